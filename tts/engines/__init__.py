@@ -1,0 +1,1 @@
+"""Engines: what would this model write?"""

@@ -1,0 +1,1 @@
+"""Metrics: what did the compute buy?"""

@@ -1,0 +1,115 @@
+"""What each stage must offer. A component is any class with these methods; `Component` brings the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from tts.types import Answer, Ballot, Candidate, Message, Order, Problem, Reference, Request, Score, Selection, Verdict
+
+
+class Opens(Protocol):
+    """The life of a component (see `tts.component.Component`)."""
+
+    def open(self) -> None:
+        """Load what is needed."""
+
+    def close(self) -> None:
+        """Free it; safe to call twice."""
+
+
+class Engine(Opens, Protocol):
+    """What would this model write? Requests go in one by one, candidates come out in the order they finish.
+
+    The caller drives: `add` while `num_free > 0`, `step` while anything is in flight. All calls come from one thread.
+    """
+
+    def capabilities(self) -> frozenset[str]:
+        """What the engine can do, known before `open`: `logprobs`, `self_certainty`, `seeds`, `filters`, …"""
+
+    def render(self, messages: tuple[Message, ...]) -> tuple[str, int]:
+        """Return the prompt exactly as the model will read it, and its number of tokens."""
+
+    @property
+    def num_free(self) -> int:
+        """How many more requests the engine wants now. More may be added, but they only wait."""
+
+    @property
+    def num_generated_tokens(self) -> int:
+        """Tokens generated since `open`, unfinished requests included (for the progress display)."""
+
+    def add(self, request: Request) -> None:
+        """Take one request. A request that cannot be served comes back from `step` as an `error` candidate."""
+
+    def step(self) -> list[Candidate]:
+        """Work for a moment (one decoding step; at most about 0.1 s of waiting); return what finished, maybe nothing.
+
+        Every request added comes back exactly once. Raises EngineError where the engine cannot go on.
+        """
+
+    def cancel(self, problem_id: str, index: int) -> None:
+        """Stop one request; `step` returns what it has, `finish_reason` "cancelled". Unknown ones are ignored."""
+
+
+class Sampler(Opens, Protocol):
+    """Which candidates shall we draw? One problem's order → the requests that fill it."""
+
+    num_candidates: int
+    max_tokens: int
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """The engine capabilities without which this sampler's recipe is refused."""
+
+    @property
+    def interacting(self) -> bool:
+        """Whether candidates of one problem influence each other; then an unfinished problem is redrawn whole."""
+
+    def requests(self, order: Order) -> Iterable[Request]:
+        """Yield one request per index in `order.indices`, in that order. Depends on nothing but the order."""
+
+
+class Scorer(Opens, Protocol):
+    """How good does a candidate look, without the answer?"""
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """The engine capabilities that fill the candidate fields this scorer reads."""
+
+    def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
+        """Return one score per candidate, order kept; higher is better."""
+
+
+class Selector(Opens, Protocol):
+    """Which candidate do we hand in? Pure, and blind to the order of the candidates."""
+
+    scorer: Scorer | None
+
+    def select(self, ballot: Ballot) -> Selection:
+        """Return the selection; an empty one where every candidate abstains."""
+
+
+class Verifier(Opens, Protocol):
+    """What is the answer in this text, when are two the same, is one right? Knows one kind of answer; thread-safe."""
+
+    def extract(self, problem: Problem, text: str) -> Answer | None:
+        """Return the final answer of `text`, or None. Cheap, and never raises on any text."""
+
+    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> list[int | None]:
+        """Return equivalence classes numbered 0, 1, … by first appearance; None for no answer.
+
+        The partition does not depend on the order of the answers. What cannot be decided counts as different.
+        """
+
+    def verify(self, problem: Problem, answers: Sequence[Answer | None], reference: Reference) -> list[Verdict]:
+        """Return one verdict per answer, order kept. No answer: failed, `no_answer`; no reference: undecided."""
+
+
+class Task(Opens, Protocol):
+    """What goes with a kind of problem: the words around it, and the verifier that knows its answers."""
+
+    kind: str
+    verifier: Verifier
+
+    def messages(self, problem: Problem) -> tuple[Message, ...]:
+        """Return the conversation to send for `problem`."""

@@ -1,0 +1,1 @@
+"""Samplers: which candidates shall we draw? One algorithm a file."""

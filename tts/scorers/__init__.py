@@ -1,0 +1,1 @@
+"""Scorers: how good does a candidate look, without the answer?"""

@@ -1,0 +1,1 @@
+"""Selectors: which candidate do we hand in? Pure functions of the ballot."""

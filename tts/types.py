@@ -1,0 +1,213 @@
+"""The records that pass between the stages: frozen, typed, JSON-serialisable, without logic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
+Kind: TypeAlias = Literal["math", "choice", "code", "text"]
+FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error"]
+Status: TypeAlias = Literal["passed", "failed", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is asked. It never holds the reference.
+
+    `messages` is empty unless the row brought a whole conversation; `choices` holds the options of a multiple-choice
+    problem in the order shown; `metadata` holds the row's other keys, handed back untouched.
+    """
+
+    id: str
+    prompt: str
+    kind: Kind
+    messages: tuple[Message, ...] = ()
+    choices: tuple[str, ...] = ()
+    metadata: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The known answer of one problem, for the verifier alone. Both fields None: nothing is known."""
+
+    answer: str | None = None
+    tests: JSON = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowError:
+    """An input row that is no problem: where it stood and why. `problem_id` is None where the row had none."""
+
+    line: int
+    problem_id: str | None
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How an engine turns logits into tokens.
+
+    `temperature` 0 is greedy. Order: temperature, then `min_p`, `top_k`, `top_p`, each on what the one before it
+    kept. `top_k` 0, `top_p` 1 and `min_p` 0 keep everything.
+    """
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One problem as the sampler sees it: the messages to send, the candidates still to draw, their seeds.
+
+    `indices` and `seeds` run in parallel; a resumed problem asks only for the missing indices.
+    """
+
+    problem: Problem
+    messages: tuple[Message, ...]
+    indices: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One completion to draw: candidate `index` of `problem_id`. `sampler` is the label that gets the credit."""
+
+    problem_id: str
+    index: int
+    messages: tuple[Message, ...]
+    decoding: Decoding
+    seed: int
+    sampler: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the engine wrote for one request, and nothing derived from it.
+
+    `text` is what follows the thinking section, `reasoning` what stood inside it (None where there was none).
+    `num_tokens` counts every generated token, thinking and the end token included. Log-probabilities are natural
+    logarithms under the model at temperature 1 without filters; None where the engine has none. `self_certainty` is
+    the mean over tokens of KL(uniform ‖ model) in nats. `error` is set exactly when `finish_reason` is "error".
+    """
+
+    problem_id: str
+    index: int
+    text: str
+    reasoning: str | None
+    finish_reason: FinishReason
+    num_prompt_tokens: int
+    num_tokens: int
+    cumulative_logprob: float | None
+    mean_logprob: float | None
+    self_certainty: float | None
+    seed: int
+    sampler: str
+    token_logprobs: tuple[float, ...] | None = None
+    error: str | None = None
+    engine_stats: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An extracted answer and the rule that found it (`boxed`, `phrase`, `last_number`, …)."""
+
+    text: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How good a candidate looks without the reference; higher is better. `value` None: cannot tell, see `detail`."""
+
+    value: float | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """All that a selector may know of one problem: four parallel tuples, one entry a candidate.
+
+    `answers[i]` is None where nothing was extracted. `classes[i]` is the equivalence class of that answer (0, 1, …) or
+    None. `scores` is empty where the selector names no scorer.
+    """
+
+    candidates: tuple[Candidate, ...]
+    answers: tuple[Answer | None, ...]
+    classes: tuple[int | None, ...]
+    scores: tuple[Score, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The candidate handed in. `index` is `Candidate.index`; both it and `answer` are None where all abstained.
+
+    `weights` are the votes (or scores) that decided, one per class in the order of class numbers, or one per
+    candidate for rerankers; `num_tied` is how many contenders shared the first place (1: no tie, 0: no contender);
+    `num_abstained` counts the candidates that did not take part.
+    """
+
+    index: int | None
+    answer: str | None
+    weights: tuple[float, ...]
+    num_tied: int
+    num_abstained: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Is the answer right? `undecided` always says why in `reason` (timeout, no_reference, …)."""
+
+    status: Status
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the candidates. `num_passed` and `num_undecided` are None where there is no reference."""
+
+    num_candidates: int
+    num_truncated: int
+    num_no_answer: int
+    num_errors: int
+    num_distinct_answers: int
+    num_passed: int | None
+    num_undecided: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one problem cost: tokens of the engine and of the scorers, and the seconds from first request to verdict."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    scorer_tokens: int
+    wall_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """One problem's outcome. `error` is set where fewer candidates were recorded than asked, and says why."""
+
+    problem_id: str
+    selection: Selection
+    verdict: Verdict
+    counts: Counts
+    usage: Usage
+    error: str | None = None
+    metadata: Mapping[str, JSON] = field(default_factory=dict)

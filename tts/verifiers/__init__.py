@@ -1,0 +1,1 @@
+"""Verifiers: extract, group and judge answers; one kind of answer each."""
