@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tts.types import Answer, Ballot, Candidate, Message, Order, Problem, Reference, Request, Score, Selection, Verdict
 
@@ -54,8 +54,13 @@ class Engine(Opens, Protocol):
 class Sampler(Opens, Protocol):
     """Which candidates shall we draw? One problem's order → the requests that fill it."""
 
-    num_candidates: int
-    max_tokens: int
+    @property
+    def num_candidates(self) -> int:
+        """How many candidates it draws for each problem."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens that one of its candidates may have."""
 
     @property
     def requires(self) -> frozenset[str]:
@@ -83,10 +88,20 @@ class Scorer(Opens, Protocol):
 class Selector(Opens, Protocol):
     """Which candidate do we hand in? Pure, and blind to the order of the candidates."""
 
-    scorer: Scorer | None
+    @property
+    def scorer(self) -> Scorer | None:
+        """The scorer whose scores the ballot must bring; None where it needs none."""
 
     def select(self, ballot: Ballot) -> Selection:
         """Return the selection; an empty one where every candidate abstains."""
+
+
+@runtime_checkable
+class BoundSelector(Selector, Protocol):
+    """A selector that peeks at the verdicts: an upper bound, allowed in a benchmark only. Its `select` raises."""
+
+    def select_with_verdicts(self, ballot: Ballot, verdicts: Sequence[Verdict]) -> Selection:
+        """Return the selection, given one verdict per candidate of the ballot."""
 
 
 class Verifier(Opens, Protocol):
@@ -108,8 +123,13 @@ class Verifier(Opens, Protocol):
 class Task(Opens, Protocol):
     """What goes with a kind of problem: the words around it, and the verifier that knows its answers."""
 
-    kind: str
-    verifier: Verifier
+    @property
+    def kind(self) -> str:
+        """The kind of problem it belongs to."""
+
+    @property
+    def verifier(self) -> Verifier:
+        """The verifier that knows this kind's answers."""
 
     def messages(self, problem: Problem) -> tuple[Message, ...]:
         """Return the conversation to send for `problem`."""
