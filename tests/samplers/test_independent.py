@@ -1,0 +1,110 @@
+"""What the samplers without interaction share: their keys, their limits, their requests."""
+
+import math
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tts.samplers.greedy import Greedy
+from tts.samplers.independent import IndependentSampler
+from tts.samplers.min_p import MinP
+from tts.samplers.temperature import Temperature
+from tts.types import Decoding, Message, Order, Problem
+
+SAMPLERS: list[type[IndependentSampler]] = [Greedy, Temperature, MinP]
+ORDERS = [
+    Order(Problem("p", "1+1?", "math"), (Message("user", "1+1?"),), (0, 1, 2), (7, 8, 9)),
+    Order(Problem("q", "2+2?", "math"), (Message("user", "2+2?"),), (3, 1), (5, 6)),
+    Order(Problem("r", "3+3?", "math"), (Message("user", "3+3?"),), (), ()),
+]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.problem.id)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_each_index_ordered_gets_one_request_with_its_own_seed(sampler: type[IndependentSampler], order: Order) -> None:
+    requests = list(sampler().requests(order))
+    assert tuple(request.index for request in requests) == order.indices
+    assert tuple(request.seed for request in requests) == order.seeds
+    assert {request.problem_id for request in requests} <= {order.problem.id}
+    assert {request.messages for request in requests} <= {order.messages}
+
+
+@pytest.mark.parametrize(("sampler", "label"), [(Greedy, "greedy"), (Temperature, "temperature"), (MinP, "min_p")])
+def test_the_credit_goes_to_the_samplers_recipe_name(sampler: type[IndependentSampler], label: str) -> None:
+    assert {request.sampler for request in sampler().requests(ORDERS[0])} == {label}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_all_filters_compose_in_every_sampler(sampler: type[IndependentSampler]) -> None:
+    decoding = sampler(max_tokens=9, stop=("\n\n", "END"), top_p=0.9, top_k=40, min_p=0.05).decoding()
+    assert (decoding.max_tokens, decoding.stop) == (9, ("\n\n", "END"))
+    assert (decoding.top_p, decoding.top_k, decoding.min_p) == (0.9, 40, 0.05)
+
+
+def test_the_temperature_reaches_the_engine() -> None:
+    assert Temperature(temperature=1.3).decoding().temperature == 1.3
+    assert Greedy().decoding() == Decoding(max_tokens=1024, temperature=0.0)
+    assert MinP().decoding() == Decoding(max_tokens=1024, temperature=1.0, min_p=0.1)
+
+
+def test_only_a_filter_that_is_on_asks_the_engine_for_filters() -> None:
+    assert Temperature().requires == frozenset()
+    assert Temperature(top_k=5).requires == {"filters"}
+    assert Temperature(top_p=0.99).requires == {"filters"}
+    assert Temperature(min_p=0.01).requires == {"filters"}
+    assert MinP().requires == {"filters"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_candidates", 0),
+        ("num_candidates", -1),
+        ("num_candidates", True),
+        ("num_candidates", "8"),
+        ("num_candidates", 2.0),
+        ("max_tokens", 0),
+        ("stop", ["a", ""]),
+        ("stop", "END"),
+        ("top_p", 0.0),
+        ("top_p", 1.01),
+        ("top_p", math.nan),
+        ("top_k", -1),
+        ("min_p", -0.1),
+        ("min_p", 1.0),
+        ("min_p", math.nan),
+        ("temperature", -1),
+        ("temperature", math.nan),
+        ("temperature", math.inf),
+        ("temperature", "hot"),
+        ("temprature", 1.0),
+    ],
+)
+@pytest.mark.parametrize("sampler", [Temperature, MinP])
+def test_a_value_out_of_range_is_refused(sampler: type[IndependentSampler], key: str, value: Any) -> None:
+    with pytest.raises(ValidationError, match=key):
+        sampler(**{key: value})
+
+
+@pytest.mark.parametrize("sampler", [Temperature, MinP])
+def test_several_copies_of_one_text_are_refused(sampler: type[Temperature]) -> None:
+    with pytest.raises(ValidationError, match="must be above 0 to draw 4 candidates"):
+        sampler(temperature=0, num_candidates=4)
+    assert sampler(temperature=0, num_candidates=1).decoding().temperature == 0
+
+
+def test_greedy_draws_one_candidate() -> None:
+    assert Greedy().num_candidates == 1
+    with pytest.raises(ValidationError, match=r"num_candidates\n.*must be 1"):
+        Greedy(num_candidates=2)
+
+
+def test_min_p_without_its_filter_is_refused() -> None:
+    with pytest.raises(ValidationError, match="greater than 0"):
+        MinP(min_p=0)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_recipe_key_is_described(sampler: type[IndependentSampler]) -> None:
+    assert all(field.description for field in sampler.model_fields.values())
