@@ -1,0 +1,167 @@
+"""Rows become problems and references, or `RowError` records; nothing is dropped and nothing is guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import BinaryIO, get_args
+
+from tts.problems.choices import read_answer_letter, read_choices
+from tts.problems.jsonl import BadRow, Row, read_json_lines, shown, usable_id
+from tts.types import JSON, Kind, Message, Problem, Reference, RowError
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+PROMPT_KEYS = ("problem", "prompt", "question", "messages")
+CHOICES_KEYS = ("choices", "options")
+KNOWN_KEYS = frozenset((*PROMPT_KEYS, *CHOICES_KEYS, "id", "answer", "tests", "kind"))
+ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """A row understood: what is asked, what is known about the answer, and the 1-based line it stood on."""
+
+    problem: Problem
+    reference: Reference
+    line: int
+
+
+def read_rows(stream: BinaryIO, default_kind: Kind) -> Iterator[ProblemRow | RowError]:
+    """Yield one record for every line of JSON lines that is not blank, in order, each as soon as it is read.
+
+    A row is `{"problem" | "prompt" | "question": text, or "messages": [{role, content}, …]}` with, if wanted, `id`,
+    `answer`, `tests`, `choices` | `options` and `kind`; a key whose value is null counts as absent. A row without an id
+    is called `line-<its line>`. The kind is the row's own, else `choice` where it has choices, `code` where it has
+    tests, else `default_kind`. All other keys become the problem's metadata.
+    """
+    return understand(read_json_lines(stream), default_kind)
+
+
+def understand(rows: Iterable[Row | RowError], default_kind: Kind) -> Iterator[ProblemRow | RowError]:
+    """Turn rows into problems, errors passed through. An id belongs to the first good row that has it."""
+    first_lines: dict[str, int] = {}
+    for row in rows:
+        if isinstance(row, RowError):
+            yield row
+            continue
+        try:
+            understood = _understand_row(row, default_kind, first_lines)
+        except BadRow as error:
+            yield error.record(row.line)
+        else:
+            first_lines[understood.problem.id] = row.line
+            yield understood
+
+
+def _understand_row(row: Row, default_kind: Kind, first_lines: Mapping[str, int]) -> ProblemRow:
+    problem_id = _read_id(row)
+    if problem_id in first_lines:
+        message = f"`id` must be unique, got {shown(problem_id)} again (first on line {first_lines[problem_id]})"
+        raise BadRow("duplicate_id", f"{message}: give this row another id", problem_id)
+    try:
+        return _read_problem(row, problem_id, default_kind)
+    except BadRow as error:
+        error.problem_id = problem_id
+        raise
+
+
+def _read_id(row: Row) -> str:
+    value = row.values.get("id")
+    problem_id = row.default_id if value is None else usable_id(value)
+    if problem_id is None:
+        raise BadRow("bad_id", f"`id` must be a non-empty string or an integer, got {shown(value)}: change it")
+    return problem_id
+
+
+def _read_problem(row: Row, problem_id: str, default_kind: Kind) -> ProblemRow:
+    values = {key: value for key, value in row.values.items() if key in KNOWN_KEYS and value is not None}
+    messages = _read_messages(values["messages"]) if "messages" in values else ()
+    prompt = _read_prompt(values, messages)
+    choices = read_choices(_only_one(values, CHOICES_KEYS, "choices"))
+    kind = _read_kind(values, default_kind)
+    tests, answer = _read_tests(values.get("tests")), _read_answer(values.get("answer"))
+    if kind == "choice" and choices and answer is not None:
+        answer = read_answer_letter(answer, choices)
+    metadata = {key: value for key, value in row.values.items() if key not in KNOWN_KEYS}
+    problem = Problem(problem_id, prompt, kind, messages, choices, metadata)
+    return ProblemRow(problem, Reference(answer, tests), row.line)
+
+
+def _only_one(values: Mapping[str, JSON], keys: tuple[str, ...], what: str) -> JSON:
+    """Return the value of the one key that is there, None where none is."""
+    present = [key for key in keys if key in values]
+    if len(present) > 1:
+        message = f"a row must bring its {what} once, got {' and '.join(f'`{key}`' for key in present)}"
+        raise BadRow(f"ambiguous_{what}", f"{message}: keep one, rename the other")
+    return values[present[0]] if present else None
+
+
+def _read_prompt(values: Mapping[str, JSON], messages: tuple[Message, ...]) -> str:
+    prompt = _only_one(values, PROMPT_KEYS, "prompt")
+    if messages:
+        prompt = messages[-1].content
+    if prompt is None:
+        raise BadRow("no_prompt", "a row must have a prompt, got none: add the key `problem`")
+    if not isinstance(prompt, str):
+        raise BadRow("bad_prompt", f"the prompt must be a string, got {shown(prompt)}: a conversation is `messages`")
+    if not prompt.strip():
+        raise BadRow("empty_prompt", f"the prompt must not be blank, got {shown(prompt)}: write the question")
+    return prompt
+
+
+def _read_messages(value: JSON) -> tuple[Message, ...]:
+    if not isinstance(value, list) or not value:
+        raise BadRow("bad_messages", f"`messages` must be a non-empty list, got {shown(value)}")
+    messages = tuple(_read_message(index, item) for index, item in enumerate(value))
+    if messages[-1].role != "user":
+        got = shown(messages[-1].role)
+        raise BadRow("bad_messages", f"`messages` must end with the user's, got {got} last: cut what follows it")
+    return messages
+
+
+def _read_message(index: int, value: JSON) -> Message:
+    if not isinstance(value, dict) or set(value) != {"role", "content"}:
+        message = f"`messages[{index}]` must have exactly the keys `role` and `content`, got {shown(value)}"
+        raise BadRow("bad_messages", message)
+    role, content = value["role"], value["content"]
+    if not isinstance(role, str) or role not in ROLES:
+        raise BadRow("bad_messages", f"`messages[{index}].role` must be one of {', '.join(ROLES)}, got {shown(role)}")
+    if not isinstance(content, str):
+        raise BadRow("bad_messages", f"`messages[{index}].content` must be a string, got {shown(content)}")
+    return Message(role, content)
+
+
+def _read_answer(value: JSON) -> str | None:
+    if isinstance(value, str) and not value.strip():
+        raise BadRow("bad_answer", '`answer` must not be blank, got "": leave the key out where no answer is known')
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool | list | dict):
+        message = f"`answer` must be a string or a number, got {shown(value)}: write it as a string"
+        raise BadRow("bad_answer", message)
+    return _plain_number(value)
+
+
+def _plain_number(value: float) -> str:
+    """Return the number's digits, never with an exponent."""
+    return format(Decimal(repr(value)), "f")
+
+
+def _read_tests(value: JSON) -> JSON:
+    if value is None or (isinstance(value, str | list | dict) and value):
+        return value
+    raise BadRow("bad_tests", f"`tests` must be a non-empty list, object or string, got {shown(value)}: leave it out")
+
+
+def _read_kind(values: Mapping[str, JSON], default_kind: Kind) -> Kind:
+    if "kind" not in values:
+        has_choices = any(key in values for key in CHOICES_KEYS)
+        return "choice" if has_choices else "code" if "tests" in values else default_kind
+    for kind in KINDS:
+        if values["kind"] == kind:
+            return kind
+    near = get_close_matches(str(values["kind"]).lower(), KINDS, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "leave it out to take the recipe's"
+    raise BadRow("bad_kind", f"`kind` must be one of {', '.join(KINDS)}, got {shown(values['kind'])}: {hint}")
