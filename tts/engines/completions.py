@@ -1,0 +1,219 @@
+"""Where replayed completions come from: a script in the recipe, or the lines of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Protocol, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from tts.errors import EngineError
+from tts.types import FinishReason
+
+EVERY_PROBLEM = "*"
+
+
+class MissingCompletionError(LookupError):
+    """A completion was asked for that is not there; the message says what is missing, and where."""
+
+
+class Completion(BaseModel):
+    """What to answer to one request. The keys are those of a candidate; all but the text may be left out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    text: str
+    """What the model wrote, without the thinking section."""
+    reasoning: str | None = None
+    """What stood inside the thinking tags, if any."""
+    finish_reason: FinishReason = "stop"
+    """Why it ended: `stop`, `length`, `cancelled` or `error`."""
+    error: str | None = None
+    """What went wrong; given exactly when `finish_reason` is `error`."""
+    num_prompt_tokens: int | None = Field(default=None, ge=0)
+    """Tokens of the prompt; the number of its words where left out."""
+    num_tokens: int | None = Field(default=None, ge=0)
+    """Tokens generated; the number of words of reasoning and text where left out."""
+    cumulative_logprob: float | None = None
+    """Sum of the tokens' log-probabilities, in nats."""
+    mean_logprob: float | None = None
+    """Mean of the tokens' log-probabilities, in nats."""
+    self_certainty: float | None = None
+    """Mean over the tokens of KL(uniform ‖ model), in nats."""
+    token_logprobs: Annotated[tuple[float, ...], Field(strict=False)] | None = None
+    """Log-probability of each token, in nats."""
+    seed: int | None = None
+    """The seed it was drawn with; the request's where left out."""
+    sampler: str | None = None
+    """The label of the sampler that asked for it; the request's where left out."""
+    engine_stats: dict[str, float] = Field(default_factory=dict)
+    """Figures that the engine noted."""
+    delay_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """How long this one takes; the engine's `delay_seconds` where left out."""
+
+    @model_validator(mode="after")
+    def _error_has_its_reason(self) -> Self:
+        if (self.error is not None) != (self.finish_reason == "error"):
+            raise ValueError("`error` must be given exactly when `finish_reason` is `error`")
+        return self
+
+    @property
+    def num_words(self) -> int:
+        """Words of reasoning and text: what stands in for the number of tokens."""
+        return len(self.text.split()) + (len(self.reasoning.split()) if self.reasoning else 0)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the scorers may read from it: `logprobs`, `self_certainty`."""
+        found = {"logprobs": self.mean_logprob, "self_certainty": self.self_certainty}
+        return frozenset(name for name, value in found.items() if value is not None)
+
+
+class StoredCompletion(Completion):
+    """One line of a file: a completion and whose it is."""
+
+    problem_id: str
+    """The problem it answers."""
+    index: int | None = Field(default=None, ge=0)
+    """Which candidate of the problem; where left out, the number of the problem's lines before this one."""
+
+
+def _text_alone(entry: Any) -> Any:
+    return {"text": entry} if isinstance(entry, str) else entry
+
+
+def _for_every_problem(script: Any) -> Any:
+    return {EVERY_PROBLEM: script} if isinstance(script, list | tuple) else script
+
+
+Entry = Annotated[
+    Completion, Field(strict=False), BeforeValidator(_text_alone, json_schema_input_type=str | Completion)
+]
+Entries = Annotated[tuple[Entry, ...], Field(strict=False, min_length=1)]
+Script = Annotated[
+    dict[str, Entries],
+    BeforeValidator(_for_every_problem, json_schema_input_type=Entries | dict[str, Entries]),
+]
+"""Problem id → its completions. A list is short for `{"*": list}`, where `*` stands for every problem not named."""
+
+
+class Completions(Protocol):
+    """A source of completions."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the completions bring for the scorers; known before `open`."""
+
+    def open(self) -> None:
+        """Check everything there is."""
+
+    def find(self, problem_id: str, index: int) -> Completion:
+        """Return one completion; raises MissingCompletionError where there is none."""
+
+    def close(self) -> None:
+        """Free what is held."""
+
+
+class ScriptedCompletions:
+    """Completions from the recipe; candidate i of a problem gets number i, starting over after the last."""
+
+    def __init__(self, script: Mapping[str, Sequence[Completion]]) -> None:
+        self._script = script
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What all of them bring, those that are errors aside."""
+        return _common(entry for entries in self._script.values() for entry in entries)
+
+    def open(self) -> None:
+        """Do nothing: the recipe's reader has checked the script."""
+
+    def find(self, problem_id: str, index: int) -> Completion:
+        """Return the completion of candidate `index`."""
+        entries = self._script.get(problem_id) or self._script.get(EVERY_PROBLEM)
+        if entries is None:
+            raise MissingCompletionError(f"the script has no completions for problem {problem_id!r}")
+        return entries[index % len(entries)]
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class StoredCompletions:
+    """Completions from a run folder or a JSONL file. Only their places are kept in memory, not the texts."""
+
+    def __init__(self, source: str) -> None:
+        self._source = Path(source).expanduser()
+        self._file: BinaryIO | None = None
+        self._offsets: dict[str, dict[int, int]] = {}
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What the first completion that is no error brings; a later one may lack it."""
+        with self._open_file() as file:
+            written = (row for _, _, row in self._rows(file) if row.finish_reason != "error")
+            return _common(islice(written, 1))
+
+    def open(self) -> None:
+        """Check every line and note where it begins. Raises EngineError at the first that is wrong."""
+        self.close()
+        with self._open_file() as file:
+            for place, offset, row in self._rows(file):
+                of_problem = self._offsets.setdefault(row.problem_id, {})
+                index = len(of_problem) if row.index is None else row.index
+                if of_problem.setdefault(index, offset) != offset:
+                    raise EngineError(f"{place}: candidate {index} of problem {row.problem_id!r} is there twice")
+        self._file = self._open_file()
+
+    def find(self, problem_id: str, index: int) -> StoredCompletion:
+        """Return the completion of candidate `index`, read anew from the file."""
+        of_problem = self._offsets.get(problem_id, {})
+        offset = of_problem.get(index)
+        if offset is None or self._file is None:
+            held = f"only {len(of_problem)} of its others" if of_problem else "nor any other of it"
+            raise MissingCompletionError(f"{self._source} holds no candidate {index} of problem {problem_id!r}, {held}")
+        self._file.seek(offset)
+        return _parse(self._file.readline(), f"{self._source}, byte {offset}")
+
+    def close(self) -> None:
+        """Close the file and forget the places."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
+        self._offsets = {}
+
+    def _open_file(self) -> BinaryIO:
+        path = self._source / "candidates.jsonl" if self._source.is_dir() else self._source
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise EngineError(
+                f"`source` must be a run folder or a JSONL file of completions, got {str(self._source)!r}: "
+                f"cannot read {path} ({error.strerror})"
+            ) from error
+
+    def _rows(self, file: BinaryIO) -> Iterator[tuple[str, int, StoredCompletion]]:
+        """Yield (file:line, byte offset, completion) of every line that is not blank."""
+        offset = 0
+        for number, line in enumerate(file, start=1):
+            if not line.isspace():
+                place = f"{file.name}:{number}"
+                yield place, offset, _parse(line, place)
+            offset += len(line)
+
+
+def _common(completions: Iterable[Completion]) -> frozenset[str]:
+    brought = [completion.capabilities for completion in completions if completion.finish_reason != "error"]
+    return frozenset.intersection(*brought) if brought else frozenset()
+
+
+def _parse(line: bytes, place: str) -> StoredCompletion:
+    try:
+        return StoredCompletion.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        key = "".join(f"`{part}`: " for part in first["loc"][:1])
+        cut = "" if line.endswith(b"\n") else ". The line is cut off: resume that run to repair it, or delete the line"
+        raise EngineError(f"{place} is no completion: {key}{first['msg']}{cut}") from error

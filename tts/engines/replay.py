@@ -1,0 +1,239 @@
+"""Replays completions from a run folder, a file or a script: for tests, examples and selecting anew."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from collections import deque
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from tts.component import Component
+from tts.engines.completions import (
+    Completion,
+    Completions,
+    MissingCompletionError,
+    Script,
+    ScriptedCompletions,
+    StoredCompletions,
+)
+from tts.errors import EngineError
+from tts.types import Candidate, FinishReason, Message, Request
+
+LONGEST_WAIT_SECONDS = 0.1
+
+
+class Failure(BaseModel):
+    """One candidate that is to fail."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    problem_id: str
+    """The problem."""
+    index: int = Field(ge=0)
+    """Which of its candidates."""
+    error: str = Field(default="scripted failure", min_length=1)
+    """What the error candidate says."""
+
+
+class ReplayEngine(Component):
+    """Answers each request with a completion that exists already; one that does not comes back as an `error` candidate.
+
+    The decoding parameters change nothing: a completion is handed out as it is.
+    """
+
+    source: str | None = None
+    """A run folder, or a JSONL file of completions: rows with problem_id, text and any other key of a candidate."""
+
+    script: Script | None = None
+    """Completions by problem id (`*`: every other problem), or one list for all problems. Each is a text or a mapping
+    with `text` and any other key of a candidate; candidate i gets number i, starting over after the last."""
+
+    failures: Annotated[tuple[Annotated[Failure, Field(strict=False)], ...], Field(strict=False)] = ()
+    """Candidates that are to fail whatever is stored for them."""
+
+    crash_after: int | None = Field(default=None, ge=0)
+    """Stop with an engine error after this many completions, as an engine that dies would."""
+
+    delay_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """How long each completion takes; those of one batch take it together."""
+
+    batch_size: int = Field(default=256, ge=1)
+    """How many requests are worked on together."""
+
+    _playback: _Playback | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.source is None) == (self.script is None):
+            raise ValueError("exactly one of `source` and `script` must be given: where do the completions come from?")
+        return self
+
+    def _completions(self) -> Completions:
+        return StoredCompletions(self.source) if self.source is not None else ScriptedCompletions(self.script or {})
+
+    def capabilities(self) -> frozenset[str]:
+        """Return `deterministic`, `seeds`, `filters`, and what the completions bring of `logprobs`, `self_certainty`.
+
+        A script brings what all its completions have, a file what its first has. Raises EngineError where the file
+        cannot be read.
+        """
+        return self._completions().capabilities | {"deterministic", "seeds", "filters"}
+
+    def open(self) -> None:
+        """Check the completions. Raises EngineError naming file and line of the first that is wrong."""
+        self.close()
+        self._playback = _Playback(self, self._completions())
+        self._playback.completions.open()
+
+    def close(self) -> None:
+        """Close the file; what is in flight is forgotten."""
+        if self._playback is not None:
+            self._playback.completions.close()
+        self._playback = None
+
+    def render(self, messages: tuple[Message, ...]) -> tuple[str, int]:
+        """Return the messages' contents, a blank line between them, and the number of their words."""
+        prompt = "\n\n".join(message.content for message in messages)
+        return prompt, len(prompt.split())
+
+    @property
+    def num_free(self) -> int:
+        """How many more requests fit into the batch."""
+        return max(0, self.batch_size - self._opened.num_in_flight)
+
+    @property
+    def num_generated_tokens(self) -> int:
+        """Tokens of the completions handed out since `open`."""
+        return self._opened.num_tokens
+
+    def add(self, request: Request) -> None:
+        """Take one request."""
+        self._opened.add(request)
+
+    def step(self) -> list[Candidate]:
+        """Return the completions whose time has come, in that order; wait for the first at most 0.1 s."""
+        return self._opened.step()
+
+    def cancel(self, problem_id: str, index: int) -> None:
+        """Stop one request; it comes back without text, because a completion is handed out whole or not at all."""
+        self._opened.cancel(problem_id, index)
+
+    @property
+    def _opened(self) -> _Playback:
+        playback = self._playback  # read once: pydantic looks private attributes up slowly
+        if playback is None:
+            raise EngineError("the replay engine must be opened before it is used")
+        return playback
+
+
+class _Running(NamedTuple):
+    """A request that is being worked on. They sort by due time, then by arrival, which is unique."""
+
+    due: float
+    arrival: int
+    request: Request
+    candidate: Candidate
+
+
+class _Playback:
+    """The requests in flight: `batch_size` of them run, first come first served, the others wait."""
+
+    def __init__(self, engine: ReplayEngine, completions: Completions) -> None:
+        self.completions = completions
+        self.num_tokens = 0
+        self._engine = engine
+        self._failures = {(failure.problem_id, failure.index): failure.error for failure in engine.failures}
+        self._waiting: deque[Request] = deque()
+        self._running: list[_Running] = []
+        self._num_started = 0
+        self._num_finished = 0
+
+    @property
+    def num_in_flight(self) -> int:
+        return len(self._waiting) + len(self._running)
+
+    def add(self, request: Request) -> None:
+        self._waiting.append(request)
+
+    def step(self) -> list[Candidate]:
+        while self._waiting and len(self._running) < self._engine.batch_size:
+            request = self._waiting.popleft()
+            self._run(request, *self._answer(request))
+        if not self._running:
+            return []
+        left = self._left_before_crash()
+        time.sleep(max(0.0, min(self._running[0].due - time.monotonic(), LONGEST_WAIT_SECONDS)))
+        now = time.monotonic()
+        finished: list[Candidate] = []
+        while self._running and self._running[0].due <= now and len(finished) < left:
+            finished.append(heapq.heappop(self._running).candidate)
+        self._num_finished += len(finished)
+        self.num_tokens += sum(candidate.num_tokens for candidate in finished)
+        return finished
+
+    def cancel(self, problem_id: str, index: int) -> None:
+        def is_meant(request: Request) -> bool:
+            return request.problem_id == problem_id and request.index == index
+
+        requests = [*self._waiting, *(running.request for running in self._running)]
+        self._waiting = deque(request for request in self._waiting if not is_meant(request))
+        self._running = [running for running in self._running if not is_meant(running.request)]
+        heapq.heapify(self._running)
+        for request in filter(is_meant, requests):
+            self._run(request, 0.0, self._unwritten(request, "cancelled"))
+
+    def _run(self, request: Request, delay_seconds: float, candidate: Candidate) -> None:
+        running = _Running(time.monotonic() + delay_seconds, self._num_started, request, candidate)
+        heapq.heappush(self._running, running)
+        self._num_started += 1
+
+    def _left_before_crash(self) -> float:
+        if self._engine.crash_after is None:
+            return math.inf
+        left = self._engine.crash_after - self._num_finished
+        if left <= 0:
+            raise EngineError(f"the replay engine stops after {self._num_finished} completions, as `crash_after` says")
+        return left
+
+    def _answer(self, request: Request) -> tuple[float, Candidate]:
+        """Return how long the request takes, and what comes of it."""
+        failure = self._failures.get((request.problem_id, request.index))
+        if failure is not None:
+            return 0.0, self._unwritten(request, "error", failure)
+        try:
+            completion = self.completions.find(request.problem_id, request.index)
+        except MissingCompletionError as missing:
+            return 0.0, self._unwritten(request, "error", str(missing))
+        delay = completion.delay_seconds
+        return self._engine.delay_seconds if delay is None else delay, self._written(request, completion)
+
+    def _written(self, request: Request, completion: Completion) -> Candidate:
+        num_tokens, num_prompt_tokens = completion.num_tokens, completion.num_prompt_tokens
+        return Candidate(
+            problem_id=request.problem_id,
+            index=request.index,
+            text=completion.text,
+            reasoning=completion.reasoning,
+            finish_reason=completion.finish_reason,
+            num_prompt_tokens=self._prompt_words(request) if num_prompt_tokens is None else num_prompt_tokens,
+            num_tokens=completion.num_words if num_tokens is None else num_tokens,
+            cumulative_logprob=completion.cumulative_logprob,
+            mean_logprob=completion.mean_logprob,
+            self_certainty=completion.self_certainty,
+            seed=request.seed if completion.seed is None else completion.seed,
+            sampler=completion.sampler or request.sampler,
+            token_logprobs=completion.token_logprobs,
+            error=completion.error,
+            engine_stats=completion.engine_stats,
+        )
+
+    def _unwritten(self, request: Request, finish_reason: FinishReason, error: str | None = None) -> Candidate:
+        nothing = Completion.model_construct(text="", finish_reason=finish_reason, error=error, num_tokens=0)
+        return self._written(request, nothing)
+
+    @staticmethod
+    def _prompt_words(request: Request) -> int:
+        return sum(len(message.content.split()) for message in request.messages)
