@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import BinaryIO
 
@@ -17,11 +17,15 @@ MAX_DEPTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row before it is understood. `line` is 1-based; `default_id` names it where it brings no id."""
+    """One row before it is understood.
+
+    `line` is 1-based; `default_id` names it where it brings no id; `extra` is metadata whatever its keys are.
+    """
 
     line: int
     default_id: str
     values: Mapping[str, JSON]
+    extra: Mapping[str, JSON] = field(default_factory=dict)
 
 
 class BadRow(Exception):  # noqa: N818 - caught where it is raised; what leaves this package is the RowError record
@@ -63,16 +67,38 @@ def usable_id(value: JSON) -> str | None:
     return value if isinstance(value, str) and value.strip() and _is_unicode(value) else None
 
 
+def check_portable(values: Mapping[str, JSON]) -> None:
+    """Raise BadRow where `values` could be read but not written again."""
+    problem_id = usable_id(values.get("id"))
+    if _deeper_than(MAX_DEPTH, dict(values)):
+        raise _too_deep(problem_id)
+    try:
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except TypeError as error:
+        raise BadRow("not_json", f"a row must hold what JSON can, got: {error}", problem_id) from error
+    except UnicodeEncodeError as error:
+        bad = f"\\u{ord(error.object[error.start]):04x}"
+        message = f"text must be valid Unicode, got the lone surrogate {bad}: remove it or complete the pair"
+        raise BadRow("lone_surrogate", message, problem_id) from error
+    except ValueError as error:
+        message = "a number must be finite, got NaN or Infinity: write null or a string"
+        raise BadRow("bad_number", message, problem_id) from error
+
+
 def _numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     for number in count(1):
         line = stream.readline(MAX_LINE_BYTES + 1)
         if not line:
             return
-        if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+        if _too_long(line):
             _skip_to_line_end(stream)
         content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         if content.strip():
             yield number, content
+
+
+def _too_long(line: bytes) -> bool:
+    return len(line) > MAX_LINE_BYTES and not line.endswith(b"\n")
 
 
 def _skip_to_line_end(stream: BinaryIO) -> None:
@@ -96,12 +122,12 @@ def _parse(line: bytes) -> dict[str, JSON]:
     if repeated:
         message = f"a row must have each key once, got {shown(repeated[0])} twice: keep one of them"
         raise BadRow("duplicate_key", message, usable_id(values.get("id")))
-    _check_portable(values)
+    check_portable(values)
     return values
 
 
 def _decode(line: bytes) -> str:
-    if len(line) > MAX_LINE_BYTES:
+    if _too_long(line):
         raise BadRow("line_too_long", f"a row must have at most {MAX_LINE_BYTES:,} bytes, got more: split it")
     try:
         return line.decode("utf-8")
@@ -121,22 +147,6 @@ def _load(text: str, unique: Callable[[list[tuple[str, JSON]]], JSON]) -> JSON:
         raise _too_deep(None) from error
     except ValueError as error:  # an integer beyond Python's limit of digits
         raise BadRow("bad_number", f"a number must be of sensible length, got {error}: write it as a string") from error
-
-
-def _check_portable(values: dict[str, JSON]) -> None:
-    """Refuse what could be read here but not written again."""
-    problem_id = usable_id(values.get("id"))
-    if _deeper_than(MAX_DEPTH, values):
-        raise _too_deep(problem_id)
-    try:
-        json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8")
-    except UnicodeEncodeError as error:
-        bad = f"\\u{ord(error.object[error.start]):04x}"
-        message = f"text must be valid Unicode, got the lone surrogate {bad}: remove it or complete the pair"
-        raise BadRow("lone_surrogate", message, problem_id) from error
-    except ValueError as error:
-        message = "a number must be finite, got NaN or Infinity: write null or a string"
-        raise BadRow("bad_number", message, problem_id) from error
 
 
 def _too_deep(problem_id: str | None) -> BadRow:

@@ -84,7 +84,7 @@ def _read_problem(row: Row, problem_id: str, default_kind: Kind) -> ProblemRow:
     tests, answer = _read_tests(values.get("tests")), _read_answer(values.get("answer"))
     if kind == "choice" and choices and answer is not None:
         answer = read_answer_letter(answer, choices)
-    metadata = {key: value for key, value in row.values.items() if key not in KNOWN_KEYS}
+    metadata = {key: value for key, value in row.values.items() if key not in KNOWN_KEYS} | dict(row.extra)
     problem = Problem(problem_id, prompt, kind, messages, choices, metadata)
     return ProblemRow(problem, Reference(answer, tests), row.line)
 

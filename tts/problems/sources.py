@@ -5,17 +5,16 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import BinaryIO, Self, cast
+from typing import IO, BinaryIO, Self, cast
 
 from tts.errors import ProblemsError
-from tts.problems.rows import ProblemRow, read_rows
+from tts.problems.hub import hub_rows, load_hub_set, parse_hub_spec
+from tts.problems.named import BUNDLED_SETS, HUB_SETS, named_hub_rows
+from tts.problems.rows import ProblemRow, read_rows, understand
 from tts.types import Kind, RowError
-
-BUNDLED = {"quickstart": 65}
 
 
 class ProblemSource:
@@ -26,22 +25,28 @@ class ProblemSource:
     """
 
     def __init__(
-        self, label: str, num_rows: int | None, rows: Iterator[ProblemRow | RowError], stack: ExitStack
+        self,
+        label: str,
+        rows: Iterator[ProblemRow | RowError],
+        *,
+        num_rows: int | None = None,
+        file: IO[bytes] | None = None,
     ) -> None:
         self.label = label
         self.num_rows = num_rows
         self._rows = rows
-        self._stack = stack
+        self._file = file
 
     def __iter__(self) -> Iterator[ProblemRow | RowError]:
         try:
             yield from self._rows
         except (OSError, EOFError, zlib.error) as error:
-            raise ProblemsError(f"{self.label} cannot be read to its end ({error}): check the file") from error
+            raise ProblemsError(f"{self.label} cannot be read to its end ({error}): check the file.") from error
 
     def close(self) -> None:
-        """Close what was opened (never standard input). Safe to call twice."""
-        self._stack.close()
+        """Close the file that was opened (standard input stays open). Safe to call twice."""
+        if self._file is not None:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -50,51 +55,55 @@ class ProblemSource:
         self.close()
 
 
-def open_problems(spec: str | None, *, default_kind: Kind, seed: int, stdin: BinaryIO) -> ProblemSource:  # noqa: ARG001 - for sets whose options are shuffled
+def open_problems(spec: str | None, *, default_kind: Kind, seed: int, stdin: BinaryIO) -> ProblemSource:
     """Open the problems that `spec` names.
 
-    `-` or None is `stdin`; a name is a bundled set; anything else is a path to JSON lines (gzip where it ends in
-    `.gz`). `seed` orders the options of sets that come without an order. Raises ProblemsError at once where there is
-    nothing to read.
+    `-` or None is `stdin`; a name is one of `named_problem_sets`; `hf://owner/name?split=…&problem=column&answer=column`
+    is a Hugging Face data set (downloaded whole, then cached); anything else is a path to JSON lines, gzipped where it
+    ends in `.gz` (`./name` where a file is called like a set). `seed` orders the options of gpqa_diamond. What cannot
+    be read at all raises ProblemsError or MissingExtraError here, before the first row.
     """
     if spec is None or spec == "-":
         return _open_stdin(spec, default_kind, stdin)
-    if spec in BUNDLED:
-        return _open_bundled(spec, default_kind)
-    return _open_path(spec, default_kind)
+    if spec in BUNDLED_SETS:
+        file = resources.files("tts").joinpath("data", f"{spec}.jsonl").open("rb")
+        return _open_file(spec, cast("BinaryIO", file), default_kind, BUNDLED_SETS[spec].num_problems)
+    if spec in HUB_SETS:
+        rows = understand(named_hub_rows(spec, seed), default_kind)
+        return ProblemSource(spec, rows, num_rows=HUB_SETS[spec].num_problems)
+    if spec.startswith("hf://"):
+        return _open_hub(spec, default_kind)
+    return _open_file(spec, _open_path(spec), default_kind)
 
 
 def _open_stdin(spec: str | None, default_kind: Kind, stdin: BinaryIO) -> ProblemSource:
     if spec is None and stdin.isatty():
         raise ProblemsError("No problems were given: name a file or a set, pipe rows in, or type them after `-`.")
-    return ProblemSource("standard input", None, read_rows(stdin, default_kind), ExitStack())
+    return ProblemSource("standard input", read_rows(stdin, default_kind))
 
 
-def _open_bundled(name: str, default_kind: Kind) -> ProblemSource:
-    stack = ExitStack()
-    stream = stack.enter_context(resources.files("tts").joinpath("data", f"{name}.jsonl").open("rb"))
-    return ProblemSource(name, BUNDLED[name], read_rows(cast("BinaryIO", stream), default_kind), stack)
+def _open_file(label: str, file: BinaryIO, default_kind: Kind, num_rows: int | None = None) -> ProblemSource:
+    return ProblemSource(label, read_rows(file, default_kind), num_rows=num_rows, file=file)
 
 
-def _open_path(spec: str, default_kind: Kind) -> ProblemSource:
-    stack = ExitStack()
+def _open_hub(spec: str, default_kind: Kind) -> ProblemSource:
+    hub_set = parse_hub_spec(spec)
+    dataset = load_hub_set(hub_set)
+    return ProblemSource(spec, understand(hub_rows(hub_set, dataset), default_kind), num_rows=len(dataset))
+
+
+def _open_path(spec: str) -> BinaryIO:
+    path = Path(spec).expanduser()
     try:
-        stream = stack.enter_context(_open_file(Path(spec)))
+        return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
     except FileNotFoundError as error:
         raise _not_found(spec) from error
-    except OSError as error:
-        raise ProblemsError(f"The problems in {spec} cannot be read ({error.strerror}): check the path.") from error
-    return ProblemSource(spec, None, read_rows(stream, default_kind), stack)
-
-
-def _open_file(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return cast("BinaryIO", gzip.open(path, "rb"))
-    return path.open("rb")
+    except (OSError, ValueError) as error:
+        raise ProblemsError(f"The problems in {spec!r} cannot be read ({error}): give a readable file.") from error
 
 
 def _not_found(spec: str) -> ProblemsError:
-    names = sorted(BUNDLED)
+    names = [*BUNDLED_SETS, *HUB_SETS]
     near = get_close_matches(spec, names, n=1)
-    hint = f"did you mean `{near[0]}`? " if near else ""
-    return ProblemsError(f"`problems` must be a file or one of {', '.join(names)}, got {spec!r}: {hint}no such file.")
+    advice = f"Did you mean `{near[0]}`?" if near else "There is no such file; check the path."
+    return ProblemsError(f"The problems must be a file, hf://… or one of {', '.join(names)}, got {spec!r}. {advice}")

@@ -1,0 +1,147 @@
+"""Problems from a Hugging Face data set: `hf://owner/name?split=test&problem=question&answer=answer`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from tts.errors import MissingExtraError, ProblemsError
+from tts.problems.jsonl import BadRow, Row, check_portable
+from tts.problems.rows import CHOICES_KEYS, PROMPT_KEYS
+from tts.types import JSON, RowError
+
+if TYPE_CHECKING:
+    import datasets
+
+COLUMN_KEYS = ("id", "problem", "messages", "answer", "tests", "choices")
+PLACE_KEYS = ("split", "config", "revision")
+
+
+@dataclass(frozen=True, slots=True)
+class HubSet:
+    """Where a data set lies, and which of its columns means what.
+
+    `path` is `owner/name` on the hub or a local folder of data files; `split` may be left out where there is only one;
+    `columns` maps our keys to the set's columns.
+    """
+
+    path: str
+    split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_hub_spec(spec: str) -> HubSet:
+    """Read `hf://PATH?KEY=VALUE&…`. The keys are split, config, revision, and our keys naming the set's columns."""
+    path, _, query = spec.removeprefix("hf://").partition("?")
+    if not path.strip("/"):
+        raise ProblemsError(f"`problems` must name a data set after hf://, got {spec!r}: write hf://owner/name")
+    values: dict[str, str] = {}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        _check_parameter(key, value, spec, values)
+        values[key] = value
+    columns = {key: values[key] for key in COLUMN_KEYS if key in values}
+    return HubSet(path, values.get("split"), values.get("config"), values.get("revision"), columns)
+
+
+def load_hub_set(hub_set: HubSet) -> datasets.Dataset:
+    """Download the set (or find it in the cache) and return it. Raises ProblemsError saying what to do."""
+    library = _import_datasets(hub_set.path)
+    if not sys.stderr.isatty():
+        library.disable_progress_bars()
+    try:
+        loaded = library.load_dataset(hub_set.path, hub_set.config, split=hub_set.split, revision=hub_set.revision)
+    except Exception as error:  # the library passes on whatever its readers and its network stack raise
+        raise _cannot_load(hub_set, error) from error
+    dataset = _only_split(hub_set, loaded) if isinstance(loaded, library.DatasetDict) else loaded
+    check_columns(hub_set.path, hub_set.columns.values(), dataset.column_names)
+    return dataset
+
+
+def hub_rows(hub_set: HubSet, dataset: datasets.Dataset) -> Iterator[Row | RowError]:
+    """Yield the set's rows in its order; a row without an id is called `<name>-<its index from 0>`."""
+    name = hub_set.path.rstrip("/").rpartition("/")[2]
+    for index, item in enumerate(dataset):
+        yield checked_row(index, f"{name}-{index}", *_sort_columns(item, hub_set.columns))
+
+
+def checked_row(
+    index: int, default_id: str, values: Mapping[str, JSON], extra: Mapping[str, JSON] | None = None
+) -> Row | RowError:
+    """Return row number `index` (from 0), or the record of what in it JSON cannot hold."""
+    row = Row(index + 1, default_id, values, extra or {})
+    try:
+        check_portable({**row.extra, **row.values})
+    except BadRow as error:
+        return error.record(row.line)
+    return row
+
+
+def check_columns(path: str, wanted: Collection[str], present: Collection[str]) -> None:
+    """Raise ProblemsError where the set lacks a column."""
+    for column in wanted:
+        if column not in present:
+            hint = _near(column, present)
+            raise ProblemsError(
+                f"A column of {path} must be one of {', '.join(present)}, got {column!r}: {hint}correct the name."
+            )
+
+
+def _check_parameter(key: str, value: str, spec: str, seen: Collection[str]) -> None:
+    known = (*PLACE_KEYS, *COLUMN_KEYS)
+    if key not in known:
+        hint = _near(key, known)
+        raise ProblemsError(f"A key of {spec} must be one of {', '.join(known)}, got {key!r}: {hint}correct the name.")
+    if not value or key in seen:
+        raise ProblemsError(f"`{key}` must have one value in {spec}, got {'two' if key in seen else 'none'}.")
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean `{near[0]}`? Else " if near else ""
+
+
+def _import_datasets(path: str) -> Any:
+    try:
+        import datasets
+    except ModuleNotFoundError as error:
+        if error.name != "datasets":
+            raise
+        raise MissingExtraError("datasets", "datasets", f"The data set {path}") from error
+    return datasets
+
+
+def _cannot_load(hub_set: HubSet, error: Exception) -> ProblemsError:
+    if isinstance(error, ConnectionError | TimeoutError):
+        advice = "Check the network; a set that was loaded once is found in the cache without it."
+    elif type(error).__name__ == "DatasetNotFoundError":
+        page = f"https://huggingface.co/datasets/{hub_set.path}"
+        advice = f"Check the name. If it is gated or private: accept its terms at {page}, then run `hf auth login`."
+    else:
+        advice = "Check its split, config and revision."
+    return ProblemsError(
+        f"The data set {hub_set.path} cannot be loaded ({error}). {advice} A path to a JSON lines file works too."
+    )
+
+
+def _only_split(hub_set: HubSet, splits: Mapping[str, datasets.Dataset]) -> datasets.Dataset:
+    if len(splits) != 1:
+        raise ProblemsError(
+            f"`split` must be one of {', '.join(splits)} for {hub_set.path}, got none: add ?split={next(iter(splits))}"
+        )
+    return next(iter(splits.values()))
+
+
+def _sort_columns(item: Mapping[str, JSON], columns: Mapping[str, str]) -> tuple[dict[str, JSON], dict[str, JSON]]:
+    """Return the values under our keys, and what only has such a name: a column that a named one displaces."""
+    groups = {"problem": PROMPT_KEYS, "messages": PROMPT_KEYS, "choices": CHOICES_KEYS}
+    displaced = {key for named in columns for key in groups.get(named, (named,))}
+    others = {key: value for key, value in item.items() if key not in columns.values()}
+    values = {key: value for key, value in others.items() if key not in displaced}
+    extra = {key: value for key, value in others.items() if key in displaced}
+    return {**values, **{key: item[column] for key, column in columns.items()}}, extra
