@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 ComponentKind = Literal["engines", "samplers", "scorers", "selectors", "verifiers", "tasks"]
 
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
-"""A list of strings in YAML, a tuple in Python (strict mode would refuse the list)."""
+"""A tuple of strings that may also be built from a list."""
 
 
-class Component(BaseModel):
+@dataclass(frozen=True, slots=True)
+class FromRecipe:
+    """Marks a string that may be a path; one with a leading `./` or `../` is taken from the recipe file's folder."""
+
+
+PathText = Annotated[str, FromRecipe()]
+"""A path, or a name that is none (a model's id, a data set's name)."""
+
+
+class Section(BaseModel):
+    """A mapping of a recipe: its public fields are the keys, their docstrings the descriptions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Component(Section):
     """Base of engines, samplers, scorers, selectors, verifiers and tasks.
 
     The public fields are the keys of the component's recipe section; each needs a description. What a component holds
@@ -23,7 +42,8 @@ class Component(BaseModel):
     Building one is cheap, and touches neither disk nor network.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    def check(self) -> None:
+        """Raise where what `open` needs is plainly missing (a package, a file). Cheap; called before any work starts."""
 
     def open(self) -> None:
         """Load what the component needs. Called once, before its first use; raises a TTSError when it cannot."""
@@ -43,12 +63,63 @@ class Component(BaseModel):
 class Slot:
     """Marks a field that holds another component: `scorer: Annotated[Scorer, Slot("scorers")]`.
 
-    The recipe reader builds the inner component first, so that its mistakes are located like any other; here it
-    only has to be one.
+    Also `Annotated[Scorer, Slot("scorers")] | None` and `tuple[Annotated[Scorer, Slot("scorers")], ...]`. In Python
+    the field takes a component. The recipe reader builds the inner component first, so that its mistakes are located
+    like any other, and passes its number among `context`, the components built so far.
     """
 
     kind: ComponentKind
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Accept any component as it is (source and handler belong to pydantic's protocol)."""
-        return core_schema.is_instance_schema(Component)
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.with_info_plain_validator_function(_built),
+            python_schema=core_schema.is_instance_schema(Component),
+            serialization=core_schema.plain_serializer_function_ser_schema(self.dump),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Leave a mark that `tts.recipe.schema` replaces by a reference to all components of this kind."""
+        return {"slot": self.kind}
+
+    def dump(self, component: Component) -> dict[str, Any]:
+        """Return the component's section: its name and every key, defaults included."""
+        from tts.registry import name_of
+
+        return {"name": name_of(self.kind, type(component)), **component.model_dump(mode="json")}
+
+
+def _built(number: Any, info: ValidationInfo) -> Component:
+    """Return the component that the recipe reader has built under this number."""
+    if type(number) is int and isinstance(info.context, list) and 0 <= number < len(info.context):
+        component = info.context[number]
+        if isinstance(component, Component):
+            return component
+    raise PydanticCustomError("not_built", "must be a component")
+
+
+def slot_of(field: FieldInfo) -> tuple[Slot, bool] | None:
+    """Return the field's slot, and whether it holds a list of components; None for a plain field."""
+    for mark, in_list in _marks(field):
+        if isinstance(mark, Slot):
+            return mark, in_list
+    return None
+
+
+def may_be_path(field: FieldInfo) -> bool:
+    """Tell whether the field holds a `PathText`."""
+    return any(isinstance(mark, FromRecipe) for mark, _ in _marks(field))
+
+
+def _marks(field: FieldInfo) -> Iterator[tuple[Any, bool]]:
+    """Yield all that annotates the field's type or a part of it, and whether that part is a list's item."""
+    yield from ((mark, False) for mark in field.metadata)
+    yield from _marks_within(field.annotation, in_list=False)
+
+
+def _marks_within(annotation: Any, *, in_list: bool) -> Iterator[tuple[Any, bool]]:
+    if get_origin(annotation) is Annotated:
+        yield from ((mark, in_list) for mark in get_args(annotation)[1:])
+    in_list = in_list or get_origin(annotation) in (tuple, list)
+    for part in get_args(annotation):
+        yield from _marks_within(part, in_list=in_list)

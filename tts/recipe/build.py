@@ -1,0 +1,106 @@
+"""A tree → a recipe. Components are built from the inside out, and every mistake is collected before any is raised."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from tts import registry
+from tts.component import Component, ComponentKind, Section, may_be_path, slot_of
+from tts.errors import TTSError
+from tts.recipe.mistakes import Mistake, Subject, explain, refusal
+from tts.recipe.model import Recipe
+from tts.recipe.tree import Node, as_section, shown
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+FAILED = -1  # stands for a component that could not be built; what is wrong with it has been noted
+
+
+def build(root: Node, noted: Iterable[Mistake] = ()) -> Recipe:
+    """Return the recipe that the tree describes; raise one RecipeError with all its mistakes and those noted before."""
+    if not isinstance(root.value, dict):
+        raise refusal([Mistake(root.place, f"a recipe must be a mapping of keys, got {shown(root)}")])
+    builder = _Builder(noted)
+    recipe = builder.section(Recipe, Subject(Recipe, root, "", "a recipe", own_key="extends"))
+    if recipe is None or builder.mistakes:
+        raise refusal(builder.mistakes) from builder.cause
+    return recipe
+
+
+class _Builder:
+    def __init__(self, noted: Iterable[Mistake]) -> None:
+        self.mistakes = list(noted)
+        self.cause: BaseException | None = None
+        self._built: list[Component] = []
+
+    def section(self, kind: type[SectionT], subject: Subject) -> SectionT | None:
+        """Return the section built from its keys, or None where something is wrong with them."""
+        assert isinstance(subject.node.value, dict)
+        values = {
+            key: self._value(kind.model_fields.get(key), node, subject.below([key]))
+            for key, node in subject.node.value.items()
+        }
+        try:
+            return kind.model_validate_json(json.dumps(values), context=self._built)
+        except ValidationError as error:
+            self.mistakes += explain(error, subject)
+        except TTSError as error:
+            self._note(subject.node, f"`{subject.path}`: {error}")
+        return None
+
+    def _value(self, field: FieldInfo | None, node: Node, path: str) -> Any:
+        """Return what pydantic shall check: plain data, and in a slot the number of a component that is built now."""
+        slot, is_list = (slot_of(field) if field else None) or (None, False)
+        if slot and is_list and isinstance(node.value, list):
+            return [self._component(slot.kind, item, f"{path}.{index}") for index, item in enumerate(node.value)]
+        if slot and not is_list and node.value is not None:
+            return self._component(slot.kind, node, path)
+        if field and may_be_path(field):
+            return _from_folder(node)
+        return node.plain()
+
+    def _component(self, kind: ComponentKind, node: Node, path: str) -> int:
+        """Build a component and return its number, or FAILED."""
+        section, word = as_section(node), registry.singular(kind)
+        if not isinstance(section.value, dict):
+            wanted = f"`{path}` must be a {word}: its name, or a mapping with `name` and its keys"
+            return self._note(node, f"{wanted}, got {shown(node)}")
+        name = section.value.get("name")
+        if name is None:
+            listed = ", ".join(registry.names(kind))
+            return self._note(node, f"`{path}.name` is missing: which {word}? There are: {listed}")
+        if not isinstance(name.value, str):
+            return self._note(name, f"`{path}.name` must be the name of a {word}, got {shown(name)}")
+        try:
+            component_class = registry.load(kind, name.value)
+        except TTSError as error:
+            self.cause = error
+            return self._note(name, f"`{path}`: {error}")
+        keys = Node({key: below for key, below in section.value.items() if key != "name"}, section.place)
+        return self._number(
+            self.section(component_class, Subject(component_class, keys, path, f"the {word} `{name.value}`"))
+        )
+
+    def _number(self, component: Component | None) -> int:
+        if component is None:
+            return FAILED
+        self._built.append(component)
+        return len(self._built) - 1
+
+    def _note(self, node: Node, text: str) -> int:
+        self.mistakes.append(Mistake(node.place, text))
+        return FAILED
+
+
+def _from_folder(node: Node) -> Any:
+    """Return a path that begins with `./` or `../` as seen from the folder of the recipe file that holds it."""
+    folder, text = node.place.folder, node.value
+    if folder is None or not isinstance(text, str) or not text.startswith(("./", "../")):
+        return node.plain()
+    return os.path.abspath(folder / text)

@@ -1,0 +1,104 @@
+"""How a recipe's tree comes about: a file, laid over the one it `extends:`, with the `--set` overrides on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from tts.errors import RecipeError
+from tts.recipe.mistakes import Mistake
+from tts.recipe.tree import Node, Place, as_section, merge, shown
+from tts.recipe.yaml_source import parse
+from tts.registry import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The merged tree of a recipe and all that it extends, and the mistakes in spite of which it could be read."""
+
+    root: Node
+    mistakes: list[Mistake]
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that come with the package, by name, in alphabetical order."""
+    folder = Path(str(resources.files("tts").joinpath("recipes")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find(name_or_path: str, folder: Path | None = None) -> Path:
+    """Return the file of a recipe: a path (from `folder`), else a shipped recipe's name, with or without `.yaml`."""
+    path = (folder or Path()) / Path(name_or_path).expanduser()
+    shipped = shipped_recipes()
+    if path.is_file() or (path.exists() and not path.is_dir()):
+        return path
+    if name_or_path.removesuffix(".yaml") in shipped:
+        return shipped[name_or_path.removesuffix(".yaml")]
+    what = "is a folder" if path.is_dir() else "does not exist"
+    raise RecipeError(
+        f"the recipe must be a file or the name of a shipped one, got `{name_or_path}`, which {what}."
+        f"{nearest(Path(name_or_path).stem, list(shipped))} Shipped: {', '.join(shipped)}"
+    )
+
+
+def read(path: Path, seen: tuple[Path, ...] = ()) -> Layers:
+    """Return the tree of a recipe file, merged with what it extends."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
+    node, mistakes = parse(content, Place(str(path), 1, path.parent))
+    if not isinstance(node.value, dict) or "extends" not in node.value:
+        return Layers(node, mistakes)
+    parent = _parent(node.value["extends"], (*seen, path.resolve()))
+    own = Node({key: below for key, below in node.value.items() if key != "extends"}, node.place)
+    return Layers(merge(parent.root, own), [*parent.mistakes, *mistakes])
+
+
+def _parent(extends: Node, seen: tuple[Path, ...]) -> Layers:
+    if not isinstance(extends.value, str):
+        raise RecipeError(f"{extends.place}: `extends` must be the path or name of one recipe, got {shown(extends)}")
+    try:
+        path = find(extends.value, extends.place.folder)
+    except RecipeError as error:
+        raise RecipeError(f"{extends.place}: `extends`: {error}") from error
+    if path.resolve() in seen:
+        chain = " → ".join(file.name for file in (*seen, path.resolve()))
+        raise RecipeError(f"{extends.place}: `extends` must not lead back to the same recipe, got {chain}")
+    return read(path, seen)
+
+
+def override(root: Node, overrides: Sequence[str]) -> Layers:
+    """Return the tree with each `dotted.key=value` set; the value is YAML."""
+    mistakes: list[Mistake] = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        place = Place(f"--set {text}")
+        if not equals or not all(key.split(".")):
+            raise RecipeError(f"{place}: an override must be `key=value`, as in --set sampler.num_candidates=16")
+        node, found = parse(value.encode(errors="surrogateescape"), place)
+        mistakes += found
+        root = _set(root, key.split("."), node)
+    return Layers(root, mistakes)
+
+
+def _set(node: Node, keys: Sequence[str], value: Node) -> Node:
+    """Return the tree with one value put in; a bare name on the way becomes a section."""
+    if not keys:
+        return value
+    key, *deeper = keys
+    if isinstance(node.value, list):
+        return Node(_set_item(node.value, key, deeper, value), node.place)
+    section = as_section(node).value
+    entries = section if isinstance(section, dict) else {}
+    below = entries.get(key, Node({} if deeper else None, value.place))
+    return Node({**entries, key: _set(below, deeper, value)}, node.place)
+
+
+def _set_item(items: list[Node], index: str, deeper: Sequence[str], value: Node) -> list[Node]:
+    if not index.isdecimal() or int(index) >= len(items):
+        raise RecipeError(f"{value.place}: the list has the items 0 to {len(items) - 1}, got `{index}`")
+    position = int(index)
+    return [*items[:position], _set(items[position], deeper, value), *items[position + 1 :]]

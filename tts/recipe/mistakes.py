@@ -1,0 +1,174 @@
+"""What is wrong with a recipe: one readable line each, in our words rather than pydantic's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from tts.component import Section
+from tts.errors import RecipeError
+from tts.recipe.tree import Node, Place, shown
+from tts.registry import nearest
+
+_MUST_BE: Final = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "none_required": "empty",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "not_built": "a component: its name, or a mapping with `name` and its keys",
+    "greater_than_equal": "≥ {ge}",
+    "greater_than": "> {gt}",
+    "less_than_equal": "≤ {le}",
+    "less_than": "< {lt}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "finite_number": "a finite number",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "string_too_short": "a string of at least {min_length} characters",
+    "string_too_long": "a string of at most {max_length} characters",
+    "string_pattern_mismatch": "a string that matches {pattern}",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong, and where."""
+
+    place: Place
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+def refusal(mistakes: Iterable[Mistake]) -> RecipeError:
+    """Return the error that lists all mistakes, source by source in the order of the lines."""
+    distinct = list(dict.fromkeys(mistakes))
+    sources = list(dict.fromkeys(mistake.place.source for mistake in distinct))
+    distinct.sort(key=lambda mistake: (sources.index(mistake.place.source), mistake.place.line or 0))
+    return RecipeError("\n".join(map(str, distinct)))
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A section that is being checked: its class, its tree, its dotted key ("" at the top), and what it is called."""
+
+    kind: type[Section]
+    node: Node
+    path: str
+    title: str
+    own_key: str = "name"
+
+    def below(self, keys: Iterable[str]) -> str:
+        """Return the dotted key of something inside."""
+        return ".".join(filter(None, [self.path, *keys]))
+
+
+def explain(error: ValidationError, subject: Subject) -> Iterator[Mistake]:
+    """Yield pydantic's complaints about a section as mistakes.
+
+    Complaints about one value (it fits no member of a union) become one mistake.
+    """
+    grouped: dict[tuple[str, ...], tuple[Node, list[ErrorDetails]]] = {}
+    for details in error.errors(include_url=False):
+        if details["type"] == "not_built" and details["input"] is not None:
+            continue  # what is wrong with that component has been noted where it was built
+        node, keys = _located(details, subject)
+        grouped.setdefault(keys, (node, []))[1].append(details)
+    for keys, (node, complaints) in grouped.items():
+        yield Mistake(node.place, _text(subject, keys, node, complaints))
+
+
+def _located(details: ErrorDetails, subject: Subject) -> tuple[Node, tuple[str, ...]]:
+    """Return the value that pydantic complains about, and its keys below the section.
+
+    What is missing is looked for where it should stand. What the location says beyond the recipe's own keys (a member
+    of a union) is left out. A complaint about the whole section that begins with a key is about that key.
+    """
+    node, keys = subject.node, list[str]()
+    location = details["loc"] or _first_key(details, subject.kind)
+    for depth, part in enumerate(location, start=1):
+        if isinstance(node.value, dict) and part in node.value:
+            node = node.value[str(part)]
+        elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+        elif depth < len(location) or details["type"] not in ("missing", "value_error"):
+            continue
+        keys.append(str(part))
+    return node, tuple(keys)
+
+
+def _first_key(details: ErrorDetails, kind: type[Section]) -> tuple[str, ...]:
+    found = re.match(r"`(\w+)`", _own_words(details))
+    return (found[1],) if found and found[1] in kind.model_fields else ()
+
+
+def _own_words(details: ErrorDetails) -> str:
+    """Return what a component's own check says."""
+    return details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+
+
+def _text(subject: Subject, keys: tuple[str, ...], node: Node, complaints: list[ErrorDetails]) -> str:
+    first, path = complaints[0], subject.below(keys)
+    match first["type"]:
+        case "missing":
+            return f"`{path}` is missing{_description(subject.kind, keys)}"
+        case "extra_forbidden":
+            return _unknown_key(subject, keys)
+        case "value_error" | "assertion_error":
+            words = _own_words(first).removeprefix(f"`{keys[-1]}` " if keys else "")
+            return f"`{path}` {words}" if words.startswith("must ") else f"`{path}`: {words}"
+    wanted = " or ".join(dict.fromkeys(_must_be(details) for details in complaints))
+    return f"`{path}` must be {wanted}, got {shown(node)}{_advice(node, complaints)}"
+
+
+def _unknown_key(subject: Subject, keys: tuple[str, ...]) -> str:
+    path = subject.below(keys)
+    if len(keys) != 1:
+        return f"`{path}` is no key that is known here"
+    valid = [subject.own_key, *subject.kind.model_fields]
+    return f"`{path}` is no key of {subject.title}.{nearest(keys[0], valid)} The keys are: {', '.join(valid)}"
+
+
+def _description(kind: type[Section], keys: tuple[str, ...]) -> str:
+    field = kind.model_fields.get(keys[0]) if len(keys) == 1 else None
+    return f": {' '.join(field.description.split())}" if field and field.description else ""
+
+
+def _must_be(details: ErrorDetails) -> str:
+    if details["type"] not in _MUST_BE:
+        return re.sub(r"^Input should be ", "", details["msg"])
+    return _MUST_BE[details["type"]].format_map({k: _number(v) for k, v in details.get("ctx", {}).items()})
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _advice(node: Node, complaints: list[ErrorDetails]) -> str:
+    """Return what to do about a value of the wrong type, where that is sure."""
+    types = {details["type"] for details in complaints}
+    if not isinstance(node.value, str):
+        return ""
+    if node.quoted and types & {"int_type", "float_type", "bool_type"}:
+        return ": remove the quotes"
+    if "bool_type" in types:
+        return ": write true or false"
+    options = [match for details in complaints for match in re.findall(r"'([^']*)'", str(details.get("ctx")))]
+    return f".{nearest(node.value, options)}" if "literal_error" in types else ""

@@ -1,0 +1,117 @@
+"""The recipe itself: what one job is, checked and frozen; its resolved form, hash, and differences to another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Self
+
+from pydantic import Field, PrivateAttr
+
+from tts.component import PathText, Section, Slot
+from tts.protocols import Engine, Sampler, Selector, Task
+
+LATER_STAGES: Final = ("selector", "task.verifier")
+
+
+class Recipe(Section):
+    """One job: which problems, which prompt, which model, how to draw candidates, and how to choose one."""
+
+    description: str = ""
+    """What this recipe is for, in one line."""
+
+    problems: PathText | None = None
+    """A data set's name or the path of a JSONL file; left out: standard input. A path that begins with `./` or `../`
+    is taken from the recipe's own folder."""
+
+    task: Annotated[Task, Slot("tasks")]
+    """The prompt and the verifier that go with this kind of problem."""
+
+    engine: Annotated[Engine, Slot("engines")]
+    """The model, and what runs it."""
+
+    sampler: Annotated[Sampler, Slot("samplers")]
+    """Which candidates to draw."""
+
+    selector: Annotated[Selector, Slot("selectors")]
+    """Which candidate to hand in."""
+
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """All randomness derives from this number, the problem's id and the candidate's index."""
+
+    _name: str = PrivateAttr(default="")
+    _source: str = PrivateAttr(default="")
+
+    @property
+    def name(self) -> str:
+        """The file's name without its ending; "" for a recipe that was not read from a file."""
+        return self._name
+
+    @property
+    def source(self) -> str:
+        """The file it was read from; "" where there was none."""
+        return self._source
+
+    def named(self, name: str, source: str = "") -> Self:
+        """Return the same recipe under another name."""
+        copy = self.model_copy()
+        copy._name, copy._source = name, source
+        return copy
+
+    def resolved(self) -> dict[str, Any]:
+        """Return every key of every section, defaults included, in a fixed order: plain data, ready for JSON."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_resolved(cls, resolved: dict[str, Any], name: str = "") -> Recipe:
+        """Rebuild the recipe that `resolved` came from. Raises RecipeError where it does not fit this version."""
+        from tts.recipe.build import build
+        from tts.recipe.tree import Place, from_plain
+
+        return build(from_plain(resolved, Place("resolved recipe")), []).named(name)
+
+    def hash(self) -> str:
+        """Return the SHA-256 of the resolved recipe: the same for the same job, whatever its name and description."""
+        job = {key: value for key, value in self.resolved().items() if key != "description"}
+        canonical = json.dumps(job, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One key that two resolved recipes disagree on. A key that one of them lacks has the value None there."""
+
+    path: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        old, new = (json.dumps(value, ensure_ascii=False) for value in (self.old, self.new))
+        return f"{self.path}: {old} → {new}"
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[Difference]:
+    """Return where two resolved recipes differ, by dotted key; descriptions do not count.
+
+    Of a section that names another component, only the name is listed.
+    """
+    return [difference for difference in _differences("", old, new) if difference.path != "description"]
+
+
+def _differences(path: str, old: Any, new: Any) -> Iterator[Difference]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        renamed = old.get("name") != new.get("name")
+        for key in ["name"] if renamed else dict.fromkeys([*old, *new]):
+            yield from _differences(f"{path}.{key}" if path else key, old.get(key), new.get(key))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from _differences(f"{path}.{index}", before, after)
+    elif old != new or type(old) is not type(new):
+        yield Difference(path, old, new)
+
+
+def only_later_stages(found: Sequence[Difference]) -> bool:
+    """Tell whether the candidates drawn by one recipe serve the other: it differs in selector and verifier alone."""
+    return all(f"{difference.path}.".startswith(tuple(f"{stage}." for stage in LATER_STAGES)) for difference in found)

@@ -1,0 +1,163 @@
+"""Name → class. A component is a built-in, an installed plugin (entry point `tts.samplers` etc.), or `module:Class`."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, Generic, Protocol, get_args
+
+from tts import protocols
+from tts.component import Component, ComponentKind
+from tts.errors import RegistryError
+
+BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
+    "engines": {
+        "transformers": "tts.engines.transformers:TransformersEngine",
+        "replay": "tts.engines.replay:ReplayEngine",
+    },
+    "samplers": {
+        "greedy": "tts.samplers.greedy:Greedy",
+        "temperature": "tts.samplers.temperature:Temperature",
+        "min_p": "tts.samplers.min_p:MinP",
+        "mixture": "tts.samplers.mixture:Mixture",
+    },
+    "scorers": {
+        "likelihood": "tts.scorers.likelihood:Likelihood",
+        "self_certainty": "tts.scorers.self_certainty:SelfCertainty",
+    },
+    "selectors": {
+        "first": "tts.selectors.first:First",
+        "majority_vote": "tts.selectors.majority_vote:MajorityVote",
+        "self_consistency": "tts.selectors.self_consistency:SelfConsistency",
+        "best_of_n": "tts.selectors.best_of_n:BestOfN",
+        "oracle": "tts.selectors.oracle:Oracle",
+    },
+    "verifiers": {
+        "math": "tts.verifiers.math:MathVerifier",
+        "choice": "tts.verifiers.choice:ChoiceVerifier",
+        "text": "tts.verifiers.text:TextVerifier",
+    },
+    "tasks": {
+        "math": "tts.tasks:MathTask",
+        "choice": "tts.tasks:ChoiceTask",
+        "text": "tts.tasks:TextTask",
+    },
+}
+
+KINDS: Final[tuple[ComponentKind, ...]] = get_args(ComponentKind)
+
+_PROTOCOLS: Final[Mapping[ComponentKind, type]] = {
+    "engines": protocols.Engine,
+    "samplers": protocols.Sampler,
+    "scorers": protocols.Scorer,
+    "selectors": protocols.Selector,
+    "verifiers": protocols.Verifier,
+    "tasks": protocols.Task,
+}
+
+
+def builtin(kind: ComponentKind) -> tuple[str, ...]:
+    """Return the names of the components that the package itself brings."""
+    return tuple(BUILT_IN[kind])
+
+
+def names(kind: ComponentKind) -> list[str]:
+    """Return the names that a recipe may give, built-ins first. Nothing is imported."""
+    return list(dict.fromkeys([*BUILT_IN[kind], *sorted(plugin.name for plugin in _plugins(kind))]))
+
+
+def load(kind: ComponentKind, name: str) -> type[Component]:
+    """Return the class behind `name`. Raises RegistryError, which keeps the import's own error as its cause."""
+    plugins = [plugin for plugin in _plugins(kind) if plugin.name == name]
+    target = BUILT_IN[kind].get(name) or (plugins[0].value if plugins else name)
+    if plugins and (len(plugins) > 1 or name in BUILT_IN[kind]):
+        raise RegistryError(_ambiguous(kind, name, plugins))
+    if ":" not in target:
+        raise RegistryError(_unknown(kind, name))
+    origin = f"`{target}`" + (f" of the package {_origin(plugins[0])}" if plugins else "")
+    return _checked(kind, origin, _import(kind, name, target, origin))
+
+
+def name_of(kind: ComponentKind, component_class: type[Component]) -> str:
+    """Return the name under which `load` finds this class: a built-in's, a plugin's, else `module:Class`."""
+    path = f"{component_class.__module__}:{component_class.__qualname__}"
+    built_in = [name for name, target in BUILT_IN[kind].items() if target == path]
+    imported = [plugin for plugin in _plugins(kind) if plugin.module in sys.modules]
+    known = [*built_in, *(plugin.name for plugin in imported if plugin.load() is component_class)]
+    return known[0] if known else path
+
+
+def nearest(name: str, valid: list[str]) -> str:
+    """Return « Did you mean `x`?» for the nearest of `valid`, or nothing where none is near."""
+    close = get_close_matches(name, valid, n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(f'`{match}`' for match in close)}?" if close else ""
+
+
+def singular(kind: ComponentKind) -> str:
+    """Return the word for one component of this kind."""
+    return kind.removesuffix("s")
+
+
+def _plugins(kind: ComponentKind) -> list[EntryPoint]:
+    return list(entry_points(group=f"tts.{kind}"))
+
+
+def _origin(plugin: EntryPoint) -> str:
+    return f"{plugin.dist.name} {plugin.dist.version}" if plugin.dist else plugin.value
+
+
+def _ambiguous(kind: ComponentKind, name: str, plugins: list[EntryPoint]) -> str:
+    claimed = ["tts itself"] * (name in BUILT_IN[kind]) + sorted(map(_origin, plugins))
+    return (
+        f"the {singular(kind)} name `{name}` must belong to one package, got {' and '.join(claimed)}: "
+        f"uninstall all but one, or name the class itself, as in `name: {plugins[0].value}`"
+    )
+
+
+def _unknown(kind: ComponentKind, name: str) -> str:
+    valid = names(kind)
+    elsewhere = [singular(other) for other in KINDS if other != kind and name in names(other)]
+    hint = f" (`{name}` is a {elsewhere[0]})" if elsewhere else nearest(name, valid)
+    return f"`{name}` is no {singular(kind)}.{hint} There are: {', '.join(valid)}; or give a class as `module:Class`"
+
+
+def _import(kind: ComponentKind, name: str, target: str, origin: str) -> Any:
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except Exception as error:
+        raise RegistryError(
+            f"the {singular(kind)} `{name}` cannot be imported from {origin}: {_told(error)}"
+        ) from error
+
+
+def _told(error: Exception) -> str:
+    """Return the error in one line, with the last place in a file where it arose."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    frame = next((frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__), None)
+    place = f" ({frame.filename}:{frame.lineno})" if frame else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _checked(kind: ComponentKind, origin: str, found: Any) -> type[Component]:
+    """Return what was found if it is a component with everything that its kind's protocol asks."""
+    if not (isinstance(found, type) and issubclass(found, Component)):
+        raise RegistryError(f"{origin} must be a subclass of `tts.component.Component`, got {found!r}")
+    missing = [name for name in _members(_PROTOCOLS[kind]) if not (hasattr(found, name) or name in found.model_fields)]
+    if missing:
+        listed = ", ".join(f"`{name}`" for name in missing)
+        raise RegistryError(f"{origin} must be a {singular(kind)}, but lacks {listed} (see `tts.protocols`)")
+    if "name" in found.model_fields:
+        raise RegistryError(f"{origin} must not have a key `name`: in a recipe that is the component's own name")
+    return found
+
+
+def _members(protocol: type) -> list[str]:
+    """Return the public methods and attributes that a protocol asks for, its parents' included."""
+    parents = [parent for parent in protocol.__mro__ if parent not in (object, Protocol, Generic)]
+    members = [name for parent in parents for name in (*vars(parent), *vars(parent).get("__annotations__", ()))]
+    return sorted({name for name in members if not name.startswith("_")})

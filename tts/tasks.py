@@ -1,0 +1,97 @@
+"""Tasks: the words around a problem, and the verifier that knows its answers."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from string import ascii_uppercase
+from typing import Annotated, ClassVar, cast
+
+from pydantic import Field, field_validator
+
+from tts import registry
+from tts.component import Component, Slot
+from tts.protocols import Verifier
+from tts.types import Kind, Message, Problem
+
+
+def _verifier(name: str) -> Verifier:
+    return cast("Verifier", registry.load("verifiers", name)())
+
+
+class Prompt(Component):
+    """What all tasks share: a system message, a template around the problem."""
+
+    placeholders: ClassVar[tuple[str, ...]] = ("{problem}",)
+
+    system: str | None = None
+    """The system message; left out: none, or what the model's own chat template says."""
+
+    template: str = "{problem}"
+    """The user's message. `{problem}` stands for the problem's text; other braces mean themselves."""
+
+    @field_validator("template")
+    @classmethod
+    def _has_placeholders(cls, template: str) -> str:
+        for placeholder in cls.placeholders:
+            if template.count(placeholder) != 1:
+                raise ValueError(
+                    f"must contain `{placeholder}` exactly once, got it {template.count(placeholder)} times"
+                )
+        return template
+
+    def messages(self, problem: Problem) -> tuple[Message, ...]:
+        """Return the conversation to send. A problem that brings its own is sent untouched."""
+        if problem.messages:
+            return problem.messages
+        system = () if self.system is None else (Message("system", self.system),)
+        return (*system, Message("user", self._filled(self._values(problem))))
+
+    def _values(self, problem: Problem) -> dict[str, str]:
+        """Return what each placeholder stands for."""
+        return {"{problem}": problem.prompt}
+
+    def _filled(self, values: dict[str, str]) -> str:
+        """Fill the template in one pass, so that placeholders in the problem's own text stay as they are."""
+        return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], self.template)
+
+
+class MathTask(Prompt):
+    """Problems whose answer is a number or a formula."""
+
+    kind: ClassVar[Kind] = "math"
+
+    template: str = "{problem}\n\nReason step by step. Then give the final answer, and nothing else, inside \\boxed{}."
+    """The user's message. `{problem}` stands for the problem's text; other braces mean themselves."""
+
+    verifier: Annotated[Verifier, Slot("verifiers")] = Field(default_factory=partial(_verifier, "math"))
+    """What finds the answer in a text and compares it with the reference."""
+
+
+class ChoiceTask(Prompt):
+    """Multiple-choice problems."""
+
+    kind: ClassVar[Kind] = "choice"
+    placeholders: ClassVar[tuple[str, ...]] = ("{problem}", "{choices}")
+
+    template: str = (
+        "{problem}\n\n{choices}\n\nReason step by step. Then give the letter of the right option inside \\boxed{}."
+    )
+    """The user's message. `{problem}` stands for the problem's text and `{choices}` for the options, one `A) …` a line;
+    other braces mean themselves."""
+
+    verifier: Annotated[Verifier, Slot("verifiers")] = Field(default_factory=partial(_verifier, "choice"))
+    """What finds the letter in a text and compares it with the reference."""
+
+    def _values(self, problem: Problem) -> dict[str, str]:
+        lines = (f"{letter}) {choice}" for letter, choice in zip(ascii_uppercase, problem.choices, strict=False))
+        return {**super()._values(problem), "{choices}": "\n".join(lines)}
+
+
+class TextTask(Prompt):
+    """Problems whose answer is a text."""
+
+    kind: ClassVar[Kind] = "text"
+
+    verifier: Annotated[Verifier, Slot("verifiers")] = Field(default_factory=partial(_verifier, "text"))
+    """What finds the answer in a text and compares it with the reference."""
