@@ -43,7 +43,7 @@ class Component(Section):
     """
 
     def check(self) -> None:
-        """Raise where what `open` needs is plainly missing (a package, a file). Cheap; called before any work starts."""
+        """Raise where what `open` needs is plainly missing (a package, say). Cheap; called before any work."""
 
     def open(self) -> None:
         """Load what the component needs. Called once, before its first use; raises a TTSError when it cannot."""

@@ -2,10 +2,18 @@
 
 
 class TTSError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base of all errors that this package raises on purpose. `exit_code`: how the command line ends on it."""
+
+    exit_code = 1
 
 
-class RecipeError(TTSError):
+class UsageError(TTSError):
+    """The command was given something it cannot work with; nothing was started."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
     """A recipe, an override or a component's parameters are wrong; raised before anything is loaded."""
 
 
@@ -13,7 +21,7 @@ class RegistryError(RecipeError):
     """A component's name is unknown, or the plugin that provides it cannot be imported."""
 
 
-class MissingExtraError(TTSError):
+class MissingExtraError(UsageError):
     """An optional dependency is not installed; the message names the install command."""
 
     def __init__(self, package: str, extra: str, needed_by: str) -> None:
@@ -23,7 +31,7 @@ class MissingExtraError(TTSError):
         )
 
 
-class ProblemsError(TTSError):
+class ProblemsError(UsageError):
     """A problem set cannot be read at all (a single bad row is a `RowError` record instead)."""
 
 
@@ -39,5 +47,9 @@ class VerifierError(TTSError):
     """A verifier cannot work at all (one answer it cannot decide is a verdict, not an error)."""
 
 
-class RunFolderError(TTSError):
-    """The run folder cannot be read, written, locked or resumed."""
+class RunFolderError(UsageError):
+    """The run folder cannot be read, locked or resumed."""
+
+
+class RunWriteError(TTSError):
+    """The run folder cannot be written any more (a full disk, say); what it holds is whole and readable."""

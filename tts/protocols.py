@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
-from tts.types import Answer, Ballot, Candidate, Message, Order, Problem, Reference, Request, Score, Selection, Verdict
+from tts.types import (
+    Answer,
+    Ballot,
+    Candidate,
+    Kind,
+    Message,
+    Order,
+    Problem,
+    Reference,
+    Request,
+    Score,
+    Selection,
+    Verdict,
+)
 
 
 class Opens(Protocol):
     """The life of a component (see `tts.component.Component`)."""
+
+    def check(self) -> None:
+        """Raise where what `open` needs is plainly missing; cheap."""
 
     def open(self) -> None:
         """Load what is needed."""
@@ -124,7 +140,7 @@ class Task(Opens, Protocol):
     """What goes with a kind of problem: the words around it, and the verifier that knows its answers."""
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> Kind:
         """The kind of problem it belongs to."""
 
     @property

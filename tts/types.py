@@ -202,10 +202,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """One problem's outcome. `error` is set where fewer candidates were recorded than asked, and says why."""
+    """One problem's outcome. `text` is the selected candidate's, None where all abstained.
+
+    `error` is set where fewer candidates were drawn than asked, or where judging failed, and says why.
+    """
 
     problem_id: str
     selection: Selection
+    text: str | None
     verdict: Verdict
     counts: Counts
     usage: Usage

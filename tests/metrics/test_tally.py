@@ -1,0 +1,74 @@
+import itertools
+
+import pytest
+
+from tts.metrics.tally import Tally
+from tts.types import Candidate, Counts, Selection, Solution, Usage, Verdict
+
+
+def candidate(index: int, sampler: str = "temperature") -> Candidate:
+    return Candidate("p", index, "text", None, "stop", 3, 5, -1.0, -0.2, None, 0, sampler)
+
+
+def solution(statuses: list[str], selected: int | None, *, graded: bool = True, error: str | None = None) -> Solution:
+    status = statuses[selected] if selected is not None else "failed"
+    counts = Counts(
+        num_candidates=len(statuses),
+        num_truncated=statuses.count("undecided"),
+        num_no_answer=0,
+        num_errors=0,
+        num_distinct_answers=1,
+        num_passed=statuses.count("passed") if graded else None,
+        num_undecided=statuses.count("undecided") if graded else None,
+    )
+    selection = Selection(selected, None if selected is None else "7", (), 1, 0)
+    usage = Usage(3 * len(statuses), 5 * len(statuses), 0, 1.0)
+    return Solution("p", selection, None, Verdict(status), counts, usage, error)  # type: ignore[arg-type]
+
+
+def tally_of(solutions: list[Solution]) -> Tally:
+    tally = Tally()
+    for one in solutions:
+        tally.add(one, (), ())
+    return tally
+
+
+def test_pass_at_1_is_the_mean_share_and_accuracy_the_selected_share() -> None:
+    tally = tally_of(
+        [
+            solution(["passed", "failed", "failed", "failed"], 0),
+            solution(["passed", "passed", "failed", "failed"], 2),
+            solution(["failed", "failed", "failed", "failed"], None),
+        ]
+    )
+    assert tally.pass_at_1.lower == tally.pass_at_1.upper == pytest.approx((1 / 4 + 2 / 4 + 0) / 3)
+    assert tally.accuracy.lower == tally.accuracy.upper == pytest.approx(1 / 3)
+    assert tally.num_abstained == 1
+
+
+def test_undecided_verdicts_make_both_figures_a_range() -> None:
+    tally = tally_of([solution(["undecided", "passed"], 0), solution(["failed", "passed"], 1)])
+    assert (tally.pass_at_1.lower, tally.pass_at_1.upper) == (0.5, 0.75)
+    assert (tally.accuracy.lower, tally.accuracy.upper) == (0.5, 1.0)
+
+
+def test_problems_without_a_reference_are_counted_and_not_graded() -> None:
+    tally = tally_of([solution(["passed"], 0), solution(["undecided"], 0, graded=False)])
+    assert (tally.num_problems, tally.num_graded) == (2, 1)
+    assert tally.accuracy.lower == 1.0
+
+
+def test_the_order_of_the_problems_does_not_matter() -> None:
+    solutions = [solution(["passed"] * number + ["failed"] * (7 - number), 0) for number in range(1, 5)]
+    figures = {tally_of(list(order)).pass_at_1 for order in itertools.permutations(solutions)}
+    assert len(figures) == 1
+
+
+def test_each_arm_gets_the_credit_for_its_own_candidates() -> None:
+    tally = Tally()
+    candidates = [candidate(0, "cold"), candidate(1, "hot"), candidate(2, "hot")]
+    verdicts = [Verdict("failed"), Verdict("passed"), Verdict("failed")]
+    tally.add(solution(["failed", "passed", "failed"], 1), candidates, verdicts)
+    hot, cold = tally.credit["hot"], tally.credit["cold"]
+    assert (hot.num_candidates, hot.num_passed, hot.num_selected, hot.num_tokens) == (2, 1, 1, 10)
+    assert (cold.num_candidates, cold.num_passed, cold.num_selected, cold.num_tokens) == (1, 0, 0, 5)

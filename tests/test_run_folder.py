@@ -1,0 +1,134 @@
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tts.errors import RunFolderError, RunWriteError
+from tts.run_folder import AppendFile, RunFolder, read_job
+
+
+def test_records_come_back_in_order_and_by_offset(tmp_path: Path) -> None:
+    file = AppendFile(tmp_path / "a.jsonl")
+    offsets = [file.append({"n": number, "text": "é" * number}) for number in range(5)]
+    assert [(offset, record["n"]) for offset, record in file.records()] == list(zip(offsets, range(5), strict=True))
+    assert file.read(offsets[3]) == {"n": 3, "text": "ééé"}
+
+
+def test_a_record_larger_than_one_read_block_comes_back_whole(tmp_path: Path) -> None:
+    file = AppendFile(tmp_path / "a.jsonl")
+    file.append({"n": 1})
+    offset = file.append({"text": "x" * 300_000})
+    file.append({"n": 2})
+    assert file.read(offset) == {"text": "x" * 300_000}
+
+
+@pytest.mark.parametrize("tail", [b'{"n": 2', b"\xc3", b'{"n": 2}', b"x" * 200_000])
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"n": 0}\n{"n": 1}\n' + tail)
+    file = AppendFile(path)
+    file.append({"n": 7})
+    assert path.read_bytes() == b'{"n": 0}\n{"n": 1}\n{"n":7}\n'.replace(b'{"n":7}', b'{"n": 7}')
+
+
+def test_a_file_that_is_one_torn_line_becomes_empty(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"n"')
+    assert AppendFile(path).size == 0
+    assert path.read_bytes() == b""
+
+
+def test_damage_inside_a_file_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"n": 0}\n{"n": \n{"n": 2}\n')
+    with pytest.raises(RunFolderError, match=r"a\.jsonl:2 is not a JSON record"):
+        list(AppendFile(path).records())
+
+
+def test_text_with_a_lone_surrogate_is_stored_and_read_back(tmp_path: Path) -> None:
+    file = AppendFile(tmp_path / "a.jsonl")
+    offset = file.append({"text": "a\ud800b"})
+    assert file.read(offset) == {"text": "a\ud800b"}
+
+
+def test_a_second_writer_is_refused_until_the_first_has_gone(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from tts.run_folder import RunFolder; RunFolder(Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with RunFolder(tmp_path):
+        refused = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert refused.returncode == 1
+        assert f"is being written by process {os.getpid()}" in refused.stderr
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match=r"cannot use the run folder .*file/run.*--run DIR"):
+        RunFolder(tmp_path / "file" / "run")
+
+
+def test_a_folder_with_other_things_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(RunFolderError, match=r"no run folder.*thesis\.tex"):
+        RunFolder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def _fill_until_limit(path: str) -> None:
+    """Write records until the file size limit stops it, as a full disk would."""
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    file = AppendFile(Path(path))
+    for number in range(10_000):
+        file.append({"n": number, "pad": "x" * 100})
+
+
+def test_a_full_disk_is_one_error_and_leaves_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_run_folder import *; "
+    call = "\ntry: _fill_until_limit(sys.argv[1])\nexcept RunWriteError as e: print(e)"
+    result = subprocess.run(
+        [sys.executable, "-c", code + "from test_run_folder import _fill_until_limit" + call, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "cannot write" in result.stdout
+    assert "File too large" in result.stdout
+    content = path.read_bytes()
+    assert content.endswith(b"\n")
+    numbers = [record["n"] for _, record in AppendFile(path).records()]
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) > 50
+
+
+def test_run_json_of_another_format_is_refused(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        folder.write_job({"recipe": {}})
+        assert read_job(tmp_path) == {"format": 1, "recipe": {}}
+    (tmp_path / "run.json").write_text('{"format": 99}')
+    with pytest.raises(RunFolderError, match="format 99; this version of tts reads format 1"):
+        read_job(tmp_path)
+
+
+def test_candidates_set_aside_move_to_their_own_file_and_derived_files_go(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        for problem_id in ("a", "b"):
+            for index in range(2):
+                folder["candidates.jsonl"].append({"problem_id": problem_id, "index": index})
+        folder["verdicts.jsonl"].append({"problem_id": "b"})
+        assert folder.set_aside(lambda record: record["problem_id"] == "a") == 2
+        assert set(folder.recorded()) == {"b"}
+        assert [record["problem_id"] for _, record in folder["superseded.jsonl"].records()] == ["a", "a"]
+        assert not (tmp_path / "verdicts.jsonl").exists()
+        assert folder.set_aside(lambda _: False) == 0
+
+
+def test_write_errors_are_kept_apart_from_wrong_commands() -> None:
+    assert RunWriteError.exit_code == 1
+    assert RunFolderError.exit_code == 2

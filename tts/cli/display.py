@@ -1,0 +1,167 @@
+"""What a person sees: live progress on stderr, a line per problem, and the closing summary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from tts.metrics.intervals import Estimate
+from tts.metrics.tally import Tally
+from tts.pipeline import Outcome, Run
+from tts.types import RowError, Solution
+
+MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "undecided": ("?", "yellow")}
+TRUNCATED_SHARE = 0.1  # above this share of truncated candidates a warning is due
+
+
+class _Figures(ProgressColumn):
+    """The figures beside the bar: problems, rate, running estimate."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self._run = run
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002 - the signature is rich's
+        """Return one line that fits beside a short bar."""
+        run = self._run
+        if run.stop.is_set():
+            return Text("stopping …")
+        done = run.tally.num_problems + run.tally.num_row_errors
+        parts = [f"{done}/{run.intake.num_rows}{'' if run.intake.finished else '+'} problems"]
+        if not run.progress.engine_ready:
+            parts.append("loading …")
+        else:
+            parts.append(f"{run.progress.tokens_per_second():.0f} tok/s")
+        if run.tally.num_graded:
+            parts.append(f"acc. {means(run.tally.accuracy)}")
+        return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
+
+
+class LiveProgress(Progress):
+    """A progress bar over candidates that reads the run's own counters at every refresh."""
+
+    def __init__(self, run: Run, console: Console) -> None:
+        columns = (SpinnerColumn(), BarColumn(bar_width=12), _Figures(run), TimeRemainingColumn(compact=True))
+        self._run = run
+        super().__init__(
+            *columns, console=console, transient=True, refresh_per_second=5, disable=not console.is_terminal
+        )
+        self.add_task("candidates", total=None)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Bring the bar up to date and draw it."""
+        if self.tasks:
+            run = self._run
+            total = run.intake.num_rows * run.recipe.sampler.num_candidates if run.intake.finished else None
+            done = run.progress.num_candidates + run.progress.num_resumed
+            self.update(self.tasks[0].id, completed=done, total=total)
+        yield from super().get_renderables()
+
+
+def result_line(outcome: Outcome, width: int) -> Text:
+    """Return one problem's line: mark, id, answer with its votes, the question as far as it fits."""
+    if isinstance(outcome, RowError):
+        return _error_line(outcome)
+    solution = outcome.solution
+    mark, style = MARKS[solution.verdict.status] if _graded(solution) else ("·", "")
+    line = Text(f"{mark} ", style=style)
+    line.append(f"{_clip(solution.problem_id, 14):<14} ", style="bold")
+    line.append(f"{_clip(_answer(solution), 16):<16} ")
+    line.append(f"{_share(solution):>6}  ", style="dim")
+    if solution.error:
+        line.append(_clip(solution.error, max(20, 3 * width)), style="red")
+    else:
+        line.append(_clip(outcome.row.problem.prompt, max(0, width - len(line))), style="dim")
+    return line
+
+
+def _graded(solution: Solution) -> bool:
+    return solution.verdict.reason != "no_reference"
+
+
+def _answer(solution: Solution) -> str:
+    return "(no answer)" if solution.selection.answer is None else solution.selection.answer
+
+
+def _share(solution: Solution) -> str:
+    """Return how many of the candidates stand behind the answer, such as 5/8."""
+    weights = solution.selection.weights
+    votes = max(weights, default=0.0)
+    counted = weights and all(weight == int(weight) for weight in weights)
+    return f"{votes:.0f}/{solution.counts.num_candidates}" if counted else f"{votes:.2f}" if weights else "–"
+
+
+def _error_line(row: RowError) -> Text:
+    name = f"line {row.line}" if row.problem_id is None else f"line {row.line} ({row.problem_id})"
+    return Text(f"! {name}: {row.message}", style="red")
+
+
+def _clip(text: str, width: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else flat[: max(0, width - 1)] + "…"
+
+
+def means(estimate: Estimate) -> str:
+    """Return the mean as a percentage, or as a range where verdicts are undecided."""
+    if math.isnan(estimate.lower):
+        return "–"
+    lower, upper = 100 * estimate.lower, 100 * estimate.upper
+    return f"{lower:.1f} %" if estimate.lower == estimate.upper else f"{lower:.1f}–{upper:.1f} %"
+
+
+def interval(estimate: Estimate) -> str:
+    """Return the 95 % interval in per cent."""
+    return f"{100 * estimate.interval_low:.1f}–{100 * estimate.interval_high:.1f}"
+
+
+def summary_table(run: Run) -> Table:
+    """Return the closing table: what single candidates score, what the selection scores, and what it cost."""
+    tally = run.tally
+    table = Table(show_edge=False, pad_edge=False, box=None)
+    table.add_column("")
+    table.add_column("", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("problems", justify="right")
+    for name, value in (("pass@1 (single candidate)", tally.pass_at_1), (_selection_name(run), tally.accuracy)):
+        table.add_row(name, means(value), interval(value), str(value.num_problems), style="bold")
+    return table
+
+
+def _selection_name(run: Run) -> str:
+    selector = run.recipe.resolved()["selector"]["name"]
+    return f"{selector} of {run.recipe.sampler.num_candidates}"
+
+
+def notes(run: Run) -> list[str]:
+    """Return the lines under the table: counts, cost, and warnings that a careful colleague would give."""
+    tally, progress = run.tally, run.progress
+    lines = [
+        f"{tally.num_problems} problems ({tally.num_abstained} unanswered), {tally.num_candidates} candidates "
+        f"({tally.num_truncated} truncated, {tally.num_no_answer} without an answer, {tally.num_errors} failed)",
+        f"{tally.completion_tokens} tokens written, {tally.prompt_tokens} read; "
+        f"{progress.tokens_per_second():.0f} tok/s over {progress.seconds_drawing():.1f} s",
+    ]
+    if len(tally.credit) > 1:
+        lines += [_credit(name, tally) for name in sorted(tally.credit)]
+    if tally.num_truncated > TRUNCATED_SHARE * max(1, tally.num_candidates):
+        share = 100 * tally.num_truncated / tally.num_candidates
+        lines.append(
+            f"warning: {share:.0f} % of the candidates were cut by the length limit; raise sampler.max_tokens "
+            f"(now {run.recipe.sampler.max_tokens})"
+        )
+    if tally.num_graded and tally.num_graded < tally.num_problems:
+        lines.append(f"{tally.num_problems - tally.num_graded} problems have no reference answer and are not graded")
+    return lines
+
+
+def _credit(name: str, tally: Tally) -> str:
+    credit = tally.credit[name]
+    return (
+        f"{name}: {credit.num_candidates} candidates, {credit.num_passed} passed, {credit.num_selected} selected, "
+        f"{credit.num_tokens} tokens"
+    )

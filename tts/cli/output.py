@@ -1,0 +1,41 @@
+"""Results on stdout: JSON lines for programs. (The table for people is in `display`.)"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tts import jsonl
+from tts.pipeline import Outcome
+from tts.types import RowError, Solution
+
+
+def write_json_line(outcome: Outcome) -> None:
+    """Write one outcome to stdout and flush it."""
+    sys.stdout.buffer.write(jsonl.dumps(record(outcome)))
+    sys.stdout.buffer.flush()
+
+
+def record(outcome: Outcome) -> dict[str, Any]:
+    """Return the JSON object for one outcome. `error` is null exactly where the problem was answered in full."""
+    return _row_error(outcome) if isinstance(outcome, RowError) else _solution(outcome.solution)
+
+
+def _row_error(row: RowError) -> dict[str, Any]:
+    return {"id": row.problem_id, "line": row.line, "error": {"type": row.error_type, "message": row.message}}
+
+
+def _solution(solution: Solution) -> dict[str, Any]:
+    failed = solution.verdict.reason == "judging_failed"
+    error = {"type": "judging_failed" if failed else "candidates_missing", "message": solution.error}
+    return {
+        "id": solution.problem_id,
+        "answer": solution.selection.answer,
+        "text": solution.text,
+        "verdict": solution.verdict,
+        "selection": solution.selection,
+        "counts": solution.counts,
+        "usage": solution.usage,
+        "error": error if solution.error else None,
+        "metadata": solution.metadata,
+    }

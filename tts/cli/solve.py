@@ -1,0 +1,119 @@
+"""`tts solve`: problems in, answers out."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tts.pipeline import Run
+
+EXIT_SOME_FAILED = 1
+
+
+def _recipe_names(incomplete: str) -> list[str]:
+    from tts.recipe import shipped_recipes
+
+    return [name for name in shipped_recipes() if name.startswith(incomplete)]
+
+
+Problems = Annotated[
+    str | None,
+    typer.Argument(
+        help="A JSONL file, a problem set's name, hf://owner/name, or - for stdin. "
+        "Default: what is piped in, else the recipe's own problems."
+    ),
+]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe", "-r", help="A recipe's file or shipped name. (default: quickstart)", autocompletion=_recipe_names
+    ),
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
+]
+RunPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--run", metavar="DIR", help="The run folder; resumed where it exists. (default: a new one in ./runs)"
+    ),
+]
+
+
+def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them by position
+    problems: Problems = None,
+    recipe: RecipeName = None,
+    overrides: Overrides = None,
+    run: RunPath = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Take only the first N problems.")
+    ] = None,
+    keep_order: Annotated[bool, typer.Option("--keep-order", help="Results in the order of the input.")] = False,
+    retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Draw failed candidates of --run anew.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and its token budget; draw nothing.")
+    ] = False,
+) -> None:
+    """Draw candidates for each problem, choose one answer, check it.
+
+    Results are JSON lines where stdout is piped, a table on a terminal. Exit code 0: every problem was answered;
+    1: some ended as error records; 2: the command or the recipe is wrong; 130: interrupted.
+    """
+    from tts import job
+    from tts.cli import source
+    from tts.cli.interrupt import stop_on_signals
+    from tts.cli.plan import print_plan
+    from tts.pipeline import Run
+    from tts.run_folder import RunFolder
+
+    stop = threading.Event()
+    stored = job.stored(run)
+    resolved = job.recipe_of(stored, recipe, overrides or ())
+    resolved.engine.check()
+    rows = source.choose(problems, resolved, stored, limit, stop)
+    if dry_run:
+        return print_plan(resolved, rows)
+    path = run or job.default_path(resolved)
+    with RunFolder(path) as folder, stop_on_signals(stop) as signals:
+        job.prepare(folder, resolved, rows.spec, limit)
+        job.redraw(folder, resolved, retry_errors=retry_errors)
+        work = Run(resolved, rows.rows, folder, stop)
+        _show(work, keep_order=keep_order)
+        if signals:
+            print(f"tts: interrupted; resume with: tts solve --run {path}", file=sys.stderr)
+            raise typer.Exit(128 + signals[0])
+    print(f"tts: everything is in {path}", file=sys.stderr)
+    if work.tally.num_row_errors or work.tally.num_incomplete:
+        raise typer.Exit(EXIT_SOME_FAILED)
+    return None
+
+
+def _show(run: Run, *, keep_order: bool) -> None:
+    """Hand out the outcomes as they come, with live progress on a terminal, then the summary."""
+    from rich.console import Console
+
+    from tts.cli.display import LiveProgress, notes, result_line, summary_table
+    from tts.cli.output import write_json_line
+    from tts.types import RowError
+
+    stdout, stderr = Console(), Console(stderr=True)
+    with LiveProgress(run, stderr) as progress:
+        for outcome in run.outcomes(keep_order=keep_order):
+            if isinstance(outcome, RowError):
+                stderr.print(f"tts: line {outcome.line}: {outcome.message}", style="red", markup=False, highlight=False)
+            if stdout.is_terminal:
+                progress.stop()
+                stdout.print(result_line(outcome, stdout.width))
+                progress.start()
+            else:
+                write_json_line(outcome)
+    console = stdout if stdout.is_terminal else stderr
+    if run.tally.num_graded:
+        console.print(summary_table(run))
+    for note in notes(run):
+        console.print(note, markup=False, highlight=False)

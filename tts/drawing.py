@@ -1,0 +1,196 @@
+"""Draws: feeds the engine with the sampler's requests, keeps it full, and records each candidate as it arrives."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from tts import jsonl
+from tts.errors import EngineError
+from tts.intake import Intake
+from tts.problems import ProblemRow
+from tts.protocols import Engine, Sampler
+from tts.run_folder import AppendFile
+from tts.types import Candidate, Message, Order, Problem, Request, RowError
+
+IDLE_SECONDS = 0.05  # how long to wait for a new input row while nothing is in flight
+
+
+def candidate_seed(run_seed: int, problem_id: str, index: int) -> int:
+    """Return the seed of one candidate, in [0, 2**53): a function of these three alone, so no batching changes it."""
+    digest = hashlib.sha256(f"{run_seed}\0{index}\0{problem_id}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") >> 11
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Input row `number` (from 0) with all its candidates, ordered by index; `error` says why some are missing.
+
+    A row that is no problem has no candidates. `wall_seconds` is None where an earlier sitting drew them all.
+    """
+
+    number: int
+    row: ProblemRow | RowError
+    candidates: tuple[Candidate, ...] = ()
+    error: str | None = None
+    wall_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class _Pending:
+    number: int
+    row: ProblemRow
+    candidates: dict[int, Candidate]
+    num_awaited: int
+    began: float
+    unasked: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counters for the display; written by the drawing thread, read by any.
+
+    `opened_at` and `ended_at` are on the monotonic clock: when the engine was ready, and when drawing ended.
+    """
+
+    num_candidates: int = 0
+    num_tokens: int = 0
+    num_resumed: int = 0
+    opened_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def engine_ready(self) -> bool:
+        """Whether the engine has been opened."""
+        return self.opened_at is not None
+
+    def seconds_drawing(self) -> float:
+        """Return the seconds since the engine was ready, loading not included; 0 before."""
+        return 0.0 if self.opened_at is None else (self.ended_at or time.monotonic()) - self.opened_at
+
+    def tokens_per_second(self) -> float:
+        """Return the tokens generated per second of drawing; 0 before the first."""
+        return self.num_tokens / max(self.seconds_drawing(), 1e-9)
+
+
+@dataclass(slots=True)
+class Drawing:
+    """One sampler drawing from one engine into one candidates file.
+
+    `recorded` maps a problem's id to the byte offset of each candidate that an earlier sitting recorded.
+    """
+
+    engine: Engine
+    sampler: Sampler
+    messages: Callable[[Problem], tuple[Message, ...]]
+    run_seed: int
+    file: AppendFile
+    recorded: Mapping[str, Mapping[int, int]]
+    stop: threading.Event
+    progress: Progress = field(default_factory=Progress)
+    _pending: dict[str, _Pending] = field(default_factory=dict)
+    _requests: Iterator[Request] = field(default_factory=lambda: iter(()))
+    _num_rows: int = 0
+    _is_open: bool = False
+
+    def run(self, intake: Intake) -> Iterator[Drawn]:
+        """Yield bad rows as they are read and problems as they complete. Ends early once `stop` is set.
+
+        The engine is opened when the first request needs it. Raises EngineError where it cannot go on.
+        """
+        try:
+            while not self.stop.is_set():
+                yield from self._fill(intake)
+                if self._pending:
+                    yield from self._step()
+                elif intake.exhausted:
+                    return
+        finally:
+            self.progress.ended_at = time.monotonic()
+
+    def _fill(self, intake: Intake) -> Iterator[Drawn]:
+        """Give the engine requests while it wants them and there are any."""
+        while not self.stop.is_set() and (not self._is_open or self.engine.num_free > 0):
+            request = next(self._requests, None)
+            if request is not None:
+                self._open()
+                self.engine.add(request)
+                continue
+            row = intake.take(0.0 if self._pending else IDLE_SECONDS)
+            if row is None:
+                return
+            drawn = Drawn(self._num_rows, row) if isinstance(row, RowError) else self._begin(row)
+            self._num_rows += 1
+            if drawn is not None:
+                yield drawn
+
+    def _open(self) -> None:
+        if not self._is_open:
+            self.engine.open()
+            self._is_open = True
+            self.progress.opened_at = time.monotonic()
+
+    def _begin(self, row: ProblemRow) -> Drawn | None:
+        """Order what is missing of one problem; return it at once where nothing is."""
+        problem = row.problem
+        candidates = {
+            index: jsonl.candidate(self.file.read(offset))
+            for index, offset in self.recorded.get(problem.id, {}).items()
+        }
+        self.progress.num_resumed += len(candidates)
+        missing = tuple(index for index in range(self.sampler.num_candidates) if index not in candidates)
+        pending = _Pending(self._num_rows, row, candidates, 0, time.monotonic())
+        if missing:
+            seeds = tuple(candidate_seed(self.run_seed, problem.id, index) for index in missing)
+            requests = list(self.sampler.requests(Order(problem, self.messages(problem), missing, seeds)))
+            asked = {request.index for request in requests}
+            if len(asked) != len(requests) or not asked <= set(missing):
+                raise EngineError(f"sampler {type(self.sampler).__name__} asked for other candidates than ordered")
+            pending.num_awaited = len(requests)
+            pending.unasked = tuple(index for index in missing if index not in asked)
+            self._requests = iter(requests)
+        if not pending.num_awaited:
+            return _drawn(pending, resumed=not missing)
+        self._pending[problem.id] = pending
+        return None
+
+    def _step(self) -> Iterator[Drawn]:
+        """Let the engine work, record what it finished, yield the problems that are complete with it."""
+        finished = self.engine.step()
+        self.progress.num_tokens = self.engine.num_generated_tokens
+        for candidate in finished:
+            pending = self._pending.get(candidate.problem_id)
+            if pending is None or candidate.index in pending.candidates:
+                raise EngineError(
+                    f"the engine returned candidate {candidate.index} of problem {candidate.problem_id!r} unasked"
+                )
+            self.file.append(candidate)
+            self.progress.num_candidates += 1
+            pending.candidates[candidate.index] = candidate
+            pending.num_awaited -= 1
+            if pending.num_awaited == 0:
+                del self._pending[candidate.problem_id]
+                yield _drawn(pending, resumed=False)
+
+
+def _drawn(pending: _Pending, *, resumed: bool) -> Drawn:
+    candidates = tuple(pending.candidates[index] for index in sorted(pending.candidates))
+    seconds = None if resumed else time.monotonic() - pending.began
+    return Drawn(pending.number, pending.row, candidates, _shortfall(candidates, pending.unasked), seconds)
+
+
+def _shortfall(candidates: tuple[Candidate, ...], unasked: tuple[int, ...]) -> str | None:
+    """Say which candidates are missing and why, or None where all are there."""
+    failed = [candidate for candidate in candidates if candidate.finish_reason == "error"]
+    if not failed and not unasked:
+        return None
+    num_asked = len(candidates) + len(unasked)
+    num_there = len(candidates) - len(failed)
+    reasons = [f"candidate {candidate.index}: {candidate.error}" for candidate in failed[:3]]
+    if unasked:
+        reasons.append(f"the sampler did not ask for {', '.join(map(str, unasked[:8]))}")
+    more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
+    return f"{num_there} of {num_asked} candidates were drawn; {'; '.join(reasons)}{more}"

@@ -1,0 +1,132 @@
+"""Takes the input in: rows go to problems.jsonl as fast as they arrive; the pipeline reads them back from there.
+
+So an interrupted run has its whole input (also what came through a pipe), memory does not grow with the number of
+problems, and the progress display soon knows how many there are.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from tts import jsonl
+from tts.errors import RunFolderError
+from tts.problems import ProblemRow
+from tts.run_folder import AppendFile
+from tts.types import Reference, RowError
+
+Row = ProblemRow | RowError
+
+
+class Intake(threading.Thread):
+    """Copies `rows` to `file` in the background. Rows that are there already must come again as they were.
+
+    `rows` None: nothing more comes, the stored rows are all. Reading may begin before `start`.
+    """
+
+    def __init__(self, rows: Iterable[Row] | None, file: AppendFile, stop: threading.Event) -> None:
+        super().__init__(name="tts-intake", daemon=True)
+        self.finished = rows is None
+        self._rows = rows or ()
+        self._file = file
+        self._stop_requested = stop
+        self._changed = threading.Condition()
+        self._error: Exception | None = None
+        self._num_lines = 0
+        self.num_rows = 0
+        for _, record in file.records():
+            self._num_lines += 1
+            self.num_rows += "end" not in record
+        self._reader = file.path.open("rb")
+        self._num_taken = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the file holds the whole input, so that a later run need not read it again."""
+        return self.finished and self._error is None and not self._stop_requested.is_set()
+
+    def run(self) -> None:
+        """Copy the rows (`start` calls this in the thread)."""
+        try:
+            self._copy()
+        except Exception as error:
+            self._error = error
+        with self._changed:
+            self.finished = True
+            self._changed.notify_all()
+
+    def _copy(self) -> None:
+        num_stored = self.num_rows
+        stored = (record for _, record in self._file.records() if "end" not in record)
+        number = 0
+        for number, row in enumerate(self._rows, start=1):
+            if self._stop_requested.is_set():
+                return
+            if number <= num_stored:
+                self._compare(number, row, next(stored))
+            else:
+                self._append(_record(row), 1)
+        if number >= num_stored and not self._stop_requested.is_set():
+            self._mark_end(number)
+
+    def _compare(self, number: int, row: Row, stored: dict[str, Any]) -> None:
+        if jsonl.dumps(_record(row)) != jsonl.dumps(stored):
+            raise RunFolderError(
+                f"row {number} of the input is not the one that {self._file.path} holds. "
+                "Give the same problems again, or choose another --run DIR."
+            )
+
+    def _mark_end(self, number: int) -> None:
+        ends = [record["end"] for _, record in self._file.records() if "end" in record]
+        if number not in ends[-1:]:
+            self._append({"end": number}, 0)
+
+    def _append(self, record: dict[str, Any], num_rows: int) -> None:
+        self._file.append(record)
+        with self._changed:
+            self._num_lines += 1
+            self.num_rows += num_rows
+            self._changed.notify_all()
+
+    def take(self, wait_seconds: float) -> Row | None:
+        """Return the next row, waiting up to `wait_seconds` for it; None where there is none yet, or none at all.
+
+        Raises what reading the input raised, once the rows before it are taken.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._num_taken < self._num_lines or self.finished, wait_seconds)
+            num_ready = self._num_lines - self._num_taken
+        for _ in range(num_ready):
+            self._num_taken += 1
+            record = json.loads(self._reader.readline())
+            if "end" not in record:
+                return _row(record)
+        if self.finished and self._error is not None:
+            raise self._error
+        return None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every row has been taken and no more can come."""
+        return self.finished and self._num_taken >= self._num_lines and self._error is None
+
+    def close(self) -> None:
+        """Wait for the copying to end (it looks at the stop event between rows) and close the reader."""
+        if self.is_alive():
+            self.join(timeout=1.0)
+        self._reader.close()
+
+
+def _record(row: Row) -> dict[str, Any]:
+    if isinstance(row, RowError):
+        return {"error": row}
+    return {"line": row.line, "problem": row.problem, "reference": row.reference}
+
+
+def _row(record: dict[str, Any]) -> Row:
+    if "error" in record:
+        return jsonl.plain(RowError, record["error"])
+    problem, reference = jsonl.problem(record["problem"]), jsonl.plain(Reference, record["reference"])
+    return ProblemRow(problem, reference, record["line"])

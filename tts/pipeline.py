@@ -1,0 +1,212 @@
+"""The order of the stages, and nothing else: input → drawing → judging → run folder → outcomes.
+
+Three threads share the work, so that none waits for another's slowest moment: one reads the input, one drives the
+engine and records candidates, and the caller's own judges and hands out.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from tts import registry
+from tts.derived import DerivedFiles
+from tts.drawing import Drawing, Drawn, Progress
+from tts.intake import Intake, Row
+from tts.judging import Judged, count, judge
+from tts.metrics.tally import Tally
+from tts.problems import ProblemRow
+from tts.protocols import Task
+from tts.recipe import Recipe
+from tts.run_folder import RunFolder
+from tts.types import Counts, RowError, Selection, Solution, Usage, Verdict
+
+QUEUE_SIZE = 64  # problems drawn and not yet judged; a slow verifier makes the drawing wait
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """A problem's row and what became of it."""
+
+    row: ProblemRow
+    solution: Solution
+
+
+Outcome = Solved | RowError
+"""What became of one input row: a solution, or what is wrong with the row."""
+
+
+class Run:
+    """One recipe over one input, in one prepared run folder. Iterate over `outcomes()` once.
+
+    `rows` None: the rows that the folder holds are all. Setting `stop` (from any thread or signal handler) ends the
+    iteration soon, with everything that was drawn on disk. `complete` tells whether it came to its end.
+    """
+
+    def __init__(
+        self, recipe: Recipe, rows: Iterable[Row] | None, folder: RunFolder, stop: threading.Event | None = None
+    ) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.stop = stop or threading.Event()
+        self.tally = Tally()
+        self.progress = Progress()
+        self.complete = False
+        self.tasks = _tasks(recipe)
+        supported = None if rows is None else (self._supported(row) for row in rows)
+        self.intake = Intake(supported, folder["problems.jsonl"], self.stop)
+        self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
+        self._abandoned = threading.Event()
+        self._queue: queue.Queue[Drawn | BaseException | None] = queue.Queue(QUEUE_SIZE)
+
+    def outcomes(self, *, keep_order: bool = False) -> Iterator[Outcome]:
+        """Yield one outcome per input row as soon as it is known; with `keep_order` in the order of the input.
+
+        Raises EngineError, ProblemsError or RunFolderError where the run cannot go on; what was done is kept.
+        """
+        drawing = threading.Thread(target=self._draw, name="tts-drawing", daemon=True)
+        self.intake.start()
+        drawing.start()
+        try:
+            outcomes = ((drawn.number, self._outcome(drawn)) for drawn in self._received())
+            yield from _in_order(outcomes) if keep_order else (outcome for _, outcome in outcomes)
+            self.complete = not self.stop.is_set()
+        finally:
+            self.stop.set()
+            self._abandoned.set()
+            drawing.join()
+            self.intake.close()
+            for task in self.tasks.values():
+                task.verifier.close()
+
+    def _supported(self, row: Row) -> Row:
+        """Return the row, or an error in its place where no task knows its kind."""
+        if isinstance(row, RowError) or row.problem.kind in self.tasks:
+            return row
+        message = f"no task handles problems of kind {row.problem.kind!r}; there are: {', '.join(self.tasks)}"
+        return RowError(row.line, row.problem.id, "unsupported_kind", message)
+
+    # --- the drawing thread
+
+    def _draw(self) -> None:
+        recipe = self.recipe
+        try:
+            drawing = Drawing(
+                engine=recipe.engine,
+                sampler=recipe.sampler,
+                messages=lambda problem: self.tasks[problem.kind].messages(problem),
+                run_seed=recipe.seed,
+                file=self.folder["candidates.jsonl"],
+                recorded=self.folder.recorded(),
+                stop=self.stop,
+                progress=self.progress,
+            )
+            for drawn in drawing.run(self.intake):
+                self._send(drawn)
+            self._send(None)
+        except BaseException as error:
+            self._send(error)
+        finally:
+            recipe.engine.close()
+
+    def _send(self, item: Drawn | BaseException | None) -> None:
+        """Hand an item to the caller's thread, unless it has gone."""
+        while not self._abandoned.is_set():
+            try:
+                return self._queue.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+        return None
+
+    # --- the caller's thread
+
+    def _received(self) -> Iterator[Drawn]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            if self.stop.is_set():
+                return
+            yield item
+
+    def _outcome(self, drawn: Drawn) -> Outcome:
+        row = drawn.row
+        if isinstance(row, RowError):
+            self.tally.num_row_errors += 1
+            return row
+        try:
+            judged = self._judged(row, drawn)
+            solution = _solution(row, drawn, judged)
+            self.tally.add(solution, drawn.candidates, judged.verdicts)
+        except Exception as error:
+            solution = _failed(row, drawn, f"{type(error).__name__} while judging: {error}")
+            self.tally.add(solution, (), ())
+        return Solved(row, solution)
+
+    def _judged(self, row: ProblemRow, drawn: Drawn) -> Judged:
+        judged = self._derived.read(row.problem.id)
+        if judged is None:
+            task, selector = self.tasks[row.problem.kind], self.recipe.selector
+            judged = judge(task, selector, row.problem, row.reference, drawn.candidates)
+            self._derived.write(row.problem.id, judged)
+        return judged
+
+
+def _tasks(recipe: Recipe) -> dict[str, Task]:
+    """Return the task for each kind of problem: the recipe's for its own kind, the built-in ones for the others."""
+    defaults = (cast("Task", registry.load("tasks", name)()) for name in registry.BUILT_IN["tasks"])
+    return {**{task.kind: task for task in defaults}, recipe.task.kind: recipe.task}
+
+
+def _solution(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:
+    return Solution(
+        problem_id=row.problem.id,
+        selection=judged.selection,
+        text=_text(drawn, judged.selection.index),
+        verdict=judged.verdict,
+        counts=count(drawn.candidates, judged),
+        usage=_usage(drawn),
+        error=drawn.error,
+        metadata=row.problem.metadata,
+    )
+
+
+def _failed(row: ProblemRow, drawn: Drawn, error: str) -> Solution:
+    """Return the solution of a problem whose judging failed: no selection, no verdict, and why."""
+    num_candidates = len(drawn.candidates)
+    return Solution(
+        problem_id=row.problem.id,
+        selection=Selection(None, None, (), 0, num_candidates),
+        text=None,
+        verdict=Verdict("undecided", "judging_failed", error),
+        counts=Counts(num_candidates, 0, 0, 0, 0, None, None),
+        usage=_usage(drawn),
+        error=error,
+        metadata=row.problem.metadata,
+    )
+
+
+def _text(drawn: Drawn, index: int | None) -> str | None:
+    return next((candidate.text for candidate in drawn.candidates if candidate.index == index), None)
+
+
+def _usage(drawn: Drawn) -> Usage:
+    return Usage(
+        prompt_tokens=sum(candidate.num_prompt_tokens for candidate in drawn.candidates),
+        completion_tokens=sum(candidate.num_tokens for candidate in drawn.candidates),
+        scorer_tokens=0,
+        wall_seconds=drawn.wall_seconds,
+    )
+
+
+def _in_order(numbered: Iterator[tuple[int, Outcome]]) -> Iterator[Outcome]:
+    """Hold outcomes back until all before them have come."""
+    waiting: dict[int, Outcome] = {}
+    due = 0
+    for number, outcome in numbered:
+        waiting[number] = outcome
+        while due in waiting:
+            yield waiting.pop(due)
+            due += 1

@@ -1,0 +1,235 @@
+"""The run folder: append-only JSONL files, one writer, resumable after any crash. The only file that writes results.
+
+    run.json          the job: resolved recipe, its hash, versions, host; written once (anew when a later stage changes)
+    problems.jsonl    one input row a line, in order: {"problem", "reference"} or {"error"}; {"end"} once all are read
+    candidates.jsonl  one candidate a line, appended as it arrives: the primary artefact
+    scores.jsonl selections.jsonl verdicts.jsonl    one line a problem; derived, can be deleted and recomputed
+    summary.json      the headline figures
+    sessions.jsonl    one line per sitting: when it began and ended, on which host. All that is not repeatable is here.
+
+A line is written by one system call, so a killed process leaves at most one torn line, the last; it is cut off on
+resume. A complete line that is not JSON is damage from outside and is refused, never skipped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from tts import jsonl
+from tts.errors import RunFolderError, RunWriteError
+
+PRIMARY = ("problems.jsonl", "candidates.jsonl")
+DERIVED = ("scores.jsonl", "selections.jsonl", "verdicts.jsonl")
+FORMAT = 1
+
+
+class AppendFile:
+    """A JSONL file that only grows, in whole lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self.size = self._cut_torn_line()
+
+    def _cut_torn_line(self) -> int:
+        """Remove what follows the last newline; return the size that is left."""
+        end = os.fstat(self._fd).st_size
+        position = end
+        while position > 0:
+            start = max(0, position - 65536)
+            newline = os.pread(self._fd, position - start, start).rfind(b"\n")
+            if newline >= 0:
+                position = start + newline + 1
+                break
+            position = start
+        if position != end:
+            os.ftruncate(self._fd, position)
+        return position
+
+    def append(self, record: Any) -> int:
+        """Write one record as a line; return the byte offset where it begins.
+
+        Raises RunWriteError where the disk is full or the file cannot be written; the file then ends with its last
+        whole line.
+        """
+        line = jsonl.dumps(record)
+        start = self.size
+        try:
+            written = os.write(self._fd, line)
+            while written < len(line):
+                written += os.write(self._fd, line[written:])
+        except OSError as error:
+            os.ftruncate(self._fd, start)
+            raise RunWriteError(
+                f"cannot write {self.path}: {error.strerror}. What was written is kept and readable."
+            ) from error
+        self.size = start + len(line)
+        return start
+
+    def read(self, offset: int) -> dict[str, Any]:
+        """Return the record that begins at byte `offset`."""
+        line = b""
+        while not line.endswith(b"\n"):
+            block = os.pread(self._fd, 65536, offset + len(line))
+            if not block:
+                raise RunFolderError(f"{self.path} ends within the record at byte {offset}")
+            newline = block.find(b"\n")
+            line += block if newline < 0 else block[: newline + 1]
+        return _parse(line, f"{self.path}, byte {offset}")
+
+    def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (byte offset, record) of every line that is there now."""
+        offset = 0
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if offset >= self.size:
+                    return
+                yield offset, _parse(line, f"{self.path}:{number}")
+                offset += len(line)
+
+    def close(self) -> None:
+        """Hand the bytes to the disk and close."""
+        if self._fd >= 0:
+            os.fsync(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _parse(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise RunFolderError(f"{where} is not a JSON record ({error}): the file was changed from outside") from error
+    if not isinstance(record, dict):
+        raise RunFolderError(f"{where} is not a JSON object: the file was changed from outside")
+    return record
+
+
+def read_job(path: Path) -> dict[str, Any] | None:
+    """Return the run.json of the folder `path`, or None where there is none yet."""
+    file = path / "run.json"
+    if not file.exists():
+        return None
+    job = _parse(file.read_bytes(), str(file))
+    if job.get("format") != FORMAT:
+        raise RunFolderError(f"{file} has format {job.get('format')}; this version of tts reads format {FORMAT}")
+    return job
+
+
+class RunFolder:
+    """One run's folder, locked for this process while it is open."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files: dict[str, AppendFile] = {}
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _refuse_foreign(path)
+            self._lock = _lock(path)
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot use the run folder {path}: {error.strerror}. Choose another with --run DIR."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getitem__(self, name: str) -> AppendFile:
+        """Return the file `name`, opened (and its torn last line cut off) on first use."""
+        if name not in self._files:
+            try:
+                self._files[name] = AppendFile(self.path / name)
+            except OSError as error:
+                raise RunFolderError(f"cannot open {self.path / name}: {error.strerror}") from error
+        return self._files[name]
+
+    def write_job(self, job: dict[str, Any]) -> None:
+        """Write run.json, whole or not at all."""
+        self._replace("run.json", {"format": FORMAT, **job})
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write summary.json, whole or not at all."""
+        self._replace("summary.json", summary)
+
+    def _replace(self, name: str, content: dict[str, Any]) -> None:
+        target, partial = self.path / name, self.path / f"{name}.partial"
+        try:
+            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=jsonl.as_dict) + "\n")
+            partial.replace(target)
+        except OSError as error:
+            raise RunWriteError(f"cannot write {target}: {error.strerror}") from error
+
+    def forget_derived(self) -> None:
+        """Delete what is derived from the candidates, so that it is computed anew."""
+        for name in (*DERIVED, "summary.json"):
+            if name in self._files:
+                self._files.pop(name).close()
+            (self.path / name).unlink(missing_ok=True)
+
+    def recorded(self) -> dict[str, dict[int, int]]:
+        """Return where each recorded candidate begins in candidates.jsonl: problem id → index → byte offset."""
+        offsets: dict[str, dict[int, int]] = {}
+        for offset, record in self["candidates.jsonl"].records():
+            offsets.setdefault(record["problem_id"], {})[record["index"]] = offset
+        return offsets
+
+    def set_aside(self, unwanted: Callable[[dict[str, Any]], bool]) -> int:
+        """Move the candidates that are to be drawn anew to superseded.jsonl; return how many there were.
+
+        Crash-safe: the new candidates.jsonl takes the place of the old one in one step, last.
+        """
+        old, aside, kept = self["candidates.jsonl"], self["superseded.jsonl"], self.path / "candidates.jsonl.partial"
+        moved = [offset for offset, record in old.records() if unwanted(record)]
+        if moved:
+            with kept.open("wb") as out:
+                for _, record in old.records():
+                    if unwanted(record):
+                        aside.append(record)
+                    else:
+                        out.write(jsonl.dumps(record))
+            self._files.pop("candidates.jsonl").close()
+            kept.replace(old.path)
+            self.forget_derived()
+        return len(moved)
+
+    def close(self) -> None:
+        """Close the files and give the lock back."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        if self._lock >= 0:
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse a folder that holds something, and no run."""
+    names = {file.name for file in path.iterdir()}
+    foreign = sorted(names - {"lock", "run.json.partial"})
+    if foreign and "run.json" not in names:
+        raise RunFolderError(f"{path} is no run folder and not empty (it holds {foreign[0]}): choose another --run DIR")
+
+
+def _lock(path: Path) -> int:
+    """Lock the folder until the process ends, however it ends; return the descriptor that holds the lock."""
+    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise RunFolderError(
+            f"{path} is being written by {holder or 'another process'}. Wait for it, or choose another --run DIR."
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
+    return descriptor
