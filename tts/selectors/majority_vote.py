@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tts.component import Component
-from tts.selectors.contenders import by_class, contenders, select_heaviest
+from tts.selectors.contenders import contenders, vote
 from tts.types import Ballot, Selection
 
 
@@ -19,5 +19,4 @@ class MajorityVote(Component):
 
     def select(self, ballot: Ballot) -> Selection:
         """Return the most likely candidate of the largest class; `weights` are the classes' sizes."""
-        groups = by_class(contenders(ballot))
-        return select_heaviest(ballot, groups, [float(len(group)) for group in groups])
+        return vote(ballot, contenders(ballot))

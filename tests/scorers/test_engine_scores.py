@@ -1,0 +1,76 @@
+"""The scorers that read what the engine measured."""
+
+import math
+
+import pytest
+
+from tts.scorers.likelihood import Likelihood
+from tts.scorers.self_certainty import SelfCertainty
+from tts.types import Candidate, Problem
+
+PROBLEMS = [Problem("p", "1+1?", "math"), Problem("q", "2+2?", "math")]
+
+
+def candidate(problem: Problem, index: int, **measured: float | None) -> Candidate:
+    fields: dict[str, float | None] = {"mean_logprob": None, "self_certainty": None, **measured}
+    return Candidate(
+        problem_id=problem.id,
+        index=index,
+        text="",
+        reasoning=None,
+        finish_reason="stop",
+        num_prompt_tokens=1,
+        num_tokens=4,
+        cumulative_logprob=-4.0,
+        seed=0,
+        sampler="t",
+        **fields,
+    )
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.id)
+def test_likelihood_is_the_geometric_mean_of_the_token_probabilities(problem: Problem) -> None:
+    # Two tokens of probabilities 1/2 and 1/8: mean logprob ln(1/16)/2, geometric mean 1/4.
+    candidates = [candidate(problem, 0, mean_logprob=math.log(1 / 16) / 2), candidate(problem, 1, mean_logprob=0.0)]
+    assert [score.value for score in Likelihood().score(problem, candidates)] == [pytest.approx(0.25), 1.0]
+
+
+def test_likelihood_forgives_a_rounding_error_and_an_underflow() -> None:
+    candidates = [candidate(PROBLEMS[0], i, mean_logprob=value) for i, value in enumerate((1e-9, -1e9, -math.inf))]
+    assert [score.value for score in Likelihood().score(PROBLEMS[0], candidates)] == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("mean_logprob", "said"),
+    [(None, "no log-probabilities"), (math.nan, "got nan"), (0.5, "must be at most 0, got 0.5"), (math.inf, "got inf")],
+)
+def test_likelihood_cannot_tell_without_a_log_probability(mean_logprob: float | None, said: str) -> None:
+    scores = Likelihood().score(PROBLEMS[1], [candidate(PROBLEMS[1], 0, mean_logprob=mean_logprob)])
+    assert [score.value for score in scores] == [None]
+    assert said in scores[0].detail
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.id)
+def test_self_certainty_is_what_the_engine_measured(problem: Problem) -> None:
+    candidates = [candidate(problem, i, self_certainty=value) for i, value in enumerate((3.5, 0.0, 17.25))]
+    assert [score.value for score in SelfCertainty().score(problem, candidates)] == [3.5, 0.0, 17.25]
+
+
+@pytest.mark.parametrize(
+    ("self_certainty", "said"),
+    [(None, "no self-certainty"), (math.nan, "got nan"), (-0.5, "at least 0, got -0.5"), (math.inf, "got inf")],
+)
+def test_self_certainty_cannot_tell_without_a_measurement(self_certainty: float | None, said: str) -> None:
+    scores = SelfCertainty().score(PROBLEMS[1], [candidate(PROBLEMS[1], 0, self_certainty=self_certainty)])
+    assert [score.value for score in scores] == [None]
+    assert said in scores[0].detail
+
+
+def test_a_scorer_names_the_capability_it_reads() -> None:
+    assert Likelihood().requires == {"logprobs"}
+    assert SelfCertainty().requires == {"self_certainty"}
+
+
+def test_no_candidates_have_no_scores() -> None:
+    assert Likelihood().score(PROBLEMS[0], []) == []
+    assert SelfCertainty().score(PROBLEMS[1], []) == []

@@ -1,0 +1,298 @@
+"""The selectors: who wins, who abstains, who wins a tie, and that the order of the candidates never matters."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts.component import Component
+from tts.errors import RecipeError, ScorerError
+from tts.protocols import BoundSelector
+from tts.scorers.likelihood import Likelihood
+from tts.selectors.best_of_n import BestOfN
+from tts.selectors.first import First
+from tts.selectors.majority_vote import MajorityVote
+from tts.selectors.oracle import Oracle
+from tts.selectors.self_consistency import SelfConsistency
+from tts.types import Answer, Ballot, Candidate, FinishReason, Score, Selection, Status, Verdict
+
+WEIGHTED = SelfConsistency(scorer=Likelihood())
+RERANKING = BestOfN(scorer=Likelihood())
+SCORELESS = [First(), MajorityVote()]
+SELECTORS = [*SCORELESS, WEIGHTED, RERANKING]
+NOTHING = Selection(None, None, (), num_tied=0, num_abstained=0)
+
+Row = tuple[Candidate, Answer | None, int | None, Score]
+
+
+def row(  # one line of a ballot
+    index: int,
+    answer: str | None,
+    answer_class: int | None = None,
+    *,
+    score: float | None = 1.0,
+    logprob: float | None = None,
+    text: str = "",
+    finish_reason: FinishReason = "stop",
+    problem_id: str = "p",
+) -> Row:
+    error = "out of memory" if finish_reason == "error" else None
+    candidate = Candidate(problem_id, index, text, None, finish_reason, 1, 1, None, logprob, None, 0, "t", None, error)
+    return candidate, None if answer is None else Answer(answer, "boxed"), answer_class, Score(score)
+
+
+def ballot(*rows: Row) -> Ballot:
+    """A ballot whose classes are numbered by first appearance, as verifiers do."""
+    numbers: dict[int, int] = {}
+    for _, _, label, _ in rows:
+        if label is not None:
+            numbers.setdefault(label, len(numbers))
+    return Ballot(
+        tuple(r[0] for r in rows),
+        tuple(r[1] for r in rows),
+        tuple(None if r[2] is None else numbers[r[2]] for r in rows),
+        tuple(r[3] for r in rows),
+    )
+
+
+def select(selector: Component, *rows: Row) -> Selection:
+    assert isinstance(selector, First | MajorityVote | SelfConsistency | BestOfN)
+    return selector.select(ballot(*rows))
+
+
+# Who wins
+
+
+def test_first_takes_the_lowest_index_that_has_an_answer() -> None:
+    rows = [row(3, "c", 0), row(0, None), row(1, "a", 1, finish_reason="length"), row(2, "b", 2)]
+    assert select(First(), *rows) == Selection(2, "b", (1.0, 0.0), num_tied=1, num_abstained=2)
+    assert select(First(), row(0, "z", 0), row(1, "a", 1)).answer == "z"
+
+
+def test_majority_vote_merges_what_the_verifier_calls_the_same() -> None:
+    rows = [row(0, "3", 0), row(1, "1/2", 1), row(2, "3", 0), row(3, "0.5", 1), row(4, "\\frac12", 1)]
+    # All equally likely: the smallest text stands for the class.
+    assert select(MajorityVote(), *rows) == Selection(3, "0.5", (3.0, 2.0), num_tied=1, num_abstained=0)
+    assert select(MajorityVote(), row(0, "7", 0), row(1, "8", 1), row(2, "8", 1)).answer == "8"
+
+
+def test_the_most_likely_candidate_stands_for_its_class() -> None:
+    rows = [row(0, "0.5", 0, logprob=-2), row(1, "1/2", 0, logprob=-1), row(2, "50%", 0), row(3, "3", 1, logprob=0)]
+    assert select(MajorityVote(), *rows) == Selection(1, "1/2", (3.0, 1.0), num_tied=1, num_abstained=0)
+
+
+def test_self_consistency_adds_the_scores_of_equal_answers() -> None:
+    rows = [
+        row(0, "3", 0, score=0.6),
+        row(1, "4", 1, score=0.25),
+        row(2, "4", 1, score=0.5),
+        row(3, "5", 2, score=0.125),
+    ]
+    assert select(WEIGHTED, *rows) == Selection(1, "4", (0.75, 0.6, 0.125), num_tied=1, num_abstained=0)
+    assert select(WEIGHTED, row(0, "3", 0, score=0.9), row(1, "4", 1, score=0.2)).answer == "3"
+
+
+def test_best_of_n_takes_the_highest_score_and_adds_nothing_up() -> None:
+    rows = [row(0, "3", 0, score=0.6), row(1, "4", 1, score=0.5), row(2, "4", 1, score=0.5)]
+    assert select(RERANKING, *rows) == Selection(0, "3", (0.6, 0.5, 0.5), num_tied=1, num_abstained=0)
+    assert select(RERANKING, row(0, "3", 0, score=-9.0), row(1, "4", 1, score=-2.5)).answer == "4"
+
+
+# Who abstains
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_the_unfinished_and_the_answerless_abstain(selector: Component) -> None:
+    rows = [
+        row(0, "1", 0, finish_reason="length"),
+        row(1, "1", 0, finish_reason="cancelled"),
+        row(2, None, None, finish_reason="error"),
+        row(3, None),
+        row(4, "2", 1),
+    ]
+    selection = select(selector, *rows)
+    assert (selection.index, selection.answer, selection.num_abstained) == (4, "2", 4)
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_nobody_left_means_no_answer(selector: Component) -> None:
+    assert select(selector) == NOTHING
+    rows = [row(0, None), row(1, "1", 0, finish_reason="length")]
+    assert select(selector, *rows) == replace(NOTHING, num_abstained=2)
+
+
+@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING])
+def test_a_candidate_without_a_score_abstains(selector: Component) -> None:
+    rows = [row(0, "1", 0, score=None), row(1, "1", 0, score=None), row(2, "2", 1, score=0.1)]
+    selection = select(selector, *rows)
+    assert (selection.answer, selection.weights, selection.num_abstained) == ("2", (0.1,), 2)
+    assert select(selector, *rows[:2]) == replace(NOTHING, num_abstained=2)
+
+
+# Ties
+
+
+@pytest.mark.parametrize("selector", [MajorityVote(), WEIGHTED, RERANKING])
+def test_a_tie_goes_to_the_most_likely_then_to_the_smallest_text(selector: Component) -> None:
+    likely = [row(0, "a", 0, logprob=-3), row(1, "b", 1, logprob=-1), row(2, "c", 2, logprob=math.nan)]
+    assert (select(selector, *likely).answer, select(selector, *likely).num_tied) == ("b", 3)
+    alike = [row(0, "b", 0), row(1, "B", 1), row(2, "a", 2)]
+    assert (select(selector, *alike).answer, select(selector, *alike).num_tied) == ("B", 3)
+    same_answer = [row(0, "a", 0, text="z"), row(1, "a", 0, text="y"), row(2, "a", 0, text="y")]
+    assert select(selector, *same_answer).index == 1
+
+
+def test_sums_that_are_all_zero_are_a_tie() -> None:
+    rows = [row(0, "a", 0, score=0.0), row(1, "b", 1, score=0.0, logprob=-1), row(2, "a", 0, score=0.0)]
+    assert select(WEIGHTED, *rows) == Selection(1, "b", (0.0, 0.0), num_tied=2, num_abstained=0)
+    assert select(WEIGHTED, row(0, "a", 0, score=0.0)).answer == "a"
+
+
+def test_equal_sums_tie_although_they_are_added_in_another_order() -> None:
+    tenths = [0.1, 0.2, 0.3]  # 0.1 + 0.2 + 0.3 != 0.3 + 0.2 + 0.1 in floating point
+    rows = [row(i, "a", 0, score=score) for i, score in enumerate(tenths)]
+    rows += [row(i + 3, "b", 1, score=score) for i, score in enumerate(reversed(tenths))]
+    assert select(WEIGHTED, *rows).num_tied == 2
+
+
+# Scores that cannot be used
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING])
+def test_a_score_that_is_not_finite_is_an_error(selector: Component, score: float) -> None:
+    with pytest.raises(ScorerError, match="the score of candidate 1 of problem 'q' must be finite, got"):
+        select(selector, row(0, "a", 0, problem_id="q"), row(1, "b", 1, score=score, problem_id="q"))
+
+
+def test_a_negative_score_cannot_weigh_a_vote() -> None:
+    with pytest.raises(ScorerError, match=r"candidate 1 of problem 'p' must be 0 or above to weigh a vote, got -0\.5"):
+        select(WEIGHTED, row(0, "a", 0), row(1, "b", 1, score=-0.5))
+
+
+def test_a_sum_that_overflows_is_an_error() -> None:
+    with pytest.raises(ScorerError, match="must have a finite sum"):
+        select(WEIGHTED, row(0, "a", 0, score=1.7e308), row(1, "a", 0, score=1.7e308))
+
+
+@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING])
+def test_too_few_scores_are_an_error(selector: SelfConsistency | BestOfN) -> None:
+    whole = ballot(row(0, "a", 0), row(1, "b", 1))
+    for scores in ((), whole.scores[:1]):
+        with pytest.raises(ScorerError, match=f"must give 2 scores, one per candidate, got {len(scores)}"):
+            selector.select(replace(whole, scores=scores))
+
+
+# The oracle
+
+
+def judged(*statuses: Status) -> list[Verdict]:
+    return [Verdict(status) for status in statuses]
+
+
+def test_the_oracle_finds_what_passed() -> None:
+    rows = [row(0, "a", 0, logprob=0), row(1, "b", 1), row(2, "c", 2), row(3, None)]
+    select = Oracle().select_with_verdicts
+    assert select(ballot(*rows), judged("failed", "undecided", "passed", "failed")) == Selection(
+        2, "c", (1.0, 0.5, 0.0), num_tied=1, num_abstained=1
+    )
+    assert select(ballot(*rows), judged("failed", "undecided", "failed", "failed")).answer == "b"
+    assert select(ballot(*rows), judged("failed", "failed", "failed", "failed")).answer == "a"
+    assert select(ballot(rows[3]), judged("failed")) == replace(NOTHING, num_abstained=1)
+
+
+def test_the_oracle_refuses_to_work_without_verdicts() -> None:
+    with pytest.raises(RecipeError, match="upper bound for benchmarks"):
+        Oracle().select(ballot(row(0, "a", 0), row(1, "b", 1)))
+    with pytest.raises(ValueError, match="`verdicts` must be 2, one per candidate, got 1"):
+        Oracle().select_with_verdicts(ballot(row(0, "a", 0), row(1, "b", 1)), judged("passed"))
+
+
+def test_only_the_oracle_is_a_bound() -> None:
+    assert isinstance(Oracle(), BoundSelector)
+    assert not any(isinstance(selector, BoundSelector) for selector in SELECTORS)
+
+
+# The order of the candidates
+
+
+FINISH: list[FinishReason] = ["stop", "stop", "stop", "length", "error"]
+LOGPROBS = [None, math.nan, -math.inf, -1.5, -1.5, -0.25]
+SCORES = [None, 0.0, 0.1, 0.2, 0.3, 1 / 3]
+
+
+@st.composite
+def two_orders(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
+    """The rows of one problem in two orders."""
+    rows = []
+    for index in range(draw(st.integers(0, 8))):
+        answer = draw(st.sampled_from([None, "1", "2", "0.5", "1/2", "½"]))
+        label = None if answer is None else {"1": 1, "2": 2}.get(answer, 3)
+        rows.append(
+            row(
+                index,
+                answer,
+                label,
+                score=draw(st.sampled_from(SCORES)),
+                logprob=draw(st.sampled_from(LOGPROBS)),
+                text=draw(st.sampled_from(["", "x", "y"])),
+                finish_reason=draw(st.sampled_from(FINISH)),
+            )
+        )
+    return rows, draw(st.permutations(rows))
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+@given(orders=two_orders())
+def test_the_order_of_the_candidates_changes_nothing(selector: Component, orders: tuple[list[Row], list[Row]]) -> None:
+    assert select(selector, *orders[0]) == select(selector, *orders[1])
+
+
+@given(
+    orders=two_orders(), statuses=st.lists(st.sampled_from(["passed", "failed", "undecided"]), min_size=8, max_size=8)
+)
+def test_the_order_of_the_candidates_does_not_move_the_oracle(
+    orders: tuple[list[Row], list[Row]], statuses: list[Status]
+) -> None:
+    by_index = [
+        Oracle().select_with_verdicts(ballot(*rows), judged(*(statuses[each[0].index] for each in rows)))
+        for rows in orders
+    ]
+    assert by_index[0] == by_index[1]
+
+
+@pytest.mark.parametrize("selector", [MajorityVote(), WEIGHTED, RERANKING])
+@given(orders=two_orders())
+def test_renumbering_the_candidates_never_changes_the_answer(
+    selector: Component, orders: tuple[list[Row], list[Row]]
+) -> None:
+    renumbered = [(replace(each[0], index=index), *each[1:]) for index, each in enumerate(orders[1])]
+    first, second = select(selector, *orders[0]), select(selector, *renumbered)
+    assert (first.answer, first.weights, first.num_tied) == (second.answer, second.weights, second.num_tied)
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+@given(orders=two_orders())
+def test_every_candidate_is_counted_once(selector: Component, orders: tuple[list[Row], list[Row]]) -> None:
+    rows = orders[0]
+    selection = select(selector, *rows)
+    assert 0 <= selection.num_abstained <= len(rows)
+    assert (selection.index is None) == (selection.num_abstained == len(rows)) == (selection.num_tied == 0)
+    assert all(heavier >= lighter for heavier, lighter in pairwise(selection.weights))
+    assert selection.num_tied == selection.weights.count(selection.weights[0] if selection.weights else 0)
+
+
+def largest_classes(rows: Sequence[Row]) -> set[str | None]:
+    """The slow twin: all answers of the largest classes, or None where nobody voted."""
+    votes = [(label, answer.text) for c, answer, label, _ in rows if answer and c.finish_reason == "stop"]
+    sizes = {label: sum(other == label for other, _ in votes) for label, _ in votes}
+    return {text for label, text in votes if sizes[label] == max(sizes.values())} or {None}
+
+
+@given(orders=two_orders())
+def test_majority_vote_agrees_with_its_slow_twin(orders: tuple[list[Row], list[Row]]) -> None:
+    assert select(MajorityVote(), *orders[0]).answer in largest_classes(orders[0])
