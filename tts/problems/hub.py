@@ -123,7 +123,7 @@ def _cannot_load(hub_set: HubSet, error: Exception) -> ProblemsError:
         page = f"https://huggingface.co/datasets/{hub_set.path}"
         advice = f"Check the name. If it is gated or private: accept its terms at {page}, then run `hf auth login`."
     else:
-        advice = "Check its split, config and revision."
+        advice = "Check its name, split, config and revision."
     return ProblemsError(
         f"The data set {hub_set.path} cannot be loaded ({error}). {advice} A path to a JSON lines file works too."
     )

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of public benchmark problems: `TTS_SHARED_DATA`, else `../shared/data` beside the repository."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("TTS_SHARED_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no public benchmark problems at {folder}: set TTS_SHARED_DATA to a folder that has them")
+    return folder
