@@ -156,9 +156,9 @@ class Ballot:
 class Selection:
     """The candidate handed in. `index` is `Candidate.index`; both it and `answer` are None where all abstained.
 
-    `weights` are the votes (or scores) that decided, one per class in the order of class numbers, or one per
-    candidate for rerankers; `num_tied` is how many contenders shared the first place (1: no tie, 0: no contender);
-    `num_abstained` counts the candidates that did not take part.
+    `weights` are the votes (or scores) that decided, the highest first, so that `weights[0]` is the winner's: one per
+    class, or one per candidate for rerankers, abstainers left out. `num_tied` is how many shared the first place (1: no
+    tie, 0: no contender); `num_abstained` counts the candidates that did not take part.
     """
 
     index: int | None
