@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic.fields import FieldInfo
@@ -12,6 +12,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 ComponentKind = Literal["engines", "samplers", "scorers", "selectors", "verifiers", "tasks"]
+
+SLOT_MARK: Final = "tts-slot"
+"""Stands in a class's own JSON Schema for what a slot may hold; `tts.recipe.schema` replaces it."""
 
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
 """A tuple of strings that may also be built from a list."""
@@ -79,8 +82,8 @@ class Slot:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Leave a mark that `tts.recipe.schema` replaces by a reference to all components of this kind."""
-        return {"slot": self.kind}
+        """Leave a mark that `tts.recipe.schema` replaces by a reference to all components of the kind."""
+        return {SLOT_MARK: self.kind}
 
     def dump(self, component: Component) -> dict[str, Any]:
         """Return the component's section: its name and every key, defaults included."""

@@ -4,49 +4,16 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, Generic, Protocol, get_args
 
 from tts import protocols
+from tts.built_in import BUILT_IN
 from tts.component import Component, ComponentKind
 from tts.errors import RegistryError
-
-BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
-    "engines": {
-        "transformers": "tts.engines.transformers:TransformersEngine",
-        "replay": "tts.engines.replay:ReplayEngine",
-    },
-    "samplers": {
-        "greedy": "tts.samplers.greedy:Greedy",
-        "temperature": "tts.samplers.temperature:Temperature",
-        "min_p": "tts.samplers.min_p:MinP",
-        "mixture": "tts.samplers.mixture:Mixture",
-    },
-    "scorers": {
-        "likelihood": "tts.scorers.likelihood:Likelihood",
-        "self_certainty": "tts.scorers.self_certainty:SelfCertainty",
-    },
-    "selectors": {
-        "first": "tts.selectors.first:First",
-        "majority_vote": "tts.selectors.majority_vote:MajorityVote",
-        "self_consistency": "tts.selectors.self_consistency:SelfConsistency",
-        "best_of_n": "tts.selectors.best_of_n:BestOfN",
-        "oracle": "tts.selectors.oracle:Oracle",
-    },
-    "verifiers": {
-        "math": "tts.verifiers.math:MathVerifier",
-        "choice": "tts.verifiers.choice:ChoiceVerifier",
-        "text": "tts.verifiers.text:TextVerifier",
-    },
-    "tasks": {
-        "math": "tts.tasks:MathTask",
-        "choice": "tts.tasks:ChoiceTask",
-        "text": "tts.tasks:TextTask",
-    },
-}
 
 KINDS: Final[tuple[ComponentKind, ...]] = get_args(ComponentKind)
 
@@ -91,10 +58,11 @@ def name_of(kind: ComponentKind, component_class: type[Component]) -> str:
     return known[0] if known else path
 
 
-def nearest(name: str, valid: list[str]) -> str:
+def nearest(name: str, valid: Sequence[str]) -> str:
     """Return « Did you mean `x`?» for the nearest of `valid`, or nothing where none is near."""
-    close = get_close_matches(name, valid, n=2, cutoff=0.6)
-    return f" Did you mean {' or '.join(f'`{match}`' for match in close)}?" if close else ""
+    plain = name.lower().replace("-", "_")
+    near = get_close_matches(plain, valid, n=2) or [word for word in valid if len(plain) > 1 and plain in word]
+    return f" Did you mean {' or '.join(f'`{word}`' for word in near)}?" if near else ""
 
 
 def singular(kind: ComponentKind) -> str:

@@ -9,6 +9,7 @@ from tts.recipe.build import build
 from tts.recipe.fit import Purpose, check_fit
 from tts.recipe.layers import find, override, read, shipped_recipes
 from tts.recipe.model import Difference, Recipe, differences, only_later_stages
+from tts.recipe.schema import recipe_schema
 
 __all__ = [
     "Difference",
@@ -17,6 +18,7 @@ __all__ = [
     "differences",
     "load_recipe",
     "only_later_stages",
+    "recipe_schema",
     "shipped_recipes",
 ]
 

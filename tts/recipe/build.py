@@ -24,8 +24,6 @@ FAILED = -1  # stands for a component that could not be built; what is wrong wit
 
 def build(root: Node, noted: Iterable[Mistake] = ()) -> Recipe:
     """Return the recipe that the tree describes; raise one RecipeError with all its mistakes and those noted before."""
-    if not isinstance(root.value, dict):
-        raise refusal([Mistake(root.place, f"a recipe must be a mapping of keys, got {shown(root)}")])
     builder = _Builder(noted)
     recipe = builder.section(Recipe, Subject(Recipe, root, "", "a recipe", own_key="extends"))
     if recipe is None or builder.mistakes:

@@ -50,7 +50,9 @@ def read(path: Path, seen: tuple[Path, ...] = ()) -> Layers:
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
     node, mistakes = parse(content, Place(str(path), 1, path.parent))
-    if not isinstance(node.value, dict) or "extends" not in node.value:
+    if not isinstance(node.value, dict):
+        raise RecipeError(f"{path}: a recipe must be a mapping of keys, got {shown(node)}")
+    if "extends" not in node.value:
         return Layers(node, mistakes)
     parent = _parent(node.value["extends"], (*seen, path.resolve()))
     own = Node({key: below for key, below in node.value.items() if key != "extends"}, node.place)
@@ -78,6 +80,8 @@ def override(root: Node, overrides: Sequence[str]) -> Layers:
         place = Place(f"--set {text}")
         if not equals or not all(key.split(".")):
             raise RecipeError(f"{place}: an override must be `key=value`, as in --set sampler.num_candidates=16")
+        if key == "extends":
+            raise RecipeError(f"{place}: `extends` must stand in a recipe file; name that recipe with --recipe")
         node, found = parse(value.encode(errors="surrogateescape"), place)
         mistakes += found
         root = _set(root, key.split("."), node)
@@ -91,10 +95,11 @@ def _set(node: Node, keys: Sequence[str], value: Node) -> Node:
     key, *deeper = keys
     if isinstance(node.value, list):
         return Node(_set_item(node.value, key, deeper, value), node.place)
-    section = as_section(node).value
-    entries = section if isinstance(section, dict) else {}
-    below = entries.get(key, Node({} if deeper else None, value.place))
-    return Node({**entries, key: _set(below, deeper, value)}, node.place)
+    section = as_section(node)
+    if not isinstance(section.value, dict):
+        return _set(Node({}, value.place), keys, value)
+    below = section.value.get(key, Node({}, value.place))
+    return Node({**section.value, key: _set(below, deeper, value)}, section.place)
 
 
 def _set_item(items: list[Node], index: str, deeper: Sequence[str], value: Node) -> list[Node]:

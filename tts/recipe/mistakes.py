@@ -87,12 +87,22 @@ def explain(error: ValidationError, subject: Subject) -> Iterator[Mistake]:
     """
     grouped: dict[tuple[str, ...], tuple[Node, list[ErrorDetails]]] = {}
     for details in error.errors(include_url=False):
-        if details["type"] == "not_built" and details["input"] is not None:
-            continue  # what is wrong with that component has been noted where it was built
-        node, keys = _located(details, subject)
-        grouped.setdefault(keys, (node, []))[1].append(details)
+        if not _follows(details):
+            node, keys = _located(details, subject)
+            grouped.setdefault(keys, (node, []))[1].append(details)
     for keys, (node, complaints) in grouped.items():
         yield Mistake(node.place, _text(subject, keys, node, complaints))
+
+
+def _follows(details: ErrorDetails) -> bool:
+    """Tell whether a complaint only follows from another one: a component or a list's items that are wrong themselves.
+
+    What is wrong with a component is noted where it is built; pydantic does not count items that are wrong.
+    """
+    value = details["input"]
+    if details["type"] == "not_built":
+        return value is not None
+    return details["type"] == "too_short" and len(value) > details["ctx"]["actual_length"]
 
 
 def _located(details: ErrorDetails, subject: Subject) -> tuple[Node, tuple[str, ...]]:

@@ -1,0 +1,42 @@
+"""The components that the package itself brings: kind → name → where the class is. Each is imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tts.component import ComponentKind
+
+BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
+    "engines": {
+        "transformers": "tts.engines.transformers:TransformersEngine",
+        "replay": "tts.engines.replay:ReplayEngine",
+    },
+    "samplers": {
+        "greedy": "tts.samplers.greedy:Greedy",
+        "temperature": "tts.samplers.temperature:Temperature",
+        "min_p": "tts.samplers.min_p:MinP",
+        "mixture": "tts.samplers.mixture:Mixture",
+    },
+    "scorers": {
+        "likelihood": "tts.scorers.likelihood:Likelihood",
+        "self_certainty": "tts.scorers.self_certainty:SelfCertainty",
+    },
+    "selectors": {
+        "first": "tts.selectors.first:First",
+        "majority_vote": "tts.selectors.majority_vote:MajorityVote",
+        "self_consistency": "tts.selectors.self_consistency:SelfConsistency",
+        "best_of_n": "tts.selectors.best_of_n:BestOfN",
+        "oracle": "tts.selectors.oracle:Oracle",
+    },
+    "verifiers": {
+        "math": "tts.verifiers.math:MathVerifier",
+        "choice": "tts.verifiers.choice:ChoiceVerifier",
+        "text": "tts.verifiers.text:TextVerifier",
+    },
+    "tasks": {
+        "math": "tts.tasks:MathTask",
+        "choice": "tts.tasks:ChoiceTask",
+        "text": "tts.tasks:TextTask",
+    },
+}
