@@ -177,6 +177,15 @@ def test_a_wrong_recipe_section_is_refused(keys: dict[str, Any], said: str) -> N
         ReplayEngine(**keys)
 
 
+def test_a_script_is_written_out_as_short_as_it_was_and_read_back_the_same() -> None:
+    script = {"p": ["one", {"text": "two", "mean_logprob": -1.0}], "*": [{"text": "three"}]}
+    engine = ReplayEngine(script=script)
+    written = engine.model_dump(mode="json")["script"]
+    assert written == {"p": ["one", {"text": "two", "mean_logprob": -1.0}], "*": ["three"]}
+    assert ReplayEngine(script=written) == engine
+    assert ReplayEngine.model_validate_json(json.dumps({"script": script})) == engine
+
+
 @pytest.mark.parametrize(
     ("script", "brought"),
     [

@@ -7,8 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Protocol, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
+from tts.component import Section
 from tts.errors import EngineError
 from tts.types import FinishReason
 
@@ -19,10 +20,8 @@ class MissingCompletionError(LookupError):
     """A completion was asked for that is not there; the message says what is missing, and where."""
 
 
-class Completion(BaseModel):
+class Completion(Section):
     """What to answer to one request. The keys are those of a candidate; all but the text may be left out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     text: str
     """What the model wrote, without the thinking section."""
@@ -50,7 +49,7 @@ class Completion(BaseModel):
     """The label of the sampler that asked for it; the request's where left out."""
     engine_stats: dict[str, float] = Field(default_factory=dict)
     """Figures that the engine noted."""
-    delay_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    delay_seconds: float | None = Field(default=None, ge=0)
     """How long this one takes; the engine's `delay_seconds` where left out."""
 
     @model_validator(mode="after")
@@ -84,12 +83,20 @@ def _text_alone(entry: Any) -> Any:
     return {"text": entry} if isinstance(entry, str) else entry
 
 
+def _as_short_as_written(completion: Completion) -> Any:
+    keys = completion.model_dump(mode="json", exclude_defaults=True)
+    return completion.text if keys.keys() == {"text"} else keys
+
+
 def _for_every_problem(script: Any) -> Any:
     return {EVERY_PROBLEM: script} if isinstance(script, list | tuple) else script
 
 
 Entry = Annotated[
-    Completion, Field(strict=False), BeforeValidator(_text_alone, json_schema_input_type=str | Completion)
+    Completion,
+    Field(strict=False),
+    BeforeValidator(_text_alone, json_schema_input_type=str | Completion),
+    PlainSerializer(_as_short_as_written),
 ]
 Entries = Annotated[tuple[Entry, ...], Field(strict=False, min_length=1)]
 Script = Annotated[

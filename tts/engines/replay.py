@@ -8,9 +8,9 @@ import time
 from collections import deque
 from typing import Annotated, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from tts.component import Component
+from tts.component import Component, PathText, Section
 from tts.engines.completions import (
     Completion,
     Completions,
@@ -25,10 +25,8 @@ from tts.types import Candidate, FinishReason, Message, Request
 LONGEST_WAIT_SECONDS = 0.1
 
 
-class Failure(BaseModel):
+class Failure(Section):
     """One candidate that is to fail."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     problem_id: str
     """The problem."""
@@ -44,7 +42,7 @@ class ReplayEngine(Component):
     The decoding parameters change nothing: a completion is handed out as it is.
     """
 
-    source: str | None = None
+    source: PathText | None = None
     """A run folder, or a JSONL file of completions: rows with problem_id, text and any other key of a candidate."""
 
     script: Script | None = None
@@ -57,7 +55,7 @@ class ReplayEngine(Component):
     crash_after: int | None = Field(default=None, ge=0)
     """Stop with an engine error after this many completions, as an engine that dies would."""
 
-    delay_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    delay_seconds: float = Field(default=0.0, ge=0)
     """How long each completion takes; those of one batch take it together."""
 
     batch_size: int = Field(default=256, ge=1)
@@ -224,7 +222,7 @@ class _Playback:
             mean_logprob=completion.mean_logprob,
             self_certainty=completion.self_certainty,
             seed=request.seed if completion.seed is None else completion.seed,
-            sampler=completion.sampler or request.sampler,
+            sampler=request.sampler if completion.sampler is None else completion.sampler,
             token_logprobs=completion.token_logprobs,
             error=completion.error,
             engine_stats=completion.engine_stats,

@@ -18,7 +18,7 @@ class MinP(Temperature):
 
     label: ClassVar[str] = "min_p"
 
-    temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    temperature: float = Field(default=1.0, ge=0)
     """Below 1 the likely tokens become likelier, above 1 the unlikely ones; 0 always takes the most likely."""
 
     min_p: float = Field(default=0.1, gt=0, lt=1)

@@ -14,7 +14,7 @@ class Temperature(IndependentSampler):
 
     label: ClassVar[str] = "temperature"
 
-    temperature: float = Field(default=0.7, ge=0, allow_inf_nan=False)
+    temperature: float = Field(default=0.7, ge=0)
     """Below 1 the likely tokens become likelier, above 1 the unlikely ones; 0 always takes the most likely."""
 
     @model_validator(mode="after")
