@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Protocol, Self
@@ -58,7 +59,7 @@ class Completion(Section):
             raise ValueError("`error` must be given exactly when `finish_reason` is `error`")
         return self
 
-    @property
+    @cached_property
     def num_words(self) -> int:
         """Words of reasoning and text: what stands in for the number of tokens."""
         return len(self.text.split()) + (len(self.reasoning.split()) if self.reasoning else 0)

@@ -6,6 +6,7 @@ import heapq
 import math
 import time
 from collections import deque
+from functools import lru_cache
 from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -95,7 +96,7 @@ class ReplayEngine(Component):
     def render(self, messages: tuple[Message, ...]) -> tuple[str, int]:
         """Return the messages' contents, a blank line between them, and the number of their words."""
         prompt = "\n\n".join(message.content for message in messages)
-        return prompt, len(prompt.split())
+        return prompt, _count_words(messages)
 
     @property
     def num_free(self) -> int:
@@ -216,7 +217,7 @@ class _Playback:
             text=completion.text,
             reasoning=completion.reasoning,
             finish_reason=completion.finish_reason,
-            num_prompt_tokens=self._prompt_words(request) if num_prompt_tokens is None else num_prompt_tokens,
+            num_prompt_tokens=_count_words(request.messages) if num_prompt_tokens is None else num_prompt_tokens,
             num_tokens=completion.num_words if num_tokens is None else num_tokens,
             cumulative_logprob=completion.cumulative_logprob,
             mean_logprob=completion.mean_logprob,
@@ -232,6 +233,8 @@ class _Playback:
         nothing = Completion.model_construct(text="", finish_reason=finish_reason, error=error, num_tokens=0)
         return self._written(request, nothing)
 
-    @staticmethod
-    def _prompt_words(request: Request) -> int:
-        return sum(len(message.content.split()) for message in request.messages)
+
+@lru_cache(maxsize=256)
+def _count_words(messages: tuple[Message, ...]) -> int:
+    """Return the words of a prompt; all candidates of a problem share one."""
+    return sum(len(message.content.split()) for message in messages)
