@@ -44,8 +44,8 @@ class _Pending:
     number: int
     row: ProblemRow
     candidates: dict[int, Candidate]
-    num_awaited: int
     began: float
+    awaited: set[int] = field(default_factory=set)
     unasked: tuple[int, ...] = ()
 
 
@@ -142,17 +142,17 @@ class Drawing:
         }
         self.progress.num_resumed += len(candidates)
         missing = tuple(index for index in range(self.sampler.num_candidates) if index not in candidates)
-        pending = _Pending(self._num_rows, row, candidates, 0, time.monotonic())
+        pending = _Pending(self._num_rows, row, candidates, time.monotonic())
         if missing:
             seeds = tuple(candidate_seed(self.run_seed, problem.id, index) for index in missing)
             requests = list(self.sampler.requests(Order(problem, self.messages(problem), missing, seeds)))
             asked = {request.index for request in requests}
             if len(asked) != len(requests) or not asked <= set(missing):
                 raise EngineError(f"sampler {type(self.sampler).__name__} asked for other candidates than ordered")
-            pending.num_awaited = len(requests)
+            pending.awaited = asked
             pending.unasked = tuple(index for index in missing if index not in asked)
             self._requests = iter(requests)
-        if not pending.num_awaited:
+        if not pending.awaited:
             return _drawn(pending, resumed=not missing)
         self._pending[problem.id] = pending
         return None
@@ -161,17 +161,18 @@ class Drawing:
         """Let the engine work, record what it finished, yield the problems that are complete with it."""
         finished = self.engine.step()
         self.progress.num_tokens = self.engine.num_generated_tokens
+        if finished:
+            self.file.append(*finished)
+            self.progress.num_candidates += len(finished)
         for candidate in finished:
             pending = self._pending.get(candidate.problem_id)
-            if pending is None or candidate.index in pending.candidates:
+            if pending is None or candidate.index not in pending.awaited:
                 raise EngineError(
                     f"the engine returned candidate {candidate.index} of problem {candidate.problem_id!r} unasked"
                 )
-            self.file.append(candidate)
-            self.progress.num_candidates += 1
             pending.candidates[candidate.index] = candidate
-            pending.num_awaited -= 1
-            if pending.num_awaited == 0:
+            pending.awaited.remove(candidate.index)
+            if not pending.awaited:
                 del self._pending[candidate.problem_id]
                 yield _drawn(pending, resumed=False)
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from tts import registry
+from tts import job, registry
+from tts.built_in import BUILT_IN
 from tts.derived import DerivedFiles
 from tts.drawing import Drawing, Drawn, Progress
 from tts.intake import Intake, Row
@@ -68,12 +70,15 @@ class Run:
         Raises EngineError, ProblemsError or RunFolderError where the run cannot go on; what was done is kept.
         """
         drawing = threading.Thread(target=self._draw, name="tts-drawing", daemon=True)
+        began = time.time()
         self.intake.start()
         drawing.start()
         try:
             outcomes = ((drawn.number, self._outcome(drawn)) for drawn in self._received())
             yield from _in_order(outcomes) if keep_order else (outcome for _, outcome in outcomes)
             self.complete = not self.stop.is_set()
+            if self.complete:
+                self.folder.write_summary(self.tally.summary())
         finally:
             self.stop.set()
             self._abandoned.set()
@@ -81,6 +86,20 @@ class Run:
             self.intake.close()
             for task in self.tasks.values():
                 task.verifier.close()
+            self.folder["sessions.jsonl"].append(self._session(began))
+
+    def _session(self, began: float) -> dict[str, object]:
+        """Return the line of this sitting: all that another sitting would not repeat."""
+        return {
+            "began": began,
+            "ended": time.time(),
+            "complete": self.complete,
+            "num_candidates": self.progress.num_candidates,
+            "num_tokens": self.progress.num_tokens,
+            "drawing_seconds": self.progress.seconds_drawing(),
+            "host": job.host(),
+            "versions": job.versions(),
+        }
 
     def _supported(self, row: Row) -> Row:
         """Return the row, or an error in its place where no task knows its kind."""
@@ -156,7 +175,7 @@ class Run:
 
 def _tasks(recipe: Recipe) -> dict[str, Task]:
     """Return the task for each kind of problem: the recipe's for its own kind, the built-in ones for the others."""
-    defaults = (cast("Task", registry.load("tasks", name)()) for name in registry.BUILT_IN["tasks"])
+    defaults = (cast("Task", registry.load("tasks", name)()) for name in BUILT_IN["tasks"])
     return {**{task.kind: task for task in defaults}, recipe.task.kind: recipe.task}
 
 

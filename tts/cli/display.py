@@ -141,9 +141,9 @@ def notes(run: Run) -> list[str]:
     """Return the lines under the table: counts, cost, and warnings that a careful colleague would give."""
     tally, progress = run.tally, run.progress
     lines = [
-        f"{tally.num_problems} problems ({tally.num_abstained} unanswered), {tally.num_candidates} candidates "
+        f"problems: {tally.num_problems} ({tally.num_abstained} unanswered); candidates: {tally.num_candidates} "
         f"({tally.num_truncated} truncated, {tally.num_no_answer} without an answer, {tally.num_errors} failed)",
-        f"{tally.completion_tokens} tokens written, {tally.prompt_tokens} read; "
+        f"tokens: {tally.completion_tokens} written, {tally.prompt_tokens} read; "
         f"{progress.tokens_per_second():.0f} tok/s over {progress.seconds_drawing():.1f} s",
     ]
     if len(tally.credit) > 1:
@@ -155,7 +155,7 @@ def notes(run: Run) -> list[str]:
             f"(now {run.recipe.sampler.max_tokens})"
         )
     if tally.num_graded and tally.num_graded < tally.num_problems:
-        lines.append(f"{tally.num_problems - tally.num_graded} problems have no reference answer and are not graded")
+        lines.append(f"without a reference answer, so not graded: {tally.num_problems - tally.num_graded}")
     return lines
 
 

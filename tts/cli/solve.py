@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tts.pipeline import Run
 
 EXIT_SOME_FAILED = 1
+PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 def _recipe_names(incomplete: str) -> list[str]:
@@ -104,16 +105,16 @@ def _show(run: Run, *, keep_order: bool) -> None:
     stdout, stderr = Console(), Console(stderr=True)
     with LiveProgress(run, stderr) as progress:
         for outcome in run.outcomes(keep_order=keep_order):
-            if isinstance(outcome, RowError):
-                stderr.print(f"tts: line {outcome.line}: {outcome.message}", style="red", markup=False, highlight=False)
             if stdout.is_terminal:
                 progress.stop()
                 stdout.print(result_line(outcome, stdout.width))
                 progress.start()
             else:
                 write_json_line(outcome)
+                if isinstance(outcome, RowError):
+                    stderr.print(f"tts: line {outcome.line}: {outcome.message}", **PLAIN)
     console = stdout if stdout.is_terminal else stderr
     if run.tally.num_graded:
         console.print(summary_table(run))
     for note in notes(run):
-        console.print(note, markup=False, highlight=False)
+        console.print(note, **PLAIN)

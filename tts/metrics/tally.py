@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from tts.metrics.intervals import Estimate, estimate
 from tts.types import Candidate, Solution, Verdict
@@ -65,6 +66,12 @@ class Tally:
             credit.num_tokens += candidate.num_tokens
             credit.num_passed += verdict.status == "passed"
             credit.num_selected += candidate.index == solution.selection.index
+
+    def summary(self) -> dict[str, Any]:
+        """Return all figures for summary.json, in an order that does not depend on the problems' order."""
+        counts = {name: getattr(self, name) for name in self.__slots__ if name.startswith("num_") or "tokens" in name}
+        graded = {"pass_at_1": self.pass_at_1, "accuracy": self.accuracy} if self.num_graded else {}
+        return {**counts, **graded, "samplers": {name: self.credit[name] for name in sorted(self.credit)}}
 
     @property
     def pass_at_1(self) -> Estimate:
