@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # no test depends on the clock
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
