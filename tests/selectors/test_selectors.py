@@ -229,7 +229,7 @@ SCORES = [None, 0.0, 0.1, 0.2, 0.3, 1 / 3]
 def two_orders(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
     """The rows of one problem in two orders."""
     rows = []
-    for index in range(draw(st.integers(0, 8))):
+    for index in range(draw(st.integers(0, 6))):
         answer = draw(st.sampled_from([None, "1", "2", "0.5", "1/2", "½"]))
         label = None if answer is None else {"1": 1, "2": 2}.get(answer, 3)
         rows.append(
@@ -253,7 +253,7 @@ def test_the_order_of_the_candidates_changes_nothing(selector: Component, orders
 
 
 @given(
-    orders=two_orders(), statuses=st.lists(st.sampled_from(["passed", "failed", "undecided"]), min_size=8, max_size=8)
+    orders=two_orders(), statuses=st.lists(st.sampled_from(["passed", "failed", "undecided"]), min_size=6, max_size=6)
 )
 def test_the_order_of_the_candidates_does_not_move_the_oracle(
     orders: tuple[list[Row], list[Row]], statuses: list[Status]
