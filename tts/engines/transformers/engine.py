@@ -1,0 +1,132 @@
+"""The engine itself: recipe keys, requests in, candidates out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, PrivateAttr
+
+from tts.component import Component
+from tts.engines.transformers.loading import load_model, load_tokenizer, require_packages, resolve
+from tts.engines.transformers.prompts import Prompts
+from tts.errors import EngineError
+from tts.types import Candidate, Message, Request
+
+if TYPE_CHECKING:
+    from tts.engines.transformers.session import Session
+
+Tag = Annotated[str, Field(min_length=1)]
+
+
+class TransformersEngine(Component):
+    """Runs any decoder-only model of the transformers library in this process, on a CPU or a GPU.
+
+    Rows are decoded together and filled again as they end. A candidate depends on its request alone: its seed drives
+    its own noise, its prompt is computed alone, and every decoding pass has the same shape. Stop strings are looked
+    for in all that is generated, the thinking section included. Log-probabilities and self-certainty are those of
+    the raw model over the tokenizer's vocabulary.
+    """
+
+    model: str = Field(min_length=1)
+    """A Hugging Face id, a folder, a .gguf file, or `package://NAME/FILE.gguf` for a file of an installed package."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format. auto: the stored one, but float32 on CPUs that have no bfloat16 instructions."""
+
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    """auto (a GPU if there is one), cpu, mps, cuda or cuda:N."""
+
+    batch_size: int = Field(default=32, ge=1)
+    """The most candidates decoded together."""
+
+    kv_cache_mb: int = Field(default=2048, ge=1)
+    """Bound on the memory (MiB) of attention keys and values. Requests so long that `batch_size` of them exceed it are
+    decoded in batches of a half, a quarter, … of that size."""
+
+    max_model_len: int | None = Field(default=None, ge=2)
+    """The most tokens of prompt and completion together. null: what the model allows and the memory bound holds."""
+
+    thinking_tags: Annotated[tuple[Tag, Tag], Field(strict=False)] = ("<think>", "</think>")
+    """What opens and closes the model's thinking section."""
+
+    chat_template_kwargs: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Arguments for the model's chat template, such as `enable_thinking: false`."""
+
+    record_token_logprobs: bool = False
+    """Whether candidates list the log-probability of every token."""
+
+    num_threads: int | None = Field(default=None, ge=1)
+    """CPU threads for this process; null leaves torch's choice. The last digits of the results may depend on it."""
+
+    _session: Session | None = PrivateAttr(default=None)
+    _prompts: Prompts | None = PrivateAttr(default=None)
+
+    def capabilities(self) -> frozenset[str]:
+        """Return what it can do.
+
+        `logprobs`, `token_logprobs` and `self_certainty` fill those fields of a candidate; `seeds`: a request's seed
+        decides its noise; `filters`: temperature, min_p, top_k and top_p; `stop_strings`; `deterministic` (on
+        `device: cpu`): the same request gives the same candidate, bit for bit, whatever else is in flight.
+        """
+        always = {"logprobs", "token_logprobs", "self_certainty", "seeds", "filters", "stop_strings"}
+        return frozenset(always | {"deterministic"} if self.device == "cpu" else always)
+
+    def open(self) -> None:
+        """Load model and tokenizer. Raises EngineError or MissingExtraError."""
+        require_packages(gguf=False)
+        from tts.engines.transformers.session import Session
+
+        source = resolve(self.model)
+        prompts = self._load_prompts(source)
+        prompts.render((Message("user", "Hi"),))  # a template that doubles the first token is refused here
+        loaded = load_model(source, prompts.tokenizer, self.device, self.dtype)
+        self._session = Session.start(self, loaded, prompts)
+
+    def close(self) -> None:
+        """Free the model and the memory of attention."""
+        session, self._session, self._prompts = self._session, None, None
+        if session is not None:
+            session.end()
+
+    def render(self, messages: tuple[Message, ...]) -> tuple[str, int]:
+        """Return the prompt exactly as the model will read it, and its number of tokens. Loads the tokenizer only."""
+        if self._prompts is None:
+            require_packages(gguf=False)
+        prompt, token_ids = (self._prompts or self._load_prompts(resolve(self.model))).render(messages)
+        return prompt, len(token_ids)
+
+    @property
+    def num_free(self) -> int:
+        """How many more requests fill the batch."""
+        return max(0, self.batch_size - self._running.decoder.num_in_flight)
+
+    @property
+    def num_generated_tokens(self) -> int:
+        """Tokens generated since `open`, unfinished requests included."""
+        return self._running.decoder.num_generated_tokens
+
+    def add(self, request: Request) -> None:
+        """Take one request; one that cannot be served comes back from `step` as an `error` candidate."""
+        self._running.decoder.add(self._running.row(request))
+
+    def step(self) -> list[Candidate]:
+        """Generate one token for every row in flight; return the candidates that finished."""
+        try:
+            rows = self._running.decoder.step()
+        except RuntimeError as error:  # torch's class for everything, out of memory included
+            raise EngineError(f"the model cannot go on: {error}. If memory ran out, lower `batch_size`") from error
+        return [self._running.writer.candidate(row) for row in rows]
+
+    def cancel(self, problem_id: str, index: int) -> None:
+        """Stop one request; `step` returns what it has."""
+        self._running.decoder.cancel(problem_id, index)
+
+    @property
+    def _running(self) -> Session:
+        if self._session is None:
+            raise EngineError("the engine must be open; call `open()` first")
+        return self._session
+
+    def _load_prompts(self, source: str) -> Prompts:
+        self._prompts = Prompts(load_tokenizer(source), self.chat_template_kwargs)
+        return self._prompts

@@ -1,0 +1,179 @@
+"""Loads a model and its tokenizer, and refuses what the decoding loop would compute wrongly."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tts.engines.models import locate
+from tts.errors import EngineError, MissingExtraError
+
+REQUIRED = ("torch", "transformers", "accelerate")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model ready to decode, the tokens it allows in one row, the token ids it may draw (those below `vocabulary`).
+
+    `one_token` holds the keys and values of a single token, per layer: the shapes and types of all later ones.
+    """
+
+    model: Any
+    context: int
+    vocabulary: int
+    one_token: list[tuple[Any, Any]]
+
+    @property
+    def bytes_per_token(self) -> int:
+        """The memory of one token's keys and values."""
+        return sum(part.numel() * part.element_size() for layer in self.one_token for part in layer)
+
+
+def require_packages(*, gguf: bool) -> None:
+    """Raise MissingExtraError unless everything that loading needs is installed; imports nothing."""
+    for package in (*REQUIRED, "gguf") if gguf else REQUIRED:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "hf", "the transformers engine")
+
+
+def resolve(model: str) -> str:
+    """Return the folder or hub id to load for the recipe's `model`; a GGUF file is converted first."""
+    from tts.engines.transformers.gguf_conversion import converted
+
+    where = locate(model)
+    is_gguf = isinstance(where, Path) and where.suffix == ".gguf"
+    require_packages(gguf=is_gguf)
+    if isinstance(where, Path) and is_gguf:
+        with quiet():
+            return str(converted(where))
+    return str(where)
+
+
+def load_tokenizer(source: str) -> Any:
+    """Return the tokenizer of a folder or hub id."""
+    from transformers import AutoTokenizer
+
+    with quiet(), readable_errors(source, "tokenizer"):
+        return AutoTokenizer.from_pretrained(source)
+
+
+def load_model(source: str, tokenizer: Any, device: str, dtype: str) -> Loaded:
+    """Return the model of a folder or hub id on its device, checked for what the decoding loop supports."""
+    import torch
+
+    where = pick_device(device)
+    model = _read(source, where, dtype)
+    one_token = probe(model)
+    if where.type == "cpu" and model.dtype == torch.float32:
+        from tts.engines.transformers.skinny_linear import make_skinny
+
+        make_skinny(model)
+    config = model.config.get_text_config(decoder=True)
+    vocabulary = min(
+        config.vocab_size, max(tokenizer.get_vocab().values()) + 1
+    )  # ids beyond the tokenizer's are padding
+    return Loaded(model.eval(), config.max_position_embeddings, vocabulary, one_token)
+
+
+def _read(source: str, device: Any, dtype: str) -> Any:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with quiet(), readable_errors(source, "model"):
+        config = AutoConfig.from_pretrained(source)
+        if config.is_encoder_decoder:
+            raise EngineError(f"`model` must be a decoder-only language model, got {source!r}, an encoder-decoder")
+        picked = pick_dtype(dtype, device, config.get_text_config(decoder=True).dtype)
+        return AutoModelForCausalLM.from_pretrained(source, dtype=picked, device_map={"": device})
+
+
+def pick_device(device: str) -> Any:
+    """Return the torch device; `auto` is the first GPU, else the CPU. Raises EngineError where it is not there."""
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    picked = torch.device(device)
+    num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if picked.type == "cuda" and (picked.index or 0) >= num_gpus:
+        raise EngineError(f"`device` must be a GPU that is there, got {device!r} with {num_gpus} at hand; try `auto`")
+    if picked.type == "mps" and not torch.backends.mps.is_available():
+        raise EngineError("`device` must be one that is there, got 'mps' on a machine without it; try `auto`")
+    return picked
+
+
+def pick_dtype(dtype: str, device: Any, stored: Any) -> Any:
+    """Return the torch dtype; `auto` is the stored one, but float32 on a CPU that does not multiply bfloat16 itself.
+
+    Without such instructions bfloat16 is emulated: slower than float32 from a few rows on.
+    """
+    import torch
+
+    if dtype != "auto":
+        return getattr(torch, dtype)
+    stored = stored or torch.float32
+    if device.type == "cpu" and not (stored == torch.bfloat16 and _cpu_multiplies_bfloat16()):
+        return torch.float32
+    return stored
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    import torch
+
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def probe(model: Any) -> list[tuple[Any, Any]]:
+    """Return the keys and values of one token; raise EngineError for a model that keeps other state than those.
+
+    A sliding window is fine where it is as long as the context, since it then never slides.
+    """
+    import torch
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    context = model.config.get_text_config(decoder=True).max_position_embeddings
+    for layer in DynamicCache(config=model.config).layers:
+        slides = type(layer) is DynamicSlidingWindowLayer and layer.sliding_window < context
+        if slides or type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
+            raise EngineError(
+                f"`model` must have full attention in every layer, got {model.config.model_type!r} with "
+                f"{type(layer).__name__}; the vllm engine runs such models"
+            )
+    cache = DynamicCache()
+    with torch.inference_mode():
+        model.base_model(input_ids=torch.tensor([[0]], device=model.device), past_key_values=cache, use_cache=True)
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and notices off stderr for a while; errors still raise."""
+    from transformers.utils import logging
+
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def readable_errors(source: str, part: str) -> Iterator[None]:
+    """Turn what the libraries raise into one EngineError that says what to do."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise EngineError(
+            f"cannot load the {part} of {source!r}: {reason} — check the name; without a network, `model` must be a "
+            "folder, a .gguf file, `package://NAME/FILE.gguf`, or a model that is in the hub's cache already"
+        ) from error

@@ -1,0 +1,66 @@
+"""From messages to the tokens that a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tts.errors import EngineError
+from tts.types import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Applies the model's chat template, once.
+
+    A last message by the assistant is a beginning that the model continues. A model without a template gets the
+    messages' contents joined by blank lines, after the tokens that its tokenizer puts before every text.
+    """
+
+    tokenizer: Any
+    template_arguments: Mapping[str, Any]
+
+    def render(self, messages: tuple[Message, ...]) -> tuple[str, tuple[int, ...]]:
+        """Return the prompt and its token ids.
+
+        Raises:
+            EngineError: no messages, a template that refuses them, an empty prompt, or a doubled first token.
+        """
+        if not messages:
+            raise EngineError("`messages` must hold at least one message, got none")
+        if self.tokenizer.chat_template is None:
+            ids = self.tokenizer("\n\n".join(message.content for message in messages)).input_ids
+            prompt = self.tokenizer.decode(ids)
+        else:
+            prompt = self._apply_template(messages)
+            ids = self.tokenizer(prompt, add_special_tokens=False).input_ids
+        self._check(prompt, ids)
+        return prompt, tuple(ids)
+
+    def _apply_template(self, messages: tuple[Message, ...]) -> str:
+        from jinja2 import TemplateError
+
+        continues = messages[-1].role == "assistant"
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    [{"role": message.role, "content": message.content} for message in messages],
+                    tokenize=False,
+                    add_generation_prompt=not continues,
+                    continue_final_message=continues,
+                    **self.template_arguments,
+                )
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            raise EngineError(f"the model's chat template refuses the messages: {error}") from error
+
+    def _check(self, prompt: str, ids: list[int]) -> None:
+        if not ids:
+            raise EngineError("the prompt must hold at least one token, got none")
+        first = self.tokenizer.bos_token_id
+        if first is not None and ids[:2] == [first, first]:
+            raise EngineError(
+                f"the prompt must begin with one {self.tokenizer.bos_token!r}, got two: {prompt[:60]!r}…; the chat "
+                "template and the messages (or the tokenizer) both add it"
+            )

@@ -1,0 +1,157 @@
+"""One request on its way: what was generated so far, and whether it is finished."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tts.engines.transformers.thinking import opens_thinking, split_thinking
+from tts.types import Candidate, FinishReason, Request
+
+
+@dataclass(slots=True)
+class Row:
+    """The state of one request. `context` is how many tokens prompt and completion may have together."""
+
+    request: Request
+    prompt: str
+    prompt_ids: tuple[int, ...]
+    context: int
+    noise: np.random.Generator
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    total_certainty: float = 0.0
+    finish_reason: FinishReason | None = None
+    error: str | None = None
+    stopped_by_string: bool = False
+
+    @property
+    def num_tokens_needed(self) -> int:
+        """The most tokens whose keys and values must be kept (the last one generated is never read)."""
+        return min(len(self.prompt_ids) + self.request.decoding.max_tokens, self.context) - 1
+
+    @property
+    def position(self) -> int:
+        """Where the token that the model reads next stands."""
+        return len(self.prompt_ids) + len(self.token_ids) - 1
+
+    @property
+    def next_input(self) -> int:
+        """The token that the model reads next: the last generated, or the last of the prompt."""
+        return self.token_ids[-1] if self.token_ids else self.prompt_ids[-1]
+
+    def append(self, token_id: int, logprob: float, certainty: float) -> None:
+        """Take one generated token with its log-probability and self-certainty."""
+        self.token_ids.append(token_id)
+        self.logprobs.append(logprob)
+        self.total_certainty += certainty
+
+    def finish(self, reason: FinishReason, error: str | None = None) -> None:
+        """End the row."""
+        self.finish_reason, self.error = reason, error
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When a completion ends: at one of the model's end tokens, at a stop string, or at a limit."""
+
+    detokenizer: Detokenizer
+    end_ids: frozenset[int]
+
+    def apply(self, row: Row) -> None:
+        """Finish `row` if its last token ended it. An end token beats a stop string, which beats the limits."""
+        if math.isnan(row.logprobs[-1]):
+            row.finish("error", "the model's logits are not a number; try `dtype: float32`")
+        elif row.token_ids[-1] in self.end_ids:
+            row.finish("stop")
+        elif self._at_stop_string(row):
+            row.stopped_by_string = True
+            row.finish("stop")
+        elif row.position + 1 >= row.context or len(row.token_ids) >= row.request.decoding.max_tokens:
+            row.finish("length")
+
+    def _at_stop_string(self, row: Row) -> bool:
+        """Look for a stop string in the last tokens only: a character takes at most 4 of them (its bytes)."""
+        stops = row.request.decoding.stop
+        if not stops:
+            return False
+        tail = row.token_ids[-(4 * max(map(len, stops)) + 8) :]
+        return first_stop(self.detokenizer.text(tail), stops) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Detokenizer:
+    """Turns token ids into text. Special tokens are left out, except those that are thinking tags."""
+
+    tokenizer: Any
+    hidden_ids: frozenset[int]
+
+    @classmethod
+    def of(cls, tokenizer: Any, thinking_tags: tuple[str, str]) -> Detokenizer:
+        """Build for `tokenizer` (of transformers)."""
+        special = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
+        hidden = special | set(tokenizer.all_special_ids)
+        return cls(tokenizer, frozenset(hidden) - set(tokenizer.convert_tokens_to_ids(list(thinking_tags))))
+
+    def text(self, token_ids: list[int]) -> str:
+        """Return the text of `token_ids`."""
+        visible = [id_ for id_ in token_ids if id_ not in self.hidden_ids]
+        return str(self.tokenizer.decode(visible, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateWriter:
+    """Turns a finished row into a candidate."""
+
+    ending: Ending
+    thinking_tags: tuple[str, str]
+    with_token_logprobs: bool
+
+    def candidate(self, row: Row) -> Candidate:
+        """Return what `row` has, whole or cut off."""
+        request = row.request
+        opened = opens_thinking(row.prompt, self.thinking_tags[0])
+        reasoning, text = split_thinking(self._text(row), self.thinking_tags, opened=opened)
+        num_tokens = len(row.token_ids)
+        cumulative = math.fsum(row.logprobs) if num_tokens else None
+        return Candidate(
+            problem_id=request.problem_id,
+            index=request.index,
+            text=text,
+            reasoning=reasoning,
+            finish_reason=row.finish_reason or "cancelled",
+            num_prompt_tokens=len(row.prompt_ids),
+            num_tokens=num_tokens,
+            cumulative_logprob=finite(cumulative),
+            mean_logprob=finite(cumulative / num_tokens if cumulative is not None else None),
+            self_certainty=finite(row.total_certainty / num_tokens if num_tokens else None),
+            seed=request.seed,
+            sampler=request.sampler,
+            token_logprobs=tuple(row.logprobs) if self.with_token_logprobs else None,
+            error=row.error,
+            engine_stats={"context_full": 1.0} if self._filled_context(row) else {},
+        )
+
+    def _text(self, row: Row) -> str:
+        if row.error is not None:
+            return ""
+        ended = row.token_ids and row.token_ids[-1] in self.ending.end_ids
+        text = self.ending.detokenizer.text(row.token_ids[:-1] if ended else row.token_ids)
+        return text[: first_stop(text, row.request.decoding.stop)] if row.stopped_by_string else text
+
+    @staticmethod
+    def _filled_context(row: Row) -> bool:
+        return row.finish_reason == "length" and len(row.token_ids) < row.request.decoding.max_tokens
+
+
+def first_stop(text: str, stops: tuple[str, ...]) -> int | None:
+    """Return where the first of the stop strings begins in `text`, or None."""
+    return min((at for at in map(text.find, stops) if at >= 0), default=None)
+
+
+def finite(value: float | None) -> float | None:
+    """Return `value`, or None where it is infinite or not a number (JSON has no word for these)."""
+    return value if value is not None and math.isfinite(value) else None

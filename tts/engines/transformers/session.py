@@ -1,0 +1,111 @@
+"""What lives between `open` and `close`: the model, its decoder, and the limits that follow from memory."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from tts.engines.transformers.decoder import Decoder
+from tts.engines.transformers.kv_cache import KVBudget
+from tts.engines.transformers.loading import Loaded
+from tts.engines.transformers.prompts import Prompts
+from tts.engines.transformers.row import CandidateWriter, Detokenizer, Ending, Row
+from tts.engines.transformers.sampling import noise_source
+from tts.errors import EngineError
+from tts.types import Request
+
+if TYPE_CHECKING:
+    from tts.engines.transformers.engine import TransformersEngine
+
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open engine. `context` is how many tokens prompt and completion may have together."""
+
+    prompts: Prompts
+    decoder: Decoder
+    writer: CandidateWriter
+    context: int
+    threads_before: int
+
+    @classmethod
+    def start(cls, engine: TransformersEngine, loaded: Loaded, prompts: Prompts) -> Session:
+        """Build from the recipe's keys and a loaded model. Raises EngineError where the memory bound is too tight."""
+        budget = KVBudget(engine.kv_cache_mb * MEGABYTE, loaded.bytes_per_token, engine.batch_size)
+        context = pick_context(engine.max_model_len, loaded.context, budget.tokens_per_row(1), engine.kv_cache_mb)
+        tags = engine.thinking_tags
+        ending = Ending(Detokenizer.of(prompts.tokenizer, tags), end_token_ids(loaded.model, prompts.tokenizer))
+        threads_before = torch.get_num_threads()
+        if engine.num_threads is not None:
+            torch.set_num_threads(engine.num_threads)
+        return cls(
+            prompts=prompts,
+            decoder=Decoder(loaded.model, loaded.one_token, budget, loaded.vocabulary, ending.apply),
+            writer=CandidateWriter(ending, tags, engine.record_token_logprobs),
+            context=context,
+            threads_before=threads_before,
+        )
+
+    def end(self) -> None:
+        """Give threads and memory back. The session must not be used afterwards."""
+        torch.set_num_threads(self.threads_before)
+        self.decoder.release()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def row(self, request: Request) -> Row:
+        """Return the row of `request`; one that cannot be served is finished already, with an error."""
+        try:
+            prompt, prompt_ids = self.prompts.render(request.messages)
+        except EngineError as error:
+            prompt, prompt_ids, refusal = "", (), str(error)
+        else:
+            refusal = self._refusal(request, len(prompt_ids))
+        row = Row(request, prompt, prompt_ids, self.context, noise_source(request.seed))
+        if refusal:
+            row.finish("error", refusal)
+        return row
+
+    def _refusal(self, request: Request, num_prompt_tokens: int) -> str:
+        if num_prompt_tokens >= self.context:
+            return (
+                f"the prompt must be shorter than the context of {self.context} tokens, got {num_prompt_tokens}; "
+                "raise `max_model_len` or `kv_cache_mb` if the model allows more"
+            )
+        if request.decoding.max_tokens < 1:
+            return f"`max_tokens` must be at least 1, got {request.decoding.max_tokens}"
+        if "" in request.decoding.stop:
+            return "`stop` must hold no empty string, got one"
+        return ""
+
+
+def pick_context(wanted: int | None, allowed: int, held: int, kv_cache_mb: int) -> int:
+    """Return the tokens that prompt and completion may have together: what is wanted, else as many as can be held.
+
+    `allowed` is the model's own limit; `held` is how many the memory bound holds for one row (the last token of a
+    completion is never kept).
+    """
+    if wanted is not None and wanted > allowed:
+        raise EngineError(f"`max_model_len` must be at most {allowed}, which is what the model allows, got {wanted}")
+    if held == 0 or (wanted is not None and held + 1 < wanted):
+        raise EngineError(
+            f"`kv_cache_mb` must hold at least one row of {wanted or 'a few'} tokens, got {kv_cache_mb}, which holds "
+            f"{held}; raise it or lower `max_model_len`"
+        )
+    return wanted or min(allowed, held + 1)
+
+
+def end_token_ids(model: object, tokenizer: object) -> frozenset[int]:
+    """Return every end token that the model's configurations and its tokenizer name."""
+    sources = (getattr(model, "generation_config", None), getattr(model, "config", None), tokenizer)
+    named: set[int] = set()
+    for source in sources:
+        value = getattr(source, "eos_token_id", None)
+        named.update(value if isinstance(value, list | tuple) else [] if value is None else [value])
+    return frozenset(named)
