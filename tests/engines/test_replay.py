@@ -200,6 +200,7 @@ def test_a_script_is_written_out_as_short_as_it_was_and_read_back_the_same() -> 
             {"self_certainty"},
         ),
         ([{"text": "", "finish_reason": "error", "error": "e"}], set()),
+        ([{"text": "", "finish_reason": "cancelled"}, {"text": "a", "mean_logprob": -1.0}], {"logprobs"}),
     ],
 )
 def test_the_completions_decide_what_scorers_may_read(tmp_path: Path, script: list[Any], brought: set[str]) -> None:

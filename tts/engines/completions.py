@@ -65,6 +65,11 @@ class Completion(Section):
         return len(self.text.split()) + (len(self.reasoning.split()) if self.reasoning else 0)
 
     @property
+    def is_written(self) -> bool:
+        """Whether the model wrote it to an end of its own or to the length limit."""
+        return self.finish_reason in ("stop", "length")
+
+    @property
     def capabilities(self) -> frozenset[str]:
         """What the scorers may read from it: `logprobs`, `self_certainty`."""
         found = {"logprobs": self.mean_logprob, "self_certainty": self.self_certainty}
@@ -132,7 +137,7 @@ class ScriptedCompletions:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What all of them bring, those that are errors aside."""
+        """What all of them bring, errors and cancelled ones aside."""
         return _common(entry for entries in self._script.values() for entry in entries)
 
     def open(self) -> None:
@@ -159,10 +164,9 @@ class StoredCompletions:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the first completion that is no error brings; a later one may lack it."""
+        """What the first completion brings that is neither an error nor cancelled; a later one may lack it."""
         with self._open_file() as file:
-            written = (row for _, _, row in self._rows(file) if row.finish_reason != "error")
-            return _common(islice(written, 1))
+            return _common(islice((row for _, _, row in self._rows(file) if row.is_written), 1))
 
     def open(self) -> None:
         """Check every line and note where it begins. Raises EngineError at the first that is wrong."""
@@ -213,7 +217,7 @@ class StoredCompletions:
 
 
 def _common(completions: Iterable[Completion]) -> frozenset[str]:
-    brought = [completion.capabilities for completion in completions if completion.finish_reason != "error"]
+    brought = [completion.capabilities for completion in completions if completion.is_written]
     return frozenset.intersection(*brought) if brought else frozenset()
 
 

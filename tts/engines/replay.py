@@ -76,8 +76,8 @@ class ReplayEngine(Component):
     def capabilities(self) -> frozenset[str]:
         """Return `deterministic`, `seeds`, `filters`, and what the completions bring of `logprobs`, `self_certainty`.
 
-        A script brings what all its completions have, a file what its first has. Raises EngineError where the file
-        cannot be read.
+        A script brings what all its completions have, a file what its first has; errors and cancelled ones do not
+        count. Raises EngineError where the file cannot be read.
         """
         return self._completions().capabilities | {"deterministic", "seeds", "filters"}
 
