@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -46,9 +45,5 @@ def main() -> None:
     try:
         app()
     except TTSError as error:
-        print(f"tts: error: {error}", file=sys.stderr)
+        print("\n".join([f"tts: error: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader has gone (`| head`): leave quietly, and keep Python from flushing into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(0)

@@ -1,4 +1,4 @@
-"""Ctrl-C: once to stop in good order, twice to stop at once."""
+"""Ends before the end: Ctrl-C, once to stop in good order, twice to stop at once; and a reader that has gone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 
 @contextmanager
@@ -29,3 +30,9 @@ def stop_on_signals(stop: threading.Event) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_closed_pipe() -> NoReturn:
+    """Leave quietly because nobody reads stdout any more (`| head`); nothing may be flushed into it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)

@@ -67,8 +67,9 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     """
     from tts import job
     from tts.cli import source
-    from tts.cli.interrupt import stop_on_signals
+    from tts.cli.interrupt import leave_closed_pipe, stop_on_signals
     from tts.cli.plan import print_plan
+    from tts.errors import TTSError
     from tts.pipeline import Run
     from tts.run_folder import RunFolder
 
@@ -84,7 +85,13 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         job.prepare(folder, resolved, rows.spec, limit)
         job.redraw(folder, resolved, retry_errors=retry_errors)
         work = Run(resolved, rows.rows, folder, stop)
-        _show(work, keep_order=keep_order)
+        try:
+            _show(work, keep_order=keep_order)
+        except BrokenPipeError:
+            leave_closed_pipe()
+        except TTSError as error:
+            error.add_note(f"What was drawn is kept; resume with: tts solve --run {path}")
+            raise
         if signals:
             print(f"tts: interrupted; resume with: tts solve --run {path}", file=sys.stderr)
             raise typer.Exit(128 + signals[0])
