@@ -20,6 +20,11 @@ Strings = Annotated[tuple[str, ...], Field(strict=False)]
 """A tuple of strings that may also be built from a list."""
 
 
+def singular(kind: ComponentKind) -> str:
+    """Return the word for one component of this kind."""
+    return kind.removesuffix("s")
+
+
 @dataclass(frozen=True, slots=True)
 class FromRecipe:
     """Marks a string that may be a path; one with a leading `./` or `../` is taken from the recipe file's folder."""
@@ -76,7 +81,7 @@ class Slot:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Accept any component as it is (source and handler belong to pydantic's protocol)."""
         return core_schema.json_or_python_schema(
-            json_schema=core_schema.with_info_plain_validator_function(_built),
+            json_schema=core_schema.with_info_plain_validator_function(self._built),
             python_schema=core_schema.is_instance_schema(Component),
             serialization=core_schema.plain_serializer_function_ser_schema(self.dump),
         )
@@ -91,14 +96,13 @@ class Slot:
 
         return {"name": name_of(self.kind, type(component)), **component.model_dump(mode="json")}
 
-
-def _built(number: Any, info: ValidationInfo) -> Component:
-    """Return the component that the recipe reader has built under this number."""
-    if type(number) is int and isinstance(info.context, list) and 0 <= number < len(info.context):
-        component = info.context[number]
-        if isinstance(component, Component):
-            return component
-    raise PydanticCustomError("not_built", "must be a component")
+    def _built(self, number: Any, info: ValidationInfo) -> Component:
+        """Return the component that the recipe reader has built under this number."""
+        if type(number) is int and isinstance(info.context, list) and 0 <= number < len(info.context):
+            component = info.context[number]
+            if isinstance(component, Component):
+                return component
+        raise PydanticCustomError("not_built", "a {word} must be built first", {"word": singular(self.kind)})
 
 
 def slot_of(field: FieldInfo) -> tuple[Slot, bool] | None:

@@ -6,13 +6,14 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Final, Generic, Protocol, get_args
 
 from tts import protocols
 from tts.built_in import BUILT_IN
-from tts.component import Component, ComponentKind
+from tts.component import Component, ComponentKind, singular
 from tts.errors import RegistryError
 
 KINDS: Final[tuple[ComponentKind, ...]] = get_args(ComponentKind)
@@ -51,11 +52,9 @@ def load(kind: ComponentKind, name: str) -> type[Component]:
 
 def name_of(kind: ComponentKind, component_class: type[Component]) -> str:
     """Return the name under which `load` finds this class: a built-in's, a plugin's, else `module:Class`."""
-    path = f"{component_class.__module__}:{component_class.__qualname__}"
-    built_in = [name for name, target in BUILT_IN[kind].items() if target == path]
-    imported = [plugin for plugin in _plugins(kind) if plugin.module in sys.modules]
-    known = [*built_in, *(plugin.name for plugin in imported if plugin.load() is component_class)]
-    return known[0] if known else path
+    targets = [*BUILT_IN[kind].items(), *((plugin.name, plugin.value) for plugin in _plugins(kind))]
+    known = [name for name, target in targets if _imported(target) is component_class]
+    return known[0] if known else f"{component_class.__module__}:{component_class.__qualname__}"
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:
@@ -65,13 +64,14 @@ def nearest(name: str, valid: Sequence[str]) -> str:
     return f" Did you mean {' or '.join(f'`{word}`' for word in near)}?" if near else ""
 
 
-def singular(kind: ComponentKind) -> str:
-    """Return the word for one component of this kind."""
-    return kind.removesuffix("s")
-
-
 def _plugins(kind: ComponentKind) -> list[EntryPoint]:
-    return list(entry_points(group=f"tts.{kind}"))
+    return list(_installed(f"tts.{kind}", tuple(sys.path)))
+
+
+@cache
+def _installed(group: str, _path: tuple[str, ...]) -> EntryPoints:
+    """Return a group's entry points in the packages on `sys.path`; a scan takes longer than checking a section."""
+    return entry_points(group=group)
 
 
 def _origin(plugin: EntryPoint) -> str:
@@ -88,9 +88,15 @@ def _ambiguous(kind: ComponentKind, name: str, plugins: list[EntryPoint]) -> str
 
 def _unknown(kind: ComponentKind, name: str) -> str:
     valid = names(kind)
-    elsewhere = [singular(other) for other in KINDS if other != kind and name in names(other)]
-    hint = f" (`{name}` is a {elsewhere[0]})" if elsewhere else nearest(name, valid)
-    return f"`{name}` is no {singular(kind)}.{hint} There are: {', '.join(valid)}; or give a class as `module:Class`"
+    elsewhere = [f", but a {singular(other)}" for other in KINDS if other != kind and name in names(other)]
+    hint = (elsewhere or [""])[0] + "." + nearest(name, valid)
+    return f"`{name}` is no {singular(kind)}{hint} There are: {', '.join(valid)}; or give a class as `module:Class`"
+
+
+def _imported(target: str) -> Any:
+    """Return what `module:Class` is if that module has been imported already."""
+    module, _, attribute = target.partition(":")
+    return getattr(sys.modules.get(module), attribute, None)
 
 
 def _import(kind: ComponentKind, name: str, target: str, origin: str) -> Any:
@@ -98,9 +104,10 @@ def _import(kind: ComponentKind, name: str, target: str, origin: str) -> Any:
     try:
         return getattr(import_module(module), attribute)
     except Exception as error:
-        raise RegistryError(
-            f"the {singular(kind)} `{name}` cannot be imported from {origin}: {_told(error)}"
-        ) from error
+        absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        advice = ": install it, or put its folder on PYTHONPATH" if absent else ""
+        told = f"the {singular(kind)} `{name}` cannot be imported from {origin}: {_told(error)}{advice}"
+        raise RegistryError(told) from error
 
 
 def _told(error: Exception) -> str:
@@ -115,17 +122,18 @@ def _checked(kind: ComponentKind, origin: str, found: Any) -> type[Component]:
     """Return what was found if it is a component with everything that its kind's protocol asks."""
     if not (isinstance(found, type) and issubclass(found, Component)):
         raise RegistryError(f"{origin} must be a subclass of `tts.component.Component`, got {found!r}")
-    missing = [name for name in _members(_PROTOCOLS[kind]) if not (hasattr(found, name) or name in found.model_fields)]
+    missing = _members(_PROTOCOLS[kind]) - {*dir(found), *found.model_fields}
+    missing |= getattr(found, "__abstractmethods__", frozenset())
     if missing:
-        listed = ", ".join(f"`{name}`" for name in missing)
+        listed = ", ".join(f"`{name}`" for name in sorted(missing))
         raise RegistryError(f"{origin} must be a {singular(kind)}, but lacks {listed} (see `tts.protocols`)")
     if "name" in found.model_fields:
         raise RegistryError(f"{origin} must not have a key `name`: in a recipe that is the component's own name")
     return found
 
 
-def _members(protocol: type) -> list[str]:
+def _members(protocol: type) -> set[str]:
     """Return the public methods and attributes that a protocol asks for, its parents' included."""
     parents = [parent for parent in protocol.__mro__ if parent not in (object, Protocol, Generic)]
     members = [name for parent in parents for name in (*vars(parent), *vars(parent).get("__annotations__", ()))]
-    return sorted({name for name in members if not name.startswith("_")})
+    return {name for name in members if not name.startswith("_")}

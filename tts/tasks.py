@@ -52,8 +52,12 @@ class Prompt(Component):
         return {"{problem}": problem.prompt}
 
     def _filled(self, values: dict[str, str]) -> str:
-        """Fill the template in one pass, so that placeholders in the problem's own text stay as they are."""
-        return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], self.template)
+        """Fill the template in one pass, so that placeholders in the problem's own text stay as they are.
+
+        What is empty takes the line ends after it along.
+        """
+        pattern = f"({'|'.join(map(re.escape, values))})(\n*)"
+        return re.sub(pattern, lambda found: values[found[1]] and values[found[1]] + found[2], self.template)
 
 
 class MathTask(Prompt):

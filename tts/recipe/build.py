@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from tts import registry
-from tts.component import Component, ComponentKind, Section, may_be_path, slot_of
+from tts.component import Component, ComponentKind, Section, may_be_path, singular, slot_of
 from tts.errors import TTSError
 from tts.recipe.mistakes import Mistake, Subject, explain, refusal
 from tts.recipe.model import Recipe
@@ -65,7 +65,7 @@ class _Builder:
 
     def _component(self, kind: ComponentKind, node: Node, path: str) -> int:
         """Build a component and return its number, or FAILED."""
-        section, word = as_section(node), registry.singular(kind)
+        section, word = as_section(node), singular(kind)
         if not isinstance(section.value, dict):
             wanted = f"`{path}` must be a {word}: its name, or a mapping with `name` and its keys"
             return self._note(node, f"{wanted}, got {shown(node)}")

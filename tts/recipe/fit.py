@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Literal, cast
 
 from tts import registry
+from tts.component import Component, ComponentKind
 from tts.errors import TTSError
-from tts.protocols import Engine
+from tts.protocols import BoundSelector, Engine, Sampler, Scorer
 from tts.recipe.mistakes import Mistake, refusal
 from tts.recipe.model import Recipe
 from tts.recipe.tree import Node
@@ -29,14 +30,21 @@ def _unmet(recipe: Recipe, root: Node) -> Iterator[Mistake]:
     except TTSError as error:
         yield Mistake(_find(root, "engine").place, f"`engine`: {error}")
         return
-    asking = {"sampler": recipe.sampler, "selector.scorer": recipe.selector.scorer}
-    for path, component in asking.items():
-        for capability in sorted(component.requires - available if component else ()):
-            yield Mistake(
-                _find(root, path).place,
-                f"`{path}` needs the capability `{capability}`, which the engine lacks: it has "
-                f"{', '.join(sorted(available)) or 'none'}.{_engines_with(capability)}",
-            )
+    engine = f"the engine `{_name('engines', recipe.engine)}` lacks: it has {', '.join(sorted(available)) or 'none'}"
+    for kind, path, component in _asking(recipe):
+        for capability in sorted(component.requires - available):
+            needs = f"`{path}`: {_name(kind, component)} needs the capability `{capability}`"
+            yield Mistake(_find(root, path).place, f"{needs}, which {engine}.{_engines_with(capability)}")
+
+
+def _asking(recipe: Recipe) -> Iterator[tuple[ComponentKind, str, Sampler | Scorer]]:
+    yield "samplers", "sampler", recipe.sampler
+    if recipe.selector.scorer is not None:
+        yield "scorers", "selector.scorer", recipe.selector.scorer
+
+
+def _name(kind: ComponentKind, component: object) -> str:
+    return registry.name_of(kind, cast("Component", component).__class__)
 
 
 def _engines_with(capability: str) -> str:
@@ -55,10 +63,11 @@ def _usual_capabilities(name: str) -> frozenset[str]:
 
 def _bound(recipe: Recipe, root: Node, purpose: Purpose) -> Iterator[Mistake]:
     """Yield the use of a selector that needs the verdicts, outside a benchmark."""
-    if purpose == "solve" and getattr(recipe.selector, "bound", False):
+    if purpose == "solve" and isinstance(recipe.selector, BoundSelector):
         yield Mistake(
             _find(root, "selector").place,
-            "`selector` is a bound: it looks at the verdicts, so it is allowed in a benchmark only",
+            f"`selector` must work without the verdicts, got `{_name('selectors', recipe.selector)}`, an upper bound "
+            "that is allowed in a benchmark only: use majority_vote, for instance",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -30,13 +31,13 @@ def shipped_recipes() -> dict[str, Path]:
 
 def find(name_or_path: str, folder: Path | None = None) -> Path:
     """Return the file of a recipe: a path (from `folder`), else a shipped recipe's name, with or without `.yaml`."""
-    path = (folder or Path()) / Path(name_or_path).expanduser()
+    path = (folder or Path()) / os.path.expanduser(name_or_path)
     shipped = shipped_recipes()
-    if path.is_file() or (path.exists() and not path.is_dir()):
+    if os.path.exists(path) and not os.path.isdir(path):
         return path
     if name_or_path.removesuffix(".yaml") in shipped:
         return shipped[name_or_path.removesuffix(".yaml")]
-    what = "is a folder" if path.is_dir() else "does not exist"
+    what = "is a folder" if os.path.isdir(path) else "does not exist"
     raise RecipeError(
         f"the recipe must be a file or the name of a shipped one, got `{name_or_path}`, which {what}."
         f"{nearest(Path(name_or_path).stem, list(shipped))} Shipped: {', '.join(shipped)}"
@@ -104,6 +105,8 @@ def _set(node: Node, keys: Sequence[str], value: Node) -> Node:
 
 def _set_item(items: list[Node], index: str, deeper: Sequence[str], value: Node) -> list[Node]:
     if not index.isdecimal() or int(index) >= len(items):
-        raise RecipeError(f"{value.place}: the list has the items 0 to {len(items) - 1}, got `{index}`")
+        raise RecipeError(
+            f"{value.place}: an item's number must be below {len(items)}, the list's length, got `{index}`"
+        )
     position = int(index)
     return [*items[:position], _set(items[position], deeper, value), *items[position + 1 :]]

@@ -29,7 +29,7 @@ _MUST_BE: Final = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
-    "not_built": "a component: its name, or a mapping with `name` and its keys",
+    "not_built": "a {word}: its name, or a mapping with `name` and its keys",
     "greater_than_equal": "≥ {ge}",
     "greater_than": "> {gt}",
     "less_than_equal": "≤ {le}",
@@ -58,10 +58,10 @@ class Mistake:
 
 
 def refusal(mistakes: Iterable[Mistake]) -> RecipeError:
-    """Return the error that lists all mistakes, source by source in the order of the lines."""
+    """Return the error that lists all mistakes: file by file in the order of the lines, then those in overrides."""
     distinct = list(dict.fromkeys(mistakes))
     sources = list(dict.fromkeys(mistake.place.source for mistake in distinct))
-    distinct.sort(key=lambda mistake: (sources.index(mistake.place.source), mistake.place.line or 0))
+    distinct.sort(key=lambda at: (at.place.line is None, sources.index(at.place.source), at.place.line or 0))
     return RecipeError("\n".join(map(str, distinct)))
 
 
@@ -142,10 +142,19 @@ def _text(subject: Subject, keys: tuple[str, ...], node: Node, complaints: list[
         case "extra_forbidden":
             return _unknown_key(subject, keys)
         case "value_error" | "assertion_error":
-            words = _own_words(first).removeprefix(f"`{keys[-1]}` " if keys else "")
-            return f"`{path}` {words}" if words.startswith("must ") else f"`{path}`: {words}"
+            return _own_complaint(path, keys, node, _own_words(first))
     wanted = " or ".join(dict.fromkeys(_must_be(details) for details in complaints))
     return f"`{path}` must be {wanted}, got {shown(node)}{_advice(node, complaints)}"
+
+
+def _own_complaint(path: str, keys: tuple[str, ...], node: Node, words: str) -> str:
+    """Return what a component's own check says, with the dotted key before it and the value where it is left out."""
+    words = words.removeprefix(f"`{keys[-1]}` " if keys else "")
+    if not words.startswith("must "):
+        return f"`{path}`: {words}"
+    constraint, colon, advice = words.partition(": ")
+    got = "" if "got " in words else f", got {shown(node)}"
+    return f"`{path}` {constraint}{got}{colon}{advice}"
 
 
 def _unknown_key(subject: Subject, keys: tuple[str, ...]) -> str:

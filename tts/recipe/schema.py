@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic_core import to_jsonable_python
 
 from tts import registry
 from tts.component import SLOT_MARK, Component, ComponentKind, Section, Slot, slot_of
@@ -48,12 +49,14 @@ def recipe_schema() -> JSONSchema:
 
 
 def _completed(section: type[Section], body: JSONSchema) -> JSONSchema:
-    """Return pydantic's schema of a section with its slots filled in: what may stand there, and the default."""
+    """Return pydantic's schema of a section with what it leaves out: what may stand in a slot, and made defaults."""
     properties = dict(body.get("properties", {}))
     for key, field in section.model_fields.items():
         if found := slot_of(field):
-            filled = {**_with_references(properties[key]), **_default(field, found[0])}
-            properties[key] = filled
+            properties[key] = {**_with_references(properties[key]), **_default(field, found[0])}
+        elif field.default_factory:
+            made = field.get_default(call_default_factory=True, validated_data={})
+            properties[key] = {**properties[key], "default": to_jsonable_python(made)}
     return {**body, "properties": properties}
 
 

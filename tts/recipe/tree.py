@@ -78,7 +78,7 @@ def shown(node: Node) -> str:
         case dict():
             return f"a mapping with {', '.join(node.value)}" if node.value else "an empty mapping"
         case list():
-            return f"a list of {len(node.value)}"
+            return f"a list of {len(node.value)}" if node.value else "an empty list"
         case str():
             text = json.dumps(node.value, ensure_ascii=False)
             return "the string " + (text if len(text) <= 60 else f'{text[:56]}…"')

@@ -37,6 +37,12 @@ class _Loader(yaml.SafeLoader):
         None: [(f"{_TAG}{name}", re.compile(rf"(?:{pattern})\Z")) for name, pattern in _PATTERNS.items()]
     }
 
+    def fetch_flow_collection_start(self, token_class: type[yaml.Token]) -> None:
+        """Stop at the depth limit, since PyYAML looks far ahead in nested flow collections, and slowly."""
+        if self.flow_level > MAX_DEPTH:
+            raise RecursionError
+        super().fetch_flow_collection_start(token_class)
+
 
 def parse(content: bytes, place: Place) -> tuple[Node, list[Mistake]]:
     """Return the tree of one YAML document, and the mistakes in spite of which it can be read (keys that stand twice).
@@ -45,8 +51,7 @@ def parse(content: bytes, place: Place) -> tuple[Node, list[Mistake]]:
     line (an override), everything stands at that very place.
     """
     try:
-        loader = _Loader(_decoded(content, place))
-        root = loader.get_single_node()
+        root = _Loader(_decoded(content, place)).get_single_node()
     except yaml.YAMLError as error:
         raise RecipeError(str(_syntax_mistake(error, content, place))) from error
     except RecursionError as error:
@@ -86,6 +91,14 @@ def _syntax_mistake(error: yaml.YAMLError, content: bytes, place: Place) -> Mist
     return Mistake(place, f"this is not valid YAML: {error}")
 
 
+def _short(node: yaml.Node) -> str:
+    return node.tag.replace(_TAG, "!!")
+
+
+def _foreign(node: yaml.Node, place: Place) -> str:
+    return f"{place}: a value must be plain data, got the tag `{_short(node)}`: leave it out"
+
+
 class _Reader:
     """Turns composed nodes into a tree."""
 
@@ -110,7 +123,7 @@ class _Reader:
             return Node([self.read(item, self.place_of(item), depth + 1) for item in node.value], place)
         if isinstance(node, yaml.ScalarNode):
             return Node(self._scalar(node), place, quoted=node.style is not None)
-        raise RecipeError(f"{place}: the tag `{node.tag}` is not allowed: write plain data")
+        raise RecipeError(_foreign(node, place))
 
     def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Node]:
         entries: dict[str, Node] = {}
@@ -118,7 +131,7 @@ class _Reader:
             place = self.place_of(key_node)
             if not isinstance(key_node, yaml.ScalarNode):
                 raise RecipeError(f"{place}: a key must be a single word, got a list or a mapping")
-            key = key_node.value
+            key = self._text(key_node)
             if key == "<<" and key_node.style is None:
                 raise RecipeError(f"{place}: merge keys (`<<`) are not supported: repeat the keys, or use `extends`")
             if key in entries:
@@ -128,8 +141,14 @@ class _Reader:
             entries[key] = self.read(value_node, place, depth + 1)
         return entries
 
-    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
+    def _text(self, node: yaml.ScalarNode) -> str:
         text: str = node.value
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise RecipeError(f"{self.place_of(node)}: half a character must not be escaped alone, got {text[:60]!a}")
+        return text
+
+    def _scalar(self, node: yaml.ScalarNode) -> Scalar:
+        text = self._text(node)
         try:
             match node.tag.removeprefix(_TAG):
                 case "str":
@@ -144,5 +163,5 @@ class _Reader:
                     return float(re.sub(r"\.(inf|nan)\Z", r"\1", text.lower()))
         except (ValueError, KeyError) as error:
             where = self.place_of(node)
-            raise RecipeError(f"{where}: the value must be of the type `{node.tag}`, got {text[:60]!r}") from error
-        raise RecipeError(f"{self.place_of(node)}: the tag `{node.tag}` is not allowed: write plain data")
+            raise RecipeError(f"{where}: the value must be a `{_short(node)}`, got {text[:60]!r}") from error
+        raise RecipeError(_foreign(node, self.place_of(node)))
