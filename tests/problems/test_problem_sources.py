@@ -100,6 +100,16 @@ def test_a_broken_archive_is_an_error_that_names_the_file(tmp_path: Path, conten
         list(source)
 
 
+@pytest.mark.filterwarnings("error::ResourceWarning")
+def test_a_source_closes_itself_when_nobody_reads_on(tmp_path: Path) -> None:
+    path = tmp_path / "problems.jsonl"
+    path.write_bytes(TWO_ROWS)
+    assert len(list(open_source(str(path)))) == 2
+    for row in open_source(str(path)):
+        assert row.line == 1
+        break
+
+
 def test_closing_twice_and_before_the_first_row_is_fine(tmp_path: Path) -> None:
     path = tmp_path / "problems.jsonl"
     path.write_bytes(TWO_ROWS)

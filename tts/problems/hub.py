@@ -78,6 +78,7 @@ def checked_row(
     try:
         check_portable({**row.extra, **row.values})
     except BadRow as error:
+        error.problem_id = error.problem_id or default_id
         return error.record(row.line)
     return row
 

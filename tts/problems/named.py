@@ -96,7 +96,7 @@ def shuffled(num_items: int, seed: int, problem_id: str) -> list[int]:
 BUNDLED_SETS = {
     known.name: known
     for known in (
-        ProblemSet("quickstart", "Short problems from one-step arithmetic to algebra, easy to hard", 65, "bundled"),
+        ProblemSet("quickstart", "Short problems from one-step arithmetic to algebra, easy to hard", 67, "bundled"),
     )
 }
 

@@ -18,10 +18,11 @@ from tts.types import Kind, RowError
 
 
 class ProblemSource:
-    """An open source of rows, read once, lazily and in order. Close it, or use it in a `with` statement.
+    """An open source of rows, read once, lazily and in order.
 
-    `label` names it in messages; `num_rows` is None where it is not known before the end. Iterating raises
-    ProblemsError where the source breaks off.
+    It closes itself when its iteration ends, however that comes; `close` is for where there was none. `label` names it
+    in messages; `num_rows` is None where it is not known before the end. Iterating raises ProblemsError where the
+    source breaks off.
     """
 
     def __init__(
@@ -42,6 +43,8 @@ class ProblemSource:
             yield from self._rows
         except (OSError, EOFError, zlib.error) as error:
             raise ProblemsError(f"{self.label} cannot be read to its end ({error}): check the file.") from error
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the file that was opened (standard input stays open). Safe to call twice."""
