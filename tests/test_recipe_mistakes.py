@@ -52,12 +52,16 @@ def test_a_sampler_with_one_mistake_is_answered_with_one_line(tmp_path: Path, se
     assert line.startswith(f"mine.yaml:3: `sampler{told}")
 
 
-def test_a_misspelt_section_names_the_nearest_one_and_what_is_missing(tmp_path: Path) -> None:
-    unknown, missing = mistakes(tmp_path, COMPLETE.replace("sampler:", "samplr:"))[::-1]
+def test_a_misspelt_section_names_the_nearest_one_and_is_not_missing_as_well(tmp_path: Path) -> None:
+    [unknown] = mistakes(tmp_path, COMPLETE.replace("sampler:", "samplr:"))
     assert unknown.startswith(
         "mine.yaml:3: `samplr` is no key of a recipe. Did you mean `sampler`? The keys are: extends"
     )
-    assert missing == "mine.yaml:1: `sampler` is missing: Which candidates to draw."
+
+
+def test_a_section_that_is_not_there_is_missing_where_the_recipe_begins(tmp_path: Path) -> None:
+    [line] = mistakes(tmp_path, COMPLETE.replace("sampler: temperature\n", ""))
+    assert line == "mine.yaml:1: `sampler` is missing: Which candidates to draw."
 
 
 def test_an_unknown_key_names_the_component_and_its_keys(tmp_path: Path) -> None:
@@ -83,6 +87,14 @@ def test_a_value_inside_plain_data_is_located_where_it_stands(tmp_path: Path) ->
         '{name: replay, script: ["6", "seven"]}', "\n  name: replay\n  script:\n    - ok\n    - {text: 3}"
     )
     assert mistakes(tmp_path, text) == ["mine.yaml:6: `engine.script.1.text` must be a string, got 3"]
+
+
+def test_what_is_missing_inside_a_list_is_told_beside_what_is_unknown_there(tmp_path: Path) -> None:
+    text = COMPLETE.replace('["6", "seven"]', "[a], failures: [{problem_id: a, idx: 1}]")
+    assert mistakes(tmp_path, text) == [
+        "mine.yaml:2: `engine.failures.0.index` is missing",
+        "mine.yaml:2: `engine.failures.0.idx` is no key that is known here",
+    ]
 
 
 def test_all_mistakes_are_told_together_in_the_order_of_the_lines(tmp_path: Path) -> None:

@@ -86,6 +86,15 @@ def test_a_plugin_that_cannot_be_imported_shows_its_own_error_and_place(install:
     assert isinstance(refused.value.__cause__, OSError)
 
 
+def test_an_error_deep_in_a_library_points_at_the_plugins_own_line(install: Install, tmp_path: Path) -> None:
+    source = "from tts.samplers.greedy import Greedy\n\nclass X(Greedy):\n    wrong = 3\n"
+    install("ours", "", "ours_deep", source)
+    with pytest.raises(RegistryError) as refused:
+        registry.load("samplers", "ours_deep:X")
+    assert str(refused.value).endswith(f"({tmp_path / 'ours_deep.py'}:3)")
+    assert len(str(refused.value).splitlines()) == 1
+
+
 def test_a_broken_plugin_harms_nobody_who_does_not_use_it(install: Install) -> None:
     install("torn", "[tts.samplers]\ntorn = torn_unused:X\n", "torn_unused", "raise OSError('no device')\n")
     assert registry.load("samplers", "greedy") is Greedy

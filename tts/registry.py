@@ -57,11 +57,17 @@ def name_of(kind: ComponentKind, component_class: type[Component]) -> str:
     return known[0] if known else f"{component_class.__module__}:{component_class.__qualname__}"
 
 
+def near(name: str, valid: Sequence[str]) -> list[str]:
+    """Return up to two of `valid` that `name` may be a misspelling of, the nearest first."""
+    plain = name.lower().replace("-", "_")
+    within = [word for word in valid if len(plain) > 1 and plain in word]
+    return get_close_matches(plain, valid, n=2) or within[:2]
+
+
 def nearest(name: str, valid: Sequence[str]) -> str:
     """Return « Did you mean `x`?» for the nearest of `valid`, or nothing where none is near."""
-    plain = name.lower().replace("-", "_")
-    near = get_close_matches(plain, valid, n=2) or [word for word in valid if len(plain) > 1 and plain in word]
-    return f" Did you mean {' or '.join(f'`{word}`' for word in near)}?" if near else ""
+    found = near(name, valid)
+    return f" Did you mean {' or '.join(f'`{word}`' for word in found)}?" if found else ""
 
 
 def _plugins(kind: ComponentKind) -> list[EntryPoint]:
@@ -111,11 +117,10 @@ def _import(kind: ComponentKind, name: str, target: str, origin: str) -> Any:
 
 
 def _told(error: Exception) -> str:
-    """Return the error in one line, with the last place in a file where it arose."""
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    frame = next((frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__), None)
-    place = f" ({frame.filename}:{frame.lineno})" if frame else ""
-    return f"{type(error).__name__}: {error}{place}"
+    """Return the error in one line, with the line of the module that it stopped."""
+    frames = traceback.extract_tb(error.__traceback__)
+    stopped = [f" ({frame.filename}:{frame.lineno})" for frame in frames if frame.name == "<module>"]
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{''.join(stopped[-1:])}"
 
 
 def _checked(kind: ComponentKind, origin: str, found: Any) -> type[Component]:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from tts.component import Section
 from tts.errors import RecipeError
 from tts.recipe.tree import Node, Place, shown
-from tts.registry import nearest
+from tts.registry import near, nearest
 
 _MUST_BE: Final = {
     "int_type": "an integer",
@@ -86,23 +86,36 @@ def explain(error: ValidationError, subject: Subject) -> Iterator[Mistake]:
     Complaints about one value (it fits no member of a union) become one mistake.
     """
     grouped: dict[tuple[str, ...], tuple[Node, list[ErrorDetails]]] = {}
-    for details in error.errors(include_url=False):
-        if not _follows(details):
+    complaints_made = error.errors(include_url=False)
+    misspelt = _misspelt(complaints_made, subject.kind)
+    for details in complaints_made:
+        if not _follows(details, misspelt):
             node, keys = _located(details, subject)
             grouped.setdefault(keys, (node, []))[1].append(details)
     for keys, (node, complaints) in grouped.items():
         yield Mistake(node.place, _text(subject, keys, node, complaints))
 
 
-def _follows(details: ErrorDetails) -> bool:
-    """Tell whether a complaint only follows from another one: a component or a list's items that are wrong themselves.
+def _misspelt(found: list[ErrorDetails], kind: type[Section]) -> set[tuple[str, ...]]:
+    """Return the places of the section's keys that unknown ones were probably meant to be."""
+    unknown = [details["loc"] for details in found if details["type"] == "extra_forbidden"]
+    return {(key,) for place in unknown if len(place) == 1 for key in near(str(place[0]), list(kind.model_fields))[:1]}
 
-    What is wrong with a component is noted where it is built; pydantic does not count items that are wrong.
+
+def _follows(details: ErrorDetails, misspelt: set[tuple[str, ...]]) -> bool:
+    """Tell whether a complaint only follows from another one.
+
+    What is wrong with a component is noted where it is built; pydantic does not count a list's items that are wrong;
+    and a key is missing because it is misspelt.
     """
-    value = details["input"]
-    if details["type"] == "not_built":
-        return value is not None
-    return details["type"] == "too_short" and len(value) > details["ctx"]["actual_length"]
+    match details["type"]:
+        case "not_built":
+            return details["input"] is not None
+        case "too_short":
+            return len(details["input"]) > int(details["ctx"]["actual_length"])
+        case "missing":
+            return details["loc"] in misspelt
+    return False
 
 
 def _located(details: ErrorDetails, subject: Subject) -> tuple[Node, tuple[str, ...]]:
@@ -118,7 +131,7 @@ def _located(details: ErrorDetails, subject: Subject) -> tuple[Node, tuple[str, 
             node = node.value[str(part)]
         elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
-        elif depth < len(location) or details["type"] not in ("missing", "value_error"):
+        elif details["loc"] and (depth < len(location) or details["type"] != "missing"):
             continue
         keys.append(str(part))
     return node, tuple(keys)
@@ -153,7 +166,7 @@ def _own_complaint(path: str, keys: tuple[str, ...], node: Node, words: str) -> 
     if not words.startswith("must "):
         return f"`{path}`: {words}"
     constraint, colon, advice = words.partition(": ")
-    got = "" if "got " in words else f", got {shown(node)}"
+    got = "" if "got " in words or isinstance(node.value, dict) else f", got {shown(node)}"
     return f"`{path}` {constraint}{got}{colon}{advice}"
 
 
