@@ -1,5 +1,55 @@
-"""Test-time scaling: draw many candidates from a language model, choose one, check it, and count the cost."""
+"""Test-time scaling: draw many candidates from a language model, choose one, check it, and count the cost.
+
+    recipe = tts.load_recipe("quickstart", ["sampler.num_candidates=4"])
+    with tts.open_problems("problems.jsonl") as rows, tts.open_run(recipe, rows, "runs/mine") as run:
+        for outcome in run.outcomes():
+            ...
+
+The names below are imported when they are first used; `import tts` alone is light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from tts.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from tts.component import Component, Slot
+    from tts.pipeline import Outcome, Run, Solved, open_run
+    from tts.problems import open_problems
+    from tts.recipe import Recipe, load_recipe, recipe_schema, shipped_recipes
+
+_HOMES = {
+    "Component": "tts.component",
+    "Outcome": "tts.pipeline",
+    "Recipe": "tts.recipe",
+    "Run": "tts.pipeline",
+    "Slot": "tts.component",
+    "Solved": "tts.pipeline",
+    "load_recipe": "tts.recipe",
+    "open_problems": "tts.problems",
+    "open_run": "tts.pipeline",
+    "recipe_schema": "tts.recipe",
+    "shipped_recipes": "tts.recipe",
+}
+
+__all__ = [
+    "Component",
+    "Outcome",
+    "Recipe",
+    "Run",
+    "Slot",
+    "Solved",
+    "__version__",
+    "load_recipe",
+    "open_problems",
+    "open_run",
+    "recipe_schema",
+    "shipped_recipes",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -10,7 +10,9 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from tts import job, registry
@@ -171,6 +173,28 @@ class Run:
             judged = judge(task, selector, row.problem, row.reference, drawn.candidates)
             self._derived.write(row.problem.id, judged)
         return judged
+
+
+@contextmanager
+def open_run(
+    recipe: Recipe,
+    rows: Iterable[Row] | None,
+    path: Path | str,
+    *,
+    spec: str = "-",
+    limit: int | None = None,
+    retry_errors: bool = False,
+    stop: threading.Event | None = None,
+) -> Iterator[Run]:
+    """Open (or resume) the run folder at `path` for this recipe and yield the run; the folder is locked meanwhile.
+
+    `spec` and `limit` are noted as where the rows come from. `retry_errors` draws candidates that failed anew. Raises
+    RunFolderError where the folder belongs to another recipe or writer.
+    """
+    with RunFolder(Path(path)) as folder:
+        job.prepare(folder, recipe, spec, limit)
+        job.redraw(folder, recipe, retry_errors=retry_errors)
+        yield Run(recipe, rows, folder, stop)
 
 
 def _tasks(recipe: Recipe) -> dict[str, Task]:

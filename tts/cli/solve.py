@@ -70,8 +70,7 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     from tts.cli.interrupt import leave_closed_pipe, stop_on_signals
     from tts.cli.plan import print_plan
     from tts.errors import TTSError
-    from tts.pipeline import Run
-    from tts.run_folder import RunFolder
+    from tts.pipeline import open_run
 
     stop = threading.Event()
     stored = job.stored(run)
@@ -81,10 +80,10 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     if dry_run:
         return print_plan(resolved, rows)
     path = run or job.default_path(resolved)
-    with RunFolder(path) as folder, stop_on_signals(stop) as signals:
-        job.prepare(folder, resolved, rows.spec, limit)
-        job.redraw(folder, resolved, retry_errors=retry_errors)
-        work = Run(resolved, rows.rows, folder, stop)
+    with (
+        open_run(resolved, rows.rows, path, spec=rows.spec, limit=limit, retry_errors=retry_errors, stop=stop) as work,
+        stop_on_signals(stop) as signals,
+    ):
         try:
             _show(work, keep_order=keep_order)
         except BrokenPipeError:
