@@ -1,0 +1,51 @@
+"""A tiny random model with a byte tokenizer, and the small real one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from transformers_parts import SMOLLM2, TEMPLATE, byte_tokenizer
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random 2-layer Llama over bytes; `<think>` is a special token, the context has 256 tokens."""
+    pytest.importorskip("torch", reason="needs the hf extra")
+    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    set_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer) + 4,  # padding ids that no token has
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        initializer_range=0.4,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> str:
+    """The recipe key of the real model, or a skip that says how to get it."""
+    pytest.importorskip("torch", reason="needs the hf extra")
+    pytest.importorskip("gguf", reason="needs the hf extra")
+    from tts.engines.models import locate
+    from tts.errors import EngineError
+
+    try:
+        locate(SMOLLM2)
+    except EngineError as error:
+        pytest.skip(str(error))
+    return SMOLLM2

