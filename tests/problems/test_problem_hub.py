@@ -59,6 +59,7 @@ def test_a_specification_is_read_whole() -> None:
     spec = "hf://owner/name?split=train[:5]&config=main&revision=abc&problem=Question%20text&answer=gold&id=uid"
     columns = {"problem": "Question text", "answer": "gold", "id": "uid"}
     assert parse_hub_spec(spec) == HubSet("owner/name", "train[:5]", "main", "abc", columns)
+    assert parse_hub_spec("hf://o/n?split=train+test&problem=the text").split == "train+test"
     assert parse_hub_spec("hf:///a/folder") == HubSet("/a/folder")
 
 
@@ -104,6 +105,23 @@ def test_a_bad_row_of_a_set_is_one_record_and_the_rest_goes_on(hub: Path) -> Non
     assert isinstance(error, RowError)
     assert isinstance(third, ProblemRow)
     assert (error.line, error.problem_id, error.error_type) == (2, "n-1", "empty_prompt")
+
+
+def test_dates_that_the_library_recognises_stay_text(hub: Path) -> None:
+    make_set(hub / "o/n", test=[{"problem": p, "at": "2024-01-02T03:04:05", "v": None} for p in "ab"])
+    assert [row.problem.metadata for row in good("hf://o/n")] == [{"at": "2024-01-02T03:04:05", "v": None}] * 2
+
+
+def test_what_json_cannot_hold_is_one_record_a_row(hub: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra `datasets`")
+    arrow = pytest.importorskip("pyarrow", reason="needs the extra `datasets`")
+    (hub / "set").mkdir()
+    table = arrow.table({"id": ["a", "b", "c"], "problem": ["p", "q", "r"], "v": [1.0, float("nan"), 2.0]})
+    parquet.write_table(table, hub / "set" / "test.parquet")
+    parquet.write_table(table.append_column("raw", [[b"x", b"y", None]]), hub / "set" / "train.parquet")
+    assert [type(row) for row in read("hf://set?split=test")] == [ProblemRow, RowError, ProblemRow]
+    errors = [row for row in read("hf://set?split=train") if isinstance(row, RowError)]
+    assert [(error.line, error.error_type) for error in errors] == [(1, "not_json_value"), (2, "not_json_value")]
 
 
 def test_one_split_is_taken_and_several_have_to_be_chosen_from(hub: Path) -> None:

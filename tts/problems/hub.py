@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, time
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -37,12 +39,15 @@ class HubSet:
 
 
 def parse_hub_spec(spec: str) -> HubSet:
-    """Read `hf://PATH?KEY=VALUE&…`. The keys are split, config, revision, and our keys naming the set's columns."""
+    """Read `hf://PATH?KEY=VALUE&…`. The keys are split, config, revision, and our keys naming the set's columns.
+
+    A plus means itself (`split=train+test`); `%20` or a space is a space.
+    """
     path, _, query = spec.removeprefix("hf://").partition("?")
     if not path.strip("/"):
         raise ProblemsError(f"`problems` must name a data set after hf://, got {spec!r}: write hf://owner/name")
     values: dict[str, str] = {}
-    for key, value in parse_qsl(query, keep_blank_values=True):
+    for key, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
         _check_parameter(key, value, spec, values)
         values[key] = value
     columns = {key: values[key] for key in COLUMN_KEYS if key in values}
@@ -73,13 +78,13 @@ def hub_rows(hub_set: HubSet, dataset: datasets.Dataset) -> Iterator[Row | RowEr
 def checked_row(
     index: int, default_id: str, values: Mapping[str, JSON], extra: Mapping[str, JSON] | None = None
 ) -> Row | RowError:
-    """Return row number `index` (from 0), or the record of what in it JSON cannot hold."""
-    row = Row(index + 1, default_id, values, extra or {})
+    """Return row number `index` (from 0), dates as text, or the record of what in it JSON cannot hold."""
     try:
+        row = Row(index + 1, default_id, _as_json(values), _as_json(extra or {}))
         check_portable({**row.extra, **row.values})
     except BadRow as error:
         error.problem_id = error.problem_id or default_id
-        return error.record(row.line)
+        return error.record(index + 1)
     return row
 
 
@@ -136,6 +141,18 @@ def _only_split(hub_set: HubSet, splits: Mapping[str, datasets.Dataset]) -> data
             f"`split` must be one of {', '.join(splits)} for {hub_set.path}, got none: add ?split={next(iter(splits))}"
         )
     return next(iter(splits.values()))
+
+
+def _as_json(values: Mapping[str, JSON]) -> dict[str, JSON]:
+    return json.loads(json.dumps(values, default=_date_as_text))  # type: ignore[no-any-return] # json.loads is untyped
+
+
+def _date_as_text(value: object) -> str:
+    """Undo the library's guess that a text of JSON or CSV is a date; nothing else has a text of its own."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    message = f"a row must hold what JSON can, got a value of type {type(value).__name__}: leave out its column"
+    raise BadRow("not_json_value", message)
 
 
 def _sort_columns(item: Mapping[str, JSON], columns: Mapping[str, str]) -> tuple[dict[str, JSON], dict[str, JSON]]:
