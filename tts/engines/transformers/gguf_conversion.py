@@ -65,7 +65,9 @@ def _convert(gguf: Path, folder: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)  # left by a conversion that was killed
     try:
         _write(gguf, partial)
-    except (ValueError, KeyError, NotImplementedError, ImportError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # the readers of GGUF raise anything, bare Exception included
         raise EngineError(f"transformers cannot read the model {gguf}: {error}") from error
     partial.rename(folder)
 

@@ -171,7 +171,9 @@ def readable_errors(source: str, part: str) -> Iterator[None]:
     """Turn what the libraries raise into one EngineError that says what to do."""
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except EngineError:
+        raise
+    except Exception as error:  # the loaders raise anything, down to SafetensorError(Exception)
         reason = " ".join(str(error).split())
         raise EngineError(
             f"cannot load the {part} of {source!r}: {reason} — check the name; without a network, `model` must be a "
