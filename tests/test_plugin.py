@@ -37,10 +37,10 @@ def test_a_recipe_names_the_plugin_and_sets_its_keys(site: Path, tmp_path: Path)
     done = python(
         site,
         "import json, sys\n"
-        "from tts.recipe import Recipe, load_recipe\n"
+        "from tts.recipe import load_recipe, rebuild_recipe\n"
         "from tts.types import Order, Problem\n"
         "recipe = load_recipe(sys.argv[1])\n"
-        "again = Recipe.from_resolved(recipe.resolved())\n"
+        "again = rebuild_recipe(recipe.resolved())\n"
         "order = Order(Problem('p', 'x', 'text'), (), (0, 1, 2), (7, 8, 9))\n"
         "drawn = [request.decoding.temperature for request in again.sampler.requests(order)]\n"
         "print(json.dumps([recipe.resolved()['sampler'], drawn]))",

@@ -12,7 +12,7 @@ from recipe_parts import COMPLETE, load, with_sampler
 
 from tts.engines.replay import ReplayEngine
 from tts.errors import RecipeError
-from tts.recipe import Recipe, differences, only_later_stages
+from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
 from tts.samplers.temperature import Temperature
 from tts.selectors.majority_vote import MajorityVote
 from tts.tasks import TextTask
@@ -35,7 +35,7 @@ def later(tmp_path: Path, *overrides: str) -> bool:
 )
 def test_a_resolved_recipe_survives_json_and_gives_the_same_recipe(tmp_path: Path, text: str) -> None:
     recipe = load(tmp_path, text)
-    again = Recipe.from_resolved(json.loads(json.dumps(recipe.resolved())), "mine")
+    again = rebuild_recipe(json.loads(json.dumps(recipe.resolved())), name="mine")
     assert again.resolved() == recipe.resolved()
     assert (again.hash(), again.sampler, again.name) == (recipe.hash(), recipe.sampler, "mine")
 
@@ -70,14 +70,14 @@ def test_a_recipe_can_be_put_together_in_python() -> None:
         sampler=Temperature(),
         selector=MajorityVote(),
     )
-    assert Recipe.from_resolved(recipe.resolved()).hash() == recipe.hash()
+    assert rebuild_recipe(recipe.resolved()).hash() == recipe.hash()
     assert (recipe.name, recipe.source, recipe.named("x").name) == ("", "", "x")
 
 
 def test_a_resolved_recipe_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     resolved = load(tmp_path, COMPLETE).resolved()
     with pytest.raises(RecipeError, match=r"resolved recipe: `sampler\.top_q` is no key"):
-        Recipe.from_resolved({**resolved, "sampler": {"name": "temperature", "top_q": 1}})
+        rebuild_recipe({**resolved, "sampler": {"name": "temperature", "top_q": 1}})
 
 
 def test_differences_are_listed_by_dotted_key(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import RunFolderError
-from tts.recipe import Recipe, differences, load_recipe, only_later_stages
+from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.run_folder import RunFolder, read_job
 
 DEFAULT_RECIPE = "quickstart"
@@ -69,7 +69,7 @@ def stored(path: Path | None) -> StoredJob | None:
 def recipe_of(stored: StoredJob | None, name: str | None, overrides: Sequence[str]) -> Recipe:
     """Return the recipe called `name`; where none is named, the stored job's own, else the quickstart."""
     if name is None and stored is not None:
-        return Recipe.from_resolved(stored.recipe)
+        return rebuild_recipe(stored.recipe, overrides)
     return load_recipe(name or DEFAULT_RECIPE, overrides)
 
 

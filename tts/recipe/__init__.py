@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tts.recipe.build import build
 from tts.recipe.fit import Purpose, check_fit
-from tts.recipe.layers import find, override, read, shipped_recipes
+from tts.recipe.layers import Layers, find, override, read, shipped_recipes
 from tts.recipe.model import Difference, Recipe, differences, only_later_stages
 from tts.recipe.schema import recipe_schema
+from tts.recipe.tree import Place, from_plain
 
 __all__ = [
     "Difference",
@@ -18,6 +20,7 @@ __all__ = [
     "differences",
     "load_recipe",
     "only_later_stages",
+    "rebuild_recipe",
     "recipe_schema",
     "shipped_recipes",
 ]
@@ -30,8 +33,19 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = (), *, purp
     RecipeError, whose text lists every mistake with its file and line, ready for a terminal.
     """
     path = find(str(name_or_path))
-    layers = read(path)
+    return _checked(read(path), overrides, purpose).named(path.stem, str(path))
+
+
+def rebuild_recipe(
+    resolved: dict[str, Any], overrides: Sequence[str] = (), *, name: str = "", purpose: Purpose = "solve"
+) -> Recipe:
+    """Return the recipe that `Recipe.resolved()` gave. Raises RecipeError where it does not fit this version."""
+    layers = Layers(from_plain(resolved, Place("resolved recipe")), [])
+    return _checked(layers, overrides, purpose).named(name)
+
+
+def _checked(layers: Layers, overrides: Sequence[str], purpose: Purpose) -> Recipe:
     changed = override(layers.root, overrides)
-    recipe = build(changed.root, [*layers.mistakes, *changed.mistakes]).named(path.stem, str(path))
+    recipe = build(changed.root, [*layers.mistakes, *changed.mistakes])
     check_fit(recipe, changed.root, purpose)
     return recipe

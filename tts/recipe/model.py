@@ -64,14 +64,6 @@ class Recipe(Section):
         """Return every key of every section, defaults included, in a fixed order: plain data, ready for JSON."""
         return self.model_dump(mode="json")
 
-    @classmethod
-    def from_resolved(cls, resolved: dict[str, Any], name: str = "") -> Recipe:
-        """Rebuild the recipe that `resolved` came from. Raises RecipeError where it does not fit this version."""
-        from tts.recipe.build import build
-        from tts.recipe.tree import Place, from_plain
-
-        return build(from_plain(resolved, Place("resolved recipe")), []).named(name)
-
     def hash(self) -> str:
         """Return the SHA-256 of the resolved recipe: the same for the same job, whatever its name and description."""
         job = {key: value for key, value in self.resolved().items() if key != "description"}
