@@ -140,6 +140,8 @@ def _selection_name(run: Run) -> str:
 def notes(run: Run) -> list[str]:
     """Return the lines under the table: counts, cost, and warnings that a careful colleague would give."""
     tally, progress = run.tally, run.progress
+    if not run.intake.num_rows:
+        return ["the input holds no problems"]
     lines = [
         f"problems: {tally.num_problems} ({tally.num_abstained} unanswered); candidates: {tally.num_candidates} "
         f"({tally.num_truncated} truncated, {tally.num_no_answer} without an answer, {tally.num_errors} failed)",
