@@ -1,0 +1,154 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tts.types import Answer, Problem, Reference, Verdict
+from tts.verifiers.math import MathVerifier
+from tts.verifiers.math.classes import partition
+
+PROBLEMS = [Problem("a", "1+1?", "math"), Problem("b", "x?", "math")]
+
+
+def answers(*texts: str | None) -> list[Answer | None]:
+    return [None if text is None else Answer(text, "boxed") for text in texts]
+
+
+def classes(verifier: MathVerifier, *texts: str | None) -> list[int | None]:
+    return verifier.group(PROBLEMS[0], answers(*texts))
+
+
+def test_equal_answers_share_a_class_and_no_answer_has_none() -> None:
+    texts = ("1/2", None, "0.5", "3", r"\frac12", "  ", "2,1", r"\{1,2\}")
+    assert classes(MathVerifier(), *texts) == [0, None, 0, 1, 0, None, 2, 2]
+    assert classes(MathVerifier()) == []
+    assert classes(MathVerifier(), None) == [None]
+
+
+def test_formulas_join_the_class_of_their_value(math_verifier: MathVerifier) -> None:
+    texts = (r"\sin(\pi/6)", "3", "0.5", r"\cos(\pi/3)", r"\log_2 8", r"\tan 1")
+    assert classes(math_verifier, *texts) == [0, 1, 0, 0, 1, 2]
+
+
+def test_a_label_may_be_left_out_but_two_labels_must_agree() -> None:
+    assert classes(MathVerifier(), "0", "x=0") == [0, 0]
+    assert classes(MathVerifier(), "5 cm", "5", "6") == [0, 0, 1]
+    assert classes(MathVerifier(), r"50\%", "0.5") == [0, 0]
+
+
+def test_answers_that_would_join_different_ones_stay_apart() -> None:
+    assert classes(MathVerifier(), "0", "x=0", "y=0", "0.0") == [0, 1, 2, 0]
+    assert classes(MathVerifier(), "50", r"50\%", "0.5") == [0, 1, 2]
+
+
+def test_what_cannot_be_parsed_or_decided_is_its_own_class() -> None:
+    with MathVerifier(timeout_seconds=1) as verifier:
+        texts = (r"\frac{1}{", "5", "9^{9^{9^9}}", r"\frac{1}{", "9^{9^{9^9}}", r"\frac{2}{")
+        assert classes(verifier, *texts) == [0, 1, 2, 0, 2, 3]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_partition_does_not_depend_on_the_order(math_verifier: MathVerifier, seed: int) -> None:
+    texts = [
+        "0",
+        "x=0",
+        "y=0",
+        "1/2",
+        "0.5",
+        r"50\%",
+        "50",
+        r"\sin(\pi/6)",
+        r"\frac{1}{",
+        "5 cm",
+        "5",
+        "5 m",
+        r"\cos(\pi/3)",
+    ]
+
+    def blocks(order: list[str]) -> set[frozenset[str]]:
+        found: dict[int | None, set[str]] = {}
+        for text, number in zip(order, classes(math_verifier, *order), strict=True):
+            found.setdefault(number, set()).add(text)
+        return {frozenset(block) for block in found.values()}
+
+    assert blocks(random.Random(seed).sample(texts, len(texts))) == blocks(texts)
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=12)
+
+
+@given(PAIRS, PAIRS, st.randoms())
+def test_a_partition_depends_on_no_order_and_never_joins_different_items(
+    equal: list[tuple[int, int]], different: list[tuple[int, int]], shuffler: random.Random
+) -> None:
+    different = [(a, b) for a, b in different if a != b]
+    labels = partition(8, equal, different)
+    shuffled = partition(8, shuffler.sample(equal, len(equal)), shuffler.sample(different, len(different)))
+    same = [[a == b for b in labels] for a in labels]
+    assert same == [[a == b for b in shuffled] for a in shuffled]
+    assert not any(same[a][b] for a, b in different)
+
+
+def test_verdicts_come_in_the_order_of_the_answers() -> None:
+    for problem in PROBLEMS:
+        assert MathVerifier().verify(problem, answers("2", None, "3", "2.0", " "), Reference("2")) == [
+            Verdict("passed"),
+            Verdict("failed", "no_answer"),
+            Verdict("failed", "wrong_answer"),
+            Verdict("passed"),
+            Verdict("failed", "no_answer"),
+        ]
+
+
+@pytest.mark.parametrize("reference", [None, "", "  \n"])
+def test_without_a_reference_answers_are_undecided(reference: str | None) -> None:
+    verdicts = MathVerifier().verify(PROBLEMS[0], answers("2", None), Reference(reference))
+    assert verdicts == [Verdict("undecided", "no_reference"), Verdict("failed", "no_answer")]
+
+
+@pytest.mark.parametrize(
+    "reference", ["18", "$18$", r"\boxed{18}", r"So it is \boxed{18}.", "9 * 2 = <<9*2=18>>18\n#### 18"]
+)
+def test_a_reference_may_be_wrapped_or_a_whole_solution(reference: str) -> None:
+    assert MathVerifier().verify(PROBLEMS[0], answers("18", "9"), Reference(reference)) == [
+        Verdict("passed"),
+        Verdict("failed", "wrong_answer"),
+    ]
+
+
+def test_an_absurdly_long_answer_is_undecided_unless_it_is_the_reference() -> None:
+    long = "x+" * 50_000 + "1"
+    assert MathVerifier().verify(PROBLEMS[0], answers(long), Reference("5")) == [Verdict("undecided", "too_long")]
+    assert MathVerifier().verify(PROBLEMS[0], answers(long), Reference(long)) == [Verdict("passed")]
+    assert classes(MathVerifier(), long, "5", long) == [0, 1, 0]
+
+
+def test_variable_names_count_unless_asked() -> None:
+    for text in ("x=5", "x = 5"):
+        assert MathVerifier().verify(PROBLEMS[1], answers(text), Reference("y=5"))[0].status == "failed"
+        forgiving = MathVerifier(ignore_variable_names=True)
+        assert forgiving.verify(PROBLEMS[1], answers(text), Reference("y=5"))[0].status == "passed"
+
+
+@given(st.sampled_from(PROBLEMS), st.text(max_size=80))
+def test_extract_never_raises(problem: Problem, text: str) -> None:
+    MathVerifier().extract(problem, text)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"timeout_seconds": 0.0}, {"workers": 0}, {"memory_limit_mb": 1}, {"wrokers": 2}, {"workers": True}]
+)
+def test_a_wrong_parameter_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        MathVerifier(**wrong)  # type: ignore[arg-type]
+
+
+def test_every_math500_answer_passes_against_itself_and_fails_against_the_next(
+    math_verifier: MathVerifier, math500_answers: list[str]
+) -> None:
+    for answer, other in zip(math500_answers, math500_answers[150:] + math500_answers[:150], strict=True):
+        right, wrong = math_verifier.verify(PROBLEMS[0], answers(f"$ {answer} $", other), Reference(answer))
+        assert right == Verdict("passed"), answer
+        assert wrong == Verdict("failed", "wrong_answer"), (answer, other)

@@ -1,0 +1,139 @@
+"""The math verifier: extraction, an exact fast path, and sympy in worker processes behind it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+from pydantic import Field, PrivateAttr
+
+from tts.component import Component
+from tts.types import Answer, Problem, Reference, Verdict
+from tts.verifiers.math.classes import partition
+from tts.verifiers.math.extract import extract, last_box, last_phrase
+from tts.verifiers.math.form import Form, equal, read, texts
+from tts.verifiers.math.pool import Pool
+
+NO_ANSWER = Verdict("failed", "no_answer")
+VERDICTS = {
+    "equal": Verdict("passed"),
+    "different": Verdict("failed", "wrong_answer"),
+    "unparsable_left": Verdict("failed", "unparsable_answer"),
+    "unparsable_right": Verdict("undecided", "unparsable_reference"),
+}
+
+
+class MathVerifier(Component):
+    r"""Answers that are mathematics: numbers, expressions, sets, tuples, intervals, matrices, and plain words.
+
+    Numbers are compared exactly (0.333 is not 1/3). A variable, unit, base or per cent sign beside the value may be
+    missing on one side, but two of them must agree: `x=5` is `5` and not `y=5`; `50\%` is 50 and 0.5. A bare list is
+    an unordered set, `(1,2)` an ordered pair, `[1,2]` neither. Formulas that have no exact normal form are compared by
+    math-verify in worker processes, which start with the first such formula.
+    """
+
+    timeout_seconds: float = Field(default=5.0, gt=0)
+    """Seconds that one comparison in a worker may take before it is killed; the answer is then undecided."""
+
+    memory_limit_mb: int = Field(default=1024, ge=64)
+    """Megabytes that one worker may allocate for its comparisons (enforced on Linux)."""
+
+    workers: int = Field(default=2, ge=1)
+    """How many worker processes compare formulas at the same time."""
+
+    cache_size: int = Field(default=65_536, ge=0)
+    """How many outcomes of such comparisons are remembered."""
+
+    ignore_variable_names: bool = False
+    """Whether `x = 5` and `y = 5` are the same answer."""
+
+    _pool: Pool | None = PrivateAttr(default=None)
+    _pool_lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+
+    def close(self) -> None:
+        """Kill the workers. The verifier stays usable; the next formula starts new ones."""
+        with self._pool_lock:
+            pool, self._pool = self._pool, None
+        if pool:
+            pool.close()
+
+    def extract(self, problem: Problem, text: str) -> Answer | None:  # noqa: ARG002 - every verifier gets the problem
+        r"""Return the last complete `\boxed{…}`, else what «the answer is» says, else the last number; or None."""
+        return extract(text)
+
+    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> list[int | None]:  # noqa: ARG002 - as above
+        """Return equivalence classes, numbered by first appearance; None for no answer.
+
+        Classes are linked by equality. Where that would join two answers that are certainly different (`x=0`, `0` and
+        `y=0`), none of the linked ones are joined. An undecided comparison joins nothing.
+        """
+        forms = [read(answer.text) if answer and answer.text.strip() else None for answer in answers]
+        distinct = {form.identity: form for form in forms if form}
+        order = {identity: index for index, identity in enumerate(distinct)}
+        pairs = list(combinations(self._readable(distinct.values()), 2))
+        outcomes: dict[str, list[tuple[int, int]]] = {"equal": [], "different": []}
+        for (left, right), outcome in zip(pairs, self._compare(pairs), strict=True):
+            outcomes.setdefault(outcome, []).append((order[left.identity], order[right.identity]))
+        labels = partition(len(distinct), outcomes["equal"], outcomes["different"])
+        numbers: dict[int, int] = {}
+        return [
+            None if form is None else numbers.setdefault(labels[order[form.identity]], len(numbers)) for form in forms
+        ]
+
+    def verify(
+        self,
+        problem: Problem,  # noqa: ARG002 - as above
+        answers: Sequence[Answer | None],
+        reference: Reference,
+    ) -> list[Verdict]:
+        """Return one verdict per answer, order kept; equal texts are judged once.
+
+        Failed: no_answer, wrong_answer, unparsable_answer. Undecided: no_reference, unparsable_reference, timeout,
+        memory_limit, too_deep, too_long, grader_crash.
+        """
+        stated = dict.fromkeys(answer.text for answer in answers if answer and answer.text.strip())
+        if not reference.answer or not reference.answer.strip():
+            verdicts = dict.fromkeys(stated, Verdict("undecided", "no_reference"))
+        else:
+            expected = read(_reference_text(reference.answer))
+            outcomes = self._compare([(read(text), expected) for text in stated])
+            verdicts = {text: _verdict(outcome) for text, outcome in zip(stated, outcomes, strict=True)}
+        return [NO_ANSWER if answer is None else verdicts.get(answer.text, NO_ANSWER) for answer in answers]
+
+    def _readable(self, forms: Iterable[Form]) -> list[Form]:
+        """Leave out what cannot be parsed at all, so that it is found out once and not in every pair."""
+        forms = list(forms)
+        opaque = [form.value for form in forms if form.key is None and not form.too_long]
+        outcomes = dict(zip(opaque, self._ask([(text, text) for text in opaque]), strict=True))
+        return [form for form in forms if outcomes.get(form.value, "equal") == "equal"]
+
+    def _compare(self, pairs: Sequence[tuple[Form, Form]]) -> list[str]:
+        """Return one outcome per pair: those that need sympy are spread over the workers."""
+        decided = [self._exact(*pair) for pair in pairs]
+        asked = iter(self._ask([texts(*pair) for pair, outcome in zip(pairs, decided, strict=True) if not outcome]))
+        return [outcome or next(asked) for outcome in decided]
+
+    def _exact(self, left: Form, right: Form) -> str:
+        """Return the outcome that needs no parsing, "" where there is none."""
+        answer = equal(left, right, match_names=not self.ignore_variable_names)
+        if answer is None:
+            return "too_long" if left.too_long or right.too_long else ""
+        return "equal" if answer else "different"
+
+    def _ask(self, pairs: list[tuple[str, str]]) -> list[str]:
+        if not pairs:
+            return []
+        with self._pool_lock:
+            self._pool = self._pool or Pool(self.workers, self.timeout_seconds, self.memory_limit_mb, self.cache_size)
+            pool = self._pool
+        return pool.compare(pairs)
+
+
+def _verdict(outcome: str) -> Verdict:
+    return VERDICTS.get(outcome) or Verdict("undecided", outcome)
+
+
+def _reference_text(answer: str) -> str:
+    r"""Return the answer within a reference: most are bare, some data sets give `…\boxed{5}` or `… #### 5`."""
+    return last_box(answer) or (last_phrase(answer) if "####" in answer else "") or answer
