@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
+# Compiled files make every start of the command quicker, here and in the tests.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.demo
