@@ -68,12 +68,14 @@ SAME = [
     ("f(x) = 2x+3", "y=3+2x"),
     ("x=1, x=2", "2,1"),
     ("x=1,y=2", "y=2,x=1"),
+    ("5x - 7y + 4 = 0", "14y = 10x + 8"),
     (r"x \in [-2,7]", "[-2,7]"),
     (r"-2\le x\leq 7", "[-2,7]"),
     ("x>3", r"(3,\infty)"),
     ("3<x", r"x \gt 3"),
     (r"7 \ge x > 2", "(2,7]"),
     (r"\{1,2\}", "2, 1"),
+    (r"\{78,123\}", "123, 78"),
     (r"5 \text{ or } 6", "6 and 5"),
     (r"\pm 2", "-2, 2"),
     (r"\{1\pm\sqrt{5},-2\}", r"1+\sqrt5,-2,1-\sqrt5"),
@@ -98,6 +100,8 @@ DIFFERENT = [
     ("12:30 pm", "12:30 am"),
     ("x=0", "y=0"),
     ("x=1,y=2", "x=2,y=1"),
+    ("2x+3y=1", "2x+3y=2"),
+    ("2x+3y=1", "3x+2y=1"),
     ("(1,2)", "[1,2]"),
     ("(1,2]", "[1,2)"),
     ("(1,2)", "(2,1)"),
@@ -129,6 +133,9 @@ UNDECIDED = [
     (r"\cot x", "x"),
     ("f(2)", "2f"),
     ("5x - 7y + 4 = 0", "5"),
+    ("x^2+y^2=1", "x^2+y^2-1=0"),
+    ("2x-y+3=0", "y=2x+3"),
+    ("y=2x", "x=y/2"),
     (r"[0,2]\cup[1,3]", "[0,3]"),
     ("1e999999999", "5"),
     (r"\frac{1}{", "1"),
@@ -237,7 +244,7 @@ def test_no_formula_raises_however_malformed(left: str, right: str) -> None:
 
 
 def test_every_math500_answer_has_an_exact_reading_or_is_known_not_to(math500_answers: list[str]) -> None:
-    assert [answer for answer in math500_answers if read(answer).key is None] == ["5x - 7y + 11z + 4 = 0", r"\cot x"]
+    assert [answer for answer in math500_answers if read(answer).key is None] == [r"\cot x"]
 
 
 def test_every_math500_answer_equals_its_own_spellings(math500_answers: list[str]) -> None:

@@ -50,8 +50,8 @@ def _verify(gold: Any, target: Any) -> bool:
 
 
 def _directed(a: Any, b: Any) -> bool:
-    """Tell whether math-verify's answer may depend on the order: it unwraps relations of one side only."""
-    return not (isinstance(a, sympy.Expr) and isinstance(b, sympy.Expr))
+    """Tell whether math-verify's answer may depend on the order: it adapts one side where the two differ in kind."""
+    return type(a) is not type(b) and not (isinstance(a, sympy.Expr) and isinstance(b, sympy.Expr))
 
 
 def contradicted(a: Any, b: Any) -> bool:

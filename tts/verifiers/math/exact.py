@@ -25,7 +25,7 @@ WORDS = re.compile(r"[^\W\d_]+(?:[ '-]{1,3}[^\W\d_]+)*\.?")
 CAPITALISED = re.compile(r"[A-Z][a-z]{1,2}")  # «No» is «no»
 SEPARATORS = re.compile(r"[ '-]+")
 INFINITE = re.compile(r"([-+]?) ?(?:\\infty|infinity|inf|oo)")
-COMMA, ROWS, CELLS, CUP = (re.compile(pattern) for pattern in ("[,;]", r"\\\\", "&", r"\\cup"))
+COMMA, EQUALS, ROWS, CELLS, CUP = (re.compile(pattern) for pattern in ("[,;]", "=", r"\\\\", "&", r"\\cup"))
 BRACKETS = ("(", "[", r"\{", "{")
 EMPTY = frozenset({r"\emptyset", r"\varnothing", r"\{\}", r"\{ \}"})
 MAX_DEPTH = 40
@@ -40,7 +40,7 @@ def key(text: str) -> Hashable | None:
         value = Fraction(int(ratio[2] or ratio[4]), int(ratio[3] or ratio[5]))
         return -value if ratio[1] else value
     try:
-        joined = text if any(bracket in text for bracket in "([") else THOUSANDS.sub(_join, text)
+        joined = text if any(bracket in text for bracket in ("(", "[", r"\{")) else THOUSANDS.sub(_join, text)
         return _value(MIXED.sub(_mixed, joined), MAX_DEPTH)
     except NoExactForm:
         return None
@@ -67,6 +67,16 @@ def collect(keys: list[Hashable]) -> Hashable:
 def is_number(key: Hashable) -> bool:
     """Tell whether `key` is that of a rational number."""
     return isinstance(key, Fraction)
+
+
+def line(text: str) -> Hashable | None:
+    """Return the key of a linear equation, whatever it was multiplied by; None for any other text."""
+    sides = split(text, EQUALS)
+    try:
+        difference = polynomial(sides[0]) - polynomial(sides[-1]) if len(sides) == 2 else None
+    except NoExactForm:
+        return None
+    return None if difference is None else difference.line()
 
 
 def _join(thousands: re.Match[str]) -> str:

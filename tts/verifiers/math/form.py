@@ -60,7 +60,7 @@ def read(text: str) -> Form:
     whole = normalise(text)
     variable, value = _split_variable(whole)
     if value is None:
-        return _assignments(whole) or _inequality(whole) or Form(whole, whole, None, equation=True)
+        return _assignments(whole) or _inequality(whole) or Form(whole, whole, exact.line(whole), equation=True)
     value, unit = split_unit(value)
     return Form(whole, value, exact.key(value), variable, unit)
 
@@ -113,14 +113,19 @@ def _inequality(text: str) -> Form | None:
 def equal(left: Form, right: Form, *, match_names: bool = True) -> bool | None:
     """Tell whether two answers are equal; None where only sympy can tell."""
     if match_names and left.variable and right.variable and left.variable != right.variable:
-        return False
+        return None if _mentions(left, right.variable) or _mentions(right, left.variable) else False
     if left.identity == right.identity:
         return True
     if left.unit and right.unit and left.unit != right.unit:
         return False
-    if left.key is None or right.key is None:
+    if left.key is None or right.key is None or left.equation != right.equation:
         return None
     return left.key == right.key or _percent_equal(left, right) or _percent_equal(right, left)
+
+
+def _mentions(form: Form, name: str) -> bool:
+    """Tell whether a value depends on `name`, or may: `y = 2x` and `x = y/2` are one line."""
+    return name in form.value
 
 
 def _percent_equal(left: Form, right: Form) -> bool:
@@ -132,6 +137,6 @@ def _percent_equal(left: Form, right: Form) -> bool:
 
 def texts(left: Form, right: Form) -> tuple[str, str]:
     """Return what sympy has to compare: the values, or the whole relations where one of them is no assignment."""
-    if left.equation or right.equation:
+    if left.equation or right.equation or (left.variable and right.variable and left.variable != right.variable):
         return left.whole, right.whole
     return left.value, right.value

@@ -53,6 +53,14 @@ class Polynomial:
         constant = self.constant
         return frozenset(self.terms.items()) if constant is None else constant
 
+    def line(self) -> Hashable | None:
+        """Return the normal form of «self = 0», the same for all multiples; None where it is not linear in symbols."""
+        slopes = sorted(monomial for monomial in self.terms if monomial != ONE)
+        if not slopes or any(radicand != 1 or len(powers) != 1 or powers[0][1] != 1 for radicand, powers in slopes):
+            return None
+        leading = self.terms[slopes[0]]
+        return ("line", frozenset((monomial, value / leading) for monomial, value in self.terms.items()))
+
     def __add__(self, other: Polynomial) -> Polynomial:
         terms = dict(self.terms)
         for monomial, coefficient in other.terms.items():
