@@ -286,3 +286,16 @@ def test_a_missing_package_names_the_install_command(tiny_model):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ)
     assert "pip install 'tts-toolkit[hf]'" in result.stderr
+
+
+def test_a_model_that_ignores_its_positions_is_refused(tiny_model, monkeypatch):
+    from transformers import LlamaModel
+
+    forward = LlamaModel.forward
+
+    def without_positions(self, **keys):
+        return forward(self, **(keys | {"position_ids": None}))
+
+    monkeypatch.setattr(LlamaModel, "forward", without_positions)
+    with pytest.raises(EngineError, match="must compute rows of different lengths together, got 'llama'"):
+        TransformersEngine(model=str(tiny_model), device="cpu").open()

@@ -98,35 +98,12 @@ class Decoder:
         self._filters = None
 
     def _prefill(self, token_ids: tuple[int, ...]) -> Prefix:
-        """Compute one prompt, alone: its result depends on nothing else."""
-        cache = DynamicCache()  # plain layers: `probe` has made sure that these are right
-        inputs = torch.tensor([token_ids], device=self._model.device)
-        self._model.base_model(input_ids=inputs, past_key_values=cache, use_cache=True)
-        return [(layer.keys, layer.values) for layer in cache.layers]
+        return prefill(self._model, token_ids)
 
     def _forward(self) -> torch.Tensor:
-        """Return the logits of each row's next token, `[num_rows, vocabulary]`, float32."""
         assert self._cache is not None
         inputs = [(row.next_input, row.position) if row else (0, 0) for row in self._rows]
-        token_ids, positions = torch.tensor(inputs, device=self._model.device).unbind(1)
-        self._cache.point(positions, 1 + max(position for _, position in inputs))
-        output = self._model(
-            input_ids=token_ids.unsqueeze(1),
-            position_ids=positions.unsqueeze(1),
-            attention_mask=self._mask(positions),
-            past_key_values=self._cache,
-            use_cache=True,
-        )
-        return output.logits[:, -1, : self._vocabulary].float()
-
-    def _mask(self, positions: torch.Tensor) -> torch.Tensor:
-        """Return what is added to the attention scores, `[num_rows, 1, 1, length]`: 0 up to the row's position."""
-        assert self._cache is not None
-        columns = torch.arange(self._cache.length, device=positions.device)
-        visible = columns <= positions.unsqueeze(1)
-        lowest = torch.finfo(self._model.dtype).min
-        mask = torch.zeros(visible.shape, dtype=self._model.dtype, device=positions.device)
-        return mask.masked_fill_(~visible, lowest)[:, None, None, :]
+        return next_logits(self._model, self._cache, inputs)[:, : self._vocabulary]
 
     def _append(self, logits: torch.Tensor) -> None:
         for row, (token_id, logprob, certainty) in zip(self._rows, self._draw(logits).to_host(), strict=True):
@@ -144,3 +121,32 @@ class Decoder:
             if row is not None and row.request.decoding.temperature > 0:
                 row.noise.standard_exponential(dtype=np.float32, out=out)
         return draw(logits, self._filters, torch.from_numpy(noise).to(logits.device))
+
+
+def prefill(model: Any, token_ids: tuple[int, ...]) -> Prefix:
+    """Compute the keys and values of one prompt, alone: they depend on nothing else."""
+    cache = DynamicCache()  # plain layers: `probe` has made sure that these are right
+    inputs = torch.tensor([token_ids], device=model.device)
+    model.base_model(input_ids=inputs, past_key_values=cache, use_cache=True)
+    return [(layer.keys, layer.values) for layer in cache.layers]
+
+
+def next_logits(model: Any, cache: RowCache, inputs: list[tuple[int, int]]) -> torch.Tensor:
+    """Read one token per row of `cache`, given as (token id, position); return `[num_rows, logits]`, float32."""
+    token_ids, positions = torch.tensor(inputs, device=model.device).unbind(1)
+    cache.point(positions, 1 + max(position for _, position in inputs))
+    output = model(
+        input_ids=token_ids.unsqueeze(1),
+        position_ids=positions.unsqueeze(1),
+        attention_mask=visible_mask(positions, cache.length, model.dtype),
+        past_key_values=cache,
+        use_cache=True,
+    )
+    return output.logits[:, -1].float()
+
+
+def visible_mask(positions: torch.Tensor, length: int, dtype: torch.dtype) -> torch.Tensor:
+    """Return what is added to the attention scores, `[num_rows, 1, 1, length]`: 0 up to each row's position."""
+    hidden = torch.arange(length, device=positions.device) > positions.unsqueeze(1)
+    mask = torch.zeros(hidden.shape, dtype=dtype, device=positions.device)
+    return mask.masked_fill_(hidden, torch.finfo(dtype).min)[:, None, None, :]

@@ -77,7 +77,7 @@ class TransformersEngine(Component):
         from tts.engines.transformers.session import Session
 
         source = resolve(self.model)
-        prompts = self._load_prompts(source)
+        prompts = self._prompts or self._load_prompts(source)
         prompts.render((Message("user", "Hi"),))  # a template that doubles the first token is refused here
         loaded = load_model(source, prompts.tokenizer, self.device, self.dtype)
         self._session = Session.start(self, loaded, prompts)

@@ -136,7 +136,9 @@ def probe(model: Any) -> list[tuple[Any, Any]]:
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-    context = model.config.get_text_config(decoder=True).max_position_embeddings
+    context = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    if context is None:
+        raise EngineError(f"`model` must have a longest context in its configuration, got {model.config.model_type!r}")
     for layer in DynamicCache(config=model.config).layers:
         slides = type(layer) is DynamicSlidingWindowLayer and layer.sliding_window < context
         if slides or type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):

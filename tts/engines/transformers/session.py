@@ -14,6 +14,7 @@ from tts.engines.transformers.loading import Loaded
 from tts.engines.transformers.prompts import Prompts
 from tts.engines.transformers.row import CandidateWriter, Detokenizer, Ending, Row
 from tts.engines.transformers.sampling import noise_source
+from tts.engines.transformers.self_check import check_decoding
 from tts.errors import EngineError
 from tts.types import Request
 
@@ -39,6 +40,7 @@ class Session:
         budget = KVBudget(engine.kv_cache_mb * MEGABYTE, loaded.bytes_per_token, engine.batch_size)
         context = pick_context(engine.max_model_len, loaded.context, budget.tokens_per_row(1), engine.kv_cache_mb)
         tags = engine.thinking_tags
+        check_decoding(loaded.model, loaded.one_token)
         ending = Ending(Detokenizer.of(prompts.tokenizer, tags), end_token_ids(loaded.model, prompts.tokenizer))
         threads_before = torch.get_num_threads()
         if engine.num_threads is not None:

