@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import zlib
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -58,16 +59,19 @@ class ProblemSource:
         self.close()
 
 
-def open_problems(spec: str | None, *, default_kind: Kind, seed: int, stdin: BinaryIO) -> ProblemSource:
+def open_problems(
+    spec: str | None, *, default_kind: Kind = "math", seed: int = 0, stdin: BinaryIO | None = None
+) -> ProblemSource:
     """Open the problems that `spec` names.
 
-    `-` or None is `stdin`; a name is one of `named_problem_sets`; `hf://owner/name?split=…&problem=column&answer=column`
+    `-` or None is `stdin` (None: the process's own); a name is one of `named_problem_sets`;
+    `hf://owner/name?split=…&problem=column&answer=column`
     is a Hugging Face data set (downloaded whole, then cached); anything else is a path to JSON lines, gzipped where it
     ends in `.gz` (`./name` where a file is called like a set). `seed` orders the options of gpqa_diamond. What cannot
     be read at all raises ProblemsError or MissingExtraError here, before the first row.
     """
     if spec is None or spec == "-":
-        return _open_stdin(spec, default_kind, stdin)
+        return _open_stdin(spec, default_kind, stdin or sys.stdin.buffer)
     if spec in BUNDLED_SETS:
         file = resources.files("tts").joinpath("data", f"{spec}.jsonl").open("rb")
         return _open_file(spec, cast("BinaryIO", file), default_kind, BUNDLED_SETS[spec].num_problems)
