@@ -31,6 +31,8 @@ def compare(left: str, right: str) -> Outcome:
         return "unparsable_right"
     if a == b:
         return "equal"
+    if _is_symbol(a) != _is_symbol(b) and _vanishes(a, b):
+        return "equal"
     if contradicted(a, b) or not (_verify(a, b) or (_directed(a, b) and _verify(b, a))):
         return "different"
     return "equal"
@@ -47,6 +49,15 @@ def parse(text: str) -> Any:
 
 def _verify(gold: Any, target: Any) -> bool:
     return bool(math_verify.verify(gold, target, timeout_seconds=0))
+
+
+def _is_symbol(a: Any) -> bool:
+    return isinstance(a, sympy.Symbol)
+
+
+def _vanishes(a: Any, b: Any) -> bool:
+    """Tell whether a − b simplifies to zero; math-verify compares a lone symbol with anything else as text."""
+    return isinstance(a, sympy.Expr) and isinstance(b, sympy.Expr) and sympy.simplify(a - b) == 0
 
 
 def _directed(a: Any, b: Any) -> bool:

@@ -19,6 +19,7 @@ INTEGER = re.compile(r"[-+]?\d+")
 RATIO = re.compile(r"(-?)(?:\\frac\{(-?\d{1,999})\}\{(\d{1,999})\}|(\d{1,999})/(\d{1,999}))")
 THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}(?:(?:,\d{3})+(?![\d,])|(?: \d{3})+(?! ?\d))")
 MIXED = re.compile(r"(?<![\d./^_])(\d{1,999})(?: ?\\frac ?(?:(\d) ?(\d)|\{(\d+)\} ?\{(\d+)\})| (\d+)/(\d+)(?!\d))")
+REPEATING = re.compile(r"(?<!\d)(\d*)\.(\d*)\\(?:overline|bar|dot) ?\{(\d+)\}")
 CLOCK = re.compile(r"\d{1,4}(?::\d{1,4})+")
 MATRIX = re.compile(r"\\begin ?\{([pb]?matrix)\}(.*)\\end ?\{\1\}")
 WORDS = re.compile(r"[^\W\d_]+(?:[ '-]{1,3}[^\W\d_]+)*\.?")
@@ -40,6 +41,7 @@ def key(text: str) -> Hashable | None:
         value = Fraction(int(ratio[2] or ratio[4]), int(ratio[3] or ratio[5]))
         return -value if ratio[1] else value
     try:
+        text = REPEATING.sub(_repeating, text)
         joined = text if any(bracket in text for bracket in ("(", "[", r"\{")) else THOUSANDS.sub(_join, text)
         return _value(MIXED.sub(_mixed, joined), MAX_DEPTH)
     except NoExactForm:
@@ -64,6 +66,14 @@ def collect(keys: list[Hashable]) -> Hashable:
     return ("set", frozenset(members)) if len(members) > 1 else members.pop()
 
 
+def unite(keys: list[Hashable]) -> Hashable | None:
+    """Return the key of a union of intervals that lie apart; None for others, which would have to be merged."""
+    try:
+        return _united(keys)
+    except NoExactForm:
+        return None
+
+
 def is_number(key: Hashable) -> bool:
     """Tell whether `key` is that of a rational number."""
     return isinstance(key, Fraction)
@@ -81,6 +91,13 @@ def line(text: str) -> Hashable | None:
 
 def _join(thousands: re.Match[str]) -> str:
     return thousands.group().replace(",", "").replace(" ", "")
+
+
+def _repeating(decimal: re.Match[str]) -> str:
+    r"""Return 0.1\overline{6} as the fraction (16 − 1)/90."""
+    whole, fixed, period = decimal.groups()
+    bottom = "9" * len(period) + "0" * len(fixed)
+    return rf"\frac{{{whole}{fixed}{period}-{whole}{fixed or 0}}}{{{bottom}}}"
 
 
 def _mixed(match: re.Match[str]) -> str:
@@ -114,7 +131,9 @@ def _special(text: str, depth: int) -> Hashable | None:
         return ("infinity", infinite[1] == "-")
     if matrix:
         return _matrix(matrix[2], depth)
-    return _union(text, depth) if r"\cup" in text else None
+    if r"\cup" not in text:
+        return None
+    return _united([_value(part, depth) for part in split(text, CUP)])
 
 
 def _is_word(text: str) -> bool:
@@ -145,13 +164,11 @@ def _bracketed(text: str, depth: int) -> Hashable | None:
     return ("tuple", keys) if opening + closing == "()" else ("interval", keys, opening, closing)
 
 
-def _union(text: str, depth: int) -> Hashable:
-    """Return the key of a union of intervals that lie apart, else NoExactForm (they would have to be merged)."""
-    parts = [_value(part, depth) for part in split(text, CUP)]
-    spans = sorted((*_span(part), part[0] == "interval") for part in parts)  # type: ignore[index]  # _span checked
-    if len(parts) < 2 or any(_touch(first, second) for first, second in pairwise(spans)):
+def _united(keys: list[Hashable]) -> Hashable:
+    spans = sorted((*_span(key), isinstance(key, tuple) and key[0] == "interval") for key in keys)
+    if len(keys) < 2 or any(_touch(first, second) for first, second in pairwise(spans)):
         raise NoExactForm
-    return ("union", frozenset(parts))
+    return ("union", frozenset(keys))
 
 
 def _span(part: Hashable) -> tuple[float, float]:

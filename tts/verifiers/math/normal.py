@@ -29,11 +29,13 @@ REWRITES = tuple(
         (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![a-zA-Z])\.?", ""),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\(?:mbox|mathrm|mathbf|mathit|mathsf|operatorname|text(?:bf|it|rm|sf|tt|normal)) ?(?=\{)", r"\\text"),
-        (r"\\(?:leq(?:slant)?|geq(?:slant)?|neq|times|lbrace|rbrace|lbrack|rbrack)(?![a-zA-Z])", "SYNONYM"),
+        (r"\\(?:leq(?:slant)?|geq(?:slant)?|neq|times|lbrace|rbrace|lbrack|rbrack|[lr]angle)(?![a-zA-Z])", "SYNONYM"),
         (r"<=", r"\\le "),
         (r">=", r"\\ge "),
         (r"!=", r"\\ne "),
         (r":=", "="),
+        (r"(?<![\\a-zA-Z])(?=(?:sqrt|pi|sin|cos|tan|log|ln)(?![a-zA-Z]))", r"\\"),  # sqrt(2), 2pi
+        (r"\*\*", "^"),
         (r"\^ ?\{? ?\\(?:circ|degree)(?![a-zA-Z]) ?\}?|\\degree(?![a-zA-Z])", r"^\\circ "),
         (r",? ?\\text ?\{ ?,? ?(?:and|or) ?\}|,? (?:and|or) ", ", "),
         (r" +", " "),
@@ -41,7 +43,7 @@ REWRITES = tuple(
 )
 SYNONYMS = {
     "leq": r"\le ", "leqslant": r"\le ", "geq": r"\ge ", "geqslant": r"\ge ", "neq": r"\ne ", "times": r"\cdot ",
-    "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]",
+    "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]", "langle": "(", "rangle": ")",
 }  # fmt: skip
 
 
@@ -76,9 +78,8 @@ def _unwrap(text: str) -> str:
     """Strip the delimiters, boxes and full stops around the whole text."""
     before = None
     while before != text:
-        before = text = text.strip()
-        if text.endswith((".", ",", ";")) and not text.endswith((r"\,", r"\;")):
-            text = text[:-1]
+        before = text
+        text = text.strip().rstrip(" .,;\\")
         for opening, closing in WRAPPERS:
             inner = text[len(opening) : -len(closing)]
             if (

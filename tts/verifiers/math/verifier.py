@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from pydantic import Field, PrivateAttr
@@ -68,7 +69,7 @@ class MathVerifier(Component):
         Classes are linked by equality. Where that would join two answers that are certainly different (`x=0`, `0` and
         `y=0`), none of the linked ones are joined. An undecided comparison joins nothing.
         """
-        forms = [read(answer.text) if answer and answer.text.strip() else None for answer in answers]
+        forms = [self._read(answer.text) if answer and answer.text.strip() else None for answer in answers]
         distinct = {form.identity: form for form in forms if form}
         order = {identity: index for index, identity in enumerate(distinct)}
         pairs = list(combinations(self._readable(distinct.values()), 2))
@@ -96,10 +97,14 @@ class MathVerifier(Component):
         if not reference.answer or not reference.answer.strip():
             verdicts = dict.fromkeys(stated, Verdict("undecided", "no_reference"))
         else:
-            expected = read(_reference_text(reference.answer))
-            outcomes = self._compare([(read(text), expected) for text in stated])
+            expected = self._read(_reference_text(reference.answer))
+            outcomes = self._compare([(self._read(text), expected) for text in stated])
             verdicts = {text: _verdict(outcome) for text, outcome in zip(stated, outcomes, strict=True)}
         return [NO_ANSWER if answer is None else verdicts.get(answer.text, NO_ANSWER) for answer in answers]
+
+    def _read(self, text: str) -> Form:
+        form = read(text)
+        return replace(form, variable=None) if self.ignore_variable_names else form
 
     def _readable(self, forms: Iterable[Form]) -> list[Form]:
         """Leave out what cannot be parsed at all, so that it is found out once and not in every pair."""
@@ -116,7 +121,7 @@ class MathVerifier(Component):
 
     def _exact(self, left: Form, right: Form) -> str:
         """Return the outcome that needs no parsing, "" where there is none."""
-        answer = equal(left, right, match_names=not self.ignore_variable_names)
+        answer = equal(left, right)
         if answer is None:
             return "too_long" if left.too_long or right.too_long else ""
         return "equal" if answer else "different"
