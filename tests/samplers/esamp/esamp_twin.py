@@ -1,0 +1,82 @@
+"""The slow twin: one distiller as torch's own modules, autograd and optimiser have it, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from tts.samplers.esamp.distiller import DistillerBank
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class TwinBlock(nn.Module):
+    def __init__(self, d: int, w: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(d, w, bias=False)
+        self.up = nn.Linear(d, w, bias=False)
+        self.down = nn.Linear(w, d, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(nn.functional.silu(self.gate(x)) * self.up(x))
+
+
+class Twin:
+    """Starts from the weights that a slot of `bank` has."""
+
+    def __init__(self, bank: DistillerBank, slot: int, learning_rate: float, loss: Loss, *, rms: bool) -> None:
+        self.rms, self.loss = rms, loss
+        self.net = nn.Sequential(*(TwinBlock(*shape) for shape in shapes_of(bank))).double()
+        with torch.no_grad():
+            for block, (gate, up, down) in zip(self.net, weights_of(bank, slot), strict=True):
+                block.gate.weight.copy_(gate.T)
+                block.up.weight.copy_(up.T)
+                block.down.weight.copy_(down.T)
+        self.adam = torch.optim.Adam(self.net.parameters(), lr=learning_rate, eps=1e-4)
+
+    def predict(self, h_first: torch.Tensor) -> torch.Tensor:
+        """[K, d] → [K, d]."""
+        x = h_first.double()
+        return self.net(x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() if self.rms else x)
+
+    def train(self, h_first: torch.Tensor, h_last: torch.Tensor) -> float:
+        """One step on the rows [K, d]; the loss before it."""
+        loss = self.loss(self.predict(h_first), h_last.double())
+        self.adam.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 0.5)
+        self.adam.step()
+        return loss.item()
+
+
+def weights_of(bank: DistillerBank, slot: int) -> list[tuple[torch.Tensor, ...]]:
+    """(gate, up, down) of each block of one slot."""
+    return [(*gate_up.value[slot].chunk(2, dim=1), down.value[slot]) for gate_up, down in bank._blocks]
+
+
+def shapes_of(bank: DistillerBank) -> list[tuple[int, int]]:
+    """(d, w) of each block."""
+    return [(down.value.shape[2], down.value.shape[1]) for _, down in bank._blocks]
+
+
+def squared_error(prediction: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
+    return (h_last - prediction).square().sum(-1).mean()
+
+
+def vocabulary_kl(head: torch.Tensor) -> Loss:
+    def loss(prediction: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
+        reference = (h_last @ head.double().T).log_softmax(-1)
+        learned = (prediction @ head.double().T).log_softmax(-1)
+        return nn.functional.kl_div(learned, reference, reduction="batchmean", log_target=True)
+
+    return loss
+
+
+def falls(losses: list[float]) -> bool:
+    """Whether each quarter's mean is below the one before it."""
+    quarter = len(losses) // 4
+    means = [sum(losses[i * quarter : (i + 1) * quarter]) / quarter for i in range(4)]
+    return all(after < before for before, after in pairwise(means))

@@ -1,0 +1,118 @@
+"""ESamp itself and what it is compared with: each says what q is, and what the distiller learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from tts.errors import EngineError
+from tts.samplers.esamp.distiller import Objective, squared_error
+from tts.samplers.esamp.settings import ESampSettings
+
+
+class Draw(NamedTuple):
+    """What makes a row's randomness its own: its request's seed and its position."""
+
+    seed: int
+    position: int
+
+
+class Control(Protocol):
+    """What decoding moves away from. `objective` None: the distiller never learns."""
+
+    objective: Objective | None
+    uses_noise: bool
+
+    def q(self, h_last: torch.Tensor, prediction: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+        """Return q; all are `[S, K, d]`, float32. `noise` is Gaussian, and None unless `uses_noise`."""
+
+
+class Distilled:
+    """ESamp: q is what the distiller predicts."""
+
+    uses_noise = False
+
+    def __init__(self, objective: Objective | None = squared_error) -> None:
+        self.objective = objective
+
+    def q(self, h_last: torch.Tensor, prediction: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:  # noqa: ARG002  # the protocol's
+        """Return ĥ."""
+        return prediction
+
+
+class Noise(Distilled):
+    """q is as far from h^L as ĥ is, in a random direction: does it matter where decoding moves to, or only how far?"""
+
+    uses_noise = True
+
+    def q(self, h_last: torch.Tensor, prediction: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
+        """Return h^L − ‖h^L − ĥ‖·noise/‖noise‖."""
+        assert noise is not None
+        length = norm(h_last - prediction) / norm(noise).clamp(min=1e-12)
+        return h_last - noise * length.unsqueeze(-1)
+
+
+class Subtract(Distilled):
+    """The mixed state is h^L − β·ĥ: is the reference's weight of 1 + β needed?"""
+
+    def q(self, h_last: torch.Tensor, prediction: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:  # noqa: ARG002  # the protocol's
+        """Return h^L + ĥ, for which (1 + β)·h^L − β·q = h^L − β·ĥ."""
+        return h_last + prediction
+
+
+class VocabularyKL:
+    """An objective: the mean over the rows of KL(softmax(W h^L) ‖ softmax(W ĥ)), W being the model's head `[V, d]`."""
+
+    def __init__(self, head: torch.Tensor) -> None:
+        self._head = head
+
+    def __call__(
+        self, prediction: torch.Tensor, h_last: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the loss `[S]` and its gradient `[S, K, d]` (see `Objective`)."""
+        head = self._head.float()
+        target = (h_last @ head.T).log_softmax(-1)  # [S, K, V]
+        learned = (prediction @ head.T).log_softmax(-1)
+        num_rows = mask.sum(1).clamp(min=1)
+        loss = (target.exp() * (target - learned)).sum(-1)
+        d_prediction = (learned.exp() - target.exp()) @ head
+        return (loss * mask).sum(1) / num_rows, d_prediction * (mask / num_rows.unsqueeze(1)).unsqueeze(-1)
+
+
+def control_of(settings: ESampSettings, head: torch.Tensor | None) -> Control:
+    """Return the control that the settings name. Raises EngineError where it needs a head and there is none."""
+    match settings.control:
+        case "noise":
+            return Noise()
+        case "subtract":
+            return Subtract()
+        case "untrained":
+            return Distilled(objective=None)
+        case "vocabulary":
+            if head is None:
+                raise EngineError(
+                    "`control` must not be vocabulary on this engine, which does not hand out the weight of the "
+                    "model's head. Use another engine or control"
+                )
+            return Distilled(VocabularyKL(head))
+    return Distilled()
+
+
+def norm(x: torch.Tensor) -> torch.Tensor:
+    """Return the length of each row of `x` `[…, d]`."""
+    return torch.linalg.vector_norm(x, dim=-1)
+
+
+def gaussian(draws: Sequence[Draw], size: int) -> torch.Tensor:
+    """Return a standard normal vector per draw `[num_draws, size]`, on the host.
+
+    A vector depends on its draw alone: it is the same on every machine, whatever was drawn before.
+    """
+    vectors = np.empty((len(draws), size), dtype=np.float32)
+    for draw, vector in zip(draws, vectors, strict=True):
+        key = np.array([draw.seed % 2**64, draw.position], dtype=np.uint64)
+        np.random.Generator(np.random.Philox(key=key)).standard_normal(dtype=np.float32, out=vector)
+    return torch.from_numpy(vectors)

@@ -1,0 +1,77 @@
+"""What can be set about ESamp: one frozen record, checked, that travels to worker processes as a plain dict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from tts.component import Section
+from tts.errors import RecipeError
+from tts.registry import nearest
+
+
+class ESampSettings(Section):
+    """The algorithm's constants. Defaults are the paper's, except `input_norm`, which it does not have."""
+
+    beta: float = Field(default=0.25, ge=0)
+    """How far decoding moves away from what the distiller predicts; 0 trains the distiller but changes no token."""
+
+    scope: Literal["prompt", "shared"] = "prompt"
+    """prompt: each problem has a distiller of its own, fresh at its start (mathematics); shared: one for all (code)."""
+
+    filter: Literal["fused", "reference"] = "fused"
+    """What the filters (min_p, top_k, top_p) judge: the mixed logits, or the model's own; then mixing acts within what
+    they kept, at the cost of a second projection."""
+
+    layer: int = Field(default=1, ge=1)
+    """After which layer of the model the distiller's input is taken; 1 is the first."""
+
+    width: int = Field(default=384, ge=1)
+    """Hidden width of the distiller's two blocks."""
+
+    learning_rate: float = Field(default=4e-4, gt=0)
+    """Adam's learning rate; gradients are clipped at norm 0.5."""
+
+    input_norm: Literal["rms", "none"] = "rms"
+    """rms: the distiller's input is scaled to a root mean square of 1, with which it learns faster; none: as it is."""
+
+    train_every: int = Field(default=1, ge=1)
+    """Train a distiller on every m-th of its decoding steps; cheaper, and it learns more slowly."""
+
+    guide_first_token: bool = False
+    """Whether the first token of a completion is guided, too, and its row trained on."""
+
+    control: Literal["none", "noise", "subtract", "vocabulary", "untrained"] = "none"
+    """For comparison: noise (a random direction, as long as the distiller's error), subtract (β times the prediction
+    is subtracted from the reference), vocabulary (the distiller learns the next-token distribution), untrained."""
+
+    num_slots: int = Field(default=8, ge=1)
+    """How many distillers there is memory for: the most problems in flight. One is enough for `scope: shared`."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], name: str = "esamp") -> Self:
+        """Build from what `model_dump` returned, or from what a user wrote; `name` stands before keys in errors.
+
+        Raises RecipeError with one line for each mistake.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            lines = [cls._explained(details, name) for details in error.errors(include_url=False)]
+            raise RecipeError("\n".join(lines)) from error
+
+    @classmethod
+    def _explained(cls, details: ErrorDetails, name: str) -> str:
+        key = ".".join(map(str, details["loc"]))
+        if details["type"] == "extra_forbidden":
+            valid = list(cls.model_fields)
+            return f"`{name}.{key}` is no setting of {name}.{nearest(key, valid)} The settings are: {', '.join(valid)}"
+        return f"`{name}.{key}` must be {details['msg'].removeprefix('Input should be ')}, got {details['input']!r}"
+
+    @property
+    def num_distillers(self) -> int:
+        """How many slots the bank has."""
+        return 1 if self.scope == "shared" else self.num_slots
