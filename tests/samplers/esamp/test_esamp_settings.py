@@ -1,0 +1,65 @@
+"""The settings: the paper's defaults, one readable line per mistake, and a way there and back as a plain dict."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tts.errors import RecipeError
+from tts.samplers.esamp.settings import ESampSettings
+
+
+def test_the_defaults_are_the_papers() -> None:
+    settings = ESampSettings()
+    assert (settings.beta, settings.width, settings.learning_rate) == (0.25, 384, 4e-4)
+    assert (settings.scope, settings.filter, settings.control) == ("prompt", "fused", "none")
+    assert (settings.layer, settings.train_every, settings.guide_first_token) == (1, 1, False)
+
+
+def test_settings_survive_the_way_through_a_plain_dict() -> None:
+    for settings in (ESampSettings(), ESampSettings(beta=0.5, scope="shared", control="noise", num_slots=3)):
+        assert ESampSettings.from_dict(settings.model_dump(mode="json")) == settings
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"beta": -0.1}, "`esamp.beta` must be greater than or equal to 0, got -0.1"),
+        ({"beta": "high"}, "`esamp.beta` must be a valid number, got 'high'"),
+        ({"beta": math.nan}, "`esamp.beta` must be a finite number, got nan"),
+        ({"scope": "problem"}, "`esamp.scope` must be 'prompt' or 'shared', got 'problem'"),
+        ({"width": 0}, "`esamp.width` must be greater than or equal to 1, got 0"),
+        ({"num_slots": True}, "`esamp.num_slots` must be a valid integer, got True"),
+        ({"guide_first_token": 1}, "`esamp.guide_first_token` must be a valid boolean, got 1"),
+        ({"learning_rate": 0}, "`esamp.learning_rate` must be greater than 0, got 0"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_constraint(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError) as raised:
+        ESampSettings.from_dict(values)
+    assert str(raised.value) == message
+
+
+def test_an_unknown_key_is_refused_and_the_nearest_is_named() -> None:
+    with pytest.raises(RecipeError, match=r"`plan\.leyer` is no setting of plan\..*layer"):
+        ESampSettings.from_dict({"leyer": 1}, "plan")
+
+
+def test_every_mistake_has_its_line() -> None:
+    with pytest.raises(RecipeError) as raised:
+        ESampSettings.from_dict({"beta": -1, "width": 0, "betta": 1})
+    assert len(str(raised.value).splitlines()) == 3
+
+
+def test_a_shared_distiller_needs_one_slot() -> None:
+    assert ESampSettings(scope="shared").num_distillers == 1
+    assert ESampSettings(num_slots=5).num_distillers == 5
+
+
+def test_settings_and_statistics_need_no_torch() -> None:
+    code = "import sys, tts.samplers.esamp.settings, tts.samplers.esamp.stats; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
