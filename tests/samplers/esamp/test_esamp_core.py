@@ -1,0 +1,357 @@
+"""What engines rely on: who is guided and by how much, what stays untouched, and that layouts and neighbours agree."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the hf extra")
+
+from esamp_twin import Twin, squared_error  # noqa: E402  # after the skip
+from torch._subclasses import FakeTensorMode  # noqa: E402  # as above
+
+from tts.samplers.esamp.core import MAX_DEPARTED, ESampCore, Row  # noqa: E402  # as above
+from tts.samplers.esamp.distiller import DistillerBank  # noqa: E402  # as above
+from tts.samplers.esamp.fusion import kl_divergence  # noqa: E402  # as above
+from tts.samplers.esamp.settings import ESampSettings  # noqa: E402  # as above
+
+D, W, RATE, PROMPT = 16, 8, 4e-3, 3
+BOTH_LAYOUTS = pytest.mark.parametrize("all_slots", [False, True], ids=["slot by slot", "all slots"])
+
+
+def core_of(*, max_rows: int = 8, all_slots: bool | None = None, head: Any = None, **settings: Any) -> ESampCore:
+    chosen = ESampSettings(**{"width": W, "learning_rate": RATE, "num_slots": 4} | settings)
+    return ESampCore(chosen, D, max_rows, all_slots=all_slots, head=head)
+
+
+def hidden(request_id: str, position: int, dtype: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """h¹ and h^L [d] of one row; they depend on nothing but the request and the position."""
+    generator = torch.Generator().manual_seed(random.Random(f"{request_id} {position}").randrange(2**40))
+    h_first = torch.randn(D, generator=generator)
+    mixing = torch.randn(D, D, generator=torch.Generator().manual_seed(1))
+    return h_first.to(dtype), (3 * torch.tanh(h_first @ mixing) + 1).to(dtype)
+
+
+def step(core: ESampCore, rows: list[Row], dtype: Any = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+    """(mixed, h^L), both [num_rows, d]."""
+    firsts, lasts = zip(*(hidden(row.request_id, row.position, dtype) for row in rows), strict=True)
+    h_last = torch.stack(lasts)
+    before = h_last.clone()
+    mixed = core.step(rows, torch.stack(firsts), h_last)
+    assert torch.equal(h_last, before)  # never written to
+    return mixed, h_last
+
+
+def decode(core: ESampCore, request_ids: list[str], positions: range, dtype: Any = torch.float32) -> torch.Tensor:
+    """[num_steps, num_requests, d]"""
+    steps = [step(core, [Row(request_id, at, PROMPT) for request_id in request_ids], dtype)[0] for at in positions]
+    return torch.stack(steps)
+
+
+@dataclass
+class Request:
+    """A made-up completion of some tokens, whose prompt is read in chunks of two."""
+
+    name: str
+    group: str
+    beta: float
+    num_tokens: int
+    position: int = 1
+
+    def row(self) -> Row:
+        return Row(self.name, self.position, PROMPT)
+
+    @property
+    def guided(self) -> bool:
+        return self.position >= PROMPT
+
+
+@dataclass
+class Traffic:
+    """Groups of five requests of various lengths, at most six requests and three groups in flight."""
+
+    num_groups: int = 12
+    waiting: list[Request] = field(default_factory=list)
+    flying: list[Request] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        choice = random.Random(0)
+        self.waiting = [
+            Request(f"{group}.{i}", group, choice.choice([0.25, 0.25, 1.0, 0.0]), choice.randrange(4, 20))
+            for group in map(str, range(self.num_groups))
+            for i in range(5)
+        ]
+
+    def steps(self, core: ESampCore) -> Iterator[list[Request]]:
+        """Yield the requests of each step, and let the core know who comes and goes."""
+        while self.waiting or self.flying:
+            while self.waiting and len(self.flying) < 6 and core.has_room(self.waiting[0].group):
+                request = self.waiting.pop(0)
+                assert core.join(request.name, request.group, group_size=5, beta=request.beta)
+                self.flying.append(request)
+            yield self.flying
+            for request in self.flying:
+                request.position += 1 if request.guided else 2
+            for request in self.flying:
+                if request.position - PROMPT >= request.num_tokens:
+                    core.leave(request.name)
+            self.flying = [r for r in self.flying if r.position - PROMPT < r.num_tokens]
+
+
+@BOTH_LAYOUTS
+@torch.inference_mode()
+def test_the_core_does_what_autograd_and_plain_loops_do(all_slots: bool) -> None:
+    """Twelve groups in three slots, requests that come and go, prompts in chunks, several β: over 600 guided rows."""
+    core, twins, num_guided = core_of(num_slots=3, all_slots=all_slots), dict[str, Twin](), 0
+    new_bank = DistillerBank(1, D, W, learning_rate=RATE, input_norm=True)
+    for requests in Traffic().steps(core):
+        mixed, h_last = step(core, [request.row() for request in requests])
+        for group in dict.fromkeys(request.group for request in requests if request.guided):
+            mine = [i for i, request in enumerate(requests) if request.guided and request.group == group]
+            beta = torch.tensor([[requests[i].beta] for i in mine])
+            with torch.inference_mode(False), torch.enable_grad():
+                twin = twins.setdefault(group, Twin(new_bank, 0, RATE, squared_error, rms=True))
+                rows = [hidden(requests[i].name, requests[i].position) for i in mine]
+                h_first, last = (torch.stack(part) for part in zip(*rows, strict=True))
+                expected = last + beta * (last - twin.predict(h_first).detach())
+                twin.train(h_first, last)
+            torch.testing.assert_close(mixed[mine].double(), expected, rtol=1e-4, atol=1e-4)
+            num_guided += sum(requests[i].beta > 0 for i in mine)
+        untouched = [i for i, request in enumerate(requests) if not request.guided or request.beta == 0]
+        assert torch.equal(mixed[untouched], h_last[untouched])
+    statistics = core.statistics()
+    assert (len(twins), statistics.groups, statistics.rows_guided) == (12, 12, num_guided)
+    assert num_guided > 400
+
+
+@BOTH_LAYOUTS
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_at_beta_0_every_row_is_trained_on_and_none_is_touched(dtype: Any, all_slots: bool) -> None:
+    core, guided = core_of(beta=0.0, all_slots=all_slots), core_of(beta=1.0, all_slots=all_slots)
+    for i in range(3):
+        core.join(f"r{i}", "ab"[i % 2])
+        guided.join(f"r{i}", "ab"[i % 2])
+    for position in range(PROMPT, PROMPT + 12):
+        rows = [Row(f"r{i}", position, PROMPT) for i in range(3)]
+        mixed, h_last = step(core, rows, dtype)
+        assert mixed.dtype == dtype
+        assert torch.equal(mixed.view(torch.uint8), h_last.view(torch.uint8))
+        assert not any(map(torch.equal, step(guided, rows, dtype)[0], h_last))
+    statistics, expected = core.statistics(), guided.statistics()
+    assert (statistics.rows_guided, statistics.rows_trained) == (0, 36)
+    assert (statistics.first_loss, statistics.last_loss) == (expected.first_loss, expected.last_loss)
+
+
+def test_rows_of_others_and_of_the_prompt_are_left_alone() -> None:
+    core = core_of()
+    core.join("mine", "a")
+    rows = [Row("mine", 1, PROMPT), Row("other", 9, PROMPT), Row("mine", PROMPT - 1, PROMPT)]
+    mixed, h_last = step(core, rows)
+    assert torch.equal(mixed, h_last)
+    assert (core.statistics().steps, core.statistics().rows_trained) == (0, 0)
+    mixed, h_last = step(core, [*rows, Row("mine", PROMPT, PROMPT)])
+    assert [torch.equal(*pair) for pair in zip(mixed, h_last, strict=True)] == [True, True, True, False]
+
+
+def test_the_first_token_is_guided_only_where_that_is_wanted() -> None:
+    core = core_of(guide_first_token=True)
+    core.join("mine", "a")
+    mixed, h_last = step(core, [Row("mine", PROMPT - 2, PROMPT), Row("mine", PROMPT - 1, PROMPT)])
+    assert [torch.equal(*pair) for pair in zip(mixed, h_last, strict=True)] == [True, False]
+
+
+@BOTH_LAYOUTS
+def test_a_group_does_not_notice_other_groups_nor_its_slot(all_slots: bool) -> None:
+    alone, crowded = core_of(all_slots=all_slots), core_of(all_slots=all_slots)
+    for i in range(9):
+        crowded.join(f"x{i}", f"x{i % 3}")
+    for core in (alone, crowded):
+        core.join("a", "mine")
+        core.join("b", "mine")
+    expected = decode(alone, ["a", "b"], range(PROMPT, 30))
+    others = [f"x{i}" for i in range(9)]
+    assert torch.equal(decode(crowded, ["x0", "a", *others[1:], "b"], range(PROMPT, 30))[:, [1, 10]], expected)
+
+
+@BOTH_LAYOUTS
+def test_a_slot_used_before_gives_the_same_as_a_new_one(all_slots: bool) -> None:
+    core = core_of(num_slots=1, all_slots=all_slots)
+    outcomes = []
+    for key in ("first", "second"):
+        assert core.join("a", key)
+        assert not core.join("late", "third")
+        outcomes.append(decode(core, ["a"], range(PROMPT, 30)))
+        core.leave("a")
+        core.leave("late")
+    assert torch.equal(*outcomes)
+
+
+def test_one_run_repeats_another_bit_for_bit() -> None:
+    def run() -> list[torch.Tensor]:
+        core = core_of(control="noise")
+        return [step(core, [r.row() for r in requests])[0] for requests in Traffic(4).steps(core)]
+
+    assert all(map(torch.equal, run(), run()))
+
+
+@pytest.mark.parametrize("control", ["none", "noise", "subtract", "vocabulary", "untrained"])
+def test_both_layouts_agree_for_every_control(control: str) -> None:
+    head = torch.randn(11, D, generator=torch.Generator().manual_seed(3))
+    cores = [core_of(control=control, head=head, all_slots=all_slots) for all_slots in (False, True)]
+    for core in cores:
+        for i in range(6):
+            core.join(f"r{i}", "abc"[i % 3], seed=i)
+    ours, theirs = (decode(core, [f"r{i}" for i in range(6)], range(PROMPT, 25)) for core in cores)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert cores[0].statistics().rows_trained == (0 if control == "untrained" else 22 * 6)
+
+
+def test_members_of_a_group_learn_from_each_other_and_groups_do_not() -> None:
+    """After 200 steps of other members, new rows are less of a surprise in their group than in a new one."""
+    core = core_of(learning_rate=2e-2, max_rows=16)
+    before = [f"before{i}" for i in range(8)]
+    for request_id in before:
+        core.join(request_id, "a")
+    decode(core, before, range(PROMPT, PROMPT + 200))
+    new = [f"{group}{i}" for i in range(8) for group in "ab"]
+    for request_id in new:
+        core.join(request_id, request_id[0])
+    decode(core, new, range(PROMPT, PROMPT + 1))
+    here, there = (
+        sum(core.request_statistics(name)["esamp_novelty"] for name in new if name.startswith(group)) for group in "ab"
+    )
+    assert here < 0.8 * there
+
+
+def test_training_on_every_third_step_goes_by_each_groups_own_steps() -> None:
+    core = core_of(train_every=3)
+    core.join("early", "a")
+    decode(core, ["early"], range(PROMPT, PROMPT + 2))
+    core.join("late", "b")
+    decode(core, ["early", "late"], range(PROMPT + 2, PROMPT + 6))
+    # early trains at its steps 0 and 3, late at its steps 0 and 3.
+    assert core.statistics().rows_trained == 4
+
+
+def test_rows_without_a_slot_stay_as_they_are_and_are_counted_and_reported() -> None:
+    core = core_of(num_slots=1)
+    assert core.join("a", "first")
+    assert not core.join("b", "second")
+    assert not core.join("b", "second")
+    mixed, h_last = step(core, [Row("a", PROMPT, PROMPT), Row("b", PROMPT, PROMPT), Row("b", 0, PROMPT)])
+    assert [torch.equal(*pair) for pair in zip(mixed, h_last, strict=True)] == [False, True, True]
+    assert core.statistics().rows_without_slot == 1
+    assert "left 1 rows unguided" in core.statistics().warnings(0.25)[0]
+
+
+def test_novelty_is_the_relative_distance_of_the_prediction() -> None:
+    core = core_of(beta=1.0)
+    core.join("a", "first")
+    core.join("b", "second")
+    mixed, h_last = step(core, [Row("a", PROMPT, PROMPT), Row("b", PROMPT, PROMPT)])  # at β = 1 it moves by the error
+    expected = ((mixed - h_last).norm(dim=-1) / h_last.norm(dim=-1)).tolist()
+    found = [core.request_statistics(name)["esamp_novelty"] for name in "ab"]
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert core.statistics().mean_novelty == pytest.approx(sum(expected) / 2, rel=1e-5)
+
+
+def test_kl_goes_to_the_requests_that_were_guided() -> None:
+    core = core_of()
+    core.join("a", "first")
+    core.join("b", "first", beta=0.0)
+    mixed, h_last = step(core, [Row("b", PROMPT, PROMPT), Row("other", 5, PROMPT), Row("a", PROMPT, PROMPT)])
+    kl = kl_divergence(mixed, h_last)
+    core.record_kl(kl)
+    assert kl[2].item() > 0
+    assert core.request_statistics("a")["esamp_kl"] == pytest.approx(kl[2].item())
+    assert "esamp_kl" not in core.request_statistics("b")
+    assert core.statistics().mean_kl == pytest.approx(kl[2].item())
+
+
+def test_a_request_that_left_can_be_asked_about_once() -> None:
+    core = core_of()
+    core.join("a", "first")
+    decode(core, ["a"], range(PROMPT, PROMPT + 5))
+    core.leave("a")
+    core.leave("unknown")
+    assert core.request_statistics("a")["esamp_guided_tokens"] == 5
+    assert core.request_statistics("a") == {}
+
+
+def test_requests_that_nobody_asks_about_are_forgotten_in_time() -> None:
+    core = core_of()
+    for i in range(MAX_DEPARTED + 10):
+        core.join(f"r{i}", f"g{i}")
+        core.leave(f"r{i}")
+    assert core.request_statistics("r9") == {}
+    assert core.request_statistics("r10") == {"esamp_guided_tokens": 0}
+
+
+def test_a_run_in_which_nothing_was_handed_over_says_so() -> None:
+    core = core_of()
+    core.join("a", "first")
+    assert "guided no token" in core.statistics().warnings(0.25)[0]
+
+
+def test_statistics_cover_groups_that_ended_and_groups_that_go_on() -> None:
+    core = core_of(num_slots=2)
+    for key in ("a", "b", "c"):
+        core.join(key, key)
+        decode(core, [key], range(PROMPT, PROMPT + 150))
+        if key != "c":
+            core.leave(key)
+    statistics = core.statistics()
+    assert (statistics.groups, statistics.steps, statistics.rows_guided) == (3, 450, 450)
+    assert statistics.last_loss < statistics.first_loss
+    assert (statistics.loss_fell, statistics.warnings(0.25)) == (True, [])
+    assert statistics.predict_ms > 0
+    assert statistics.train_ms > 0
+    assert core.statistics() == statistics
+
+
+def test_a_learning_rate_that_learns_nothing_is_noticed() -> None:
+    core = core_of(learning_rate=1e-30)
+    core.join("a", "a")
+    h_first, h_last = hidden("a", PROMPT)
+    for position in range(PROMPT, PROMPT + 70):
+        core.step([Row("a", position, PROMPT)], h_first[None], h_last[None])
+    assert "loss did not fall" in core.statistics().warnings(0.25)[0]
+
+
+@pytest.mark.parametrize("control", ["none", "vocabulary"])
+def test_a_step_on_all_slots_never_asks_the_device_anything(control: str) -> None:
+    """Fake tensors have no numbers, so a step that waited for one would raise, as reading the statistics does."""
+    with FakeTensorMode():
+        core = core_of(all_slots=True, control=control, head=torch.zeros(11, D))
+        core.join("a", "a")
+        core.join("b", "b", beta=0.0)
+        rows = [Row("a", PROMPT, PROMPT), Row("b", PROMPT, PROMPT), Row("other", 9, PROMPT)]
+        for _ in range(3):
+            core.step(rows, torch.zeros(3, D), torch.zeros(3, D))
+        core.leave("b")
+        core.join("c", "c")
+        with pytest.raises(Exception, match="_local_scalar_dense"):
+            core.statistics()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("control", ["none", "noise", "vocabulary", "untrained"])
+def test_on_cuda_the_graphs_do_what_the_cpu_does(control: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    head = torch.randn(11, D, generator=torch.Generator().manual_seed(3))
+    settings = ESampSettings(width=W, learning_rate=RATE, num_slots=4, control=control)
+    cpu = ESampCore(settings, D, 8, head=head)
+    cuda = ESampCore(settings, D, 8, head=head.cuda(), device="cuda")
+    for ours, theirs in zip(Traffic(5).steps(cpu), Traffic(5).steps(cuda), strict=True):
+        rows = [request.row() for request in ours]
+        assert rows == [request.row() for request in theirs]
+        firsts, lasts = zip(*(hidden(row.request_id, row.position) for row in rows), strict=True)
+        h_first, h_last = torch.stack(firsts), torch.stack(lasts)
+        mixed = cuda.step(rows, h_first.cuda(), h_last.cuda())
+        torch.testing.assert_close(mixed.cpu(), cpu.step(rows, h_first, h_last), rtol=1e-3, atol=1e-3)
+    assert cuda.statistics().rows_trained == cpu.statistics().rows_trained

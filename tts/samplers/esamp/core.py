@@ -1,0 +1,223 @@
+"""What an engine calls, whichever it is: requests join and leave, and every decoding step hands its rows over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+
+from tts.samplers.esamp.all_slots import AllSlots
+from tts.samplers.esamp.controls import Control, Draw, control_of
+from tts.samplers.esamp.distiller import DistillerBank
+from tts.samplers.esamp.groups import Group, Groups
+from tts.samplers.esamp.schedule import Outcome, Schedule, SlotBySlot
+from tts.samplers.esamp.settings import ESampSettings
+from tts.samplers.esamp.side_stream import SideStream
+from tts.samplers.esamp.stats import Mean, RequestTrace, Statistics
+from tts.samplers.esamp.step import SlotRows
+from tts.samplers.esamp.telemetry import Telemetry
+
+MAX_UNREAD = 128
+"""How many tensors of statistics may wait until the host reads them, which makes it wait for the device."""
+
+MAX_DEPARTED = 4096
+"""How many requests that left, and that nobody asked about, are remembered."""
+
+
+class Row(NamedTuple):
+    """One row of a step. `position` is where the token that it reads stands; the prompt's first token stands at 0."""
+
+    request_id: str
+    position: int
+    num_prompt_tokens: int
+
+
+@dataclass(slots=True)
+class Member:
+    """A request that takes part. `group` is None where there was no slot: its rows stay as they are."""
+
+    group: Group | None
+    beta: float
+    seed: int
+    trace: RequestTrace = field(default_factory=RequestTrace)
+
+
+class Seat(NamedTuple):
+    """A row that takes part in a step: its place among all rows, and whose it is."""
+
+    place: int
+    position: int
+    member: Member
+
+
+class ESampCore:
+    """ESamp for one model on one device.
+
+    A request that never joined is left alone. `max_rows` is the most rows that a group may have in one step; `head` is
+    the weight `[vocabulary, hidden_size]` of the model's head, which only `control: vocabulary` needs. `all_slots` says
+    whether every step works on all slots at once instead of slot by slot; None: on a CUDA device.
+    """
+
+    def __init__(
+        self,
+        settings: ESampSettings,
+        hidden_size: int,
+        max_rows: int,
+        *,
+        device: torch.device | str = "cpu",
+        head: torch.Tensor | None = None,
+        all_slots: bool | None = None,
+    ) -> None:
+        device = torch.device(device)
+        all_slots = device.type == "cuda" if all_slots is None else all_slots
+        control, num_slots = control_of(settings, head), settings.num_distillers
+        self._settings, self._learns = settings, control.objective is not None
+        self._bank = DistillerBank(
+            num_slots,
+            hidden_size,
+            settings.width,
+            learning_rate=settings.learning_rate,
+            input_norm=settings.input_norm == "rms",
+            num_together=num_slots if all_slots else 1,
+            device=device,
+        )
+        self._schedule = schedule_for(self._bank, control, max_rows if all_slots else None)
+        shared = settings.scope == "shared"
+        self._groups = Groups(num_slots, max_rows, started=self._started, ended=self._ended, shared=shared)
+        self._members: dict[str, Member] = {}
+        self._departed: dict[str, RequestTrace] = {}
+        self._seats: list[Seat] = []
+        self._telemetry = Telemetry()
+
+    def has_room(self, group: str) -> bool:
+        """Tell whether one more request of `group` would get a distiller now."""
+        return self._groups.has_room(group)
+
+    def join(
+        self, request_id: str, group: str, *, group_size: int | None = None, beta: float | None = None, seed: int = 0
+    ) -> bool:
+        """Let a request take part until it leaves; False where there is no slot for it: then its rows stay as they are.
+
+        The group ends, and its slot is free for another, when the last of `group_size` requests has left; without a
+        size, whenever nobody is left. So a key must not be used again. `beta` None is the settings'; `seed` is the
+        request's own, for `control: noise`. Joining twice changes nothing.
+        """
+        if request_id not in self._members:
+            joined = self._groups.join(request_id, group, group_size)
+            self._members[request_id] = Member(joined, self._settings.beta if beta is None else beta, seed)
+        return self._members[request_id].group is not None
+
+    def leave(self, request_id: str) -> None:
+        """Let go of a request that is finished or cancelled; unknown ones are ignored."""
+        member = self._members.pop(request_id, None)
+        if member is None or member.group is None:
+            return
+        self._groups.leave(request_id, member.group)
+        self._departed[request_id] = member.trace
+        if len(self._departed) > MAX_DEPARTED:
+            del self._departed[next(iter(self._departed))]
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
+    def step(self, rows: Sequence[Row], h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
+        """Return what the head shall get instead of h^L: `[num_rows, d]`, bit for bit h^L in rows that are not guided.
+
+        `rows` describes the rows of h¹ and h^L, both `[num_rows, d]`, of any float type. The order is: the training of
+        the step before ends, these rows are predicted and mixed, training on them starts. It cannot change them any
+        more, so it starts here: on a CUDA device it runs beside what the engine does next.
+        """
+        seats = self._seated(rows)
+        self._seats = [seat for group_seats in seats.values() for seat in group_seats]
+        if not seats:
+            return h_last
+        plan = [self._slot_rows(group, group_seats) for group, group_seats in seats.items()]
+        outcome = self._schedule.run(plan, h_first, h_last)
+        self._take_note(plan, list(seats), outcome)
+        return outcome.h
+
+    def record_kl(self, kl: torch.Tensor) -> None:
+        """Take KL(new ‖ reference) `[num_rows]` of the latest step's rows, from an engine that projected both."""
+        owners: list[Mean | None] = [None] * len(kl)
+        for place, _, member in self._seats:
+            if member.beta > 0:
+                owners[place] = member.trace.kl
+        self._telemetry.expect(kl, owners, self._telemetry.kl)
+
+    def statistics(self) -> Statistics:
+        """Return the totals since the start. Waits for the device."""
+        self._read()
+        live = [group.losses for group in self._groups]
+        return self._telemetry.statistics(live, self._schedule.milliseconds, self._bank.memory_bytes)
+
+    def request_statistics(self, request_id: str) -> dict[str, float]:
+        """Return a request's means (see `RequestTrace.summary`), empty where it is unknown. Waits for the device.
+
+        One that has left is forgotten then.
+        """
+        member = self._members.get(request_id)
+        trace = self._departed.pop(request_id, None) if member is None else member.trace
+        if trace is None:
+            return {}
+        self._read()
+        return trace.summary()
+
+    def _seated(self, rows: Sequence[Row]) -> dict[Group, list[Seat]]:
+        """Return the rows that take part, by group."""
+        seats: dict[Group, list[Seat]] = {}
+        first = -1 if self._settings.guide_first_token else 0
+        for place, (request_id, position, num_prompt_tokens) in enumerate(rows):
+            member = self._members.get(request_id)
+            if member is None or position < num_prompt_tokens + first:
+                continue
+            if member.group is None:
+                self._telemetry.rows_without_slot += 1
+            else:
+                seats.setdefault(member.group, []).append(Seat(place, position, member))
+        return seats
+
+    def _slot_rows(self, group: Group, seats: Sequence[Seat]) -> SlotRows:
+        return SlotRows(
+            slot=group.slot,
+            rows=[seat.place for seat in seats],
+            betas=[seat.member.beta for seat in seats],
+            draws=[Draw(seat.member.seed, seat.position) for seat in seats],
+            trains=self._learns and group.num_steps % self._settings.train_every == 0,
+        )
+
+    def _take_note(self, plan: Sequence[SlotRows], groups: Sequence[Group], outcome: Outcome) -> None:
+        telemetry = self._telemetry
+        telemetry.steps += 1
+        telemetry.rows_trained += sum(len(part.rows) for part in plan if part.trains)
+        for group in groups:
+            group.num_steps += 1
+        for seat in self._seats:
+            if seat.member.beta > 0:
+                telemetry.rows_guided += 1
+                seat.member.trace.num_guided += 1
+        telemetry.expect(outcome.novelty, [seat.member.trace.novelty for seat in self._seats], telemetry.novelty)
+        trained = [group.losses for group, part in zip(groups, plan, strict=True) if part.trains]
+        telemetry.expect(outcome.losses, trained, None)
+        if telemetry.num_unread >= MAX_UNREAD:
+            self._read()
+
+    def _read(self) -> None:
+        self._schedule.synchronize()
+        self._telemetry.read()
+
+    def _started(self, group: Group) -> None:
+        self._schedule.wait()
+        self._bank.reset(group.slot)
+        self._telemetry.groups += 1
+
+    def _ended(self, group: Group) -> None:
+        self._telemetry.end(group.losses)
+
+
+def schedule_for(bank: DistillerBank, control: Control, rows_of_all_slots: int | None) -> Schedule:
+    """Return how steps are laid out: slot by slot where `rows_of_all_slots` is None, else all slots at once."""
+    if rows_of_all_slots is None:
+        return SlotBySlot(bank, control)
+    if bank.device.type == "cuda":
+        return SideStream(bank, control, rows_of_all_slots)
+    return AllSlots(bank, control, rows_of_all_slots)

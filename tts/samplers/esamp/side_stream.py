@@ -1,0 +1,94 @@
+"""For CUDA: predicting and training are one graph each, and training runs on a stream of its own, beside the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal, TypeAlias
+
+import torch
+
+from tts.samplers.esamp.all_slots import AllSlots
+from tts.samplers.esamp.controls import Control
+from tts.samplers.esamp.distiller import DistillerBank
+from tts.samplers.esamp.step import Mixed, predict, train
+
+Phase: TypeAlias = Literal["predict", "train", "wait"]
+
+NUM_WARM_UPS = 3
+"""Runs before a capture, in which libraries set themselves up."""
+
+
+class SideStream(AllSlots):
+    """`AllSlots` with its two kinds of work captured when it is built.
+
+    Events order the streams: training waits for its prediction, and whatever touches the distillers or the cells next
+    waits for training. So the cells and activations of a step are still there when it is trained on.
+    """
+
+    def __init__(self, bank: DistillerBank, control: Control, max_rows: int) -> None:
+        super().__init__(bank, control, max_rows)
+        self._side = torch.cuda.Stream(bank.device)
+        self._training_done = torch.cuda.Event()
+        self._spans: list[tuple[Phase, torch.cuda.Event, torch.cuda.Event]] = []
+        self._warm_up()
+        self._capture()
+
+    def wait(self) -> None:
+        """Let the current stream wait for training; the host goes on."""
+        with self._span("wait"):
+            torch.cuda.current_stream(self._bank.device).wait_event(self._training_done)
+
+    def synchronize(self) -> None:
+        """Wait on the host for all that was started, and add up how long it took."""
+        torch.cuda.synchronize(self._bank.device)
+        for phase, start, end in self._spans:
+            setattr(self.milliseconds, phase, getattr(self.milliseconds, phase) + start.elapsed_time(end))
+        self._spans.clear()
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
+    def _warm_up(self) -> None:
+        """Run on the empty cells, from which nothing is learned."""
+        current = torch.cuda.current_stream(self._bank.device)
+        self._side.wait_stream(current)
+        with torch.cuda.stream(self._side):
+            for _ in range(NUM_WARM_UPS):
+                mixed = predict(self._bank, self._control, self._cells)
+                if self._control.objective is not None:
+                    train(self._bank, self._control, self._cells, mixed.prediction)
+        current.wait_stream(self._side)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
+    def _capture(self) -> None:
+        """Capture both graphs in one memory pool; the prediction lives in it until the next one overwrites it."""
+        self._predict_graph, self._train_graph = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._predict_graph, capture_error_mode="thread_local"):
+            self._mixed = predict(self._bank, self._control, self._cells)
+        if self._control.objective is not None:
+            pool = self._predict_graph.pool()
+            with torch.cuda.graph(self._train_graph, pool=pool, capture_error_mode="thread_local"):
+                self._losses = train(self._bank, self._control, self._cells, self._mixed.prediction)
+
+    def _predict(self) -> Mixed:
+        with self._span("predict"):
+            self._predict_graph.replay()
+        return self._mixed
+
+    def _train(self, slots: Sequence[int]) -> torch.Tensor:
+        index = self._sent(slots)
+        self._side.wait_stream(torch.cuda.current_stream(self._bank.device))
+        with torch.cuda.stream(self._side), self._span("train"):
+            self._train_graph.replay()
+            losses = self._losses[index]
+        index.record_stream(self._side)  # its memory is not reused before the side stream has read it
+        self._training_done.record(self._side)
+        return losses
+
+    @contextmanager
+    def _span(self, phase: Phase) -> Iterator[None]:
+        """Time what the current stream is told inside."""
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        yield
+        end.record()
+        self._spans.append((phase, start, end))

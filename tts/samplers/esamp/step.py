@@ -1,0 +1,59 @@
+"""One decoding step on the device: predict and mix, then train. Used for one slot at a time or for all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from tts.samplers.esamp.controls import Control, Draw, norm
+from tts.samplers.esamp.distiller import DistillerBank, Prediction
+from tts.samplers.esamp.fusion import fuse
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRows:
+    """One group's rows of a step, planned on the host: parallel lists, `rows` being their places among all rows."""
+
+    slot: int
+    rows: Sequence[int]
+    betas: Sequence[float]
+    draws: Sequence[Draw]
+    trains: bool
+
+
+class Cells(NamedTuple):
+    """The rows of `slots`, float32, one in each of their K cells; a cell without a row is all zeros."""
+
+    slots: slice
+    h_first: torch.Tensor  # [S, K, d]
+    h_last: torch.Tensor  # [S, K, d]
+    beta: torch.Tensor  # [S, K, 1]
+    noise: torch.Tensor | None  # [S, K, d]
+    mask: torch.Tensor  # [S, K], 1 where the row is trained on
+
+
+class Mixed(NamedTuple):
+    """What came of the cells: the mixed hidden states, how new each was, and what training needs."""
+
+    h: torch.Tensor  # [S, K, d]
+    novelty: torch.Tensor  # [S, K], ‖h^L − ĥ‖ / ‖h^L‖
+    prediction: Prediction
+
+
+def predict(bank: DistillerBank, control: Control, cells: Cells) -> Mixed:
+    """Return h^L + β·(h^L − q) for every cell, and h^L itself, bit for bit, where β is 0."""
+    prediction = bank.predict(cells.slots, cells.h_first)
+    q = control.q(cells.h_last, prediction.h, cells.noise)
+    novelty = norm(cells.h_last - prediction.h) / norm(cells.h_last).clamp(min=1e-12)
+    return Mixed(fuse(cells.h_last, q, cells.beta), novelty, prediction)
+
+
+def train(bank: DistillerBank, control: Control, cells: Cells, prediction: Prediction) -> torch.Tensor:
+    """Train on the cells whose mask is 1, with the prediction made of them; return the loss `[S]` before the step."""
+    assert control.objective is not None
+    loss, d_prediction = control.objective(prediction.h, cells.h_last, cells.mask)
+    bank.train(cells.slots, prediction, d_prediction, cells.mask.sum(1) > 0)
+    return loss
