@@ -25,6 +25,9 @@ SAME = [
     ("033", "33"),
     ("0.10", ".1"),
     ("7.", "7"),
+    ("0", "0.0"),
+    ("5 miles per hour", "5 mph"),
+    ("We  cannot know.", "we cannot know"),
     ("-0", "0"),
     ("1e3", "1000"),
     (r"3 \times 10^5", "300000"),
@@ -142,6 +145,8 @@ DIFFERENT = [
     ("i", "1"),
     (r"2\pi", "6.28318"),
     ("nan", "0"),
+    ("The value of x is 5, as y = 5", "5"),
+    ("we cannot know it from this", "5"),
     ("R^2-r^2", "0"),
 ]
 UNDECIDED = [

@@ -41,6 +41,7 @@ def test_a_label_may_be_left_out_but_two_labels_must_agree() -> None:
 def test_answers_that_would_join_different_ones_stay_apart() -> None:
     assert classes(MathVerifier(), "0", "x=0", "y=0", "0.0") == [0, 1, 2, 0]
     assert classes(MathVerifier(), "50", r"50\%", "0.5") == [0, 1, 2]
+    assert classes(MathVerifier(), "5", "5 cm", "5 km", "6 km", "6") == [0, 1, 2, 3, 3]
 
 
 def test_what_cannot_be_parsed_or_decided_is_its_own_class() -> None:
@@ -76,19 +77,27 @@ def test_the_partition_does_not_depend_on_the_order(math_verifier: MathVerifier,
     assert blocks(random.Random(seed).sample(texts, len(texts))) == blocks(texts)
 
 
-PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=12)
+PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)).map(sorted).map(tuple), max_size=12)
 
 
 @given(PAIRS, PAIRS, st.randoms())
 def test_a_partition_depends_on_no_order_and_never_joins_different_items(
-    equal: list[tuple[int, int]], different: list[tuple[int, int]], shuffler: random.Random
+    equal: list[tuple[int, int]], undecided: list[tuple[int, int]], shuffler: random.Random
 ) -> None:
-    different = [(a, b) for a, b in different if a != b]
-    labels = partition(8, equal, different)
-    shuffled = partition(8, shuffler.sample(equal, len(equal)), shuffler.sample(different, len(different)))
+    labels = partition(8, equal, undecided)
     same = [[a == b for b in labels] for a in labels]
+    shuffled = partition(8, shuffler.sample(equal, len(equal)), [(b, a) for a, b in undecided])
     assert same == [[a == b for b in shuffled] for a in shuffled]
-    assert not any(same[a][b] for a, b in different)
+    joined = {(a, b) for a in range(8) for b in range(a) if same[a][b]}
+    assert joined <= {(max(pair), min(pair)) for pair in [*equal, *undecided]}
+
+
+def test_links_make_a_class_unless_they_join_different_items() -> None:
+    assert partition(4, [(0, 1), (1, 2)], [(0, 2)]) == partition(4, [(0, 1), (1, 2), (0, 2)], [])
+    assert len(set(partition(4, [(0, 1), (1, 2)], [(0, 2)]))) == 2
+    assert partition(4, [(0, 1), (1, 2)], []) == [0, 1, 2, 3]
+    assert partition(4, [], [(0, 1)]) == [0, 1, 2, 3]
+    assert partition(0, [], []) == []
 
 
 def test_verdicts_come_in_the_order_of_the_answers() -> None:

@@ -24,6 +24,7 @@ CLOCK = re.compile(r"\d{1,4}(?::\d{1,4})+")
 MATRIX = re.compile(r"\\begin ?\{([pb]?matrix)\}(.*)\\end ?\{\1\}")
 WORDS = re.compile(r"[^\W\d_]+(?:[ '-]{1,3}[^\W\d_]+)*\.?")
 CAPITALISED = re.compile(r"[A-Z][a-z]{1,2}")  # «No» is «no»
+BARE_WORD = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{2,}(?![a-zA-Z}])")
 SEPARATORS = re.compile(r"[ '-]+")
 INFINITE = re.compile(r"([-+]?) ?(?:\\infty|infinity|inf|oo)")
 COMMA, EQUALS, ROWS, CELLS, CUP = (re.compile(pattern) for pattern in ("[,;]", "=", r"\\\\", "&", r"\\cup"))
@@ -77,6 +78,12 @@ def unite(keys: list[Hashable]) -> Hashable | None:
 def is_number(key: Hashable) -> bool:
     """Tell whether `key` is that of a rational number."""
     return isinstance(key, Fraction)
+
+
+def prose(text: str) -> Hashable | None:
+    """Return the key of a sentence, which is no formula though it may hold one; None for anything else."""
+    words = BARE_WORD.findall(text)
+    return ("word", " ".join(text.casefold().split())) if len(words) > 2 and len(max(words, key=len)) > 3 else None
 
 
 def line(text: str) -> Hashable | None:

@@ -5,10 +5,11 @@ A label beside the value may be left out, so an answer without one agrees with a
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import combinations
 
 from tts.verifiers.math import exact
 from tts.verifiers.math.normal import normalise, squeeze
@@ -37,6 +38,16 @@ class Form:
         return (value, self.variable, self.unit, self.key is None)
 
     @property
+    def plain(self) -> bool:
+        """Whether its key tells it from all other plain answers (a percentage has two, see `keys`)."""
+        return self.key is not None and (not self.variable or exact.is_number(self.key))
+
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        """The keys of the plain answers that may equal it."""
+        return (self.key, self.key / 100) if self.unit == "%" and isinstance(self.key, Fraction) else (self.key,)
+
+    @property
     def too_long(self) -> bool:
         """Whether it is beyond MAX_CHARS, and so neither read nor parsed."""
         return self.key is None and len(self.whole) > MAX_CHARS
@@ -53,10 +64,11 @@ def read(text: str) -> Form:
     whole = normalise(text)
     variable, value = assigned(whole)
     if value is None:
-        relation = solved(whole)
-        return Form(whole, whole, relation[1], relation[0]) if relation else Form(whole, whole, None, equation=True)
+        relation = solved(whole) or (None, exact.prose(whole))
+        return Form(whole, whole, relation[1], relation[0], equation=relation[1] is None)
     value, unit = split_unit(value)
-    return Form(whole, value, exact.key(value), variable, unit)
+    key = exact.key(value)
+    return Form(whole, value, exact.prose(value) if key is None else key, variable, unit)
 
 
 def equal(left: Form, right: Form) -> bool | None:
@@ -71,7 +83,7 @@ def equal(left: Form, right: Form) -> bool | None:
         return False
     if left.key is None or right.key is None:
         return None
-    return left.key == right.key or _percent_equal(left, right) or _percent_equal(right, left)
+    return left.key == right.key or (not (left.unit and right.unit) and not {*left.keys}.isdisjoint(right.keys))
 
 
 def _depends(form: Form, other: Form) -> bool:
@@ -85,11 +97,15 @@ def _same_line(left: Form, right: Form) -> bool | None:
     return None if None in lines else lines[0] == lines[1]
 
 
-def _percent_equal(left: Form, right: Form) -> bool:
-    r"""Tell whether `left` is a percentage and `right` the plain number that it stands for: `50\%` is 0.5 (and 50)."""
-    if left.unit != "%" or right.unit or not isinstance(left.key, Fraction):
-        return False
-    return left.key / 100 == right.key
+def comparable(forms: Sequence[Form]) -> list[tuple[Form, Form]]:
+    """Return the pairs that may be equal, once each: all but those of plain answers whose keys differ."""
+    pairs = {(i, j) for j, form in enumerate(forms) for i in range(len(forms)) if not form.plain and i != j}
+    by_key: dict[Hashable, list[int]] = {}
+    for index, form in enumerate(forms):
+        for key in form.keys if form.plain else ():
+            by_key.setdefault(key, []).append(index)
+    pairs.update(pair for indices in by_key.values() for pair in combinations(indices, 2))
+    return [(forms[i], forms[j]) for i, j in sorted({(min(pair), max(pair)) for pair in pairs})]
 
 
 def texts(left: Form, right: Form) -> tuple[str, str]:

@@ -111,11 +111,9 @@ class Pool:
 
     def compare(self, pairs: Sequence[Pair]) -> list[str]:
         """Return one outcome per pair, order kept: that of `compare.compare`, or why there is none."""
+        if not self._finalizer.alive:
+            return [CRASH] * len(pairs)
         return list(self._threads.map(self._outcome, pairs))
-
-    def clear_cache(self) -> None:
-        """Forget all outcomes."""
-        self._decide.cache_clear()
 
     def close(self) -> None:
         """Kill the processes. Comparisons under way end as `grader_crash`."""
@@ -148,4 +146,4 @@ def _decide(idle: queue.SimpleQueue[Worker], pair: Pair) -> str:
 def _stop(threads: ThreadPoolExecutor, workers: list[Worker]) -> None:
     for worker in workers:
         worker.close()
-    threads.shutdown(cancel_futures=True)
+    threads.shutdown(wait=False)  # what still waits finds the workers closed, and ends

@@ -1,7 +1,8 @@
 r"""What stands beside a value: `5\text{ cm}`, `\$18`, `90^\circ`, `50\%`, `101_2`.
 
-Two known units must be the same one; a word that is no known unit («apples») says nothing and is dropped. Values are
-never converted.
+Two known units must be the same one; a word that is no known unit («apples») says nothing and is dropped. A single
+letter is a unit only inside of `\text{…}`: a bare `5m` is five times the variable m.
+Values are never converted.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ ALIASES = {
     "week": "weeks",
     "month": "months",
     "year": "years yr yrs",
-    "mph": "",
+    "mile/hour": "mph",
+    "km/hour": "kph kmh kmph",
     "am": "a.m.",
     "pm": "p.m.",
 }
@@ -51,6 +53,7 @@ PERCENT = re.compile(r" ?\\?%$")
 IN_TEXT = re.compile(r" ?\\text ?\{([^{}\\]*)\} ?(?:\^ ?(\d|\{\d\}))?$")
 BARE = re.compile(r"(?<=[\d}) ])(?<!_)([A-Za-z][A-Za-z./ -]*[A-Za-z.])(?:\^(\d|\{\d\}))?$")
 BASE = re.compile(r"(\d+) ?_ ?(?:\{(?:\\text\{)?(\d+)\}?\}|(\d+))")
+PER = re.compile(r" ?/ ?| per ")
 POWERS = {"square ": "2", "sq ": "2", "sq. ": "2", "cubic ": "3"}
 
 
@@ -100,5 +103,6 @@ def _name(words: str, power: str) -> str | None:
     for prefix, exponent in POWERS.items():
         if words.startswith(prefix):
             words, power = words.removeprefix(prefix), exponent
-    unit = KNOWN.get(words) or KNOWN.get(words.rstrip("."))
+    parts = [KNOWN.get(part) or KNOWN.get(part.rstrip(".")) for part in PER.split(words)]
+    unit = None if None in parts else "/".join(map(str, parts))
     return f"{unit}^{power}" if unit and power else unit

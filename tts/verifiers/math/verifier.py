@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import combinations
 
 from pydantic import Field, PrivateAttr
 
@@ -13,7 +12,7 @@ from tts.component import Component
 from tts.types import Answer, Problem, Reference, Verdict
 from tts.verifiers.math.classes import partition
 from tts.verifiers.math.extract import extract, last_box, last_phrase
-from tts.verifiers.math.form import Form, equal, read, texts
+from tts.verifiers.math.form import Form, comparable, equal, read, texts
 from tts.verifiers.math.pool import Pool
 
 NO_ANSWER = Verdict("failed", "no_answer")
@@ -72,11 +71,11 @@ class MathVerifier(Component):
         forms = [self._read(answer.text) if answer and answer.text.strip() else None for answer in answers]
         distinct = {form.identity: form for form in forms if form}
         order = {identity: index for index, identity in enumerate(distinct)}
-        pairs = list(combinations(self._readable(distinct.values()), 2))
-        outcomes: dict[str, list[tuple[int, int]]] = {"equal": [], "different": []}
-        for (left, right), outcome in zip(pairs, self._compare(pairs), strict=True):
-            outcomes.setdefault(outcome, []).append((order[left.identity], order[right.identity]))
-        labels = partition(len(distinct), outcomes["equal"], outcomes["different"])
+        pairs = comparable(self._readable(distinct.values()))
+        found: dict[str, list[tuple[int, int]]] = {"equal": [], "different": [], "undecided": []}
+        for outcome, (left, right) in zip(self._compare(pairs), pairs, strict=True):
+            found.get(outcome, found["undecided"]).append((order[left.identity], order[right.identity]))
+        labels = partition(len(distinct), found["equal"], found["undecided"])
         numbers: dict[int, int] = {}
         return [
             None if form is None else numbers.setdefault(labels[order[form.identity]], len(numbers)) for form in forms
