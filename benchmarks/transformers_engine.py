@@ -17,9 +17,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
 from tts.engines.transformers import TransformersEngine
 from tts.engines.transformers.loading import quiet, resolve
 from tts.engines.transformers.row import Ending
@@ -38,6 +35,8 @@ Load = list[tuple[str, int]]
 def main() -> None:
     arguments = parse()
     with TransformersEngine(model=arguments.model, batch_size=arguments.rows, num_threads=arguments.threads) as engine:
+        import torch  # after the engine has set how its threads wait
+
         decoder = engine._running.decoder
         decoder._end = Ending(engine._running.writer.ending.detokenizer, frozenset()).apply  # no end token
         peers = dict(generators(arguments, engine))
@@ -100,6 +99,9 @@ def serve(engine: TransformersEngine, load: Load) -> None:
 def generators(
     arguments: argparse.Namespace, engine: TransformersEngine
 ) -> Iterator[tuple[str, Callable[[Load], None]]]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     own = engine._running.decoder._model
     with quiet():
         source = resolve(arguments.model)
@@ -120,8 +122,7 @@ def generate(model, tokenizer, load: Load, rows: int) -> None:
         inputs = tokenizer.apply_chat_template(
             chats, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True
         ).to(model.device)
-        with torch.inference_mode():
-            model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=longest, min_new_tokens=longest)
+        model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=longest, min_new_tokens=longest)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, PrivateAttr
 
 from tts.component import Component
-from tts.engines.transformers.loading import load_model, load_tokenizer, require_packages, resolve
+from tts.engines.transformers.loading import load_model, load_tokenizer, require_packages, resolve, share_cores
 from tts.engines.transformers.prompts import Prompts
 from tts.errors import EngineError
 from tts.types import Candidate, Message, Request
@@ -74,6 +74,7 @@ class TransformersEngine(Component):
     def open(self) -> None:
         """Load model and tokenizer. Raises EngineError or MissingExtraError."""
         require_packages(gguf=False)
+        share_cores()
         from tts.engines.transformers.session import Session
 
         source = resolve(self.model)
@@ -92,6 +93,7 @@ class TransformersEngine(Component):
         """Return the prompt exactly as the model will read it, and its number of tokens. Loads the tokenizer only."""
         if self._prompts is None:
             require_packages(gguf=False)
+            share_cores()
         prompt, token_ids = (self._prompts or self._load_prompts(resolve(self.model))).render(messages)
         return prompt, len(token_ids)
 
