@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,6 +19,7 @@ from tts import job, registry
 from tts.built_in import BUILT_IN
 from tts.derived import DerivedFiles
 from tts.drawing import Drawing, Drawn, Progress
+from tts.errors import RunWriteError
 from tts.intake import Intake, Row
 from tts.judging import Judged, count, judge
 from tts.metrics.tally import Tally
@@ -88,7 +89,8 @@ class Run:
             self.intake.close()
             for task in self.tasks.values():
                 task.verifier.close()
-            self.folder["sessions.jsonl"].append(self._session(began))
+            with suppress(*(() if self.complete else (RunWriteError,))):  # what ended the run is the error to tell
+                self.folder["sessions.jsonl"].append(self._session(began))
 
     def _session(self, began: float) -> dict[str, object]:
         """Return the line of this sitting: all that another sitting would not repeat."""

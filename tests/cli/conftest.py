@@ -1,37 +1,11 @@
 """The real command, as a process."""
 
-import json
-import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-TTS = (sys.executable, "-m", "tts")
-SECONDS = 240
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one run of the command gave."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-def environment(**extra: str) -> dict[str, str]:
-    """Return this process's environment without what changes how a terminal program looks."""
-    kept = {key: value for key, value in os.environ.items() if key not in {"COLUMNS", "NO_COLOR", "FORCE_COLOR"}}
-    return {**kept, **extra}
+from cli_parts import SECONDS, TTS, Result, environment
 
 
 @pytest.fixture
@@ -67,10 +41,3 @@ def recipe(tmp_path: Path) -> Path:
         "selector: majority_vote\n"
     )
     return path
-
-
-def rows(problems: Iterable[tuple[str, str]]) -> str:
-    """Return JSON lines for (id, answer) pairs."""
-    return "".join(
-        json.dumps({"id": name, "problem": f"What is {name}?", "answer": answer}) + "\n" for name, answer in problems
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TTS, Result, environment, rows
+from cli_parts import TTS, Result, environment, rows
 
 Command = Callable[..., Result]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TTS, Result, environment, rows
+from cli_parts import TTS, Result, environment, rows
 
 Command = Callable[..., Result]
 TWO = rows([("6*7", "42"), ("5*8+1", "41")])

