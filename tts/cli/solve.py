@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from tts.pipeline import Run
+    from tts.recipe import Recipe
 
 EXIT_SOME_FAILED = 1
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -75,7 +76,7 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     stop = threading.Event()
     stored = job.stored(run)
     resolved = job.recipe_of(stored, recipe, overrides or ())
-    resolved.engine.check()
+    _check(resolved)
     rows = source.choose(problems, resolved, stored, limit, stop)
     if dry_run:
         return print_plan(resolved, rows)
@@ -98,6 +99,16 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     if work.tally.num_row_errors or work.tally.num_incomplete:
         raise typer.Exit(EXIT_SOME_FAILED)
     return None
+
+
+def _check(recipe: Recipe) -> None:
+    """Refuse a recipe whose engine could not even be opened, before anything is written."""
+    from tts.errors import EngineError, UsageError
+
+    try:
+        recipe.engine.check()
+    except EngineError as error:
+        raise UsageError(str(error)) from error
 
 
 def _show(run: Run, *, keep_order: bool) -> None:

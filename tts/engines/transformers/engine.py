@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, PrivateAttr
 
 from tts.component import Component
+from tts.engines.models import locate
 from tts.engines.transformers.loading import load_model, load_tokenizer, require_packages, resolve, share_cores
 from tts.engines.transformers.prompts import Prompts
 from tts.errors import EngineError
@@ -70,6 +71,10 @@ class TransformersEngine(Component):
         """
         always = {"logprobs", "token_logprobs", "self_certainty", "seeds", "filters", "stop_strings"}
         return frozenset(always | {"deterministic"} if self.device == "cpu" else always)
+
+    def check(self) -> None:
+        """Raise MissingExtraError or EngineError where a package or the model's file is not there."""
+        require_packages(gguf=str(locate(self.model)).endswith(".gguf"))
 
     def open(self) -> None:
         """Load model and tokenizer. Raises EngineError or MissingExtraError."""
