@@ -1,6 +1,6 @@
 r"""Throughput of the math verifier beside plain math-verify, on the same answers, interleaved in one run.
 
-    python benchmarks/math_verifier.py [--problems 25] [--repeats 5] [--data ../shared/data/math500.jsonl]
+    python benchmarks/math_verifier.py [--problems 10] [--repeats 5] [--data ../shared/data/math500.jsonl]
 
 One problem is a reference and eight candidate answers that are written differently, four right and four wrong. Plain
 is math-verify as its README shows it, in this process: the reference parsed once a problem, each candidate parsed and
@@ -211,7 +211,7 @@ def clear_caches() -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--problems", type=int, default=25, help="problems a class")
+    options.add_argument("--problems", type=int, default=10, help="problems a class")
     options.add_argument("--repeats", type=int, default=5)
     options.add_argument("--data", type=Path, default=Path("../shared/data/math500.jsonl"))
     chosen = options.parse_args()
