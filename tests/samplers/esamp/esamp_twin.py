@@ -54,12 +54,12 @@ class Twin:
 
 def weights_of(bank: DistillerBank, slot: int) -> list[tuple[torch.Tensor, ...]]:
     """(gate, up, down) of each block of one slot."""
-    return [(*gate_up.value[slot].chunk(2, dim=1), down.value[slot]) for gate_up, down in bank._blocks]
+    return [(*gate_up.slots[slot].value.chunk(2, dim=1), down.slots[slot].value) for gate_up, down in bank._blocks]
 
 
 def shapes_of(bank: DistillerBank) -> list[tuple[int, int]]:
     """(d, w) of each block."""
-    return [(down.value.shape[2], down.value.shape[1]) for _, down in bank._blocks]
+    return [(down.template.shape[1], down.template.shape[0]) for _, down in bank._blocks]
 
 
 def squared_error(prediction: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:

@@ -22,8 +22,8 @@ from tts.samplers.esamp.distiller import (  # noqa: E402  # as above
 D, W, RATE = 16, 8, 4e-3
 
 
-def bank_of(num_slots: int = 1, *, input_norm: bool = True, together: int = 1, rate: float = RATE) -> DistillerBank:
-    return DistillerBank(num_slots, D, W, learning_rate=rate, input_norm=input_norm, num_together=together)
+def bank_of(num_slots: int = 1, *, input_norm: bool = True, batched: bool = False, rate: float = RATE) -> DistillerBank:
+    return DistillerBank(num_slots, D, W, learning_rate=rate, input_norm=input_norm, batched=batched)
 
 
 def random(*shape: int, seed: int, scale: float = 1.0) -> torch.Tensor:
@@ -38,7 +38,7 @@ def rows_of(step: int, slot: int, num_rows: int, scale: float = 1.0) -> tuple[to
 
 def learn(bank: DistillerBank, slot: int, h_first: torch.Tensor, h_last: torch.Tensor) -> float:
     """One step of one slot; the loss before it."""
-    slots = slice(slot, slot + 1)
+    slots = [slot]
     prediction = bank.predict(slots, h_first[None])
     loss, d_prediction = squared_error(prediction.h, h_last[None], torch.ones(1, len(h_first)))
     bank.train(slots, prediction, d_prediction, torch.tensor([True]))
@@ -55,13 +55,15 @@ HEAD = random(11, D, seed=5)
 
 
 @pytest.mark.parametrize("objective", ["squared_error", "vocabulary"])
-@pytest.mark.parametrize("input_norm", [True, False])
+@pytest.mark.parametrize(("input_norm", "batched"), [(True, False), (False, True)])
 @pytest.mark.parametrize("scale", [0.01, 3.0])  # gradients that are clipped seldom, and always
 @torch.inference_mode()
-def test_the_bank_learns_as_autograd_and_torchs_adam_do(objective: str, input_norm: bool, scale: float) -> None:
+def test_the_bank_learns_as_autograd_and_torchs_adam_do(
+    objective: str, input_norm: bool, batched: bool, scale: float
+) -> None:
     """Three slots worked on together for 60 steps: each with its own rows, empty cells, and steps where it is idle."""
     num_slots, num_cells = 3, 5
-    bank = bank_of(num_slots, input_norm=input_norm, together=num_slots)
+    bank = bank_of(num_slots, input_norm=input_norm, batched=batched)
     ours, loss = {
         "squared_error": (squared_error, twin_squared_error),
         "vocabulary": (VocabularyKL(HEAD), vocabulary_kl(HEAD)),
@@ -77,9 +79,9 @@ def test_the_bank_learns_as_autograd_and_torchs_adam_do(objective: str, input_no
         for slot, (first, last) in enumerate(rows):
             h_first[slot, : len(first)], h_last[slot, : len(last)] = first, last
             mask[slot, : len(first)] = float(trains[slot])
-        prediction = bank.predict(slice(0, 3), h_first)
+        prediction = bank.predict(range(3), h_first)
         losses, d_prediction = ours(prediction.h, h_last, mask)
-        bank.train(slice(0, 3), prediction, d_prediction, torch.tensor(trains))
+        bank.train(range(3), prediction, d_prediction, torch.tensor(trains))
         for slot, twin in enumerate(twins):
             with torch.inference_mode(False), torch.enable_grad():
                 predicted = twin.predict(rows[slot][0]).detach()
@@ -148,7 +150,7 @@ def test_every_row_has_a_prediction_of_its_own() -> None:
     bank = bank_of()
     for step in range(50):
         learn(bank, 0, *rows_of(step, 0, 8))
-    predicted = bank.predict(slice(0, 1), rows_of(99, 0, 8)[0][None]).h[0]
+    predicted = bank.predict([0], rows_of(99, 0, 8)[0][None]).h[0]
     assert torch.pdist(predicted).min() > 0.1
 
 
@@ -168,10 +170,10 @@ def test_rows_that_are_no_finite_numbers_teach_nothing(bad: float) -> None:
 def test_the_device_is_never_asked_anything() -> None:
     """A fake tensor has no numbers: whatever needs one, as a host that waits for its device does, raises."""
     with FakeTensorMode(), torch.no_grad():
-        bank = bank_of(2, together=2)
-        prediction = bank.predict(slice(0, 2), torch.zeros(2, 3, D))
+        bank = bank_of(2, batched=True)
+        prediction = bank.predict(range(2), torch.zeros(2, 3, D))
         loss, d_prediction = squared_error(prediction.h, torch.zeros(2, 3, D), torch.zeros(2, 3))
-        bank.train(slice(0, 2), prediction, d_prediction, torch.zeros(2) > 0)
+        bank.train(range(2), prediction, d_prediction, torch.zeros(2) > 0)
         bank.reset(1)
         with pytest.raises(Exception, match="_local_scalar_dense"):
             loss[0].item()
@@ -179,4 +181,4 @@ def test_the_device_is_never_asked_anything() -> None:
 
 def test_memory_is_that_of_weights_moments_and_scratch() -> None:
     weights = 2 * 3 * D * W
-    assert bank_of(4).memory_bytes == 4 * (3 * 4 * weights + 2 * 3 * D * W + 3 * D * W)
+    assert bank_of(4).memory_bytes == 4 * (3 * 4 * weights + weights + weights // 2)

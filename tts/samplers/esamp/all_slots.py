@@ -32,7 +32,7 @@ class AllSlots:
         with torch.inference_mode(False):  # so that the cells can be filled in that mode and out of it
             d = bank.hidden_size
             noise = zeros(d) if control.uses_noise else None
-            self._cells = Cells(slice(0, bank.num_slots), zeros(d), zeros(d), zeros(1), noise, zeros())
+            self._cells = Cells(range(bank.num_slots), zeros(d), zeros(d), zeros(1), noise, zeros())
 
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Outcome:
         """Tell the device to do all of it."""
@@ -41,12 +41,14 @@ class AllSlots:
         places = self._sent([part.slot * self._max_rows + k for part in plan for k in range(len(part.rows))])
         self._load(plan, places, h_first[rows], h_last[rows])
         mixed = self._predict()
-        mixed_rows = mixed.h.flatten(0, 1)[places].to(h_last.dtype)
         steered = self._cells.beta.flatten(0, 1)[places] != 0
-        h = h_last.index_copy(0, rows, torch.where(steered, mixed_rows, h_last[rows]))
+        mixed_rows = mixed.h.flatten(0, 1)[places].to(h_last.dtype)
         novelty = mixed.novelty.flatten()[places]
-        trained = [part.slot for part in plan if part.trains]
-        return Outcome(h, novelty, self._train(trained) if trained else novelty.new_empty(0))
+        return Outcome(
+            h=h_last.index_copy(0, rows, torch.where(steered, mixed_rows, h_last[rows])),
+            novelty=novelty.new_zeros(len(h_last)).index_copy(0, rows, novelty),
+            losses=self._train() if any(part.trains for part in plan) else novelty.new_zeros(self._bank.num_slots),
+        )
 
     def wait(self) -> None:
         """Nothing runs beside."""
@@ -83,6 +85,6 @@ class AllSlots:
         self._mixed = predict(self._bank, self._control, self._cells)
         return self._mixed
 
-    def _train(self, slots: Sequence[int]) -> torch.Tensor:
-        """Train on the cells whose mask is 1; return the losses of `slots`."""
-        return train(self._bank, self._control, self._cells, self._mixed.prediction)[self._sent(slots)]
+    def _train(self) -> torch.Tensor:
+        """Train on the cells whose mask is 1; return the losses of all slots."""
+        return train(self._bank, self._control, self._cells, self._mixed.prediction)

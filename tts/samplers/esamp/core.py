@@ -12,10 +12,10 @@ from tts.samplers.esamp.all_slots import AllSlots
 from tts.samplers.esamp.controls import Control, Draw, control_of
 from tts.samplers.esamp.distiller import DistillerBank
 from tts.samplers.esamp.groups import Group, Groups
-from tts.samplers.esamp.schedule import Outcome, Schedule, SlotBySlot
+from tts.samplers.esamp.schedule import ExactRows, Outcome, Schedule
 from tts.samplers.esamp.settings import ESampSettings
 from tts.samplers.esamp.side_stream import SideStream
-from tts.samplers.esamp.stats import Mean, RequestTrace, Statistics
+from tts.samplers.esamp.stats import RequestTrace, Statistics
 from tts.samplers.esamp.step import SlotRows
 from tts.samplers.esamp.telemetry import Telemetry
 
@@ -57,7 +57,7 @@ class ESampCore:
 
     A request that never joined is left alone. `max_rows` is the most rows that a group may have in one step; `head` is
     the weight `[vocabulary, hidden_size]` of the model's head, which only `control: vocabulary` needs. `all_slots` says
-    whether every step works on all slots at once instead of slot by slot; None: on a CUDA device.
+    whether every step works on all slots, in fixed places, instead of exactly the rows there are; None: on CUDA.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class ESampCore:
             settings.width,
             learning_rate=settings.learning_rate,
             input_norm=settings.input_norm == "rms",
-            num_together=num_slots if all_slots else 1,
+            batched=all_slots,
             device=device,
         )
         self._schedule = schedule_for(self._bank, control, max_rows if all_slots else None)
@@ -138,10 +138,7 @@ class ESampCore:
 
     def record_kl(self, kl: torch.Tensor) -> None:
         """Take KL(new ‖ reference) `[num_rows]` of the latest step's rows, from an engine that projected both."""
-        owners: list[Mean | None] = [None] * len(kl)
-        for place, _, member in self._seats:
-            if member.beta > 0:
-                owners[place] = member.trace.kl
+        owners = {place: member.trace.kl for place, _, member in self._seats if member.beta > 0}
         self._telemetry.expect(kl, owners, self._telemetry.kl)
 
     def statistics(self) -> Statistics:
@@ -195,9 +192,10 @@ class ESampCore:
             if seat.member.beta > 0:
                 telemetry.rows_guided += 1
                 seat.member.trace.num_guided += 1
-        telemetry.expect(outcome.novelty, [seat.member.trace.novelty for seat in self._seats], telemetry.novelty)
-        trained = [group.losses for group, part in zip(groups, plan, strict=True) if part.trains]
-        telemetry.expect(outcome.losses, trained, None)
+        novelty_of = {seat.place: seat.member.trace.novelty for seat in self._seats}
+        telemetry.expect(outcome.novelty, novelty_of, telemetry.novelty)
+        losses_of = {group.slot: group.losses for group, part in zip(groups, plan, strict=True) if part.trains}
+        telemetry.expect(outcome.losses, losses_of)
         if telemetry.num_unread >= MAX_UNREAD:
             self._read()
 
@@ -215,9 +213,9 @@ class ESampCore:
 
 
 def schedule_for(bank: DistillerBank, control: Control, rows_of_all_slots: int | None) -> Schedule:
-    """Return how steps are laid out: slot by slot where `rows_of_all_slots` is None, else all slots at once."""
+    """Return how steps are laid out; `rows_of_all_slots` None: exactly the rows there are."""
     if rows_of_all_slots is None:
-        return SlotBySlot(bank, control)
+        return ExactRows(bank, control)
     if bank.device.type == "cuda":
         return SideStream(bank, control, rows_of_all_slots)
     return AllSlots(bank, control, rows_of_all_slots)

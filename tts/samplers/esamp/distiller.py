@@ -11,10 +11,11 @@ has, d the model's hidden size and w the distiller's width; d_x is the gradient 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
+from torch.nn.functional import silu
 
 NUM_BLOCKS = 2
 ADAM_BETAS = (0.9, 0.999)
@@ -30,34 +31,41 @@ def squared_error(prediction: torch.Tensor, h_last: torch.Tensor, mask: torch.Te
     """The paper's loss: ‖h^L − ĥ‖², summed over d, its mean over the rows whose mask is 1; 0 where there are none."""
     error = (prediction - h_last) * mask.unsqueeze(-1)
     num_rows = mask.sum(1).clamp(min=1)
-    return error.square().sum((1, 2)) / num_rows, error * (2 / num_rows).view(-1, 1, 1)
+    return error.square().sum(-1).sum(-1) / num_rows, error * (2 / num_rows).view(-1, 1, 1)
 
 
-class Weight(NamedTuple):
-    """One weight of all slots with Adam's two moments, each `[num_slots, in, out]`; `gradient` is scratch memory."""
+class Slot(NamedTuple):
+    """One slot's part of a weight, with Adam's two moments; each `[in, out]`."""
 
     value: torch.Tensor
     mean: torch.Tensor
     mean_square: torch.Tensor
+
+
+class Weight(NamedTuple):
+    """One weight of all slots."""
+
+    values: torch.Tensor  # [num_slots, in, out]
+    slots: tuple[Slot, ...]
     template: torch.Tensor  # [in, out]
-    gradient: torch.Tensor  # [num_together, in, out]
+    gradient: torch.Tensor  # [in, out], scratch memory for one slot after the other
 
 
 class Block(NamedTuple):
     """The weights of y = x + (silu(x W_gate) ⊙ x W_up) W_down."""
 
-    gate_up: Weight  # [num_slots, d, 2w]
-    down: Weight  # [num_slots, w, d]
+    gate_up: Weight  # d → 2w
+    down: Weight  # w → d
 
 
 class Activations(NamedTuple):
     """What a block's backward pass needs of its forward pass."""
 
     x: torch.Tensor  # [S, K, d]
-    up: torch.Tensor  # [S, K, w]
     gate: torch.Tensor  # [S, K, w]
-    sigmoid: torch.Tensor  # [S, K, w]
-    hidden: torch.Tensor  # [S, K, w]
+    up: torch.Tensor  # [S, K, w]
+    opened: torch.Tensor  # [S, K, w], silu(gate)
+    hidden: torch.Tensor  # [S, K, w], opened ⊙ up
 
 
 class Prediction(NamedTuple):
@@ -78,8 +86,10 @@ class Term(NamedTuple):
 class DistillerBank:
     """One distiller per slot, float32. All start from one template, so a slot's number means nothing.
 
-    Works on `num_together` slots at once, at most. The backward pass is written out, so that it runs under
-    `torch.inference_mode`; and nothing here reads from the device, so that it can be captured as a CUDA graph.
+    The backward pass is written out, so that it runs under `torch.inference_mode`; and nothing here reads from the
+    device, so that it can be captured as a CUDA graph. A `batched` bank works on all slots whenever it works, in one
+    product where others make one for each slot: a GPU likes that, while on a CPU a slot's result could then depend on
+    its neighbours in the last bit.
     """
 
     def __init__(
@@ -90,56 +100,54 @@ class DistillerBank:
         *,
         learning_rate: float,
         input_norm: bool,
-        num_together: int = 1,
+        batched: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         self.num_slots, self.hidden_size, self.device = num_slots, hidden_size, torch.device(device)
-        self._learning_rate, self._input_norm = learning_rate, input_norm
+        self._learning_rate, self._input_norm, self._batched = learning_rate, input_norm, batched
         generator = torch.Generator().manual_seed(TEMPLATE_SEED)
-
-        def scratch(*shape: int) -> torch.Tensor:
-            return torch.empty(num_together, *shape, device=device)
-
-        def weight(gradient: torch.Tensor) -> Weight:
-            fan_in, fan_out = gradient.shape[1:]
-            template = (torch.rand(fan_in, fan_out, generator=generator) * 2 - 1) / math.sqrt(fan_in)
-            value, mean, mean_square = (torch.zeros(num_slots, fan_in, fan_out, device=device) for _ in range(3))
-            return Weight(value, mean, mean_square, template.to(device), gradient)
-
         with torch.inference_mode(False):  # so that it can be trained in that mode and out of it
-            wide, narrow = scratch(hidden_size, 2 * width), scratch(width, hidden_size)
-            self._blocks = [Block(weight(wide), weight(narrow)) for _ in range(NUM_BLOCKS)]
-            self._num_updates = torch.zeros(num_slots, device=device)
+            wide = torch.empty(hidden_size, 2 * width, device=device)
+            narrow = torch.empty(width, hidden_size, device=device)
+            self._blocks = [
+                Block(new_weight(num_slots, wide, generator), new_weight(num_slots, narrow, generator))
+                for _ in range(NUM_BLOCKS)
+            ]
+            self._num_updates = torch.zeros(num_slots, device=device).unbind()
         for slot in range(num_slots):
             self.reset(slot)
 
     @property
     def memory_bytes(self) -> int:
         """Memory of weights, moments and scratch."""
-        tensors = {id(tensor): tensor for weight in self._weights() for tensor in weight}
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        tensors = [tensor for weight in self._weights() for slot in weight.slots for tensor in slot]
+        tensors += {id(tensor): tensor for weight in self._weights() for tensor in weight[2:]}.values()
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def reset(self, slot: int) -> None:
         """Make the slot's distiller new."""
         for weight in self._weights():
-            weight.value[slot].copy_(weight.template)
-            weight.mean[slot].zero_()
-            weight.mean_square[slot].zero_()
+            value, mean, mean_square = weight.slots[slot]
+            value.copy_(weight.template)
+            mean.zero_()
+            mean_square.zero_()
         self._num_updates[slot].zero_()
 
-    def predict(self, slots: slice, h_first: torch.Tensor) -> Prediction:
+    def predict(self, slots: Sequence[int], h_first: torch.Tensor) -> Prediction:
         """Predict h^L from h¹ `[S, K, d]`, float32, with the distillers of `slots`."""
         x = rms_normalised(h_first) if self._input_norm else h_first
         blocks = []
         for gate_up, down in self._blocks:
-            gate, up = torch.bmm(x, gate_up.value[slots]).chunk(2, dim=-1)
-            sigmoid = torch.sigmoid(gate)
-            hidden = gate * sigmoid * up
-            blocks.append(Activations(x, up, gate, sigmoid, hidden))
-            x = torch.baddbmm(x, hidden, down.value[slots])
+            gate, up = self._times(x, gate_up, slots).chunk(2, dim=-1)
+            opened = silu(gate)
+            hidden = opened * up
+            blocks.append(Activations(x, gate, up, opened, hidden))
+            x = x + self._times(hidden, down, slots)
         return Prediction(x, blocks)
 
-    def train(self, slots: slice, prediction: Prediction, d_prediction: torch.Tensor, active: torch.Tensor) -> None:
+    def train(
+        self, slots: Sequence[int], prediction: Prediction, d_prediction: torch.Tensor, active: torch.Tensor
+    ) -> None:
         """Take one step of Adam with each distiller of `slots` whose `active` `[S]`, bool, is set.
 
         `prediction` must be this step's, made with the same slots. A gradient that is not finite changes nothing.
@@ -147,50 +155,71 @@ class DistillerBank:
         terms = self._backward(slots, prediction.blocks, d_prediction)
         norm = gradient_norm(terms)  # [S]
         scale = (CLIP_NORM / (norm + 1e-6)).clamp(max=1).view(-1, 1, 1)
-        idle = (~(active & norm.isfinite())).float()
-        self._num_updates[slots] += 1 - idle
+        taken = (active & norm.isfinite()).float()
+        for slot, update in zip(slots, taken, strict=True):
+            self._num_updates[slot].add_(update)
         for weight, inputs, deltas in terms:
-            torch.bmm(inputs.mT, deltas * scale, out=weight.gradient)
-            self._adam(slots, weight, idle)
+            for slot, a, b, skipped in zip(slots, inputs.mT, deltas * scale, 1 - taken, strict=True):
+                torch.mm(a, b, out=weight.gradient)
+                self._adam(weight.slots[slot], weight.gradient, self._num_updates[slot], skipped)
 
-    def _backward(self, slots: slice, blocks: list[Activations], d_prediction: torch.Tensor) -> list[Term]:
+    def _backward(self, slots: Sequence[int], blocks: list[Activations], d_prediction: torch.Tensor) -> list[Term]:
         """Return the gradients of all weights, given d_prediction `[S, K, d]`."""
         terms = []
         d_y = d_prediction
-        for (gate_up, down), (x, up, gate, sigmoid, hidden) in zip(
+        for (gate_up, down), (x, gate, up, opened, hidden) in zip(
             reversed(self._blocks), reversed(blocks), strict=True
         ):
-            d_hidden = torch.bmm(d_y, down.value[slots].mT)
-            d_gate = d_hidden * up * sigmoid * (1 + gate * (1 - sigmoid))
-            d_gate_up = torch.cat([d_gate, d_hidden * gate * sigmoid], dim=-1)
+            d_hidden = self._times(d_y, down, slots, transposed=True)
+            d_gate = torch.ops.aten.silu_backward(d_hidden * up, gate)
+            d_gate_up = torch.cat([d_gate, d_hidden * opened], dim=-1)
             terms += [Term(down, hidden, d_y), Term(gate_up, x, d_gate_up)]
             if x is not blocks[0].x:  # nothing learns below the first block
-                d_y = torch.baddbmm(d_y, d_gate_up, gate_up.value[slots].mT)
+                d_y = d_y + self._times(d_gate_up, gate_up, slots, transposed=True)
         return terms
 
-    def _adam(self, slots: slice, weight: Weight, idle: torch.Tensor) -> None:
-        """Update one weight from its gradient, except where `idle` `[S]` is 1 (as for gradients that overflowed)."""
-        for place, slot in enumerate(range(slots.start, slots.stop)):
-            torch._fused_adam_(
-                [weight.value[slot]],
-                [weight.gradient[place]],
-                [weight.mean[slot]],
-                [weight.mean_square[slot]],
-                [],
-                [self._num_updates[slot]],
-                lr=self._learning_rate,
-                beta1=ADAM_BETAS[0],
-                beta2=ADAM_BETAS[1],
-                weight_decay=0.0,
-                eps=ADAM_EPSILON,
-                amsgrad=False,
-                maximize=False,
-                found_inf=idle[place],
-            )
+    def _times(
+        self, x: torch.Tensor, weight: Weight, slots: Sequence[int], *, transposed: bool = False
+    ) -> torch.Tensor:
+        """Return each slot's x `[S, K, in]` times its part of the weight, or that part transposed: `[S, K, out]`."""
+        if self._batched:
+            return torch.bmm(x, weight.values.mT if transposed else weight.values)
+        parts = [weight.slots[slot].value.t() if transposed else weight.slots[slot].value for slot in slots]
+        product = x.new_empty(*x.shape[:2], parts[0].shape[1])
+        for rows, part, out in zip(x, parts, product, strict=True):
+            torch.mm(rows, part, out=out)
+        return product
+
+    def _adam(self, slot: Slot, gradient: torch.Tensor, num_updates: torch.Tensor, skipped: torch.Tensor) -> None:
+        """Update one slot's part of a weight, unless `skipped` is 1 (as if the gradient had overflowed)."""
+        torch._fused_adam_(
+            [slot.value],
+            [gradient],
+            [slot.mean],
+            [slot.mean_square],
+            [],
+            [num_updates],
+            lr=self._learning_rate,
+            beta1=ADAM_BETAS[0],
+            beta2=ADAM_BETAS[1],
+            weight_decay=0.0,
+            eps=ADAM_EPSILON,
+            amsgrad=False,
+            maximize=False,
+            found_inf=skipped,
+        )
 
     def _weights(self) -> Iterator[Weight]:
         for block in self._blocks:
             yield from block
+
+
+def new_weight(num_slots: int, gradient: torch.Tensor, generator: torch.Generator) -> Weight:
+    """Return a weight of the shape and on the device of `gradient`, its template drawn as `torch.nn.Linear` draws."""
+    template = (torch.rand(gradient.shape, generator=generator) * 2 - 1) / math.sqrt(len(gradient))
+    values, means, mean_squares = (torch.zeros(num_slots, *gradient.shape, device=gradient.device) for _ in range(3))
+    slots = tuple(map(Slot, values, means, mean_squares))
+    return Weight(values, slots, template.to(gradient.device), gradient)
 
 
 def rms_normalised(x: torch.Tensor) -> torch.Tensor:
@@ -204,5 +233,5 @@ def gradient_norm(terms: list[Term]) -> torch.Tensor:
     ‖AᵀB‖² is the sum of (AAᵀ) ⊙ (BBᵀ), which are K x K. So the deltas can be clipped before the gradients exist, and
     each gradient is used once, while it is in the cache.
     """
-    grams = [torch.bmm(a, a.mT) * torch.bmm(b, b.mT) for _, a, b in terms]
-    return torch.stack(grams).sum((0, 2, 3)).clamp(min=0).sqrt()
+    squares = [(torch.bmm(a, a.mT) * torch.bmm(b, b.mT)).flatten(1).sum(1) for _, a, b in terms]
+    return torch.stack(squares).sum(0).clamp(min=0).sqrt()

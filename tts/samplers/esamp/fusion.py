@@ -16,8 +16,10 @@ def fuse(reference: torch.Tensor, q: torch.Tensor, beta: torch.Tensor | float) -
 
     Where β is 0 the reference comes back bit for bit, whatever q is.
     """
-    moved = reference + beta * (reference - q)
-    return torch.where(torch.as_tensor(beta != 0, device=reference.device), moved, reference)
+    moved = torch.lerp(reference, q, -beta)
+    if isinstance(beta, float):
+        return moved if beta else reference
+    return torch.where(beta != 0, moved, reference)
 
 
 def within_kept(

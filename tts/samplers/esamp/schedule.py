@@ -1,4 +1,4 @@
-"""How the work of a step is laid out on a device; here slot by slot, in `all_slots` all slots at once."""
+"""How the work of a step is laid out on a device; here exactly the rows there are."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tts.samplers.esamp.step import Cells, SlotRows, predict, train
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a step; `novelty` and `losses` may still be computed when it is returned.
+    """What came of a step; the numbers for statistics may still be computed when it is returned.
 
-    `h` is h^L `[num_rows, d]` with the planned rows mixed; `novelty` has one entry per planned row in the plan's order;
-    `losses` one per slot that trained, in the plan's order.
+    `h` is h^L `[num_rows, d]` with the planned rows mixed; `novelty` is `[num_rows]`, 0 for other rows; `losses` is
+    `[num_slots]`, and means something for the slots that trained.
     """
 
     h: torch.Tensor
@@ -44,11 +44,11 @@ class Schedule(Protocol):
 
 
 @dataclass(slots=True)
-class SlotBySlot:
-    """Each slot by itself, with exactly the rows it has: least work, and a group's result depends on the group alone.
+class ExactRows:
+    """Only the slots that have rows, with exactly the rows they have: least work, and a group depends on itself alone.
 
-    A slot is trained right after its prediction, while its weights are in the cache. Right for CPUs, where training
-    beside the engine would only take cores away from it; correct on every device.
+    Slots with equally many rows are worked on together. Right for CPUs, where training beside the engine would only
+    take cores away from it; correct on every device.
     """
 
     bank: DistillerBank
@@ -57,20 +57,14 @@ class SlotBySlot:
 
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Outcome:
         """Do all of it now."""
-        h, novelty, losses = h_last.clone(), [], [h_last.new_empty(0, dtype=torch.float32)]
-        for part in plan:
-            started = time.perf_counter()
-            rows = torch.tensor(part.rows, device=h_last.device)
-            cells = self._cells(part, h_first[rows], h_last[rows])
-            mixed = predict(self.bank, self.control, cells)
-            h[rows] = torch.where(cells.beta[0] != 0, mixed.h[0].to(h.dtype), h_last[rows])
-            novelty.append(mixed.novelty[0])
-            predicted = time.perf_counter()
-            if part.trains:
-                losses.append(train(self.bank, self.control, cells, mixed.prediction))
-            self.milliseconds.predict += (predicted - started) * 1e3
-            self.milliseconds.train += (time.perf_counter() - predicted) * 1e3
-        return Outcome(h, torch.cat(novelty), torch.cat(losses))
+        outcome = Outcome(
+            h=h_last.clone(),
+            novelty=h_last.new_zeros(len(h_last), dtype=torch.float32),
+            losses=h_last.new_zeros(self.bank.num_slots, dtype=torch.float32),
+        )
+        for parts in alike(plan):
+            self._run(parts, h_first, h_last, outcome)
+        return outcome
 
     def wait(self) -> None:
         """Nothing is left to wait for."""
@@ -78,14 +72,38 @@ class SlotBySlot:
     def synchronize(self) -> None:
         """Nothing is left to wait for."""
 
-    def _cells(self, part: SlotRows, h_first: torch.Tensor, h_last: torch.Tensor) -> Cells:
+    def _run(self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor, outcome: Outcome) -> None:
+        """Work on slots with equally many rows and put what comes of it into `outcome`."""
+        started = time.perf_counter()
+        rows = torch.tensor([part.rows for part in parts], device=h_last.device)  # [S, K]
+        cells = self._cells(parts, h_first[rows], h_last[rows])
+        mixed = predict(self.bank, self.control, cells)
+        outcome.h[rows] = torch.where(cells.beta != 0, mixed.h.to(h_last.dtype), h_last[rows])
+        outcome.novelty[rows] = mixed.novelty
+        predicted = time.perf_counter()
+        if parts[0].trains:
+            losses = train(self.bank, self.control, cells, mixed.prediction)
+            outcome.losses[torch.tensor(cells.slots, device=h_last.device)] = losses
+        self.milliseconds.predict += (predicted - started) * 1e3
+        self.milliseconds.train += (time.perf_counter() - predicted) * 1e3
+
+    def _cells(self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Cells:
         device = h_last.device
-        noise = gaussian(part.draws, h_last.shape[-1]).to(device)[None] if self.control.uses_noise else None
+        draws = [draw for part in parts for draw in part.draws]
+        noise = gaussian(draws, h_last.shape[-1]).to(device).view(h_last.shape) if self.control.uses_noise else None
         return Cells(
-            slots=slice(part.slot, part.slot + 1),
-            h_first=h_first.float()[None],
-            h_last=h_last.float()[None],
-            beta=torch.tensor(part.betas, device=device).view(1, -1, 1),
+            slots=[part.slot for part in parts],
+            h_first=h_first.float(),
+            h_last=h_last.float(),
+            beta=torch.tensor([part.betas for part in parts], device=device).unsqueeze(-1),
             noise=noise,
-            mask=torch.ones(1, len(part.rows), device=device),
+            mask=torch.ones(h_last.shape[:2], device=device),
         )
+
+
+def alike(plan: Sequence[SlotRows]) -> list[list[SlotRows]]:
+    """Return the parts of the plan that have equally many rows and that train, or do not, together."""
+    found: dict[tuple[int, bool], list[SlotRows]] = {}
+    for part in plan:
+        found.setdefault((len(part.rows), part.trains), []).append(part)
+    return list(found.values())

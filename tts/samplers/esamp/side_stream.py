@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
@@ -74,13 +74,11 @@ class SideStream(AllSlots):
             self._predict_graph.replay()
         return self._mixed
 
-    def _train(self, slots: Sequence[int]) -> torch.Tensor:
-        index = self._sent(slots)
+    def _train(self) -> torch.Tensor:
         self._side.wait_stream(torch.cuda.current_stream(self._bank.device))
         with torch.cuda.stream(self._side), self._span("train"):
             self._train_graph.replay()
-            losses = self._losses[index]
-        index.record_stream(self._side)  # its memory is not reused before the side stream has read it
+            losses = self._losses.clone()
         self._training_done.record(self._side)
         return losses
 

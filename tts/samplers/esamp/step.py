@@ -1,4 +1,4 @@
-"""One decoding step on the device: predict and mix, then train. Used for one slot at a time or for all at once."""
+"""One decoding step on the device: predict and mix, then train."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class SlotRows:
 
 
 class Cells(NamedTuple):
-    """The rows of `slots`, float32, one in each of their K cells; a cell without a row is all zeros."""
+    """The rows of S slots, float32, one in each of their K cells; a cell without a row is all zeros."""
 
-    slots: slice
+    slots: Sequence[int]
     h_first: torch.Tensor  # [S, K, d]
     h_last: torch.Tensor  # [S, K, d]
     beta: torch.Tensor  # [S, K, 1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,19 +13,19 @@ from tts.samplers.esamp.stats import LossTotals, LossTrace, Mean, Milliseconds, 
 
 
 class Reading(NamedTuple):
-    """Numbers that the device may still be computing, and whom each belongs to (None: nobody)."""
+    """Numbers that the device may still be computing, and whom some of them belong to, by their places."""
 
     numbers: torch.Tensor
-    owners: Sequence[Mean | LossTrace | None]
+    owners: Mapping[int, Mean | LossTrace]
     total: Mean | None
 
     def hand_out(self) -> None:
-        """Wait for the numbers; give each to its owner, and those that have one to `total`, too."""
-        for number, owner in zip(self.numbers.tolist(), self.owners, strict=True):
-            if owner is not None:
-                owner.add(number)
-                if self.total is not None:
-                    self.total.add(number)
+        """Wait for the numbers; give those that belong to somebody to their owners, and to `total`."""
+        numbers = self.numbers.tolist()
+        for place, owner in self.owners.items():
+            owner.add(numbers[place])
+            if self.total is not None:
+                self.total.add(numbers[place])
 
 
 @dataclass(slots=True)
@@ -48,8 +48,8 @@ class Telemetry:
         """How many tensors wait to be read."""
         return len(self._readings)
 
-    def expect(self, numbers: torch.Tensor, owners: Sequence[Mean | LossTrace | None], total: Mean | None) -> None:
-        """Note one number per owner `[len(owners)]`, to be read later."""
+    def expect(self, numbers: torch.Tensor, owners: Mapping[int, Mean | LossTrace], total: Mean | None = None) -> None:
+        """Note a vector to be read later, the owners of some of its numbers, and who gets all that are owned."""
         self._readings.append(Reading(numbers, owners, total))
 
     def end(self, trace: LossTrace) -> None:
