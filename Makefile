@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.demo
-	$(BIN)/tts solve --recipe quickstart.yaml --limit 20
+	$(BIN)/tts solve --recipe quickstart.yaml --limit 10
 
 test: $(VENV)/.dev
 	$(MAKE) lint
