@@ -29,7 +29,7 @@ class _Figures(ProgressColumn):
     def render(self, task: Task) -> Text:  # noqa: ARG002 - the signature is rich's
         """Return one line that fits beside a short bar."""
         run = self._run
-        if run.stop.is_set():
+        if run.stop.is_set() and not run.complete:
             return Text("stopping …")
         done = run.tally.num_problems + run.tally.num_row_errors
         parts = [f"{done}/{run.intake.num_rows}{'' if run.intake.finished else '+'} problems"]
