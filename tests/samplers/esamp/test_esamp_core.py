@@ -227,14 +227,17 @@ def test_members_of_a_group_learn_from_each_other_and_groups_do_not() -> None:
     assert here < 0.8 * there
 
 
-def test_training_on_every_third_step_goes_by_each_groups_own_steps() -> None:
-    core = core_of(train_every=3)
+@BOTH_LAYOUTS
+def test_training_on_every_third_step_goes_by_each_groups_own_steps(all_slots: bool) -> None:
+    core, alone = (core_of(train_every=3, all_slots=all_slots) for _ in range(2))
     core.join("early", "a")
     decode(core, ["early"], range(PROMPT, PROMPT + 2))
-    core.join("late", "b")
-    decode(core, ["early", "late"], range(PROMPT + 2, PROMPT + 6))
-    # early trains at its steps 0 and 3, late at its steps 0 and 3.
-    assert core.statistics().rows_trained == 4
+    for running in (core, alone):
+        running.join("late", "b")
+    late = decode(core, ["early", "late"], range(PROMPT + 2, PROMPT + 8))[:, 1]
+    assert torch.equal(late, decode(alone, ["late"], range(PROMPT + 2, PROMPT + 8))[:, 0])
+    # early trains at its steps 0, 3 and 6, late at its steps 0 and 3.
+    assert (core.statistics().rows_trained, alone.statistics().rows_trained) == (5, 2)
 
 
 def test_rows_without_a_slot_stay_as_they_are_and_are_counted_and_reported() -> None:
