@@ -43,7 +43,8 @@ def main() -> None:
         print(f"{arguments.model}, {arguments.rows} rows, {torch.get_num_threads()} threads, {decoder._model.dtype}\n")
         print("| load | peer | engine tokens/s | peer tokens/s | ratio | range |\n|---|---|---|---|---|---|")
         for name, load in loads(arguments).items():
-            compare(name, load, lambda load: serve(engine, load), peers, arguments.rounds)
+            if name in (arguments.load or (name,)):
+                compare(name, load, {"engine": lambda load: serve(engine, load)} | peers, arguments)
 
 
 def parse() -> argparse.Namespace:
@@ -54,6 +55,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--longest", type=int, default=256, help="longest of the completions of differing length")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="count seconds of CPU: fair on a busy machine, 1 thread"
+    )
+    parser.add_argument("--load", choices=("equal", "differing"), action="append", help="only this load")
     return parser.parse_args()
 
 
@@ -67,24 +72,25 @@ def loads(arguments: argparse.Namespace) -> dict[str, Load]:
     }
 
 
-def compare(
-    name: str, load: Load, ours: Callable[[Load], None], peers: dict[str, Callable[[Load], None]], rounds: int
-) -> None:
+def compare(name: str, load: Load, arms: dict[str, Callable[[Load], None]], arguments: argparse.Namespace) -> None:
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
     num_tokens = sum(length for _, length in load)
-    seconds: dict[str, list[float]] = {"engine": [], **{peer: [] for peer in peers}}
-    for run in (ours, *peers.values()):
+    seconds: dict[str, list[float]] = {arm: [] for arm in arms}
+    for run in arms.values():
         run([(question, 4) for question, _ in load])  # warm
-    for _ in range(rounds):
-        for arm, run in (("engine", ours), *peers.items()):
-            start = time.perf_counter()
+    for _ in range(arguments.rounds):
+        for arm, run in arms.items():
+            start = clock()
             run(load)
-            seconds[arm].append(time.perf_counter() - start)
-    speed = {arm: num_tokens / statistics.median(taken) for arm, taken in seconds.items()}
-    for peer in peers:
-        ratios = [theirs / mine for mine, theirs in zip(seconds["engine"], seconds[peer], strict=True)]
+            seconds[arm].append(clock() - start)
+    ours = seconds.pop("engine")
+    for peer, theirs in seconds.items():
+        ratios = [slow / fast for fast, slow in zip(ours, theirs, strict=True)]
+        mine, other = (num_tokens / statistics.median(taken) for taken in (ours, theirs))
         spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
-        ratio = statistics.median(ratios)
-        print(f"| {name} | {peer} | {speed['engine']:.0f} | {speed[peer]:.0f} | {ratio:.2f} | {spread} |", flush=True)
+        print(
+            f"| {name} | {peer} | {mine:.0f} | {other:.0f} | {statistics.median(ratios):.2f} | {spread} |", flush=True
+        )
 
 
 def serve(engine: TransformersEngine, load: Load) -> None:
