@@ -17,8 +17,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 
+from tts.engines.pretrained import quiet, resolve
 from tts.engines.transformers import TransformersEngine
-from tts.engines.transformers.loading import quiet, resolve
 from tts.engines.transformers.row import Ending
 from tts.types import Decoding, Message, Request
 

@@ -35,7 +35,7 @@ SAMPLER_CASES = [
     ("{name: mixture, arms: greedy}", '.arms` must be a list, got the string "greedy"'),
     ("{name: mixture, arms: [greedy, {name: temperature, top_k: -1}]}", ".arms.1.top_k` must be ≥ 0, got -1"),
     ("{name: mixture, arms: [greedy, 3]}", ".arms.1` must be a sampler: its name, or a mapping with `name` and its keys, got 3"),
-    ("{max_tokens: 3}", ".name` is missing: which sampler? There are: greedy, temperature, min_p, mixture"),
+    ("{max_tokens: 3}", ".name` is missing: which sampler? There are: greedy, temperature, min_p, "),
     ("{name: }", ".name` must be the name of a sampler, got nothing"),
     ("[greedy]", "` must be a sampler: its name, or a mapping with `name` and its keys, got a list of 1"),
     ("true", "` must be a sampler: its name, or a mapping with `name` and its keys, got true"),
@@ -69,7 +69,7 @@ def test_an_unknown_key_names_the_component_and_its_keys(tmp_path: Path) -> None
     assert line.startswith(
         "mine.yaml:5: `sampler.max_token` is no key of the sampler `greedy`. Did you mean `max_tokens`?"
     )
-    assert line.endswith("The keys are: name, num_candidates, max_tokens, stop, top_p, top_k, min_p")
+    assert line.endswith("top_p, top_k, min_p, top_n_sigma, first_token_temperature, first_token_top_k")
 
 
 def test_a_missing_key_is_reported_at_its_section_with_what_it_means(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def test_every_key_is_explicit_and_in_a_fixed_order(tmp_path: Path) -> None:
     assert list(resolved) == ["description", "problems", "task", "engine", "sampler", "selector", "seed"]
     assert list(resolved["sampler"].items()) == [
         ("name", "temperature"), ("num_candidates", 8), ("max_tokens", 1024), ("stop", []), ("top_p", 1.0),
-        ("top_k", 0), ("min_p", 0.0), ("temperature", 0.7),
+        ("top_k", 0), ("min_p", 0.0), ("top_n_sigma", 0.0), ("first_token_temperature", None),
+        ("first_token_top_k", 16), ("temperature", 0.7),
     ]  # fmt: skip
     assert resolved["task"]["verifier"] == {"name": "recipe_parts:Verbatim"}
 

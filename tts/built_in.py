@@ -16,11 +16,15 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "greedy": "tts.samplers.greedy:Greedy",
         "temperature": "tts.samplers.temperature:Temperature",
         "min_p": "tts.samplers.min_p:MinP",
+        "top_n_sigma": "tts.samplers.top_n_sigma:TopNSigma",
+        "fire": "tts.samplers.fire:Fire",
+        "esamp": "tts.samplers.esamp.sampler:ESamp",
         "mixture": "tts.samplers.mixture:Mixture",
     },
     "scorers": {
         "likelihood": "tts.scorers.likelihood:Likelihood",
         "self_certainty": "tts.scorers.self_certainty:SelfCertainty",
+        "novelty": "tts.scorers.novelty:Novelty",
     },
     "selectors": {
         "first": "tts.selectors.first:First",

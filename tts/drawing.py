@@ -12,7 +12,7 @@ from tts import jsonl
 from tts.errors import EngineError
 from tts.intake import Intake
 from tts.problems import ProblemRow
-from tts.protocols import Engine, Sampler
+from tts.protocols import Engine, GuidingSampler, PluginHost, Sampler
 from tts.run_folder import AppendFile
 from tts.types import Candidate, Message, Order, Problem, Request, RowError
 
@@ -129,6 +129,8 @@ class Drawing:
 
     def _open(self) -> None:
         if not self._is_open:
+            if isinstance(self.sampler, GuidingSampler) and isinstance(self.engine, PluginHost):
+                self.engine.host(self.sampler.plugin)
             self.engine.open()
             self._is_open = True
             self.progress.opened_at = time.monotonic()

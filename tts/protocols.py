@@ -12,6 +12,8 @@ from tts.types import (
     Kind,
     Message,
     Order,
+    Plugin,
+    PluginReport,
     Problem,
     Reference,
     Request,
@@ -41,7 +43,10 @@ class Engine(Opens, Protocol):
     """
 
     def capabilities(self) -> frozenset[str]:
-        """What the engine can do, known before `open`: `logprobs`, `self_certainty`, `seeds`, `filters`, …"""
+        """What the engine can do, known before `open`: `logprobs`, `self_certainty`, `seeds`, `filters`, …
+
+        A `PluginHost` has the names of its plugins among them.
+        """
 
     def render(self, messages: tuple[Message, ...]) -> tuple[str, int]:
         """Return the prompt exactly as the model will read it, and its number of tokens."""
@@ -67,6 +72,17 @@ class Engine(Opens, Protocol):
         """Stop one request; `step` returns what it has, `finish_reason` "cancelled". Unknown ones are ignored."""
 
 
+@runtime_checkable
+class PluginHost(Engine, Protocol):
+    """An engine that runs a sampler's plugin inside; `Request.guidance` says which requests the plugin guides."""
+
+    def host(self, plugin: Plugin) -> None:
+        """Run `plugin` from the next `open` on. Raises EngineError where this engine cannot, as far as is known now."""
+
+    def plugin_report(self) -> PluginReport | None:
+        """What the plugin did since `open`; None where there is none. Waits for the device."""
+
+
 class Sampler(Opens, Protocol):
     """Which candidates shall we draw? One problem's order → the requests that fill it."""
 
@@ -88,6 +104,15 @@ class Sampler(Opens, Protocol):
 
     def requests(self, order: Order) -> Iterable[Request]:
         """Yield one request per index in `order.indices`, in that order. Depends on nothing but the order."""
+
+
+@runtime_checkable
+class GuidingSampler(Sampler, Protocol):
+    """A sampler that works inside the engine. Its `requires` names the plugin, and its requests bring `guidance`."""
+
+    @property
+    def plugin(self) -> Plugin:
+        """What the engine must host."""
 
 
 class Scorer(Opens, Protocol):

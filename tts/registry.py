@@ -60,8 +60,9 @@ def name_of(kind: ComponentKind, component_class: type[Component]) -> str:
 def near(name: str, valid: Sequence[str]) -> list[str]:
     """Return up to two of `valid` that `name` may be a misspelling of, the nearest first."""
     plain = name.lower().replace("-", "_")
+    begun = [word for word in valid if len(plain) > 2 and word.startswith(plain)]
     within = [word for word in valid if len(plain) > 1 and plain in word]
-    return get_close_matches(plain, valid, n=2) or within[:2]
+    return begun[:2] or get_close_matches(plain, valid, n=2) or within[:2]
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:

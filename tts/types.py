@@ -55,11 +55,20 @@ class RowError:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstToken:
+    """How the first token of a completion is drawn where it differs: only the `top_k` likeliest, at `temperature`."""
+
+    temperature: float
+    top_k: int
+
+
+@dataclass(frozen=True, slots=True)
 class Decoding:
     """How an engine turns logits into tokens.
 
-    `temperature` 0 is greedy. Order: temperature, then `min_p`, `top_k`, `top_p`, each on what the one before it
-    kept. `top_k` 0, `top_p` 1 and `min_p` 0 keep everything.
+    `temperature` 0 is greedy. Order: `top_n_sigma`, temperature, then `min_p`, `top_k`, `top_p`, each on what the one
+    before it kept. `top_k` 0, `top_p` 1, `min_p` 0 and `top_n_sigma` 0 keep everything. `first_token` acts before
+    them all, and its temperature takes the place of `temperature`, also where that is 0.
     """
 
     max_tokens: int
@@ -67,7 +76,35 @@ class Decoding:
     top_p: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
+    top_n_sigma: float = 0.0
+    first_token: FirstToken | None = None
     stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """What an engine must run inside for a sampler: the plugin's name and settings, which travel to its processes."""
+
+    name: str
+    settings: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """How a plugin guides one request: with the `group_size` requests of `group`, and how strongly (`beta`)."""
+
+    group: str
+    group_size: int
+    beta: float
+
+
+@dataclass(frozen=True, slots=True)
+class PluginReport:
+    """What a plugin did in one sitting: its figures (None: not measured), and what is wrong, a sentence each."""
+
+    name: str
+    figures: Mapping[str, float | None]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +122,10 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One completion to draw: candidate `index` of `problem_id`. `sampler` is the label that gets the credit."""
+    """One completion to draw: candidate `index` of `problem_id`. `sampler` is the label that gets the credit.
+
+    `guidance` None: no plugin touches it.
+    """
 
     problem_id: str
     index: int
@@ -93,6 +133,7 @@ class Request:
     decoding: Decoding
     seed: int
     sampler: str
+    guidance: Guidance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +142,9 @@ class Candidate:
 
     `text` is what follows the thinking section, `reasoning` what stood inside it (None where there was none).
     `num_tokens` counts every generated token, thinking and the end token included. Log-probabilities are natural
-    logarithms under the model at temperature 1 without filters; None where the engine has none. `self_certainty` is
-    the mean over tokens of KL(uniform ‖ model) in nats. `error` is set exactly when `finish_reason` is "error".
+    logarithms under the model (guided, where a plugin guides it) at temperature 1 without filters; None where the
+    engine has none. `self_certainty` is the mean over tokens of KL(uniform ‖ model) in nats. `error` is set
+    exactly when `finish_reason` is "error".
     """
 
     problem_id: str

@@ -60,7 +60,7 @@ class Mixture(Component):
                     f"`num_candidates` must be large enough for every arm, got {self.num_candidates}, of which arm "
                     f"{place} ({label}) draws none. Raise it, or that arm's share"
                 )
-            if arm.sampling_temperature() == 0 and drawn[place] > 1:
+            if arm.repeats and drawn[place] > 1:
                 raise ValueError(
                     f"`shares` must give a greedy arm one candidate, got {drawn[place]} of {self.num_candidates} for "
                     f"arm {place} ({label}), which writes the same text every time. Lower its share"
@@ -99,7 +99,7 @@ class Mixture(Component):
 
 def _fitted(place: int, arm: Component, max_tokens: int | None) -> IndependentSampler:
     """Return the arm with the mixture's `max_tokens` where it sets none; None: that value is wrong itself."""
-    if not isinstance(arm, IndependentSampler):
+    if not isinstance(arm, IndependentSampler) or arm.interacting:
         raise ValueError(
             f"arm {place} must be a sampler that draws each candidate alone (greedy, temperature, min_p, …), "
             f"got {type(arm).__name__}"

@@ -19,7 +19,7 @@ class Temperature(IndependentSampler):
 
     @model_validator(mode="after")
     def _no_copies(self) -> Self:
-        if self.temperature == 0 and self.num_candidates > 1:
+        if self.repeats and self.num_candidates > 1:
             raise ValueError(
                 f"`temperature` must be above 0 to draw {self.num_candidates} candidates, got 0, which writes the same "
                 "text every time. Raise it, or set num_candidates to 1"

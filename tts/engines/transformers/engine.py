@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, PrivateAttr
 
-from tts.component import Component
+from tts.component import Component, PathText
 from tts.engines.models import locate
-from tts.engines.transformers.loading import load_model, load_tokenizer, require_packages, resolve, share_cores
-from tts.engines.transformers.prompts import Prompts
+from tts.engines.pretrained import load_tokenizer, require_packages, resolve
+from tts.engines.prompts import Prompts
+from tts.engines.transformers.loading import load_model, share_cores
 from tts.errors import EngineError
 from tts.types import Candidate, Message, Request
 
@@ -28,7 +29,7 @@ class TransformersEngine(Component):
     the raw model over the tokenizer's vocabulary.
     """
 
-    model: str = Field(min_length=1)
+    model: PathText = Field(min_length=1)
     """A Hugging Face id, a folder, a .gguf file, or `package://NAME/FILE.gguf` for a file of an installed package."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from tts.engines.models import locate
-from tts.errors import EngineError, MissingExtraError
-
-REQUIRED = ("torch", "transformers", "accelerate")
+from tts.engines.pretrained import quiet, readable_errors
+from tts.errors import EngineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +29,6 @@ class Loaded:
         return sum(part.numel() * part.element_size() for layer in self.one_token for part in layer)
 
 
-def require_packages(*, gguf: bool) -> None:
-    """Raise MissingExtraError unless everything that loading needs is installed; imports nothing."""
-    for package in (*REQUIRED, "gguf") if gguf else REQUIRED:
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "hf", "the transformers engine")
-
-
 def share_cores() -> None:
     """Let torch's idle threads sleep instead of spin; it must be said before torch is imported.
 
@@ -50,27 +37,6 @@ def share_cores() -> None:
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-
-def resolve(model: str) -> str:
-    """Return the folder or hub id to load for the recipe's `model`; a GGUF file is converted first."""
-    from tts.engines.transformers.gguf_conversion import converted
-
-    where = locate(model)
-    is_gguf = isinstance(where, Path) and where.suffix == ".gguf"
-    require_packages(gguf=is_gguf)
-    if isinstance(where, Path) and is_gguf:
-        with quiet():
-            return str(converted(where))
-    return str(where)
-
-
-def load_tokenizer(source: str) -> Any:
-    """Return the tokenizer of a folder or hub id."""
-    from transformers import AutoTokenizer
-
-    with quiet(), readable_errors(source, "tokenizer"):
-        return AutoTokenizer.from_pretrained(source)
 
 
 def load_model(source: str, tokenizer: Any, device: str, dtype: str) -> Loaded:
@@ -162,34 +128,3 @@ def probe(model: Any) -> list[tuple[Any, Any]]:
     with torch.inference_mode():
         model.base_model(input_ids=torch.tensor([[0]], device=model.device), past_key_values=cache, use_cache=True)
     return [(layer.keys, layer.values) for layer in cache.layers]
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and notices off stderr for a while; errors still raise."""
-    from transformers.utils import logging
-
-    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-@contextlib.contextmanager
-def readable_errors(source: str, part: str) -> Iterator[None]:
-    """Turn what the libraries raise into one EngineError that says what to do."""
-    try:
-        yield
-    except EngineError:
-        raise
-    except Exception as error:  # the loaders raise anything, down to SafetensorError(Exception)
-        reason = " ".join(str(error).split())
-        raise EngineError(
-            f"cannot load the {part} of {source!r}: {reason} — check the name; without a network, `model` must be a "
-            "folder, a .gguf file, `package://NAME/FILE.gguf`, or a model that is in the hub's cache already"
-        ) from error

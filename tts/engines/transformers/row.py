@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.engines.transformers.thinking import opens_thinking, split_thinking
+from tts.engines.thinking import opens_thinking, split_thinking
 from tts.types import Candidate, FinishReason, Request
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tts.engines.prompts import Prompts
 from tts.engines.transformers.decoder import Decoder
 from tts.engines.transformers.kv_cache import KVBudget
 from tts.engines.transformers.loading import Loaded
-from tts.engines.transformers.prompts import Prompts
 from tts.engines.transformers.row import CandidateWriter, Detokenizer, Ending, Row
 from tts.engines.transformers.sampling import noise_source
 from tts.engines.transformers.self_check import check_decoding

@@ -48,6 +48,9 @@ class ESampSettings(Section):
     """For comparison: noise (a random direction, as long as the distiller's error), subtract (β times the prediction
     is subtracted from the reference), vocabulary (the distiller learns the next-token distribution), untrained."""
 
+    kl_every: int = Field(default=16, ge=0)
+    """Measure KL(mixed ‖ the model's own) on every m-th decoding step, which takes a second projection; 0: never."""
+
     num_slots: int = Field(default=8, ge=1)
     """How many distillers there is memory for: the most problems in flight. One is enough for `scope: shared`."""
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tts.engines.transformers.thinking import opens_thinking, split_thinking
+from tts.engines.thinking import opens_thinking, split_thinking
 
 TAGS = ("<think>", "</think>")
 

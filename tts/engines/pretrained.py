@@ -1,0 +1,73 @@
+"""What every engine that runs a Hugging Face model needs: the model's place, its tokenizer, readable errors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tts.engines.models import locate
+from tts.errors import EngineError, MissingExtraError
+
+REQUIRED = ("torch", "transformers", "accelerate")
+
+
+def require_packages(*, gguf: bool) -> None:
+    """Raise MissingExtraError unless everything that loading needs is installed; imports nothing."""
+    for package in (*REQUIRED, "gguf") if gguf else REQUIRED:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "hf", "the transformers engine")
+
+
+def resolve(model: str) -> str:
+    """Return the folder or hub id to load for the recipe's `model`; a GGUF file is converted first."""
+    from tts.engines.gguf_conversion import converted
+
+    where = locate(model)
+    is_gguf = isinstance(where, Path) and where.suffix == ".gguf"
+    require_packages(gguf=is_gguf)
+    if isinstance(where, Path) and is_gguf:
+        with quiet():
+            return str(converted(where))
+    return str(where)
+
+
+def load_tokenizer(source: str) -> Any:
+    """Return the tokenizer of a folder or hub id."""
+    from transformers import AutoTokenizer
+
+    with quiet(), readable_errors(source, "tokenizer"):
+        return AutoTokenizer.from_pretrained(source)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and notices off stderr for a while; errors still raise."""
+    from transformers.utils import logging
+
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def readable_errors(source: str, part: str) -> Iterator[None]:
+    """Turn what the libraries raise into one EngineError that says what to do."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:  # the loaders raise anything, down to SafetensorError(Exception)
+        reason = " ".join(str(error).split())
+        raise EngineError(
+            f"cannot load the {part} of {source!r}: {reason} — check the name; without a network, `model` must be a "
+            "folder, a .gguf file, `package://NAME/FILE.gguf`, or a model that is in the hub's cache already"
+        ) from error
