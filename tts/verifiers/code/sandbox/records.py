@@ -1,0 +1,119 @@
+"""What goes into a run and what comes out of it: frozen, typed, without logic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Outcome: TypeAlias = Literal[
+    "ok",
+    "harness_error",
+    "sandbox_violation",
+    "output_limit",
+    "timeout",
+    "memory_limit",
+    "runtime_error",
+    "not_plain_data",
+    "wrong_answer",
+]
+"""How a run, or one test of it, ended. The first that applies counts, in the order in which they stand here."""
+
+ProfileName: TypeAlias = Literal["full", "landlock+seccomp", "bubblewrap", "rlimits-only"]
+
+Value: TypeAlias = (
+    "None | bool | int | float | complex | str | bytes | list[Value] | tuple[Value, ...] | set[Value] |"
+    " frozenset[Value] | dict[Value, Value]"
+)
+"""Plain data: all that a program may be given or give back. Of exactly these types, nested 64 deep at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one program may use. Processor time is what decides; wall time is there for programs that only wait.
+
+    `cpu_seconds` and `wall_seconds` bound one run, or one call of a function; `total_cpu_seconds` and
+    `total_wall_seconds` all calls of one judgement together. `memory_mb` counts what the program adds to the bare
+    interpreter. `output_kb` holds for stdout and stderr each, `files_mb` for all that it writes to its folder.
+    `processes` counts threads, too.
+    """
+
+    cpu_seconds: float = 10.0
+    wall_seconds: float = 30.0
+    total_cpu_seconds: float = 60.0
+    total_wall_seconds: float = 180.0
+    memory_mb: int = 512
+    output_kb: int = 1024
+    file_mb: int = 16
+    files_mb: int = 64
+    open_files: int = 64
+    processes: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How one program ran. `outcome` is `ok` where it ended by itself with exit status 0.
+
+    `stdout` and `stderr` are what it wrote, at most the limit. `exit_code` is None where a signal ended it, `signal` is
+    0 where none did. `peak_memory_mb` includes the bare interpreter. `reason` says what went wrong, in words.
+    """
+
+    outcome: Outcome
+    stdout: bytes
+    stderr: bytes
+    exit_code: int | None
+    signal: int
+    cpu_seconds: float
+    wall_seconds: float
+    peak_memory_mb: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What one call gave: `value` where `outcome` is `ok`, else the reason."""
+
+    outcome: Outcome
+    value: Value = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """The calls of one function in one process, in order; and how the process that made them ran.
+
+    After a call that did not return (`timeout`, a crash) the calls that follow it are missing from `returned`.
+    """
+
+    returned: tuple[Returned, ...]
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The outcome of each test that was run, up to and including the first that was not `ok`; and the program's run."""
+
+    tests: tuple[Returned, ...]
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of the sandbox, and whether it was seen to hold on this machine. `advice` says how to get it."""
+
+    name: str
+    holds: bool
+    detail: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What protects the host from the programs, as probed."""
+
+    name: ProfileName
+    layers: tuple[Layer, ...]
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether files, network and other processes stay within reach of a program."""
+        return self.name == "rlimits-only"
