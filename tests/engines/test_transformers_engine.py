@@ -13,7 +13,7 @@ from transformers_parts import by_key, request_for, run
 
 from tts.engines.transformers import TransformersEngine
 from tts.errors import EngineError
-from tts.types import Message
+from tts.types import FirstToken, Message
 
 PROMPTS = ("a", "How many?", "x" * 40, "Sum of 2 and 3, then 4 more, please", "ü€日")
 
@@ -66,6 +66,18 @@ def test_other_rows_filters_change_nothing(engine):
     others = [request_for("a", 0, top_k=3), request_for("a", 1, min_p=0.2), request_for("a", 2, temperature=0)]
     (alone,) = run(engine, [plain])
     assert by_key(run(engine, [*others, plain]))["How many?", 0] == alone
+
+
+def test_greedy_rows_with_a_first_token_of_their_own_begin_at_random_and_go_on_greedily(engine):
+    start = FirstToken(temperature=1000.0, top_k=4)
+    requests = [request_for(p, i, temperature=0, first_token=start) for p in PROMPTS[:2] for i in range(12)]
+    drawn = by_key(run(engine, requests))
+    for prompt in PROMPTS[:2]:
+        texts = [drawn[prompt, index].text for index in range(12)]
+        assert 2 <= len(set(texts)) <= 4  # the first token decides the rest
+        (greedy,) = run(engine, [request_for(prompt, temperature=0)])
+        assert greedy.text in texts  # the likeliest is among the four
+    assert by_key(run(engine, requests[5:3:-1])).items() <= drawn.items()
 
 
 def test_the_seed_decides_and_the_index_does_not(engine):

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from tts.engines.filters import Filters, at_token
 from tts.engines.transformers.kv_cache import KVBudget, Prefix, Prefixes, RowCache
 from tts.engines.transformers.row import Row
-from tts.engines.transformers.sampling import Draw, Filters, draw, noise_size
+from tts.engines.transformers.sampling import Draw, draw, noise_size
 
 
 class Decoder:
@@ -111,14 +112,17 @@ class Decoder:
                 row.append(token_id, logprob, certainty)
                 self._end(row)
                 self.num_generated_tokens += 1
+                if row.draws_differently_now:
+                    self._filters = None
 
     def _draw(self, logits: torch.Tensor) -> Draw:
         if self._filters is None:
-            self._filters = Filters.of([row.request.decoding if row else None for row in self._rows], logits.device)
+            decodings = [at_token(row.request.decoding, len(row.token_ids)) if row else None for row in self._rows]
+            self._filters = Filters.of(decodings, logits.device)
         # Drawn here, while a GPU is still busy with the forward pass.
         noise = np.ones((len(self._rows), noise_size(logits.shape[-1])), dtype=np.float32)
-        for row, out in zip(self._rows, noise, strict=True):
-            if row is not None and row.request.decoding.temperature > 0:
+        for row, is_random, out in zip(self._rows, self._filters.random, noise, strict=True):
+            if row is not None and is_random:
                 row.noise.standard_exponential(dtype=np.float32, out=out)
         return draw(logits, self._filters, torch.from_numpy(noise).to(logits.device))
 

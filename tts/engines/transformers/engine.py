@@ -67,10 +67,11 @@ class TransformersEngine(Component):
         """Return what it can do.
 
         `logprobs`, `token_logprobs` and `self_certainty` fill those fields of a candidate; `seeds`: a request's seed
-        decides its noise; `filters`: temperature, min_p, top_k and top_p; `stop_strings`; `deterministic` (on
-        `device: cpu`): the same request gives the same candidate, bit for bit, whatever else is in flight.
+        decides its noise; `filters`: temperature, top_n_sigma, min_p, top_k and top_p; `first_token`: another
+        temperature and top_k for it; `stop_strings`; `deterministic` (on `device: cpu`): the same request gives the
+        same candidate, bit for bit, whatever else is in flight.
         """
-        always = {"logprobs", "token_logprobs", "self_certainty", "seeds", "filters", "stop_strings"}
+        always = {"logprobs", "token_logprobs", "self_certainty", "seeds", "filters", "first_token", "stop_strings"}
         return frozenset(always | {"deterministic"} if self.device == "cpu" else always)
 
     def check(self) -> None:

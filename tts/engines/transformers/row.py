@@ -43,6 +43,11 @@ class Row:
         """The token that the model reads next: the last generated, or the last of the prompt."""
         return self.token_ids[-1] if self.token_ids else self.prompt_ids[-1]
 
+    @property
+    def draws_differently_now(self) -> bool:
+        """Whether the token just generated was a first one with a `first_token` of its own."""
+        return len(self.token_ids) == 1 and self.request.decoding.first_token is not None
+
     def append(self, token_id: int, logprob: float, certainty: float) -> None:
         """Take one generated token with its log-probability and self-certainty."""
         self.token_ids.append(token_id)
