@@ -26,6 +26,10 @@ class Problem:
 
     `messages` is empty unless the row brought a whole conversation; `choices` holds the options of a multiple-choice
     problem in the order shown; `metadata` holds the row's other keys, handed back untouched.
+
+    A code problem asks for `entry_point` (`name`, or `Class.method`), or for a program that reads standard input where
+    that is empty. `starter_code` is the code that the answer begins with or completes; `public_tests` are the examples
+    that the prompt shows (see `tts.program_tests`).
     """
 
     id: str
@@ -34,11 +38,17 @@ class Problem:
     messages: tuple[Message, ...] = ()
     choices: tuple[str, ...] = ()
     metadata: Mapping[str, JSON] = field(default_factory=dict)
+    entry_point: str = ""
+    starter_code: str = ""
+    public_tests: JSON = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The known answer of one problem, for the verifier alone. Both fields None: nothing is known."""
+    """The known answer of one problem, for the verifier alone. Both fields None: nothing is known.
+
+    `tests` are the hidden tests of a code problem (see `tts.program_tests`).
+    """
 
     answer: str | None = None
     tests: JSON = None

@@ -161,6 +161,7 @@ def test_a_prompt_key_that_is_null_does_not_compete() -> None:
         ({"choices": ["x", "y"]}, "choice"),
         ({"options": ["x", "y"]}, "choice"),
         ({"tests": ["assert f(1) == 1"]}, "code"),
+        ({"public_tests": ["assert f(1) == 1"]}, "code"),
         ({"tests": ["t"], "choices": ["x", "y"]}, "choice"),
         ({"tests": ["t"], "kind": "math"}, "math"),
         ({"choices": ["x", "y"], "kind": "text"}, "text"),
@@ -178,11 +179,11 @@ def test_a_wrong_kind_is_refused_with_the_nearest_one() -> None:
     assert error_of({"problem": "p", "kind": ["math"]}, {"problem": "q"}).error_type == "bad_kind"
 
 
-def test_tests_go_to_the_reference_as_they_are() -> None:
+def test_tests_of_another_kind_than_code_go_to_the_reference_as_they_are() -> None:
     tests = {"inputs": [[1, 2]], "outputs": [3]}
-    first, second = read({"problem": "p", "tests": tests}, {"problem": "q", "tests": "assert True"})
-    assert (good(first).reference.tests, good(second).reference.tests) == (tests, "assert True")
-    assert "tests" not in good(first).problem.metadata
+    rows = read({"problem": "p", "tests": tests, "kind": "text"}, {"problem": "q", "tests": "any", "kind": "math"})
+    assert [good(row).reference.tests for row in rows] == [tests, "any"]
+    assert "tests" not in good(rows[0]).problem.metadata
 
 
 def test_choices_are_a_list_or_an_object_of_letters() -> None:

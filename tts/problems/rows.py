@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import BinaryIO, get_args
 
 from tts.problems.choices import read_answer_letter, read_choices
+from tts.problems.code_formats import in_our_keys
+from tts.problems.code_rows import CODE_KEYS, CodeRow, read_code
 from tts.problems.jsonl import BadRow, Row, read_json_lines, shown, usable_id
 from tts.types import JSON, Kind, Message, Problem, Reference, RowError
 
@@ -34,7 +36,9 @@ def read_rows(stream: BinaryIO, default_kind: Kind) -> Iterator[ProblemRow | Row
     A row is `{"problem" | "prompt" | "question": text, or "messages": [{role, content}, …]}` with, if wanted, `id`,
     `answer`, `tests`, `choices` | `options` and `kind`; a key whose value is null counts as absent. A row without an id
     is called `line-<its line>`. The kind is the row's own, else `choice` where it has choices, `code` where it has
-    tests, else `default_kind`. All other keys become the problem's metadata.
+    tests, else `default_kind`. A row of kind `code` may bring `entry_point`, `starter_code`, `tests` (hidden) and
+    `public_tests` (those that the prompt shows) in the forms of `tts.program_tests`; rows as HumanEval, MBPP and
+    LiveCodeBench publish them are understood too. All other keys become the problem's metadata.
     """
     return understand(read_json_lines(stream), default_kind)
 
@@ -47,12 +51,20 @@ def understand(rows: Iterable[Row | RowError], default_kind: Kind) -> Iterator[P
             yield row
             continue
         try:
-            understood = _understand_row(row, default_kind, first_lines)
+            understood = _understand_row(_in_our_keys(row), default_kind, first_lines)
         except BadRow as error:
             yield error.record(row.line)
         else:
             first_lines[understood.problem.id] = row.line
             yield understood
+
+
+def _in_our_keys(row: Row) -> Row:
+    try:
+        return replace(row, values=in_our_keys(row.values))
+    except BadRow as error:
+        error.problem_id = usable_id(row.values.get("id", row.values.get("task_id"))) or row.default_id
+        raise
 
 
 def _understand_row(row: Row, default_kind: Kind, first_lines: Mapping[str, int]) -> ProblemRow:
@@ -76,17 +88,20 @@ def _read_id(row: Row) -> str:
 
 
 def _read_problem(row: Row, problem_id: str, default_kind: Kind) -> ProblemRow:
-    values = {key: value for key, value in row.values.items() if key in KNOWN_KEYS and value is not None}
+    values = {key: value for key, value in row.values.items() if value is not None}
     messages = _read_messages(values["messages"]) if "messages" in values else ()
     prompt = _read_prompt(values, messages)
     choices = read_choices(_only_one(values, CHOICES_KEYS, "choices"))
     kind = _read_kind(values, default_kind)
-    tests, answer = _read_tests(values.get("tests")), _read_answer(values.get("answer"))
+    code = read_code(values, prompt) if kind == "code" else CodeRow(tests=_read_tests(values.get("tests")))
+    answer = _read_answer(values.get("answer"))
     if kind == "choice" and choices and answer is not None:
         answer = read_answer_letter(answer, choices)
-    metadata = {key: value for key, value in row.values.items() if key not in KNOWN_KEYS} | dict(row.extra)
-    problem = Problem(problem_id, prompt, kind, messages, choices, metadata)
-    return ProblemRow(problem, Reference(answer, tests), row.line)
+    known = KNOWN_KEYS | set(CODE_KEYS) if kind == "code" else KNOWN_KEYS
+    metadata = {key: value for key, value in row.values.items() if key not in known} | dict(row.extra)
+    visible = (code.entry_point, code.starter_code, code.public_tests)
+    problem = Problem(problem_id, prompt, kind, messages, choices, metadata, *visible)
+    return ProblemRow(problem, Reference(answer, code.tests), row.line)
 
 
 def _only_one(values: Mapping[str, JSON], keys: tuple[str, ...], what: str) -> JSON:
@@ -158,7 +173,8 @@ def _read_tests(value: JSON) -> JSON:
 def _read_kind(values: Mapping[str, JSON], default_kind: Kind) -> Kind:
     if "kind" not in values:
         has_choices = any(key in values for key in CHOICES_KEYS)
-        return "choice" if has_choices else "code" if "tests" in values else default_kind
+        has_tests = "tests" in values or "public_tests" in values
+        return "choice" if has_choices else "code" if has_tests else default_kind
     for kind in KINDS:
         if values["kind"] == kind:
             return kind
