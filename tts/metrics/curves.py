@@ -1,0 +1,91 @@
+"""Curves over k: each problem's value at each k, as a range where verdicts are undecided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from tts.metrics.best_of_n import best_of_n_odds, random_choice_odds
+from tts.metrics.majority import majority_odds
+from tts.metrics.pass_at_k import pass_at_k, pass_hat_k
+from tts.metrics.pool import Pool
+from tts.metrics.selection import SelectionOdds
+from tts.metrics.subsets import Floats, Ints, require_k
+from tts.metrics.weighted_vote import weighted_vote_odds
+
+Odds: TypeAlias = Callable[[Pool, int], SelectionOdds]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A figure at each k. `lower` (all undecided wrong) and `upper` (all right) are [num_ks, num_problems].
+
+    `sampling_errors` are the standard errors of each k's mean that come from drawing subsets; 0 where it is exact.
+    """
+
+    name: str
+    ks: tuple[int, ...]
+    lower: Floats
+    upper: Floats
+    sampling_errors: tuple[float, ...]
+
+
+def pass_curve(pool: Pool, ks: Sequence[int]) -> Curve:
+    """Return pass@k: coverage, which is also the oracle's line."""
+    return _counted("pass@k", pass_at_k, pool, ks)
+
+
+def pass_hat_curve(pool: Pool, ks: Sequence[int]) -> Curve:
+    """Return pass^k: all k are right."""
+    return _counted("pass^k", pass_hat_k, pool, ks)
+
+
+def random_curve(pool: Pool, ks: Sequence[int]) -> Curve:
+    """Return the line of a blind choice among the k candidates: pass@1 at every k."""
+    return _counted("random", lambda size, right, _: pass_at_k(size, right, 1), pool, ks)
+
+
+def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int]) -> Curve:
+    """Return a selector's accuracy@k, given its `odds`: the expectation over random k-subsets."""
+    _require(pool, ks)
+    at_ks = [odds(pool, k) for k in ks]
+    ranges = [each.accuracy(pool) for each in at_ks]
+    lower, upper = (np.array([pair[side] for pair in ranges]) for side in (0, 1))
+    errors = [
+        max(each.sampling_error(low), each.sampling_error(high))
+        for each, low, high in zip(at_ks, lower, upper, strict=True)
+    ]
+    return Curve(name, tuple(ks), lower, upper, tuple(errors))
+
+
+def curves(pool: Pool, ks: Sequence[int], *, seed: int = 0) -> list[Curve]:
+    """Return all curves of a pool: random, pass@k, pass^k, maj@k, `first`, and two for each scorer.
+
+    A scorer with negative scores cannot weigh votes, and gets best-of-n alone.
+    Raises UsageError where a problem has fewer than k candidates.
+    """
+    selectors: dict[str, Odds] = {"maj@k": majority_odds, "first": random_choice_odds}
+    for scorer, scores in pool.scores.items():
+        selectors[f"best_of_n({scorer})"] = partial(best_of_n_odds, scorer=scorer)
+        if not np.any(scores < 0):
+            selectors[f"self_consistency({scorer})"] = partial(weighted_vote_odds, scorer=scorer, seed=seed)
+    lines = [random_curve(pool, ks), pass_curve(pool, ks), pass_hat_curve(pool, ks)]
+    return lines + [selected_curve(name, odds, pool, ks) for name, odds in selectors.items()]
+
+
+def _counted(name: str, figure: Callable[[Ints, Ints, int], Floats], pool: Pool, ks: Sequence[int]) -> Curve:
+    """Return a figure that depends on nothing but how many candidates are right."""
+    _require(pool, ks)
+    passed = pool.passed.sum(axis=1)
+    either = passed + pool.open.sum(axis=1)
+    lower, upper = (np.array([figure(pool.sizes, right, k) for k in ks]) for right in (passed, either))
+    return Curve(name, tuple(ks), lower, upper, (0.0,) * len(ks))
+
+
+def _require(pool: Pool, ks: Sequence[int]) -> None:
+    for k in ks:
+        require_k(k, pool.sizes, pool.problem_ids)

@@ -1,0 +1,155 @@
+"""A pool: what is known of every candidate of every problem, as arrays. All curves are read off one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tts.errors import ScorerError, UsageError
+from tts.judging import Judged
+from tts.metrics.subsets import Bools, Floats, Ints
+from tts.selectors.contenders import contenders, rank
+from tts.types import Ballot, Candidate, Score, Status
+
+ABSTAINS = -1
+"""The class of a candidate that no selector can hand in: unfinished, or without an answer."""
+
+CODES: Mapping[Status, int] = {"failed": 0, "passed": 1, "undecided": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    """One problem's candidates, as parallel sequences.
+
+    `classes` None abstains. `ranks` orders the candidates as ties are broken, the smallest first, no two alike.
+    `scores` holds one sequence per scorer; None: the scorer could not tell.
+    """
+
+    problem_id: str
+    statuses: Sequence[Status]
+    classes: Sequence[int | None]
+    ranks: Sequence[int]
+    num_tokens: Sequence[int]
+    num_prompt_tokens: Sequence[int]
+    scores: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The candidates of all graded problems. Arrays are [num_problems, widest]; past `sizes` they hold padding.
+
+    `passed` and `open` (undecided) are never both true. `classes` is ABSTAINS or 0, 1, …; `ranks` is a permutation of
+    0 … n - 1, the best 0; `scores` has NaN where there is none. Padding: not passed, not open, abstains, no tokens.
+    """
+
+    problem_ids: tuple[str, ...]
+    sizes: Ints
+    passed: Bools
+    open: Bools
+    classes: NDArray[np.int32]
+    ranks: NDArray[np.int32]
+    num_tokens: Ints
+    num_prompt_tokens: Ints
+    scores: Mapping[str, Floats]
+
+    @property
+    def num_problems(self) -> int:
+        """How many problems there are."""
+        return len(self.problem_ids)
+
+    @property
+    def abstains(self) -> Bools:
+        """Which candidates abstain; padding does not count as a candidate."""
+        return np.logical_and(self.classes == ABSTAINS, self.is_candidate)
+
+    @property
+    def is_candidate(self) -> Bools:
+        """What is no padding."""
+        return np.less(np.arange(self.classes.shape[1]), self.sizes[:, None])
+
+
+def pool_row(candidates: Sequence[Candidate], judged: Judged, scores: Mapping[str, Sequence[Score]]) -> PoolRow:
+    """Return the row of one problem; `scores` holds, by the scorer's name, one score per candidate.
+
+    Ties are broken as the selectors break them (see `tts.selectors.contenders`).
+    """
+    ballot = Ballot(tuple(candidates), judged.answers, judged.classes)
+    ranked = [contender.position for contender in sorted(contenders(ballot), key=rank)]
+    abstaining = sorted(set(range(len(candidates))) - set(ranked))
+    ranks = np.empty(len(candidates), dtype=np.int32)
+    ranks[ranked + abstaining] = np.arange(len(candidates))
+    runs = set(ranked)
+    return PoolRow(
+        problem_id=candidates[0].problem_id,
+        statuses=[verdict.status for verdict in judged.verdicts],
+        classes=[number if position in runs else None for position, number in enumerate(judged.classes)],
+        ranks=ranks.tolist(),
+        num_tokens=[candidate.num_tokens for candidate in candidates],
+        num_prompt_tokens=[candidate.num_prompt_tokens for candidate in candidates],
+        scores={name: [score.value for score in values] for name, values in scores.items()},
+    )
+
+
+def pool(rows: Iterable[PoolRow]) -> Pool:
+    """Return the pool of `rows`, in their order. Leave problems without a reference out: they have no verdicts.
+
+    Raises UsageError for a problem without candidates, one that comes twice, or rows whose scorers differ.
+    """
+    rows = list(rows)
+    _check(rows)
+    sizes = np.array([len(row.statuses) for row in rows], dtype=np.int64)
+    shape = (len(rows), int(sizes.max(initial=0)))
+    status = _padded([[CODES[one] for one in row.statuses] for row in rows], shape, CODES["failed"])
+    classes = [[ABSTAINS if one is None else one for one in row.classes] for row in rows]
+    return Pool(
+        problem_ids=tuple(row.problem_id for row in rows),
+        sizes=sizes,
+        passed=status == CODES["passed"],
+        open=status == CODES["undecided"],
+        classes=_padded(classes, shape, ABSTAINS).astype(np.int32),
+        ranks=_padded([row.ranks for row in rows], shape, shape[1]).astype(np.int32),
+        num_tokens=_padded([row.num_tokens for row in rows], shape, 0),
+        num_prompt_tokens=_padded([row.num_prompt_tokens for row in rows], shape, 0),
+        scores={name: _scores(name, rows, shape) for name in (rows[0].scores if rows else ())},
+    )
+
+
+def _padded(rows: Sequence[Sequence[int]], shape: tuple[int, int], padding: int) -> Ints:
+    table = np.full(shape, padding, dtype=np.int64)
+    for line, row in zip(table, rows, strict=True):
+        line[: len(row)] = row
+    return table
+
+
+def _scores(name: str, rows: Sequence[PoolRow], shape: tuple[int, int]) -> Floats:
+    table = np.full(shape, np.nan)
+    for line, row in zip(table, rows, strict=True):
+        if not all(one is None or math.isfinite(one) for one in row.scores[name]):
+            raise ScorerError(f"every score of {name} must be finite, got {row.scores[name]} for {row.problem_id!r}")
+        line[: len(row.scores[name])] = [np.nan if one is None else one for one in row.scores[name]]
+    return table
+
+
+def _check(rows: Sequence[PoolRow]) -> None:
+    seen: set[str] = set()
+    for row in rows:
+        size = len(row.statuses)
+        parallel = [row.classes, row.ranks, row.num_tokens, row.num_prompt_tokens, *row.scores.values()]
+        if size == 0:
+            raise UsageError(f"problem {row.problem_id!r} must have at least one candidate, got none")
+        if not all(one is None or 0 <= one < size for one in row.classes):
+            raise UsageError(f"problem {row.problem_id!r} must have classes from 0 to {size - 1}, got {row.classes}")
+        if any(len(column) != size for column in parallel) or sorted(row.ranks) != list(range(size)):
+            raise UsageError(f"problem {row.problem_id!r} must have one class, rank, token count and score a candidate")
+        if row.problem_id in seen:
+            raise UsageError(f"every problem must come once, got {row.problem_id!r} twice")
+        if row.scores.keys() != rows[0].scores.keys():
+            raise UsageError(
+                f"every problem must have the same scorers, got {sorted(row.scores)} for {row.problem_id!r} "
+                f"and {sorted(rows[0].scores)} for {rows[0].problem_id!r}"
+            )
+        seen.add(row.problem_id)

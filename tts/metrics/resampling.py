@@ -1,0 +1,64 @@
+"""Any selector over random k-subsets, by drawing some of them: for what has no closed form.
+
+Where a problem has no more k-subsets than would be drawn, each is counted once instead, and its chances are exact.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import numpy as np
+
+from tts.metrics.pool import Pool
+from tts.metrics.selection import SelectionOdds
+from tts.metrics.subsets import Bools, Ints
+
+NUM_DRAWS = 65_536
+"""Subsets drawn in all: the standard error from sampling is at most 0.5 / √65,536, about 0.002, of a mean."""
+
+FEWEST_DRAWS = 16  # of each problem, however many problems there are
+BLOCK = 1 << 20  # drawn candidates in memory at once
+NOBODY = -1
+
+Choose: TypeAlias = Callable[[Ints, Ints], Ints]
+"""(problems [rows], positions [rows, k]) → the position handed in for each row, NOBODY where all abstain."""
+
+
+def sampled_odds(
+    pool: Pool, k: int, choose: Choose, contends: Bools, *, num_draws: int = NUM_DRAWS, seed: int = 0
+) -> SelectionOdds:
+    """Return how often `choose` hands in each candidate, from `num_draws` random k-subsets shared out over problems.
+
+    The same seed and k give the same subsets. k must be at most every problem's n (`require_k`).
+    """
+    each = max(FEWEST_DRAWS, -(-num_draws // max(1, pool.num_problems)))
+    num_subsets = [math.comb(int(size), k) for size in pool.sizes]
+    draws = np.array([0 if num <= each else each for num in num_subsets], dtype=np.int64)
+    wins = np.zeros(pool.classes.shape)
+    for problems, positions in _subsets(pool, k, draws, np.random.default_rng([seed, k])):
+        chosen = choose(problems, positions)
+        won = chosen != NOBODY
+        np.add.at(wins, (problems[won], chosen[won]), 1.0)
+    totals = [min(num, each) for num in num_subsets]
+    return SelectionOdds(k, wins / np.array(totals, dtype=float)[:, None], contends, draws)
+
+
+def _subsets(pool: Pool, k: int, draws: Ints, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
+    """Yield (problems, positions): all subsets of the problems without draws, `draws` random ones of the others."""
+    for problem in np.flatnonzero(draws == 0):
+        every = np.array(list(itertools.combinations(range(pool.sizes[problem]), k)))
+        yield np.full(len(every), problem), every
+    rows = np.repeat(np.arange(pool.num_problems), draws)
+    if len(rows):
+        for block in np.array_split(rows, 1 + len(rows) * pool.classes.shape[1] // BLOCK):
+            yield block, _random_subsets(pool.sizes[block], k, rng)
+
+
+def _random_subsets(sizes: Ints, k: int, rng: np.random.Generator) -> Ints:
+    """Return a random k-subset of range(size) for each of `sizes`, [rows, k]."""
+    keys = rng.random((len(sizes), int(sizes.max(initial=k))), dtype=np.float32)
+    keys[np.arange(keys.shape[1]) >= sizes[:, None]] = 2.0
+    return np.asarray(np.argpartition(keys, k - 1, axis=1)[:, :k])

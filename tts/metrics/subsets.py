@@ -1,0 +1,53 @@
+"""Random k-subsets of a problem's candidates: the chances that everything exact in this package is made of."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tts.errors import UsageError
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+Bools: TypeAlias = NDArray[np.bool_]
+
+
+def log_choose(a: ArrayLike, b: ArrayLike) -> Floats:
+    """Return ln C(a, b), -inf where b > a or b < 0; broadcasts. Good to about 1e-12 for a in the hundreds."""
+    a, b = np.broadcast_arrays(a, b)
+    possible = (b >= 0) & (b <= a)
+    a, b = np.where(possible, a, 0), np.where(possible, b, 0)
+    logs = _log_factorials(int(a.max(initial=0)))
+    return np.where(possible, logs[a] - logs[b] - logs[a - b], -np.inf)
+
+
+@lru_cache(maxsize=64)
+def _log_factorials(limit: int) -> Floats:
+    logs = np.array([math.lgamma(number + 1) for number in range(limit + 1)])
+    logs.flags.writeable = False
+    return logs
+
+
+def odds_within(marked: ArrayLike, total: ArrayLike, k: int) -> Floats:
+    """Return the chance C(marked, k) / C(total, k) that a random k-subset of `total` lies within the `marked`.
+
+    Broadcasts; 0 where marked < k ≤ total, 1 where all are marked. Every `total` must be at least `k`.
+    """
+    return np.asarray(np.exp(log_choose(marked, k) - log_choose(total, k)))
+
+
+def require_k(k: int, sizes: Ints, problem_ids: tuple[str, ...]) -> None:
+    """Raise UsageError unless 1 ≤ k ≤ n for every problem's number of candidates n."""
+    if k < 1:
+        raise UsageError(f"`k` must be at least 1, got {k}")
+    if sizes.size and k > sizes.min():
+        fewest = int(sizes.argmin())
+        num_short = int((sizes < k).sum())
+        raise UsageError(
+            f"`k` must be at most {sizes[fewest]}, the number of candidates of problem {problem_ids[fewest]!r}, "
+            f"got {k} ({num_short} of {sizes.size} problems have fewer). Draw more candidates, or leave this k out"
+        )

@@ -1,0 +1,48 @@
+"""Weighted voting over random k-subsets: what the selector `self_consistency` hands in, by sampling.
+
+Sums of real scores have no closed form, so subsets are drawn (see `tts.metrics.resampling`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tts.errors import ScorerError
+from tts.metrics.pool import Pool
+from tts.metrics.resampling import NOBODY, NUM_DRAWS, sampled_odds
+from tts.metrics.selection import SelectionOdds
+from tts.metrics.subsets import Ints
+
+ROUNDING = 1e-12  # sums that differ by less, relatively, tie: the order of the summands must not decide
+
+
+def weighted_vote_odds(pool: Pool, k: int, scorer: str, *, num_draws: int = NUM_DRAWS, seed: int = 0) -> SelectionOdds:
+    """Return how often the vote weighted by `scorer` over a random k-subset hands in each candidate.
+
+    A candidate without a score abstains. Ties, and sums that are all zero: the class with the best rank wins.
+    Raises ScorerError for a negative score.
+    """
+    weights = np.where(pool.classes >= 0, pool.scores[scorer], np.nan)
+    if np.any(weights < 0):
+        raise ScorerError(
+            f"scores must be 0 or above to weigh votes, got {np.nanmin(weights)} from {scorer}. "
+            "Use another scorer, or best-of-n, which takes any score"
+        )
+    num_classes = int(pool.classes.max(initial=0)) + 1
+
+    def choose(problems: Ints, positions: Ints) -> Ints:
+        drawn = weights[problems[:, None], positions]
+        votes = ~np.isnan(drawn)
+        drawn = np.where(votes, drawn, 0.0)
+        group = np.arange(len(problems))[:, None] * num_classes + np.maximum(
+            pool.classes[problems[:, None], positions], 0
+        )
+        sums = np.bincount(group.ravel(), drawn.ravel(), len(problems) * num_classes)[group]
+        heaviest = np.where(votes, sums, 0.0).max(axis=1, keepdims=True)
+        leads = votes & (sums >= heaviest * (1 - ROUNDING))
+        ranks = np.where(leads, pool.ranks[problems[:, None], positions], pool.ranks.shape[1])
+        first = ranks.argmin(axis=1)[:, None]
+        winner = np.take_along_axis(positions, first, axis=1)
+        return np.where(np.take_along_axis(leads, first, axis=1), winner, NOBODY)[:, 0]
+
+    return sampled_odds(pool, k, choose, ~np.isnan(weights), num_draws=num_draws, seed=seed)
