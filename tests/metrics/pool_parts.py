@@ -89,6 +89,7 @@ def accuracy_by_enumeration(case: Case, k: int, select) -> tuple[float, float]:
 def labelled(problem_id: str, statuses: str, classes: list[int | None] | None = None, **scores) -> PoolRow:
     """A row in short: `statuses` "+-?" are passed, failed, undecided; without `classes`, each status is one."""
     names = {"+": "passed", "-": "failed", "?": "undecided"}
-    found = ["+-?".index(one) for one in statuses] if classes is None else classes
+    seen = list(dict.fromkeys(statuses))
+    found = [seen.index(one) for one in statuses] if classes is None else classes
     size = len(statuses)
     return PoolRow(problem_id, [names[one] for one in statuses], found, range(size), [5] * size, [3] * size, scores)

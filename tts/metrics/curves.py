@@ -29,6 +29,8 @@ class Curve:
 
     name: str
     ks: tuple[int, ...]
+    problem_ids: tuple[str, ...]
+    num_candidates: int  # the fewest of any problem
     lower: Floats
     upper: Floats
     sampling_errors: tuple[float, ...]
@@ -54,12 +56,12 @@ def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int]) -> Curv
     _require(pool, ks)
     at_ks = [odds(pool, k) for k in ks]
     ranges = [each.accuracy(pool) for each in at_ks]
-    lower, upper = (np.array([pair[side] for pair in ranges]) for side in (0, 1))
+    lower, upper = (_table([pair[side] for pair in ranges], pool) for side in (0, 1))
     errors = [
         max(each.sampling_error(low), each.sampling_error(high))
         for each, low, high in zip(at_ks, lower, upper, strict=True)
     ]
-    return Curve(name, tuple(ks), lower, upper, tuple(errors))
+    return _curve(name, pool, ks, (lower, upper), errors)
 
 
 def curves(pool: Pool, ks: Sequence[int], *, seed: int = 0) -> list[Curve]:
@@ -82,8 +84,20 @@ def _counted(name: str, figure: Callable[[Ints, Ints, int], Floats], pool: Pool,
     _require(pool, ks)
     passed = pool.passed.sum(axis=1)
     either = passed + pool.open.sum(axis=1)
-    lower, upper = (np.array([figure(pool.sizes, right, k) for k in ks]) for right in (passed, either))
-    return Curve(name, tuple(ks), lower, upper, (0.0,) * len(ks))
+    lower, upper = (_table([figure(pool.sizes, right, k) for k in ks], pool) for right in (passed, either))
+    return _curve(name, pool, ks, (lower, upper), [0.0] * len(ks))
+
+
+def _curve(
+    name: str, pool: Pool, ks: Sequence[int], ranges: tuple[Floats, Floats], sampling_errors: Sequence[float]
+) -> Curve:
+    num_candidates = min(pool.sizes.tolist(), default=0)
+    return Curve(name, tuple(ks), pool.problem_ids, num_candidates, *ranges, tuple(sampling_errors))
+
+
+def _table(rows: Sequence[Floats], pool: Pool) -> Floats:
+    """Return [num_ks, num_problems], clear of rounding beyond 0 and 1."""
+    return np.clip(np.reshape(rows, (len(rows), pool.num_problems)), 0.0, 1.0)
 
 
 def _require(pool: Pool, ks: Sequence[int]) -> None:

@@ -61,16 +61,6 @@ class Pool:
         """How many problems there are."""
         return len(self.problem_ids)
 
-    @property
-    def abstains(self) -> Bools:
-        """Which candidates abstain; padding does not count as a candidate."""
-        return np.logical_and(self.classes == ABSTAINS, self.is_candidate)
-
-    @property
-    def is_candidate(self) -> Bools:
-        """What is no padding."""
-        return np.less(np.arange(self.classes.shape[1]), self.sizes[:, None])
-
 
 def pool_row(candidates: Sequence[Candidate], judged: Judged, scores: Mapping[str, Sequence[Score]]) -> PoolRow:
     """Return the row of one problem; `scores` holds, by the scorer's name, one score per candidate.

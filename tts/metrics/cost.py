@@ -1,0 +1,45 @@
+"""What k candidates cost and how many different answers they give: expectations over random k-subsets, exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tts.metrics.pool import Pool
+from tts.metrics.subsets import Floats, Ints, odds_within, require_k
+
+
+def expected_tokens(pool: Pool, ks: Sequence[int]) -> Floats:
+    """Return the completion tokens that k candidates of one problem take, [num_ks, num_problems]: k times their mean.
+
+    The horizontal axis of accuracy against tokens: the mean over problems belongs to the curve's value at that k.
+    """
+    return _spent(pool, ks, pool.num_tokens)
+
+
+def expected_prompt_tokens(pool: Pool, ks: Sequence[int]) -> Floats:
+    """Return the prompt tokens of k candidates, [num_ks, num_problems], each candidate's prompt counted in full."""
+    return _spent(pool, ks, pool.num_prompt_tokens)
+
+
+def expected_distinct_answers(pool: Pool, ks: Sequence[int]) -> Floats:
+    """Return how many answers that differ are among k candidates, [num_ks, num_problems]; no answer counts as none.
+
+    Σ over answers of 1 - C(n - c, k) / C(n, k): rarefaction (Hurlbert 1971, «The Nonconcept of Species Diversity»).
+    """
+    counts = [np.unique(row[row >= 0], return_counts=True)[1] for row in pool.classes]
+    distinct = np.zeros((len(ks), pool.num_problems))
+    for row, k in enumerate(ks):
+        require_k(k, pool.sizes, pool.problem_ids)
+        distinct[row] = [
+            np.sum(1 - odds_within(size - count, size, k)) for size, count in zip(pool.sizes, counts, strict=True)
+        ]
+    return distinct
+
+
+def _spent(pool: Pool, ks: Sequence[int], tokens: Ints) -> Floats:
+    for k in ks:
+        require_k(k, pool.sizes, pool.problem_ids)
+    means: Floats = tokens.sum(axis=1) / pool.sizes
+    return np.array(ks, dtype=np.float64)[:, None] * means
