@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
 from tts import registry
 from tts.protocols import Task
-from tts.tasks import ChoiceTask, MathTask, TextTask
-from tts.types import Message, Problem
+from tts.tasks import ChoiceTask, CodeCompletionTask, CodeTask, MathTask, TextTask
+from tts.types import Kind, Message, Problem
 
 SUM = Problem("a", "What is 6*7?", "math")
 SET = Problem("b", r"How many elements has {1, {2}}? Write \frac{1}{2} as {problem} or {choices}.", "math")
@@ -74,8 +76,47 @@ def test_a_choice_template_must_hold_the_options_too() -> None:
     assert user(ChoiceTask(template="{choices}\n{problem}"), CAPITAL).startswith("A) Lyon\nB)")
 
 
+HEAD = 'import math\n\n\ndef area(r):\n    """Area {of} {problem}."""\n'
+
+
+def test_code_to_complete_goes_to_a_chat_model_in_a_block() -> None:
+    content = user(CodeTask(), Problem("g", HEAD, "code", entry_point="area", starter_code=HEAD))
+    assert content.startswith(f"Complete this function.\n\n```python\n{HEAD.strip()}\n```\n\nGive the whole program")
+    assert "{requirements}" not in content
+
+
+@pytest.mark.parametrize(
+    ("problem", "says"),
+    [
+        (Problem("h", "Add.", "code"), "Add.\n\nRead the input from standard input and print"),
+        (Problem("i", "Add.", "code", entry_point="add"), "Add.\n\nThe function must be called `add`.\n\nGive"),
+        (Problem("j", "Write add.", "code", entry_point="add"), "Write add.\n\nGive the whole program"),
+        (
+            Problem("k", "Add.", "code", entry_point="S.add", starter_code="class S:\n    def add(self):\n        "),
+            "Add.\n\nBegin with this code:\n\n```python\nclass S:\n    def add(self):\n```\n\nGive",
+        ),
+    ],
+)
+def test_a_chat_model_is_told_what_the_problem_does_not_say_itself(problem: Problem, says: str) -> None:
+    assert user(CodeTask(), problem).startswith(says)
+
+
+def test_a_model_that_continues_text_gets_the_beginning_of_a_file() -> None:
+    task = CodeCompletionTask()
+    assert user(task, Problem("l", HEAD, "code", entry_point="area", starter_code=HEAD)) == HEAD.rstrip()
+    asked = Problem("m", 'Write """add""".\n', "code", starter_code="def add(a, b):\n    ")
+    assert user(task, asked) == "\"\"\"\nWrite '''add'''.\n\"\"\"\ndef add(a, b):"
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_has_a_task_of_its_name_with_its_verifier(kind: Kind) -> None:
+    task = registry.load("tasks", kind)()
+    assert task.kind == kind  # type: ignore[attr-defined]
+    assert isinstance(task.verifier, registry.load("verifiers", kind))  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("name", registry.builtin("tasks"))
-def test_a_task_brings_the_verifier_of_its_kind(name: str) -> None:
+def test_every_task_is_of_a_kind_and_closes_its_verifier_unused(name: str) -> None:
     task = registry.load("tasks", name)()
-    assert task.kind == name  # type: ignore[attr-defined]
-    assert isinstance(task.verifier, registry.load("verifiers", name))  # type: ignore[attr-defined]
+    assert task.kind in get_args(Kind)  # type: ignore[attr-defined]
+    task.verifier.close()  # type: ignore[attr-defined]

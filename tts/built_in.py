@@ -10,6 +10,7 @@ from tts.component import ComponentKind
 BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
     "engines": {
         "transformers": "tts.engines.transformers:TransformersEngine",
+        "vllm": "tts.engines.vllm:VLLMEngine",
         "replay": "tts.engines.replay:ReplayEngine",
     },
     "samplers": {
@@ -25,6 +26,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "likelihood": "tts.scorers.likelihood:Likelihood",
         "self_certainty": "tts.scorers.self_certainty:SelfCertainty",
         "novelty": "tts.scorers.novelty:Novelty",
+        "public_tests": "tts.scorers.public_tests:PublicTests",
     },
     "selectors": {
         "first": "tts.selectors.first:First",
@@ -36,11 +38,14 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
     "verifiers": {
         "math": "tts.verifiers.math:MathVerifier",
         "choice": "tts.verifiers.choice:ChoiceVerifier",
+        "code": "tts.verifiers.code.verifier:CodeVerifier",
         "text": "tts.verifiers.text:TextVerifier",
     },
     "tasks": {
         "math": "tts.tasks:MathTask",
         "choice": "tts.tasks:ChoiceTask",
+        "code": "tts.tasks:CodeTask",
+        "code_completion": "tts.tasks:CodeCompletionTask",
         "text": "tts.tasks:TextTask",
     },
 }

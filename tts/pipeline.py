@@ -13,10 +13,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 from tts import job, registry
-from tts.built_in import BUILT_IN
 from tts.derived import DerivedFiles
 from tts.drawing import Drawing, Drawn, Progress
 from tts.errors import RunWriteError
@@ -27,7 +26,7 @@ from tts.problems import ProblemRow
 from tts.protocols import Task
 from tts.recipe import Recipe
 from tts.run_folder import RunFolder
-from tts.types import Counts, RowError, Selection, Solution, Usage, Verdict
+from tts.types import Counts, Kind, RowError, Selection, Solution, Usage, Verdict
 
 QUEUE_SIZE = 64  # problems drawn and not yet judged; a slow verifier makes the drawing wait
 
@@ -89,6 +88,8 @@ class Run:
             self.intake.close()
             for task in self.tasks.values():
                 task.verifier.close()
+            if self.recipe.selector.scorer is not None:
+                self.recipe.selector.scorer.close()
             with suppress(*(() if self.complete else (RunWriteError,))):  # what ended the run is the error to tell
                 self.folder["sessions.jsonl"].append(self._session(began))
 
@@ -201,8 +202,8 @@ def open_run(
 
 def _tasks(recipe: Recipe) -> dict[str, Task]:
     """Return the task for each kind of problem: the recipe's for its own kind, the built-in ones for the others."""
-    defaults = (cast("Task", registry.load("tasks", name)()) for name in BUILT_IN["tasks"])
-    return {**{task.kind: task for task in defaults}, recipe.task.kind: recipe.task}
+    defaults = {kind: cast("Task", registry.load("tasks", kind)()) for kind in get_args(Kind)}
+    return {**defaults, recipe.task.kind: recipe.task}
 
 
 def _solution(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -28,7 +29,7 @@ class HubSet:
     """Where a data set lies, and which of its columns means what.
 
     `path` is `owner/name` on the hub or a local folder of data files; `split` may be left out where there is only one;
-    `columns` maps our keys to the set's columns.
+    `columns` maps our keys to the set's columns; `files` names the JSON lines files to read, where not all are wanted.
     """
 
     path: str
@@ -36,6 +37,7 @@ class HubSet:
     config: str | None = None
     revision: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 def parse_hub_spec(spec: str) -> HubSet:
@@ -60,12 +62,19 @@ def load_hub_set(hub_set: HubSet) -> datasets.Dataset:
     if not sys.stderr.isatty():
         library.disable_progress_bars()
     try:
-        loaded = library.load_dataset(hub_set.path, hub_set.config, split=hub_set.split, revision=hub_set.revision)
+        loaded = _load(library, hub_set)
     except Exception as error:  # the library passes on whatever its readers and its network stack raise
         raise _cannot_load(hub_set, error) from error
     dataset = _only_split(hub_set, loaded) if isinstance(loaded, library.DatasetDict) else loaded
     check_columns(hub_set.path, hub_set.columns.values(), dataset.column_names)
     return dataset
+
+
+def _load(library: Any, hub_set: HubSet) -> Any:
+    if not hub_set.files:
+        return library.load_dataset(hub_set.path, hub_set.config, split=hub_set.split, revision=hub_set.revision)
+    folder = hub_set.path if Path(hub_set.path).is_dir() else f"hf://datasets/{hub_set.path}"
+    return library.load_dataset("json", data_files=[f"{folder}/{name}" for name in hub_set.files], split=hub_set.split)
 
 
 def hub_rows(hub_set: HubSet, dataset: datasets.Dataset) -> Iterator[Row | RowError]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
+from tts.problems.code_sets import CODE_SETS
 from tts.problems.hub import HubSet, check_columns, checked_row, load_hub_set
 from tts.problems.jsonl import BadRow, Row, shown
 from tts.types import JSON, RowError
@@ -46,7 +47,8 @@ def named_problem_sets() -> tuple[ProblemSet, ...]:
         ProblemSet(name, known.description, known.num_problems, f"https://huggingface.co/datasets/{known.hub_set.path}")
         for name, known in HUB_SETS.items()
     )
-    return (*BUNDLED_SETS.values(), *hub)
+    code = (ProblemSet(name, known.description, known.num_problems, known.page) for name, known in CODE_SETS.items())
+    return (*BUNDLED_SETS.values(), *hub, *code)
 
 
 def named_hub_rows(name: str, seed: int) -> Iterator[Row | RowError]:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import IO, BinaryIO, Self, cast
 
 from tts.errors import ProblemsError
+from tts.problems.code_sets import CODE_SETS, code_set_request
 from tts.problems.hub import hub_rows, load_hub_set, parse_hub_spec
+from tts.problems.jsonl import read_json_lines
 from tts.problems.named import BUNDLED_SETS, HUB_SETS, named_hub_rows
 from tts.problems.rows import ProblemRow, read_rows, understand
 from tts.types import Kind, RowError
@@ -65,6 +67,7 @@ def open_problems(
     """Open the problems that `spec` names.
 
     `-` or None is `stdin` (None: the process's own); a name is one of `named_problem_sets`;
+    the code benchmarks among them take options (`livecodebench?release=v5&from=2024-08`, `humaneval?path=FILE`);
     `hf://owner/name?split=…&problem=column&answer=column`
     is a Hugging Face data set (downloaded whole, then cached); anything else is a path to JSON lines, gzipped where it
     ends in `.gz` (`./name` where a file is called like a set). `seed` orders the options of gpqa_diamond. What cannot
@@ -78,6 +81,8 @@ def open_problems(
     if spec in HUB_SETS:
         rows = understand(named_hub_rows(spec, seed), default_kind)
         return ProblemSource(spec, rows, num_rows=HUB_SETS[spec].num_problems)
+    if spec.partition("?")[0] in CODE_SETS:
+        return _open_code_set(spec, default_kind)
     if spec.startswith("hf://"):
         return _open_hub(spec, default_kind)
     return _open_file(spec, _open_path(spec), default_kind)
@@ -99,6 +104,16 @@ def _open_hub(spec: str, default_kind: Kind) -> ProblemSource:
     return ProblemSource(spec, understand(hub_rows(hub_set, dataset), default_kind), num_rows=len(dataset))
 
 
+def _open_code_set(spec: str, default_kind: Kind) -> ProblemSource:
+    request = code_set_request(spec)
+    if request.path:
+        file = _open_path(request.path)
+        rows = request.file_rows(read_json_lines(file))
+        return ProblemSource(spec, understand(rows, default_kind), file=file)
+    num_rows, rows = request.hub_rows()
+    return ProblemSource(spec, understand(rows, default_kind), num_rows=num_rows)
+
+
 def _open_path(spec: str) -> BinaryIO:
     path = Path(spec).expanduser()
     try:
@@ -110,7 +125,7 @@ def _open_path(spec: str) -> BinaryIO:
 
 
 def _not_found(spec: str) -> ProblemsError:
-    names = [*BUNDLED_SETS, *HUB_SETS]
+    names = [*BUNDLED_SETS, *HUB_SETS, *CODE_SETS]
     near = get_close_matches(spec, names, n=1)
     advice = f"Did you mean `{near[0]}`?" if near else "There is no such file; check the path."
     return ProblemsError(f"The problems must be a file, hf://… or one of {', '.join(names)}, got {spec!r}. {advice}")

@@ -8,6 +8,7 @@ from textwrap import dedent, indent
 from tts.verifiers.code.bare import code_runs
 
 DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def[ \t]", re.MULTILINE)
+FUTURE = re.compile(r"^from __future__ import .*$", re.MULTILINE)
 FLAT_RETURN = re.compile(r"^return\b", re.MULTILINE)
 GOES_ON = re.compile(
     r"(?:async[ ]+)?def[ ]+\w+[ ]*\(|class[ ]+\w+[ ]*[(:]|@\w|import[ ]+\w|from[ ]+[\w.]+[ ]+import\b|\#"
@@ -21,6 +22,15 @@ def complete(starter_code: str, body: str) -> str:
     """
     start = starter_code.rstrip(" \t").rstrip("\n")
     return f"{start}\n{_indented(body, _body_indent(start))}\n"
+
+
+def with_preamble(preamble: str, code: str) -> str:
+    """Return `code` with `preamble` before it; imports from `__future__` stay first, where Python wants them."""
+    preamble = preamble.strip("\n")
+    if not preamble or preamble in code:
+        return code
+    futures = "".join(f"{line}\n" for line in FUTURE.findall(code))
+    return f"{futures}{preamble}\n\n\n{FUTURE.sub('', code)}"
 
 
 def leading_body(text: str) -> str:

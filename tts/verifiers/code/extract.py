@@ -10,7 +10,7 @@ from textwrap import dedent
 
 from tts.types import Answer
 from tts.verifiers.code.bare import code_runs, has_code, starts_with_code
-from tts.verifiers.code.completion import complete, leading_body
+from tts.verifiers.code.completion import complete, leading_body, with_preamble
 from tts.verifiers.code.fences import Block, blocks
 
 THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>")
@@ -19,7 +19,6 @@ READS_INPUT = re.compile(r"\binput\s*\(|\bstdin\b|\bopen\s*\(\s*0")
 PRINTS = re.compile(r"\bprint\s*\(|\bstdout\b")
 RETURNS = re.compile(r"^\s*(?:return|yield|raise)\b", re.MULTILINE)
 TOP_LEVEL_DEF = re.compile(r"^(?:(?:async[ ]+)?def|class)[ ]", re.MULTILINE)
-FUTURE = re.compile(r"^from __future__ import .*$", re.MULTILINE)
 ASSIGNED = r"[A-Za-z_]\w*[ ]*(?::[^=\n]+)?=(?!=)"
 DEFINES = re.compile(rf"(?:from\s+[\w.]+\s+)?import\s|(?:async\s+def|def|class)\s+\w+|@\w|{ASSIGNED}")
 NAMES = re.compile(
@@ -57,7 +56,7 @@ def _definition(entry_point: str) -> re.Pattern[str]:
         return READS_INPUT
     names = "|".join(map(re.escape, entry_point.split(".")))
     return re.compile(
-        rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+(?:{names})\b|^(?:{names})[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE
+        rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+(?:{names})\b|^(?:{names})[ \t]*=[ \t]*lambda\b", re.MULTILINE
     )
 
 
@@ -73,9 +72,10 @@ def _from_blocks(found: list[Block], wanted: re.Pattern[str], starter_code: str)
 
 
 def _fitness(block: Block, wanted: re.Pattern[str]) -> tuple[bool, ...]:
-    """Return what makes a block the program, the most telling first."""
+    """Return what makes a block the program, the most telling first. What defines the function needs no tag."""
+    defines = wanted.search(block.code) is not None
     is_session = block.code.lstrip().startswith((">>>", "$ "))
-    return wanted.search(block.code) is not None, not is_session, block.is_python, has_code(block.code), not block.info
+    return defines, not is_session, defines or block.is_python, has_code(block.code), defines or not block.info
 
 
 def _with_parts(code: str, earlier: list[str], wanted: re.Pattern[str]) -> str:
@@ -83,7 +83,7 @@ def _with_parts(code: str, earlier: list[str], wanted: re.Pattern[str]) -> str:
     used, defined = set(WORD.findall(code)), _defined(code)
     for part in reversed(earlier):
         names = _defined(part)
-        if names & (used - defined) and not wanted.search(part) and _only_defines(part):
+        if (names & used) - defined and not wanted.search(part) and _only_defines(part):
             code = f"{part}\n\n\n{code}"
             used.update(WORD.findall(part))
             defined |= names
@@ -115,9 +115,5 @@ def _from_lines(text: str, wanted: re.Pattern[str], starter_code: str) -> Answer
 
 def _with_preamble(code: str, wanted: re.Pattern[str], starter_code: str) -> str:
     """Put before `code` what stands before the function in `starter_code`: imports and functions that it may use."""
-    start = wanted.search(starter_code) if starter_code else None
-    preamble = starter_code[: start.start()].strip("\n") if start else ""
-    if not preamble or preamble in code:
-        return code
-    futures = "".join(f"{line}\n" for line in FUTURE.findall(code))
-    return f"{futures}{preamble}\n\n\n{FUTURE.sub('', code)}"
+    start = wanted.search(starter_code)
+    return with_preamble(starter_code[: start.start()], code) if start else code

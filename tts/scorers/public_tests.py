@@ -1,0 +1,61 @@
+"""The share of the visible examples that a candidate's program passes, for reranking; hidden tests are never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from tts.errors import ScorerError, VerifierError
+from tts.program_tests import TestsError
+from tts.types import Candidate, Problem, Score
+from tts.verifiers.code import judging
+from tts.verifiers.code.execution import RunsPrograms
+from tts.verifiers.code.extract import extract
+from tts.verifiers.code.judging import Judgement
+from tts.verifiers.code.records import Exam, read_exam
+
+
+class PublicTests(RunsPrograms):
+    """Scores a candidate by the share of the problem's own examples that its program passes, in [0, 1].
+
+    None where the problem shows no examples, where the candidate was not finished or holds no program, and where the
+    sandbox could not decide.
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset()
+
+    def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:
+        """Return one score per candidate, order kept; equal programs are run once."""
+        if problem.public_tests is None:
+            return [Score(None, "the problem shows no examples")] * len(candidates)
+        try:
+            exam = read_exam(problem.public_tests)
+        except TestsError as error:
+            return [Score(None, f"the problem's examples cannot be read: {error}")] * len(candidates)
+        programs = [_program(problem, candidate) for candidate in candidates]
+        scores = self._scores(exam, list(dict.fromkeys(program for program in programs if program is not None)))
+        return [scores[program] if program is not None else Score(None, "no program") for program in programs]
+
+    def _scores(self, exam: Exam, programs: Sequence[str]) -> dict[str, Score]:
+        try:
+            sandbox = self._open_sandbox()
+        except VerifierError as error:
+            raise ScorerError(f"the scorer `public_tests` needs a sandbox: {error}") from error
+        whole = [exam.program(program) for program in programs]
+        judgements = judging.judge_all(sandbox, whole, exam.tests, self._limits(), all_tests=True)
+        return {program: _share(judgement, exam) for program, judgement in zip(programs, judgements, strict=True)}
+
+
+def _program(problem: Problem, candidate: Candidate) -> str | None:
+    """Return the candidate's program, None where it was not finished or wrote none."""
+    if candidate.finish_reason != "stop":
+        return None
+    answer = extract(candidate.text, problem.entry_point, problem.starter_code)
+    return answer.text if answer else None
+
+
+def _share(judgement: Judgement, exam: Exam) -> Score:
+    if judgement.verdict.status == "undecided":
+        return Score(None, judgement.verdict.reason)
+    num_passed = sum(trial.outcome == "ok" for trial in judgement.outcomes)
+    return Score(num_passed / len(exam.tests.tests), f"{num_passed} of {len(exam.tests.tests)} examples")
