@@ -11,7 +11,9 @@ import torch
 from transformers import DynamicCache
 
 from tts.engines.filters import Filters, at_token
+from tts.engines.transformers.guide import Guide, Projection
 from tts.engines.transformers.kv_cache import KVBudget, Prefix, Prefixes, RowCache
+from tts.engines.transformers.loading import Loaded
 from tts.engines.transformers.row import Row
 from tts.engines.transformers.sampling import Draw, draw, noise_size
 
@@ -19,15 +21,14 @@ from tts.engines.transformers.sampling import Draw, draw, noise_size
 class Decoder:
     """Decodes rows together. Every pass has the same shape however many rows are in flight, empty ones included.
 
-    So a row is computed by the same kernels on the same shapes whatever its neighbours are, and comes out the same.
+    So a row is computed by the same kernels on the same shapes whatever its neighbours are, and comes out the same,
+    unless the `guide` makes rows depend on each other.
     """
 
-    def __init__(
-        self, model: Any, one_token: Prefix, budget: KVBudget, vocabulary: int, end: Callable[[Row], None]
-    ) -> None:
+    def __init__(self, loaded: Loaded, budget: KVBudget, end: Callable[[Row], None], guide: Guide) -> None:
         self.num_generated_tokens = 0
-        self._model, self._one_token, self._budget = model, one_token, budget
-        self._vocabulary, self._end = vocabulary, end
+        self._model, self._one_token, self._vocabulary = loaded.model, loaded.one_token, loaded.vocabulary
+        self._budget, self._end, self._guide = budget, end, guide
         self._waiting: deque[Row] = deque()
         self._rows: list[Row | None] = []
         self._cache: RowCache | None = None
@@ -41,6 +42,7 @@ class Decoder:
 
     def add(self, row: Row) -> None:
         """Let `row` wait for its turn."""
+        self._guide.add(row)
         self._waiting.append(row)
 
     def cancel(self, problem_id: str, index: int) -> None:
@@ -51,6 +53,7 @@ class Decoder:
 
     def release(self) -> None:
         """Let go of all memory."""
+        self._guide.release()
         self._waiting.clear()
         self._rows, self._cache, self._filters = [], None, None
         self._prefixes = Prefixes(self._prefill)
@@ -61,7 +64,7 @@ class Decoder:
         finished = self._take_finished()
         self._admit()
         if any(self._rows):
-            self._append(self._forward())
+            self._append(self._guide.project(self._rows, self._forward))
         return finished + self._take_finished()
 
     def _take_finished(self) -> list[Row]:
@@ -70,20 +73,25 @@ class Decoder:
             self._rows = [None if row is None or row.finish_reason else row for row in self._rows]
             self._waiting = deque(row for row in self._waiting if not row.finish_reason)
             self._filters = None
+        for row in finished:
+            self._guide.end(row)
         return finished
 
     def _admit(self) -> None:
-        """Move waiting rows, first come first served, to free places of a cache whose shape suits them."""
-        while self._waiting:
-            num_rows = self._budget.rows_for(self._waiting[0].num_tokens_needed)
+        """Move waiting rows that may start, first come first served, to free places of a cache that suits them."""
+        while (turn := self._next_turn()) is not None:
+            num_rows = self._budget.rows_for(self._waiting[turn].num_tokens_needed)
             if num_rows != len(self._rows):
                 if any(self._rows):
                     return  # the rows in flight end first
                 self._reshape(num_rows)
             if None not in self._rows:
                 return
-            self._place(self._rows.index(None), self._waiting[0])
-            self._waiting.popleft()
+            self._place(self._rows.index(None), self._waiting[turn])
+            del self._waiting[turn]
+
+    def _next_turn(self) -> int | None:
+        return next((turn for turn, row in enumerate(self._waiting) if self._guide.may_start(row)), None)
 
     def _reshape(self, num_rows: int) -> None:
         self._cache = None  # frees the old memory before the new is taken
@@ -95,6 +103,7 @@ class Decoder:
         assert self._cache is not None
         if len(row.prompt_ids) > 1:  # the last token of the prompt is the row's first input
             self._cache.put(place, self._prefixes.get(row.prompt_ids[:-1], self._cache.max_capacity))
+        self._guide.start(row)
         self._rows[place] = row
         self._filters = None
 
@@ -106,8 +115,8 @@ class Decoder:
         inputs = [(row.next_input, row.position) if row else (0, 0) for row in self._rows]
         return next_logits(self._model, self._cache, inputs)[:, : self._vocabulary]
 
-    def _append(self, logits: torch.Tensor) -> None:
-        for row, (token_id, logprob, certainty) in zip(self._rows, self._draw(logits).to_host(), strict=True):
+    def _append(self, projection: Projection) -> None:
+        for row, (token_id, logprob, certainty) in zip(self._rows, self._draw(projection).to_host(), strict=True):
             if row is not None:
                 row.append(token_id, logprob, certainty)
                 self._end(row)
@@ -115,7 +124,8 @@ class Decoder:
                 if row.draws_differently_now:
                     self._filters = None
 
-    def _draw(self, logits: torch.Tensor) -> Draw:
+    def _draw(self, projection: Projection) -> Draw:
+        logits = projection.logits
         if self._filters is None:
             decodings = [at_token(row.request.decoding, len(row.token_ids)) if row else None for row in self._rows]
             self._filters = Filters.of(decodings, logits.device)
@@ -124,7 +134,7 @@ class Decoder:
         for row, is_random, out in zip(self._rows, self._filters.random, noise, strict=True):
             if row is not None and is_random:
                 row.noise.standard_exponential(dtype=np.float32, out=out)
-        return draw(logits, self._filters, torch.from_numpy(noise).to(logits.device))
+        return draw(logits, self._filters, torch.from_numpy(noise).to(logits.device), projection.reference)
 
 
 def prefill(model: Any, token_ids: tuple[int, ...]) -> Prefix:

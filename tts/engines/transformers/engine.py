@@ -10,9 +10,10 @@ from tts.component import Component, PathText
 from tts.engines.models import locate
 from tts.engines.pretrained import load_tokenizer, require_packages, resolve
 from tts.engines.prompts import Prompts
-from tts.engines.transformers.loading import load_model, share_cores
+from tts.engines.transformers.loading import load_configuration, load_model, share_cores
 from tts.errors import EngineError
-from tts.types import Candidate, Message, Request
+from tts.samplers.esamp.settings import ESampSettings
+from tts.types import Candidate, Message, Plugin, PluginReport, Request
 
 if TYPE_CHECKING:
     from tts.engines.transformers.session import Session
@@ -26,7 +27,7 @@ class TransformersEngine(Component):
     Rows are decoded together and filled again as they end. A candidate depends on its request alone: its seed drives
     its own noise, its prompt is computed alone, and every decoding pass has the same shape. Stop strings are looked
     for in all that is generated, the thinking section included. Log-probabilities and self-certainty are those of
-    the raw model over the tokenizer's vocabulary.
+    the raw model over the tokenizer's vocabulary; where ESamp guides, those of the mixed logits.
     """
 
     model: PathText = Field(min_length=1)
@@ -60,6 +61,7 @@ class TransformersEngine(Component):
     num_threads: int | None = Field(default=None, ge=1)
     """CPU threads for this process; null leaves torch's choice. The last digits of the results may depend on it."""
 
+    _esamp: ESampSettings | None = PrivateAttr(default=None)
     _session: Session | None = PrivateAttr(default=None)
     _prompts: Prompts | None = PrivateAttr(default=None)
 
@@ -68,11 +70,23 @@ class TransformersEngine(Component):
 
         `logprobs`, `token_logprobs` and `self_certainty` fill those fields of a candidate; `seeds`: a request's seed
         decides its noise; `filters`: temperature, top_n_sigma, min_p, top_k and top_p; `first_token`: another
-        temperature and top_k for it; `stop_strings`; `deterministic` (on `device: cpu`): the same request gives the
-        same candidate, bit for bit, whatever else is in flight.
+        temperature and top_k for it; `stop_strings`; `esamp`: it hosts that plugin; `deterministic` (on `device: cpu`):
+        the same request gives the same candidate, bit for bit, whatever else is in flight. With ESamp that holds for
+        the same requests in the same order, since the requests of a group depend on each other.
         """
-        always = {"logprobs", "token_logprobs", "self_certainty", "seeds", "filters", "first_token", "stop_strings"}
+        measured = {"logprobs", "token_logprobs", "self_certainty"}
+        always = {"seeds", "filters", "first_token", "stop_strings", "esamp"} | measured
         return frozenset(always | {"deterministic"} if self.device == "cpu" else always)
+
+    def host(self, plugin: Plugin) -> None:
+        """Run ESamp from the next `open` on. Raises EngineError for another plugin, RecipeError for wrong settings."""
+        if plugin.name != "esamp":
+            raise EngineError(f"the plugin must be esamp, the only one that this engine hosts, got {plugin.name!r}")
+        self._esamp = ESampSettings.from_dict(plugin.settings, "sampler")
+
+    def plugin_report(self) -> PluginReport | None:
+        """What ESamp did since `open`; None where it does not run, or the engine is closed."""
+        return None if self._session is None else self._session.guide.report()
 
     def check(self) -> None:
         """Raise MissingExtraError or EngineError where a package or the model's file is not there."""
@@ -87,8 +101,12 @@ class TransformersEngine(Component):
         source = resolve(self.model)
         prompts = self._prompts or self._load_prompts(source)
         prompts.render((Message("user", "Hi"),))  # a template that doubles the first token is refused here
+        if self._esamp is not None:
+            from tts.engines.transformers.taps import check_configuration
+
+            check_configuration(load_configuration(source), self._esamp.layer)
         loaded = load_model(source, prompts.tokenizer, self.device, self.dtype)
-        self._session = Session.start(self, loaded, prompts)
+        self._session = Session.start(self, loaded, prompts, self._esamp)
 
     def close(self) -> None:
         """Free the model and the memory of attention."""

@@ -57,11 +57,19 @@ def load_model(source: str, tokenizer: Any, device: str, dtype: str) -> Loaded:
     return Loaded(model.eval(), config.max_position_embeddings, vocabulary, one_token)
 
 
-def _read(source: str, device: Any, dtype: str) -> Any:
-    from transformers import AutoConfig, AutoModelForCausalLM
+def load_configuration(source: str) -> Any:
+    """Return the configuration of a folder or hub id."""
+    from transformers import AutoConfig
 
     with quiet(), readable_errors(source, "model"):
-        config = AutoConfig.from_pretrained(source)
+        return AutoConfig.from_pretrained(source)
+
+
+def _read(source: str, device: Any, dtype: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    config = load_configuration(source)
+    with quiet(), readable_errors(source, "model"):
         if config.is_encoder_decoder:
             raise EngineError(f"`model` must be a decoder-only language model, got {source!r}, an encoder-decoder")
         picked = pick_dtype(dtype, device, config.get_text_config(decoder=True).dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,7 @@ class Row:
     finish_reason: FinishReason | None = None
     error: str | None = None
     stopped_by_string: bool = False
+    statistics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def num_tokens_needed(self) -> int:
@@ -137,7 +139,7 @@ class CandidateWriter:
             sampler=request.sampler,
             token_logprobs=tuple(row.logprobs) if self.with_token_logprobs else None,
             error=row.error,
-            engine_stats={"context_full": 1.0} if self._filled_context(row) else {},
+            engine_stats={**row.statistics, **({"context_full": 1.0} if self._filled_context(row) else {})},
         )
 
     def _text(self, row: Row) -> str:

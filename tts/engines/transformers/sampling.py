@@ -9,11 +9,13 @@ import numpy as np
 import torch
 
 from tts.engines.filters import Filters
+from tts.samplers.esamp.fusion import within_kept
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """One step of all rows, each `[num_rows]`: the tokens, their raw log-probabilities, KL(uniform ‖ model) in nats."""
+    """One step of all rows, each `[num_rows]`: the tokens, their log-probabilities at temperature 1 without filters,
+    and KL(uniform ‖ that distribution) in nats."""
 
     tokens: torch.Tensor
     logprobs: torch.Tensor
@@ -27,14 +29,19 @@ class Draw:
         return [(int(token), logprob, certainty) for token, logprob, certainty in columns.tolist()]
 
 
-def draw(logits: torch.Tensor, filters: Filters, noise: torch.Tensor) -> Draw:
+def draw(logits: torch.Tensor, filters: Filters, noise: torch.Tensor, reference: torch.Tensor | None = None) -> Draw:
     """Draw one token per row from `logits` `[num_rows, vocabulary]`, float32.
 
     `noise` is `[num_rows, noise_size(vocabulary)]` of standard exponentials; greedy rows ignore theirs and take the
-    likeliest token, the lowest id among equals.
+    likeliest token, the lowest id among equals. With a `reference`, also `[num_rows, vocabulary]`, the filters judge
+    that one, and what they keep of it is drawn by `logits`.
     """
-    raced = race(filters.weights(logits), noise)
-    tokens = torch.where(filters.greedy[:, 0], logits.argmax(-1), raced)
+    if reference is None:
+        kept, weights = logits, filters.weights(logits)
+    else:
+        kept = within_kept(logits, reference, filters.weights)
+        weights = filters.at_temperature(kept)
+    tokens = torch.where(filters.greedy[:, 0], kept.argmax(-1), race(weights, noise))
     normaliser = logits.logsumexp(-1)
     return Draw(
         tokens=tokens,

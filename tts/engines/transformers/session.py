@@ -10,12 +10,15 @@ import torch
 
 from tts.engines.prompts import Prompts
 from tts.engines.transformers.decoder import Decoder
+from tts.engines.transformers.esamp import ESampGuide
+from tts.engines.transformers.guide import Guide, Unguided
 from tts.engines.transformers.kv_cache import KVBudget
 from tts.engines.transformers.loading import Loaded
 from tts.engines.transformers.row import CandidateWriter, Detokenizer, Ending, Row
 from tts.engines.transformers.sampling import noise_source
 from tts.engines.transformers.self_check import check_decoding
 from tts.errors import EngineError
+from tts.samplers.esamp.settings import ESampSettings
 from tts.types import Request
 
 if TYPE_CHECKING:
@@ -29,25 +32,33 @@ class Session:
     """An open engine. `context` is how many tokens prompt and completion may have together."""
 
     prompts: Prompts
+    guide: Guide
     decoder: Decoder
     writer: CandidateWriter
     context: int
     threads_before: int
 
     @classmethod
-    def start(cls, engine: TransformersEngine, loaded: Loaded, prompts: Prompts) -> Session:
-        """Build from the recipe's keys and a loaded model. Raises EngineError where the memory bound is too tight."""
+    def start(
+        cls, engine: TransformersEngine, loaded: Loaded, prompts: Prompts, esamp: ESampSettings | None = None
+    ) -> Session:
+        """Build from the recipe's keys and a loaded model; `esamp` None: no plugin runs.
+
+        Raises EngineError where the memory bound is too tight.
+        """
         budget = KVBudget(engine.kv_cache_mb * MEGABYTE, loaded.bytes_per_token, engine.batch_size)
         context = pick_context(engine.max_model_len, loaded.context, budget.tokens_per_row(1), engine.kv_cache_mb)
         tags = engine.thinking_tags
         check_decoding(loaded.model, loaded.one_token)
         ending = Ending(Detokenizer.of(prompts.tokenizer, tags), end_token_ids(loaded.model, prompts.tokenizer))
+        guide = guide_of(esamp, loaded, engine.batch_size)
         threads_before = torch.get_num_threads()
         if engine.num_threads is not None:
             torch.set_num_threads(engine.num_threads)
         return cls(
             prompts=prompts,
-            decoder=Decoder(loaded.model, loaded.one_token, budget, loaded.vocabulary, ending.apply),
+            guide=guide,
+            decoder=Decoder(loaded, budget, ending.apply, guide),
             writer=CandidateWriter(ending, tags, engine.record_token_logprobs),
             context=context,
             threads_before=threads_before,
@@ -84,7 +95,16 @@ class Session:
             return f"`max_tokens` must be at least 1, got {request.decoding.max_tokens}"
         if "" in request.decoding.stop:
             return "`stop` must hold no empty string, got one"
+        if request.guidance is not None and isinstance(self.guide, Unguided):
+            return "`guidance` must be None where no plugin runs; call the engine's `host` before `open`"
         return ""
+
+
+def guide_of(esamp: ESampSettings | None, loaded: Loaded, batch_size: int) -> Guide:
+    """Return who guides the rows. Raises EngineError where the model does not suit ESamp."""
+    if esamp is None:
+        return Unguided()
+    return ESampGuide(esamp, loaded.model, loaded.vocabulary, batch_size)
 
 
 def pick_context(wanted: int | None, allowed: int, held: int, kv_cache_mb: int) -> int:

@@ -1,0 +1,147 @@
+"""Hosts ESamp: says who waits for a distiller, shows the hidden states to the core, and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import torch
+
+from tts.engines.transformers import taps
+from tts.engines.transformers.guide import Projection, Rows
+from tts.engines.transformers.row import Row
+from tts.samplers.esamp import core
+from tts.samplers.esamp.core import ESampCore
+from tts.samplers.esamp.fusion import kl_divergence
+from tts.samplers.esamp.settings import ESampSettings
+from tts.types import PluginReport, Request
+
+NOBODY = core.Row("", 0, 1)
+"""An empty row, as the core sees it."""
+
+
+@dataclass(eq=False, slots=True)
+class Party:
+    """One group's requests. `key` is the core's name of it, never used twice; `num_here` wait or are decoded."""
+
+    key: str
+    num_awaited: int
+    num_here: int = 0
+    has_begun: bool = False
+
+
+class ESampGuide:
+    """Lets the core of ESamp guide the rows whose requests bring `guidance`.
+
+    A group begins only while a distiller is free for it, so at most `num_slots` problems are in flight. Requests of
+    groups that have begun, and unguided ones, may pass those that wait for a distiller.
+    """
+
+    def __init__(self, settings: ESampSettings, model: Any, vocabulary: int, batch_size: int) -> None:
+        self._settings, self._head = settings, taps.Head.of(model, vocabulary)
+        weight = self._head.weight(vocabulary) if settings.control == "vocabulary" else None
+        self._core = ESampCore(settings, self._head.d, batch_size, device=model.device, head=weight)
+        self._taps = taps.Taps(model, settings.layer, self._mix)
+        self._seats: list[core.Row] = []
+        self._h_last: torch.Tensor | None = None
+        self._num_steered_steps = 0
+        self._parties: dict[str, Party] = {}
+        self._party_of: dict[str, Party] = {}
+        self._numbers = count()
+
+    def add(self, row: Row) -> None:
+        """Let a guided request belong to the party of its group; the first one founds it."""
+        guidance = row.request.guidance
+        if guidance is None:
+            return
+        party = self._parties.get(guidance.group)
+        if party is None:
+            party = Party(f"{next(self._numbers)} {guidance.group}", guidance.group_size)
+            self._parties[guidance.group] = party
+        party.num_here += 1
+        self._party_of[name_of(row.request)] = party
+
+    def may_start(self, row: Row) -> bool:
+        """Tell whether the row needs no distiller, or its group has one, or one is free for it."""
+        party = self._party_of.get(name_of(row.request))
+        if party is None or self._settings.scope == "shared":
+            return True
+        num_going = sum(other.has_begun and other.num_here > 0 for other in self._parties.values())
+        return (party.has_begun or num_going < self._settings.num_distillers) and self._core.has_room(party.key)
+
+    def start(self, row: Row) -> None:
+        """Let a guided request join its group."""
+        party, guidance = self._party_of.get(name_of(row.request)), row.request.guidance
+        if party is None or guidance is None:
+            return
+        joined = self._core.join(
+            name_of(row.request), party.key, group_size=guidance.group_size, beta=guidance.beta, seed=row.request.seed
+        )
+        assert joined, "`may_start` was asked first"
+        party.has_begun = True
+
+    def end(self, row: Row) -> None:
+        """Let a guided request leave its group, and note its novelty, KL and number of guided tokens."""
+        name, guidance = name_of(row.request), row.request.guidance
+        party = self._party_of.pop(name, None)
+        if party is None or guidance is None:
+            return
+        self._core.leave(name)
+        row.statistics = self._core.request_statistics(name)
+        party.num_here -= 1
+        party.num_awaited -= 1
+        if party.num_awaited == 0:
+            self._parties.pop(guidance.group, None)
+
+    def project(self, rows: Rows, decode: Callable[[], torch.Tensor]) -> Projection:
+        """Return the logits of the mixed hidden states and, where the filters judge them, the model's own."""
+        self._seats = [seat_of(row) if row is not None else NOBODY for row in rows]
+        logits = decode()
+        if not any(map(self._is_steered, rows)):
+            return Projection(logits)
+        reference = self._reference(logits) if self._needs_reference() else None
+        return Projection(logits, reference if self._settings.filter == "reference" else None)
+
+    def report(self) -> PluginReport:
+        """Return the run's figures, and what is wrong with them."""
+        statistics = self._core.statistics()
+        return PluginReport("esamp", statistics.to_dict(), tuple(statistics.warnings(self._settings.beta)))
+
+    def release(self) -> None:
+        """Let go of the model."""
+        self._taps.remove()
+
+    def _mix(self, h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
+        self._h_last = h_last
+        return self._core.step(self._seats, h_first, h_last)
+
+    def _is_steered(self, row: Row | None) -> bool:
+        """Tell whether the row's logits may differ from the model's own."""
+        if row is None or row.request.guidance is None or row.request.guidance.beta == 0:
+            return False
+        return bool(row.token_ids) or self._settings.guide_first_token
+
+    def _needs_reference(self) -> bool:
+        """Tell whether this steered step needs the second projection."""
+        every, step = self._settings.kl_every, self._num_steered_steps
+        self._num_steered_steps += 1
+        return self._settings.filter == "reference" or (every > 0 and step % every == 0)
+
+    def _reference(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logits that the model had without guidance, and note how far `logits` are from them."""
+        assert self._h_last is not None
+        reference = self._head.logits(self._h_last)[:, : logits.shape[-1]]
+        self._core.record_kl(kl_divergence(logits, reference))
+        return reference
+
+
+def name_of(request: Request) -> str:
+    """Return the core's name for a request; no two in flight share it."""
+    return f"{request.index} {request.problem_id}"
+
+
+def seat_of(row: Row) -> core.Row:
+    """Return what the core must know of a row; its first pass reads the last token of the prompt."""
+    return core.Row(name_of(row.request), row.position, len(row.prompt_ids))
