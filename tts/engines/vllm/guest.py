@@ -1,0 +1,249 @@
+"""What runs inside vLLM's runner: it guides, shapes and measures. It knows requests and rows, and no runner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import torch
+
+from tts.engines.filters import Filters, at_token
+from tts.engines.vllm.certainty import Certainties
+from tts.engines.vllm.options import WorkerOptions
+from tts.engines.vllm.request_values import RequestValues
+from tts.samplers.esamp.core import ESampCore, Row
+from tts.types import Decoding, FirstToken
+
+GREEDY = 1e-5
+"""Temperatures below are greedy to vLLM."""
+
+
+class Step(NamedTuple):
+    """The rows of a decoding step that draw a token: their places among the logits, and what they are."""
+
+    places: list[int]
+    rows: list[Row]
+
+
+class Model(NamedTuple):
+    """What the guest needs of the model. `project` turns hidden states `[num_rows, d]` into logits."""
+
+    hidden_size: int
+    max_rows: int
+    device: torch.device
+    project: Callable[[torch.Tensor], torch.Tensor]
+    head: torch.Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request on its way: the name under which its figures are asked for, and how it wants to be decoded."""
+
+    name: str
+    decoding: Decoding
+
+    def shaping(self, row: Row, *, on_reference: bool) -> Decoding:
+        """Return what is left for us to do to the token that this row draws: vLLM does the rest."""
+        now = at_token(self.decoding, row.position - row.num_prompt_tokens + 1)
+        if on_reference:
+            return now
+        only_ours = replace(now, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0)
+        if self.decoding.temperature < GREEDY and self.starts_at_random and now.first_token is None:
+            return replace(only_ours, top_k=1)
+        return only_ours
+
+    @property
+    def starts_at_random(self) -> bool:
+        """Whether the first token is drawn in another way than the rest."""
+        return self.decoding.first_token is not None
+
+
+class Guest:
+    """One per worker. The runner's mix-in tells it of requests, hands over the rows of each step, and its logits."""
+
+    def __init__(self, options: WorkerOptions, model: Model) -> None:
+        self.settings = options.esamp
+        self._project, self._core = model.project, None
+        if options.esamp is not None:
+            self._core = ESampCore(
+                options.esamp, model.hidden_size, model.max_rows, device=model.device, head=model.head
+            )
+        self._on_reference = options.esamp is not None and options.esamp.filter == "reference"
+        self._certainties = Certainties() if options.self_certainty else None
+        self._requests: dict[str, Admitted] = {}
+        self._step = Step([], [])
+        self._reference: torch.Tensor | None = None
+        self._num_steps = 0
+        self._refusals: list[str] = []
+
+    # --- requests
+
+    def admit(self, request_id: str, params: Any) -> Any:
+        """Take a request in; return the sampling parameters for vLLM, without the filters that are applied here.
+
+        Doing so again for a request that was preempted changes nothing.
+        """
+        values = self._values(params)
+        admitted = Admitted(self._name(request_id, values), decoding_of(params, values))
+        self._requests[request_id] = admitted
+        if self._core is not None:
+            group = values.esamp_group or parent_of(request_id)
+            seed = crc32(admitted.name.encode()) if params.seed is None else params.seed
+            self._core.join(admitted.name, group, group_size=values.esamp_group_size, beta=values.esamp_beta, seed=seed)
+        return self._for_vllm(params, admitted)
+
+    def release(self, request_ids: Iterable[str]) -> None:
+        """Let go of requests that ended; unknown ones are ignored."""
+        for request_id in request_ids:
+            admitted = self._requests.pop(request_id, None)
+            if admitted is not None and self._core is not None:
+                self._core.leave(admitted.name)
+
+    def _values(self, params: Any) -> RequestValues:
+        """Return a request's values. Wrong ones are refused before they come here; if not, the engine must live on."""
+        try:
+            return RequestValues.of(params.extra_args)
+        except ValueError as error:
+            self._refusals.append(str(error))
+            return RequestValues(esamp_beta=0.0)
+
+    def _name(self, request_id: str, values: RequestValues) -> str:
+        """Return the name that the request asked for, unless another one has it."""
+        others = {admitted.name for other, admitted in self._requests.items() if other != request_id}
+        return values.tts_id if values.tts_id and values.tts_id not in others else request_id
+
+    def _for_vllm(self, params: Any, admitted: Admitted) -> Any:
+        changes: dict[str, float] = {}
+        if self._on_reference:
+            changes |= {"top_p": 1.0, "top_k": 0, "min_p": 0.0}
+        if admitted.starts_at_random and params.temperature < GREEDY:
+            changes["temperature"] = 1.0
+        if changes:
+            params = params.clone()
+            for key, value in changes.items():
+                setattr(params, key, value)
+        return params
+
+    # --- one step
+
+    def begin(self, step: Step) -> None:
+        """Take the rows of a step."""
+        self._step, self._reference = step, None
+
+    @property
+    def guides(self) -> bool:
+        """Whether the hidden states of this step are wanted."""
+        return self._core is not None and bool(self._step.rows)
+
+    def mix(self, h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
+        """Return what the head shall get for the step's rows instead of `h_last`, all `[num_rows, d]`."""
+        assert self._core is not None
+        assert self.settings is not None
+        self._num_steps += 1
+        kl_every = self.settings.kl_every
+        if self._on_reference or (kl_every and self._num_steps % kl_every == 0):
+            self._reference = self._project(h_last)
+        named = [row._replace(request_id=self._requests[row.request_id].name) for row in self._step.rows]
+        return self._core.step(named, h_first, h_last)
+
+    def measure(self, logits: torch.Tensor) -> None:
+        """Look at the raw logits of all rows `[num_places, vocabulary]`, before anything shapes them."""
+        if not self._step.rows or (self._reference is None and self._certainties is None):
+            return
+        rows = logits[self._places(logits.device)].float()
+        if self._certainties is not None:
+            self._certainties.add([self._requests[row.request_id].name for row in self._step.rows], rows)
+        if self._reference is not None and self._core is not None:
+            self._core.record_kl(kl_divergence(rows, self._reference.float()))
+
+    @property
+    def shapes(self) -> bool:
+        """Whether anything is to be done to this step's logits."""
+        return any(shaping != NOTHING for shaping in self._shapings())
+
+    def _shapings(self) -> list[Decoding]:
+        """Return what is left for us to do to the token that each row of this step draws."""
+        return [self._requests[row.request_id].shaping(row, on_reference=self._on_reference) for row in self._step.rows]
+
+    def shape(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return logits after what vLLM has no parameter for: top-nσ, another first token, filters on the reference.
+
+        They are `[num_places, vocabulary]`, float32, before the temperature, and are changed in place.
+        """
+        shapings = self._shapings()
+        if all(shaping == NOTHING for shaping in shapings):
+            return logits
+        places = self._places(logits.device)
+        shaped = logits[places]
+        judged = self._reference.float() if self._on_reference and self._reference is not None else shaped
+        shaped = shaped.masked_fill(Filters.of(shapings, logits.device).weights(judged) == 0, -torch.inf)
+        logits[places] = shaped * self._scales(shapings, logits.device)
+        return logits
+
+    def _scales(self, shapings: Sequence[Decoding], device: torch.device) -> torch.Tensor:
+        """Return by what logits are multiplied so that vLLM's temperature makes the first token's own of it."""
+        scales = []
+        for row, shaping in zip(self._step.rows, shapings, strict=True):
+            usual = self._requests[row.request_id].decoding.temperature
+            usual = usual if usual >= GREEDY else 1.0
+            scales.append(usual / shaping.first_token.temperature if shaping.first_token else 1.0)
+        return torch.tensor(scales, device=device).unsqueeze(1)
+
+    def _places(self, device: torch.device) -> torch.Tensor:
+        return torch.tensor(self._step.places, device=device, dtype=torch.long)
+
+    # --- figures
+
+    def request_figures(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return what was measured of requests, by the names they gave, as plain numbers. Waits for the device."""
+        found: dict[str, dict[str, float]] = {}
+        for name in names:
+            found[name] = {} if self._core is None else self._core.request_statistics(name)
+            if self._certainties is not None:
+                found[name] |= self._certainties.take(name)
+        return found
+
+    def report(self) -> dict[str, Any] | None:
+        """Return the plugin's figures and warnings as plain data; None where none runs."""
+        if self._core is None or self.settings is None:
+            return None
+        statistics = self._core.statistics()
+        warnings = statistics.warnings(self.settings.beta)
+        if self._refusals:
+            warnings.append(
+                f"{len(self._refusals)} requests ran unguided because their values were wrong ({self._refusals[0]}). "
+                "Start the server with `--logits-processors`, as `tts serve-args` prints it, to have them refused"
+            )
+        return {"figures": dict(statistics.to_dict()), "warnings": warnings}
+
+
+NOTHING = Decoding(max_tokens=0)
+"""A decoding that leaves the logits as they are, at temperature 1."""
+
+
+def decoding_of(params: Any, values: RequestValues) -> Decoding:
+    """Return how a request is decoded, from vLLM's parameters and the values of ours."""
+    start = values.first_token_temperature
+    return Decoding(
+        max_tokens=0,  # vLLM's business
+        temperature=params.temperature,
+        top_p=params.top_p,
+        top_k=max(0, params.top_k),
+        min_p=params.min_p,
+        top_n_sigma=values.top_n_sigma,
+        first_token=None if start is None else FirstToken(start, values.first_token_top_k),
+    )
+
+
+def parent_of(request_id: str) -> str:
+    """Return what the completions of one request have in common: vLLM calls child i of a request `i_request`."""
+    index, _, parent = request_id.partition("_")
+    return parent if parent and index.isdigit() else request_id
+
+
+def kl_divergence(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Return KL(softmax(logits) ‖ softmax(reference)) in nats, `[num_rows]`."""
+    new, old = logits.log_softmax(-1), reference.log_softmax(-1)
+    return (new.exp() * (new - old)).sum(-1)

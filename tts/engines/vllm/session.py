@@ -1,0 +1,274 @@
+"""What lives between `open` and `close`: vLLM's engine, the requests in it, and those that wait for a distiller."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tts.engines.prompts import Prompts
+from tts.engines.thinking import opens_thinking, split_thinking
+from tts.engines.transformers.row import Detokenizer, finite, first_stop
+from tts.engines.vllm.start import start_vllm, stop_vllm
+from tts.errors import EngineError
+from tts.types import Candidate, Decoding, FinishReason, PluginReport, Request
+
+if TYPE_CHECKING:
+    from tts.engines.vllm.engine import VLLMEngine
+
+FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length", "abort": "cancelled"}
+
+
+@dataclass(slots=True)
+class InFlight:
+    """One request: its prompt, and what came of it so far."""
+
+    request: Request
+    prompt: str
+    prompt_ids: tuple[int, ...]
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish_reason: FinishReason | None = None
+    stop: int | str | None = None
+    error: str | None = None
+
+
+class Session:
+    """An open engine."""
+
+    def __init__(self, engine: VLLMEngine, vllm: Any, prompts: Prompts) -> None:
+        self.num_tokens = 0
+        self._keys, self._vllm, self._prompts = engine, vllm, prompts
+        self._detokenizer = Detokenizer.of(prompts.tokenizer, engine.thinking_tags)
+        self._gate = Gate(engine.worker_options().esamp)
+        self._context: int = vllm.vllm_config.model_config.max_model_len
+        self._waiting: deque[Request] = deque()
+        self._running: dict[str, InFlight] = {}
+        self._names: dict[tuple[str, int], str] = {}
+        self._ended: list[InFlight] = []
+        self._num_requests = 0
+
+    @classmethod
+    def start(cls, engine: VLLMEngine, source: str, prompts: Prompts) -> Session:
+        """Start vLLM for the recipe's keys."""
+        return cls(engine, start_vllm(engine, source), prompts)
+
+    def end(self) -> None:
+        """Stop vLLM. The session must not be used afterwards."""
+        vllm, self._vllm = self._vllm, None
+        stop_vllm(vllm)
+
+    @property
+    def num_free(self) -> int:
+        """How many more requests fill the batch."""
+        return 0 if self._waiting else max(0, self._keys.batch_size - len(self._running))
+
+    def add(self, request: Request) -> None:
+        """Take one request."""
+        self._waiting.append(request)
+
+    def cancel(self, problem_id: str, index: int) -> None:
+        """Stop one request."""
+        for request in self._waiting:
+            if (request.problem_id, request.index) == (problem_id, index):
+                self._waiting.remove(request)
+                self._ended.append(InFlight(request, "", (), finish_reason="cancelled"))
+                return
+        name = self._names.get((problem_id, index))
+        if name is not None:
+            self._vllm.abort_request([name])
+            self._finish(name, "cancelled")
+
+    def step(self) -> list[Candidate]:
+        """Let waiting requests in, run one step, return what finished."""
+        self._admit()
+        finished: list[str] = []
+        if self._running:
+            try:
+                finished = [name for output in self._vllm.step() if (name := self._take(output)) is not None]
+            except Exception as error:  # vLLM raises whatever went wrong in its engine, here or in its processes
+                raise EngineError(f"vLLM cannot go on: {error}. If memory ran out, lower `batch_size`") from error
+        figures = self._figures(finished)
+        candidates = [self._candidate(self._running.pop(name), figures.get(name, {})) for name in finished]
+        ended, self._ended = self._ended, []
+        return candidates + [self._candidate(flight, {}) for flight in ended]
+
+    def plugin_report(self) -> PluginReport | None:
+        """Return what ESamp did so far."""
+        report = self._vllm.collective_rpc("tts_report")[0]
+        return None if report is None else PluginReport("esamp", report["figures"], tuple(report["warnings"]))
+
+    # --- into vLLM
+
+    def _admit(self) -> None:
+        while self._waiting and len(self._running) < self._keys.batch_size and self._gate.lets_in(self._waiting[0]):
+            request = self._waiting.popleft()
+            self._gate.enter(request)
+            self._start(request)
+
+    def _start(self, request: Request) -> None:
+        flight = self._in_flight(request)
+        if flight.error is not None:
+            self._gate.leave(request)
+            return self._ended.append(flight)
+        name = str(self._num_requests)
+        self._num_requests += 1
+        self._running[name] = flight
+        self._names[request.problem_id, request.index] = name
+        self._vllm.add_request(name, {"prompt_token_ids": list(flight.prompt_ids)}, sampling_params(request, name))
+        return None
+
+    def _in_flight(self, request: Request) -> InFlight:
+        try:
+            prompt, prompt_ids = self._prompts.render(request.messages)
+        except EngineError as error:
+            return InFlight(request, "", (), finish_reason="error", error=str(error))
+        refusal = self._refusal(request, len(prompt_ids))
+        return InFlight(request, prompt, prompt_ids, finish_reason="error" if refusal else None, error=refusal)
+
+    def _refusal(self, request: Request, num_prompt_tokens: int) -> str | None:
+        if num_prompt_tokens >= self._context:
+            return (
+                f"the prompt must be shorter than the context of {self._context} tokens, got {num_prompt_tokens}; "
+                "raise `max_model_len` if the model allows more"
+            )
+        if request.decoding.max_tokens < 1:
+            return f"`max_tokens` must be at least 1, got {request.decoding.max_tokens}"
+        return None
+
+    # --- out of vLLM
+
+    def _take(self, output: Any) -> str | None:
+        """Take what one request has got in this step; return its name if it is finished."""
+        flight = self._running.get(output.request_id)
+        if flight is None:  # cancelled meanwhile
+            return None
+        [part] = output.outputs
+        flight.token_ids.extend(part.token_ids)
+        pairs = zip(part.token_ids, part.logprobs or (), strict=True)
+        flight.logprobs.extend(logprobs[token_id].logprob for token_id, logprobs in pairs)
+        self.num_tokens += len(part.token_ids)
+        if not output.finished:
+            return None
+        flight.finish_reason, flight.stop = FINISH_REASONS.get(part.finish_reason, "error"), part.stop_reason
+        if flight.finish_reason == "error":
+            flight.error = f"vLLM ended the request with {part.finish_reason!r}"
+        elif any(map(math.isnan, flight.logprobs)):
+            flight.finish_reason, flight.error = "error", "the model's logits are not a number; try `dtype: float32`"
+        self._leave(flight.request)
+        return str(output.request_id)
+
+    def _finish(self, name: str, reason: FinishReason) -> None:
+        flight = self._running.pop(name)
+        flight.finish_reason = reason
+        self._leave(flight.request)
+        self._ended.append(flight)
+
+    def _leave(self, request: Request) -> None:
+        del self._names[request.problem_id, request.index]
+        self._gate.leave(request)
+
+    def _figures(self, names: list[str]) -> dict[str, dict[str, float]]:
+        """Return what the workers measured of the requests, by name."""
+        options = self._keys.worker_options()
+        if not names or (options.esamp is None and not options.self_certainty):
+            return {}
+        figures: dict[str, dict[str, float]] = self._vllm.collective_rpc("tts_request_figures", args=(names,))[0]
+        return figures
+
+    def _candidate(self, flight: InFlight, figures: dict[str, float]) -> Candidate:
+        request, num_tokens = flight.request, len(flight.token_ids)
+        opened = opens_thinking(flight.prompt, self._keys.thinking_tags[0])
+        reasoning, text = split_thinking(self._text(flight), self._keys.thinking_tags, opened=opened)
+        total = math.fsum(flight.logprobs) if num_tokens else None
+        stats = {name: value for name, value in figures.items() if name != "self_certainty"}
+        if flight.finish_reason == "length" and num_tokens < request.decoding.max_tokens:
+            stats["context_full"] = 1.0
+        return Candidate(
+            problem_id=request.problem_id,
+            index=request.index,
+            text=text,
+            reasoning=reasoning,
+            finish_reason=flight.finish_reason or "cancelled",
+            num_prompt_tokens=len(flight.prompt_ids),
+            num_tokens=num_tokens,
+            cumulative_logprob=finite(total),
+            mean_logprob=finite(total / num_tokens if total is not None else None),
+            self_certainty=finite(figures.get("self_certainty")),
+            seed=request.seed,
+            sampler=request.sampler,
+            token_logprobs=tuple(flight.logprobs) if self._keys.record_token_logprobs else None,
+            error=flight.error,
+            engine_stats=stats,
+        )
+
+    def _text(self, flight: InFlight) -> str:
+        """Return what the model wrote, without its end token, up to the stop string."""
+        if flight.error is not None:
+            return ""
+        ended = flight.finish_reason == "stop" and not isinstance(flight.stop, str)
+        text = self._detokenizer.text(flight.token_ids[:-1] if ended else flight.token_ids)
+        return text[: first_stop(text, (flight.stop,))] if isinstance(flight.stop, str) else text
+
+
+class Gate:
+    """Lets no more problems in than there are distillers, so that no candidate of theirs goes unguided."""
+
+    def __init__(self, esamp: Any) -> None:
+        self._num_slots = math.inf if esamp is None or esamp.scope == "shared" else esamp.num_slots
+        self._expected: dict[str, int] = {}
+
+    def lets_in(self, request: Request) -> bool:
+        """Tell whether the request's group has a distiller, or there is one left for it."""
+        guidance = request.guidance
+        return guidance is None or guidance.group in self._expected or len(self._expected) < self._num_slots
+
+    def enter(self, request: Request) -> None:
+        """Note a request that goes in."""
+        if request.guidance is not None:
+            self._expected.setdefault(request.guidance.group, request.guidance.group_size)
+
+    def leave(self, request: Request) -> None:
+        """Note a request that ended; the last one of its group gives the distiller back."""
+        if request.guidance is None:
+            return
+        self._expected[request.guidance.group] -= 1
+        if not self._expected[request.guidance.group]:
+            del self._expected[request.guidance.group]
+
+
+def sampling_params(request: Request, name: str) -> Any:
+    """Return vLLM's parameters for one request."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    decoding = request.decoding
+    return SamplingParams(
+        max_tokens=decoding.max_tokens,
+        temperature=decoding.temperature,
+        top_p=decoding.top_p,
+        top_k=decoding.top_k,
+        min_p=decoding.min_p,
+        stop=list(decoding.stop) or None,
+        seed=request.seed,
+        logprobs=0,
+        detokenize=bool(decoding.stop),
+        output_kind=RequestOutputKind.DELTA,
+        extra_args=dict(_values(request, decoding, name)),
+    )
+
+
+def _values(request: Request, decoding: Decoding, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield what vLLM has no parameter for (see `RequestValues`)."""
+    yield "tts_id", name
+    if decoding.top_n_sigma:
+        yield "top_n_sigma", decoding.top_n_sigma
+    if decoding.first_token is not None:
+        yield "first_token_temperature", decoding.first_token.temperature
+        yield "first_token_top_k", decoding.first_token.top_k
+    if request.guidance is not None:
+        yield "esamp_beta", request.guidance.beta
+        yield "esamp_group", request.guidance.group
+        yield "esamp_group_size", request.guidance.group_size

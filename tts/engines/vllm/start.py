@@ -1,0 +1,87 @@
+"""Starts vLLM's engine with our worker, and stops it."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+from tts.engines.vllm.support import refuse_unsupported
+from tts.errors import EngineError, TTSError
+from tts.registry import nearest
+
+if TYPE_CHECKING:
+    from tts.engines.vllm.engine import VLLMEngine
+
+WORKER = "tts.engines.vllm.worker.Worker"
+CPU_KV_CACHE_MB = 2048
+MEGABYTE = 2**20
+TOKENS_PER_OUTPUT = 8
+"""How many tokens vLLM gathers before it hands a running request's output over; every handing over costs time."""
+
+
+def start_vllm(engine: VLLMEngine, source: str) -> Any:
+    """Return a running `LLMEngine`. Raises EngineError where vLLM refuses the configuration or cannot load."""
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    arguments = engine_arguments(engine, source)
+    try:
+        made = EngineArgs(**arguments)
+        refuse_unsupported(made.create_engine_config(), engine.worker_options())
+        return LLMEngine.from_engine_args(made)
+    except TTSError:
+        raise
+    except Exception as error:  # configuration, download, memory, compilation: each raises its own
+        reason = " ".join(str(error).split())
+        raise EngineError(f"vLLM cannot start with {source!r}: {reason}") from error
+
+
+def engine_arguments(engine: VLLMEngine, source: str) -> dict[str, Any]:
+    """Return the arguments of `EngineArgs` for the recipe's keys."""
+    from vllm.platforms import current_platform
+
+    on_cpu = current_platform.is_cpu()
+    kv_cache_mb = engine.kv_cache_mb or (CPU_KV_CACHE_MB if on_cpu else None)
+    esamp = engine.worker_options().esamp
+    ours = {
+        "model": source,
+        "dtype": engine.dtype,
+        "max_num_seqs": engine.batch_size,
+        "max_model_len": engine.max_model_len,
+        "kv_cache_memory_bytes": None if kv_cache_mb is None else kv_cache_mb * MEGABYTE,
+        "gpu_memory_utilization": engine.gpu_memory_utilization,
+        "tensor_parallel_size": engine.tensor_parallel_size,
+        "enforce_eager": on_cpu if engine.enforce_eager is None else engine.enforce_eager,
+        "enable_prefix_caching": engine.prefix_caching,
+        "stream_interval": TOKENS_PER_OUTPUT,
+        "disable_log_stats": True,
+        "worker_cls": WORKER,
+        "additional_config": engine.worker_options().to_config(),
+        # A request that ended must not be scheduled once more: its distiller would learn from what nobody reads.
+        "async_scheduling": None if esamp is None else False,
+    }
+    _check_further(engine.engine_args, ours)
+    return {**ours, **engine.engine_args}
+
+
+def _check_further(further: dict[str, Any], ours: dict[str, Any]) -> None:
+    from dataclasses import fields
+
+    from vllm.engine.arg_utils import EngineArgs
+
+    valid = [field.name for field in fields(EngineArgs)]
+    for name in further:
+        if name in ours:
+            raise EngineError(f"`engine_args` must not hold `{name}`, which the engine's own keys decide")
+        if name not in valid:
+            raise EngineError(f"`engine_args.{name}` is no argument of this vLLM.{nearest(name, valid)}")
+
+
+def stop_vllm(vllm: Any) -> None:
+    """Stop the engine and free its memory."""
+    from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+    vllm.engine_core.shutdown()
+    del vllm
+    gc.collect()
+    cleanup_dist_env_and_memory()

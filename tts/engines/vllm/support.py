@@ -1,0 +1,55 @@
+"""What cannot be right with ESamp inside vLLM is refused, before the model loads, with what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tts.engines.vllm.options import WorkerOptions
+from tts.errors import EngineError
+
+
+def refuse_unsupported(vllm_config: Any, options: WorkerOptions) -> None:
+    """Raise EngineError where this engine cannot host what the options ask for."""
+    if options.esamp is not None:
+        for reason in _reasons(vllm_config, options):
+            raise EngineError(f"esamp cannot run in this vLLM engine: {reason}")
+
+
+def _reasons(vllm_config: Any, options: WorkerOptions) -> Iterator[str]:
+    model, parallel = vllm_config.model_config, vllm_config.parallel_config
+    if model.runner_type != "generate":
+        yield f"the model must generate text, got the runner {model.runner_type!r}"
+    if vllm_config.speculative_config is not None:
+        yield "speculative decoding draws tokens that it never sees. Leave `speculative_config` out"
+    if parallel.pipeline_parallel_size > 1:
+        yield (
+            "the first and the last layer must be in one process, got pipeline_parallel_size "
+            f"{parallel.pipeline_parallel_size}. Use tensor_parallel_size instead"
+        )
+    yield from _of_model(model, options)
+    if not has_auxiliary_states(model) and not model.enforce_eager:
+        yield (
+            f"{model.architectures[0]} does not hand out the first layer's states when it is compiled. Set "
+            "`enforce_eager: true`, or `model_impl: transformers` in `engine_args`"
+        )
+
+
+def _of_model(model: Any, options: WorkerOptions) -> Iterator[str]:
+    config, esamp = model.hf_text_config, options.esamp
+    assert esamp is not None
+    if getattr(config, "final_logit_softcapping", None):
+        yield (
+            "the model's logits are capped (`final_logit_softcapping`), so mixing hidden states is not mixing logits. "
+            "Use another model"
+        )
+    if esamp.layer >= config.num_hidden_layers:
+        yield f"`layer` must be below {config.num_hidden_layers}, the model's number of layers, got {esamp.layer}"
+
+
+def has_auxiliary_states(model_config: Any) -> bool:
+    """Tell whether the model's architecture can hand out a layer's states as an output."""
+    from vllm.model_executor.models.interfaces import supports_eagle3
+
+    model_class, _ = model_config.registry.resolve_model_cls(model_config.architectures, model_config)
+    return bool(supports_eagle3(model_class))

@@ -1,0 +1,52 @@
+"""The worker class that vLLM is told to use (`worker_cls`): vLLM's own for the platform, our guest in its runner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vllm.platforms import current_platform
+from vllm.utils.import_utils import resolve_obj_by_qualname
+
+from tts.engines.vllm.mixin import put_in_front
+from tts.engines.vllm.options import WorkerOptions
+from tts.engines.vllm.runner_v1 import GuestOfV1, SeedsOnCPU
+from tts.engines.vllm.runner_v2 import GuestOfV2
+from tts.engines.vllm.support import has_auxiliary_states, refuse_unsupported
+from tts.engines.vllm.tap import Tap
+
+WORKERS = {
+    "cpu": "vllm.v1.worker.cpu_worker.CPUWorker",
+    "cuda": "vllm.v1.worker.gpu_worker.Worker",
+    "xpu": "vllm.v1.worker.xpu_worker.XPUWorker",
+}
+"""vLLM's workers by the platform's `device_type`; AMD's GPUs call themselves cuda, too."""
+
+OwnWorker: Any = resolve_obj_by_qualname(WORKERS[current_platform.device_type])
+
+
+class Worker(OwnWorker):  # type: ignore[misc]  # which class it is depends on the platform
+    """vLLM's worker. The methods that begin with `tts_` can be called by `collective_rpc`."""
+
+    def init_device(self) -> None:
+        """Make the runner, and let the guest in before it loads the model."""
+        super().init_device()
+        options = WorkerOptions.from_config(self.vllm_config.additional_config)
+        refuse_unsupported(self.vllm_config, options)
+        tap = Tap(options, is_output=has_auxiliary_states(self.vllm_config.model_config))
+        put_in_front(self.model_runner, *self._mixins(), tap=tap)
+
+    def _mixins(self) -> tuple[type, ...]:
+        if not hasattr(self.model_runner, "_model_forward"):
+            return (GuestOfV2,)
+        return (GuestOfV1, SeedsOnCPU) if self.model_runner.device.type == "cpu" else (GuestOfV1,)
+
+    def tts_request_figures(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return `Guest.request_figures`."""
+        figures: dict[str, dict[str, float]] = self.model_runner.guest.request_figures(names)
+        return figures
+
+    def tts_report(self) -> dict[str, Any] | None:
+        """Return `Guest.report`."""
+        report: dict[str, Any] | None = self.model_runner.guest.report()
+        return report
