@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from tts.metrics.bootstrap import difference_intervals, estimates, mean_intervals
+from tts.metrics.bootstrap import estimates, mean_intervals
 from tts.metrics.intervals import wilson
 
 
@@ -44,7 +44,6 @@ def test_without_problems_nothing_is_known() -> None:
     value = estimates(np.zeros((1, 0)), np.zeros((1, 0)))[0]
     assert math.isnan(value.lower)
     assert (value.interval_low, value.interval_high) == (0, 1)
-    assert difference_intervals(np.zeros((1, 0))) == [(-1, 1)]
 
 
 def test_the_same_seed_gives_the_same_interval_whatever_else_is_asked() -> None:
@@ -52,22 +51,6 @@ def test_the_same_seed_gives_the_same_interval_whatever_else_is_asked() -> None:
     values = rng.random((3, 50))
     assert mean_intervals(values, seed=4)[1] == pytest.approx(mean_intervals(values[1:2], seed=4)[0], abs=1e-12)
     assert mean_intervals(values, seed=4) != mean_intervals(values, seed=5)
-
-
-def test_few_differences_get_the_squares_of_wilsons_intervals() -> None:
-    # Nothing differs in 30 problems: gain and loss each up to Wilson's 0.1135.
-    none = difference_intervals(np.zeros((1, 30)))[0]
-    assert none == pytest.approx((-0.1135, 0.1135), abs=1e-4)
-    # Two wins of 30 (0.0667, Wilson 0.0185 to 0.2132): down by √(0.0482² + 0.1135²), up by 0.1465.
-    won = difference_intervals(np.array([[1.0, 1.0, *[0.0] * 28]]))[0]
-    assert won == pytest.approx((-0.0566, 0.2132), abs=1e-4)
-
-
-def test_a_swap_of_the_recipes_mirrors_the_difference() -> None:
-    rng = np.random.default_rng(1)
-    differences = rng.random((1, 60)) - 0.3
-    (low, high), (mirrored_low, mirrored_high) = difference_intervals(np.concatenate([differences, -differences]))
-    assert (low, high) == pytest.approx((-mirrored_high, -mirrored_low), abs=1e-9)
 
 
 # Coverage. Each cell is 95 % ± 1.7 % (one standard error) for 160 data sets; under 90 % has chance 0.4 % if it is 95 %,

@@ -53,41 +53,17 @@ def mean_intervals(values: Floats, *, seed: int = 0) -> list[tuple[float, float]
     return intervals
 
 
-def difference_intervals(differences: Floats, *, seed: int = 0) -> list[tuple[float, float]]:
-    """Return the 95 % interval of the mean of each row of `differences`, [rows, problems], all in [-1, 1].
-
-    Where fewer than 6 problems differ, the Wilson intervals of gains and losses are added as squares, «MOVER»
-    (Zou & Donner 2008, «Construction of Confidence Limits about Effect Measures»).
-    """
-    intervals = [_gains_and_losses(row) for row in differences]
-    rows = [index for index, row in enumerate(differences) if _participation(np.abs(row)) >= FEWEST and np.ptp(row) > 0]
-    for index, bounds in zip(rows, _bca(differences[rows], seed), strict=True):
-        intervals[index] = bounds
-    return intervals
-
-
-def _gains_and_losses(differences: Floats) -> tuple[float, float]:
-    num_problems = len(differences)
-    if num_problems == 0:
-        return -1.0, 1.0
-    gain, loss = float(np.maximum(differences, 0).mean()), float(np.maximum(-differences, 0).mean())
-    (gain_low, gain_high), (loss_low, loss_high) = wilson(gain, num_problems), wilson(loss, num_problems)
-    low = gain - loss - math.hypot(gain - gain_low, loss_high - loss)
-    high = gain - loss + math.hypot(gain_high - gain, loss - loss_low)
-    return max(-1.0, low), min(1.0, high)
+def participation(shares: Floats) -> float:
+    """Return (Σ x)² / Σ x²: n for n equal shares, 1 where one has all."""
+    squares = float((shares**2).sum())
+    return float(shares.sum()) ** 2 / squares if squares else 0.0
 
 
 def _rests_on(values: Floats) -> float:
     """Return the effective number of problems that keep the mean from 0 or 1, whichever is nearer; 0 for no spread."""
     if not len(values) or np.ptp(values) == 0:
         return 0.0
-    return _participation(values if values.mean() <= 0.5 else 1 - values)
-
-
-def _participation(shares: Floats) -> float:
-    """Return (Σ x)² / Σ x²: n for n equal shares, 1 where one has all."""
-    squares = float((shares**2).sum())
-    return float(shares.sum()) ** 2 / squares if squares else 0.0
+    return participation(values if values.mean() <= 0.5 else 1 - values)
 
 
 def _bca(values: Floats, seed: int) -> list[tuple[float, float]]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tts.errors import UsageError
-from tts.metrics.bootstrap import difference_intervals
 from tts.metrics.curves import Curve
 from tts.metrics.permutation import holm, sign_flip_p_values
 from tts.metrics.power import Power, power
 from tts.metrics.subsets import Floats
+from tts.metrics.typical_values import difference_intervals
 
 ROUNDING = 1e-9  # differences below it are ties
 
