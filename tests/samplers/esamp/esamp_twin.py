@@ -32,9 +32,9 @@ class Twin:
         self.net = nn.Sequential(*(TwinBlock(*shape) for shape in shapes_of(bank))).double()
         with torch.no_grad():
             for block, (gate, up, down) in zip(self.net, weights_of(bank, slot), strict=True):
-                block.gate.weight.copy_(gate.T)
-                block.up.weight.copy_(up.T)
-                block.down.weight.copy_(down.T)
+                block.gate.weight.copy_(gate)
+                block.up.weight.copy_(up)
+                block.down.weight.copy_(down)
         self.adam = torch.optim.Adam(self.net.parameters(), lr=learning_rate, eps=1e-4)
 
     def predict(self, h_first: torch.Tensor) -> torch.Tensor:
@@ -54,12 +54,12 @@ class Twin:
 
 def weights_of(bank: DistillerBank, slot: int) -> list[tuple[torch.Tensor, ...]]:
     """(gate, up, down) of each block of one slot."""
-    return [(*gate_up.slots[slot].value.chunk(2, dim=1), down.slots[slot].value) for gate_up, down in bank._blocks]
+    return [(*gate_up.slots[slot].value.chunk(2), down.slots[slot].value) for gate_up, down in bank._blocks]
 
 
-def shapes_of(bank: DistillerBank) -> list[tuple[int, int]]:
+def shapes_of(bank: DistillerBank) -> list[tuple[int, ...]]:
     """(d, w) of each block."""
-    return [(down.template.shape[1], down.template.shape[0]) for _, down in bank._blocks]
+    return [tuple(down.template.shape) for _, down in bank._blocks]
 
 
 def squared_error(prediction: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:

@@ -41,13 +41,13 @@ def learn(bank: DistillerBank, slot: int, h_first: torch.Tensor, h_last: torch.T
     slots = [slot]
     prediction = bank.predict(slots, h_first[None])
     loss, d_prediction = squared_error(prediction.h, h_last[None], torch.ones(1, len(h_first)))
-    bank.train(slots, prediction, d_prediction, torch.tensor([True]))
+    bank.train(slots, prediction, d_prediction, torch.ones(1))
     return loss.item()
 
 
 def assert_same(bank: DistillerBank, slot: int, twin: Twin) -> None:
     ours = torch.cat([weight.flatten() for block in weights_of(bank, slot) for weight in block])
-    theirs = torch.cat([w.weight.T.flatten() for b in twin.net for w in (b.gate, b.up, b.down)]).detach()
+    theirs = torch.cat([w.weight.flatten() for b in twin.net for w in (b.gate, b.up, b.down)]).detach()
     torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=2e-5)
 
 
@@ -81,7 +81,7 @@ def test_the_bank_learns_as_autograd_and_torchs_adam_do(
             mask[slot, : len(first)] = float(trains[slot])
         prediction = bank.predict(range(3), h_first)
         losses, d_prediction = ours(prediction.h, h_last, mask)
-        bank.train(range(3), prediction, d_prediction, torch.tensor(trains))
+        bank.train(range(3), prediction, d_prediction, torch.tensor(trains).float())
         for slot, twin in enumerate(twins):
             with torch.inference_mode(False), torch.enable_grad():
                 predicted = twin.predict(rows[slot][0]).detach()
@@ -109,8 +109,8 @@ def test_the_input_is_scaled_to_a_root_mean_square_of_one() -> None:
 
 
 def test_the_gradients_norm_is_known_before_the_gradients() -> None:
-    terms = [Term(None, random(2, 5, 7, seed=i), random(2, 5, 9, seed=i + 9)) for i in range(4)]
-    formed = [a.mT @ b for _, a, b in terms]
+    terms = [Term(None, random(2, 7, 5, seed=i), random(2, 9, 5, seed=i + 9)) for i in range(4)]
+    formed = [a @ b.mT for _, a, b in terms]
     expected = torch.stack([torch.cat([g[slot].flatten() for g in formed]).norm() for slot in range(2)])
     torch.testing.assert_close(gradient_norm(terms), expected)
 
@@ -173,7 +173,7 @@ def test_the_device_is_never_asked_anything() -> None:
         bank = bank_of(2, batched=True)
         prediction = bank.predict(range(2), torch.zeros(2, 3, D))
         loss, d_prediction = squared_error(prediction.h, torch.zeros(2, 3, D), torch.zeros(2, 3))
-        bank.train(range(2), prediction, d_prediction, torch.zeros(2) > 0)
+        bank.train(range(2), prediction, d_prediction, torch.zeros(2))
         bank.reset(1)
         with pytest.raises(Exception, match="_local_scalar_dense"):
             loss[0].item()

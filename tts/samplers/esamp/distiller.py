@@ -1,11 +1,13 @@
 """The latent distiller: it learns, while the model decodes, to predict the last hidden state from the first layer's.
 
-    ĥ = f_φ(h¹)         two residual gated blocks   y = x + (silu(x W_gate) ⊙ x W_up) W_down
+    ĥ = f_φ(h¹)         two residual gated blocks   y = x + W_down (silu(W_gate x) ⊙ W_up x)
     loss                the mean over the rows of ‖h^L − ĥ‖², one step of Adam per decoding step
 
 Paper: arXiv 2604.24927. Differs from it: h¹ is scaled to a root mean square of 1 first (`input_norm`), since it learns
-faster then. There is one distiller per slot. S is how many slots are worked on together, K how many rows each of them
-has, d the model's hidden size and w the distiller's width; d_x is the gradient of the loss with respect to x.
+faster then; and a step of Adam may take the rows of several decoding steps (`train_every`). There is one distiller per
+slot. S is how many slots are worked on together, K how many rows each of them has, d the model's hidden size and w the
+distiller's width; d_x is the gradient of the loss with respect to x. Inside, a row is a column, `[d, K]`: a CPU's BLAS
+multiplies a weight by a few columns in half the time that it takes to multiply a few rows by a weight.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def squared_error(prediction: torch.Tensor, h_last: torch.Tensor, mask: torch.Te
 
 
 class Slot(NamedTuple):
-    """One slot's part of a weight, with Adam's two moments; each `[in, out]`."""
+    """One slot's part of a weight, with Adam's two moments; each `[out, in]`."""
 
     value: torch.Tensor
     mean: torch.Tensor
@@ -45,14 +47,14 @@ class Slot(NamedTuple):
 class Weight(NamedTuple):
     """One weight of all slots."""
 
-    values: torch.Tensor  # [num_slots, in, out]
+    values: torch.Tensor  # [num_slots, out, in]
     slots: tuple[Slot, ...]
-    template: torch.Tensor  # [in, out]
-    gradient: torch.Tensor  # [in, out], scratch memory for one slot after the other
+    template: torch.Tensor  # [out, in]
+    gradient: torch.Tensor  # [out, in], scratch memory for one slot after the other
 
 
 class Block(NamedTuple):
-    """The weights of y = x + (silu(x W_gate) ⊙ x W_up) W_down."""
+    """The weights of y = x + W_down (silu(W_gate x) ⊙ W_up x)."""
 
     gate_up: Weight  # d → 2w
     down: Weight  # w → d
@@ -61,11 +63,11 @@ class Block(NamedTuple):
 class Activations(NamedTuple):
     """What a block's backward pass needs of its forward pass."""
 
-    x: torch.Tensor  # [S, K, d]
-    gate: torch.Tensor  # [S, K, w]
-    up: torch.Tensor  # [S, K, w]
-    opened: torch.Tensor  # [S, K, w], silu(gate)
-    hidden: torch.Tensor  # [S, K, w], opened ⊙ up
+    x: torch.Tensor  # [S, d, K]
+    gate: torch.Tensor  # [S, w, K]
+    up: torch.Tensor  # [S, w, K]
+    opened: torch.Tensor  # [S, w, K], silu(gate)
+    hidden: torch.Tensor  # [S, w, K], opened ⊙ up
 
 
 class Prediction(NamedTuple):
@@ -74,13 +76,29 @@ class Prediction(NamedTuple):
     h: torch.Tensor
     blocks: list[Activations]
 
+    def of(self, index: int) -> Prediction:
+        """Return the part of one of the S slots, as if it had been worked on alone."""
+        only = slice(index, index + 1)
+        return Prediction(self.h[only], [Activations(*(part[only] for part in block)) for block in self.blocks])
+
+    @staticmethod
+    def joined(predictions: Sequence[Prediction]) -> Prediction:
+        """Return one prediction of all rows of `predictions`, which the same distillers made with the same weights."""
+        if len(predictions) == 1:
+            return predictions[0]
+        blocks = [
+            Activations(*(torch.cat(parts, dim=2) for parts in zip(*same_block, strict=True)))
+            for same_block in zip(*(prediction.blocks for prediction in predictions), strict=True)
+        ]
+        return Prediction(torch.cat([prediction.h for prediction in predictions], dim=1), blocks)
+
 
 class Term(NamedTuple):
-    """A weight's gradient as a product not yet formed: inputsᵀ · deltas."""
+    """A weight's gradient as a product not yet formed: deltas · inputsᵀ."""
 
     weight: Weight
-    inputs: torch.Tensor  # [S, K, in]
-    deltas: torch.Tensor  # [S, K, out]
+    deltas: torch.Tensor  # [S, out, K]
+    inputs: torch.Tensor  # [S, in, K]
 
 
 class DistillerBank:
@@ -107,10 +125,10 @@ class DistillerBank:
         self._learning_rate, self._input_norm, self._batched = learning_rate, input_norm, batched
         generator = torch.Generator().manual_seed(TEMPLATE_SEED)
         with torch.inference_mode(False):  # so that it can be trained in that mode and out of it
-            wide = torch.empty(hidden_size, 2 * width, device=device)
-            narrow = torch.empty(width, hidden_size, device=device)
+            tall = torch.empty(2 * width, hidden_size, device=device)
+            wide = torch.empty(hidden_size, width, device=device)
             self._blocks = [
-                Block(new_weight(num_slots, wide, generator), new_weight(num_slots, narrow, generator))
+                Block(new_weight(num_slots, tall, generator), new_weight(num_slots, wide, generator))
                 for _ in range(NUM_BLOCKS)
             ]
             self._num_updates = torch.zeros(num_slots, device=device).unbind()
@@ -135,79 +153,69 @@ class DistillerBank:
 
     def predict(self, slots: Sequence[int], h_first: torch.Tensor) -> Prediction:
         """Predict h^L from h¹ `[S, K, d]`, float32, with the distillers of `slots`."""
-        x = rms_normalised(h_first) if self._input_norm else h_first
+        x = (rms_normalised(h_first) if self._input_norm else h_first).mT.contiguous()
         blocks = []
         for gate_up, down in self._blocks:
-            gate, up = self._times(x, gate_up, slots).chunk(2, dim=-1)
+            gate, up = self._times(gate_up, x, slots).chunk(2, dim=1)
             opened = silu(gate)
             hidden = opened * up
             blocks.append(Activations(x, gate, up, opened, hidden))
-            x = x + self._times(hidden, down, slots)
-        return Prediction(x, blocks)
+            x = x + self._times(down, hidden, slots)
+        return Prediction(x.mT, blocks)
 
     def train(
-        self, slots: Sequence[int], prediction: Prediction, d_prediction: torch.Tensor, active: torch.Tensor
+        self, slots: Sequence[int], prediction: Prediction, d_prediction: torch.Tensor, num_steps: torch.Tensor
     ) -> None:
-        """Take one step of Adam with each distiller of `slots` whose `active` `[S]`, bool, is set.
+        """Take one step of Adam with each distiller, on the rows of its last `num_steps` `[S]` decoding steps.
 
-        `prediction` must be this step's, made with the same slots. A gradient that is not finite changes nothing.
+        It goes as many times as far as a step on the rows of one; 0: that distiller takes none. `prediction` must have
+        been made with the same slots and the weights that they still have. A gradient that is not finite changes
+        nothing.
         """
-        terms = self._backward(slots, prediction.blocks, d_prediction)
+        terms = self._backward(slots, prediction.blocks, d_prediction.mT.contiguous())
         norm = gradient_norm(terms)  # [S]
         scale = (CLIP_NORM / (norm + 1e-6)).clamp(max=1).view(-1, 1, 1)
-        taken = (active & norm.isfinite()).float()
-        for slot, update in zip(slots, taken, strict=True):
-            self._num_updates[slot].add_(update)
-        for weight, inputs, deltas in terms:
-            for slot, a, b, skipped in zip(slots, inputs.mT, deltas * scale, 1 - taken, strict=True):
-                torch.mm(a, b, out=weight.gradient)
-                self._adam(weight.slots[slot], weight.gradient, self._num_updates[slot], skipped)
+        taken = ((num_steps > 0) & norm.isfinite()).float()
+        updates = [self._num_updates[slot].add_(one) for slot, one in zip(slots, taken, strict=True)]
+        rates, skipped = (self._learning_rate * num_steps).unbind(), (1 - taken).unbind()
+        for weight, deltas, inputs in terms:
+            clipped = deltas * scale
+            for i, slot in enumerate(slots):
+                torch.mm(clipped[i], inputs[i].t(), out=weight.gradient)
+                adam(weight.slots[slot], weight.gradient, updates[i], rates[i], skipped[i])
 
     def _backward(self, slots: Sequence[int], blocks: list[Activations], d_prediction: torch.Tensor) -> list[Term]:
-        """Return the gradients of all weights, given d_prediction `[S, K, d]`."""
+        """Return the gradients of all weights, given d_prediction `[S, d, K]`."""
         terms = []
         d_y = d_prediction
         for (gate_up, down), (x, gate, up, opened, hidden) in zip(
             reversed(self._blocks), reversed(blocks), strict=True
         ):
-            d_hidden = self._times(d_y, down, slots, transposed=True)
+            d_hidden = self._transposed_times(down, d_y, slots)
             d_gate = torch.ops.aten.silu_backward(d_hidden * up, gate)
-            d_gate_up = torch.cat([d_gate, d_hidden * opened], dim=-1)
-            terms += [Term(down, hidden, d_y), Term(gate_up, x, d_gate_up)]
+            d_gate_up = torch.cat([d_gate, d_hidden * opened], dim=1)
+            terms += [Term(down, d_y, hidden), Term(gate_up, d_gate_up, x)]
             if x is not blocks[0].x:  # nothing learns below the first block
-                d_y = d_y + self._times(d_gate_up, gate_up, slots, transposed=True)
+                d_y = d_y + self._transposed_times(gate_up, d_gate_up, slots)
         return terms
 
-    def _times(
-        self, x: torch.Tensor, weight: Weight, slots: Sequence[int], *, transposed: bool = False
-    ) -> torch.Tensor:
-        """Return each slot's x `[S, K, in]` times its part of the weight, or that part transposed: `[S, K, out]`."""
+    def _times(self, weight: Weight, x: torch.Tensor, slots: Sequence[int]) -> torch.Tensor:
+        """Return W x `[S, out, K]`, W being each slot's part of the weight, given its x `[S, in, K]`."""
         if self._batched:
-            return torch.bmm(x, weight.values.mT if transposed else weight.values)
-        parts = [weight.slots[slot].value.t() if transposed else weight.slots[slot].value for slot in slots]
-        product = x.new_empty(*x.shape[:2], parts[0].shape[1])
-        for rows, part, out in zip(x, parts, product, strict=True):
-            torch.mm(rows, part, out=out)
+            return torch.bmm(weight.values, x)
+        product = x.new_empty(len(slots), weight.values.shape[1], x.shape[2])
+        for i, slot in enumerate(slots):
+            torch.mm(weight.slots[slot].value, x[i], out=product[i])
         return product
 
-    def _adam(self, slot: Slot, gradient: torch.Tensor, num_updates: torch.Tensor, skipped: torch.Tensor) -> None:
-        """Update one slot's part of a weight, unless `skipped` is 1 (as if the gradient had overflowed)."""
-        torch._fused_adam_(
-            [slot.value],
-            [gradient],
-            [slot.mean],
-            [slot.mean_square],
-            [],
-            [num_updates],
-            lr=self._learning_rate,
-            beta1=ADAM_BETAS[0],
-            beta2=ADAM_BETAS[1],
-            weight_decay=0.0,
-            eps=ADAM_EPSILON,
-            amsgrad=False,
-            maximize=False,
-            found_inf=skipped,
-        )
+    def _transposed_times(self, weight: Weight, x: torch.Tensor, slots: Sequence[int]) -> torch.Tensor:
+        """Return Wᵀ x `[S, in, K]`, given x `[S, out, K]`; computed as (xᵀ W)ᵀ, which is quicker."""
+        if self._batched:
+            return torch.bmm(weight.values.mT, x)
+        product = x.new_empty(len(slots), x.shape[2], weight.values.shape[2])
+        for i, slot in enumerate(slots):
+            torch.mm(x[i].t(), weight.slots[slot].value, out=product[i])
+        return product.mT.contiguous()
 
     def _weights(self) -> Iterator[Weight]:
         for block in self._blocks:
@@ -216,10 +224,32 @@ class DistillerBank:
 
 def new_weight(num_slots: int, gradient: torch.Tensor, generator: torch.Generator) -> Weight:
     """Return a weight of the shape and on the device of `gradient`, its template drawn as `torch.nn.Linear` draws."""
-    template = (torch.rand(gradient.shape, generator=generator) * 2 - 1) / math.sqrt(len(gradient))
+    template = (torch.rand(gradient.shape, generator=generator) * 2 - 1) / math.sqrt(gradient.shape[1])
     values, means, mean_squares = (torch.zeros(num_slots, *gradient.shape, device=gradient.device) for _ in range(3))
     slots = tuple(map(Slot, values, means, mean_squares))
     return Weight(values, slots, template.to(gradient.device), gradient)
+
+
+def adam(
+    slot: Slot, gradient: torch.Tensor, num_updates: torch.Tensor, rate: torch.Tensor, skipped: torch.Tensor
+) -> None:
+    """Update one slot's part of a weight, unless `skipped` is 1 (as if the gradient had overflowed)."""
+    torch._fused_adam_(
+        [slot.value],
+        [gradient],
+        [slot.mean],
+        [slot.mean_square],
+        [],
+        [num_updates],
+        lr=rate,
+        beta1=ADAM_BETAS[0],
+        beta2=ADAM_BETAS[1],
+        weight_decay=0.0,
+        eps=ADAM_EPSILON,
+        amsgrad=False,
+        maximize=False,
+        found_inf=skipped,
+    )
 
 
 def rms_normalised(x: torch.Tensor) -> torch.Tensor:
@@ -230,8 +260,8 @@ def rms_normalised(x: torch.Tensor) -> torch.Tensor:
 def gradient_norm(terms: list[Term]) -> torch.Tensor:
     """Return the norm `[S]` of all gradients together without forming them.
 
-    ‖AᵀB‖² is the sum of (AAᵀ) ⊙ (BBᵀ), which are K x K. So the deltas can be clipped before the gradients exist, and
+    ‖ABᵀ‖² is the sum of (AᵀA) ⊙ (BᵀB), which are K x K. So the deltas can be clipped before the gradients exist, and
     each gradient is used once, while it is in the cache.
     """
-    squares = [(torch.bmm(a, a.mT) * torch.bmm(b, b.mT)).flatten(1).sum(1) for _, a, b in terms]
+    squares = [(torch.bmm(a.mT, a) * torch.bmm(b.mT, b)).flatten(1).sum(1) for _, a, b in terms]
     return torch.stack(squares).sum(0).clamp(min=0).sqrt()

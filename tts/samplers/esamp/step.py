@@ -55,5 +55,5 @@ def train(bank: DistillerBank, control: Control, cells: Cells, prediction: Predi
     """Train on the cells whose mask is 1, with the prediction made of them; return the loss `[S]` before the step."""
     assert control.objective is not None
     loss, d_prediction = control.objective(prediction.h, cells.h_last, cells.mask)
-    bank.train(cells.slots, prediction, d_prediction, cells.mask.sum(1) > 0)
+    bank.train(cells.slots, prediction, d_prediction, (cells.mask.sum(1) > 0).float())
     return loss
