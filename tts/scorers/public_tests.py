@@ -9,10 +9,10 @@ from tts.errors import ScorerError, VerifierError
 from tts.program_tests import TestsError
 from tts.types import Candidate, Problem, Score
 from tts.verifiers.code import judging
+from tts.verifiers.code.exam import Exam, read_exam
 from tts.verifiers.code.execution import RunsPrograms
 from tts.verifiers.code.extract import extract
 from tts.verifiers.code.judging import Judgement
-from tts.verifiers.code.records import Exam, read_exam
 
 
 class PublicTests(RunsPrograms):

@@ -49,7 +49,7 @@ class RunsPrograms(Component):
     def _open_sandbox(self) -> Sandbox:
         with self._lock:
             if self._sandbox is None:
-                sandbox = Sandbox(self.workers, self.packages, (), self.allow_weak_sandbox)
+                sandbox = Sandbox(self.workers, packages=self.packages, allow_weak_sandbox=self.allow_weak_sandbox)
                 sandbox.open()
                 self._sandbox = sandbox
             return self._sandbox

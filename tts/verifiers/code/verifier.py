@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import Field
@@ -13,12 +13,11 @@ from tts.types import JSON, Answer, Problem, Reference, Verdict
 from tts.verifiers.by_key import group_keys
 from tts.verifiers.code import judging
 from tts.verifiers.code.behaviour import Behaviour, Observe, behaviours
+from tts.verifiers.code.exam import Exam, read_exam
 from tts.verifiers.code.execution import RunsPrograms
 from tts.verifiers.code.extract import extract
 from tts.verifiers.code.judging import Observation
-from tts.verifiers.code.mutation import Arguments, mutants
-from tts.verifiers.code.records import Exam, call_inputs, read_exam, stdin_inputs
-from tts.verifiers.code.sandbox import Limits, Sandbox
+from tts.verifiers.code.trials import Step, take_steps, trial_steps
 
 NO_ANSWER = Verdict("failed", "no_answer")
 
@@ -82,37 +81,19 @@ class CodeVerifier(RunsPrograms):
         """Return the behaviour of the programs that have one to compare."""
         try:
             exam = read_exam(problem.public_tests)
-            observe = self._observers(exam, seed=problem.id)
+            on_examples, on_mutants = trial_steps(exam.tests, self.num_mutants, seed=problem.id)
+            if not on_examples:
+                return {}
+            return behaviours(programs, self._observer(exam, on_examples), self._observer(exam, on_mutants))
         except (TestsError, VerifierError):
             return {}
-        return behaviours(programs, *observe) if observe else {}
 
-    def _observers(self, exam: Exam, seed: str) -> tuple[Observe, Observe] | None:
-        """Return what runs programs on the examples, and on their mutants; None where no example can be run."""
-        stdins = stdin_inputs(exam.tests)
-        function, calls = call_inputs(exam.tests)
-        if stdins:
-            more = mutants(stdins, self.num_mutants, seed)
-            return self._observer(exam, _reading(stdins)), self._observer(exam, _reading(more))
-        if calls:
-            others = mutants(calls, self.num_mutants, seed)
-            return self._observer(exam, _calling(function, calls)), self._observer(exam, _calling(function, others))
-        return None
-
-    def _observer(self, exam: Exam, observe: Callable[[Sandbox, str, Limits], list[Observation]]) -> Observe:
-        """Return what observes programs at the same time, as many as there are workers."""
+    def _observer(self, exam: Exam, steps: Sequence[Step]) -> Observe:
+        """Return what takes programs through the steps, as many at a time as there are workers."""
         sandbox, limits = self._open_sandbox(), self._limits()
 
-        def observe_all(programs: Sequence[str]) -> list[list[Observation]]:
-            with ThreadPoolExecutor(self.workers) as threads:
-                return list(threads.map(lambda program: observe(sandbox, exam.program(program), limits), programs))
+        def observe(programs: Sequence[str]) -> list[list[Observation]]:
+            with ThreadPoolExecutor(self.workers, thread_name_prefix="tts-code-verifier") as threads:
+                return list(threads.map(lambda code: take_steps(steps, sandbox, exam.program(code), limits), programs))
 
-        return observe_all
-
-
-def _reading(stdins: list[str]) -> Callable[[Sandbox, str, Limits], list[Observation]]:
-    return lambda sandbox, program, limits: judging.observe_stdio(sandbox, program, stdins, limits)
-
-
-def _calling(function: str, calls: list[Arguments]) -> Callable[[Sandbox, str, Limits], list[Observation]]:
-    return lambda sandbox, program, limits: judging.observe_calls(sandbox, program, function, calls, limits)
+        return observe
