@@ -24,7 +24,7 @@ BOTH_LAYOUTS = pytest.mark.parametrize("all_slots", [False, True], ids=["exact r
 
 
 def core_of(*, max_rows: int = 8, all_slots: bool | None = None, head: Any = None, **settings: Any) -> ESampCore:
-    chosen = ESampSettings(**{"width": W, "learning_rate": RATE, "num_slots": 4} | settings)
+    chosen = ESampSettings(**{"width": W, "learning_rate": RATE, "train_every": 1, "num_slots": 4} | settings)
     return ESampCore(chosen, D, max_rows, all_slots=all_slots, head=head)
 
 
@@ -103,10 +103,12 @@ class Traffic:
 
 
 @BOTH_LAYOUTS
+@pytest.mark.parametrize("train_every", [1, 3])
 @torch.inference_mode()
-def test_the_core_does_what_autograd_and_plain_loops_do(all_slots: bool) -> None:
+def test_the_core_does_what_autograd_and_plain_loops_do(all_slots: bool, train_every: int) -> None:
     """Twelve groups in three slots, requests that come and go, prompts in chunks, several β: over 500 guided rows."""
-    core, twins, num_guided = core_of(num_slots=3, all_slots=all_slots), dict[str, Twin](), 0
+    core = core_of(num_slots=3, all_slots=all_slots, train_every=train_every)
+    twins, waiting, num_guided = dict[str, Twin](), dict[str, list[Any]](), 0
     new_bank = DistillerBank(1, D, W, learning_rate=RATE, input_norm=True)
     for requests in Traffic().steps(core):
         mixed, h_last = step(core, [request.row() for request in requests])
@@ -114,11 +116,13 @@ def test_the_core_does_what_autograd_and_plain_loops_do(all_slots: bool) -> None
             mine = [i for i, request in enumerate(requests) if request.guided and request.group == group]
             beta = torch.tensor([[requests[i].beta] for i in mine])
             with torch.inference_mode(False), torch.enable_grad():
-                twin = twins.setdefault(group, Twin(new_bank, 0, RATE, squared_error, rms=True))
+                twin = twins.setdefault(group, Twin(new_bank, 0, train_every * RATE, squared_error, rms=True))
                 rows = [hidden(requests[i].name, requests[i].position) for i in mine]
                 h_first, last = (torch.stack(part) for part in zip(*rows, strict=True))
                 expected = last + beta * (last - twin.predict(h_first).detach())
-                twin.train(h_first, last)
+                waiting.setdefault(group, []).append((h_first, last))
+                if len(waiting[group]) == train_every:
+                    twin.train(*map(torch.cat, zip(*waiting.pop(group), strict=True)))
             torch.testing.assert_close(mixed[mine].double(), expected, rtol=1e-4, atol=1e-4)
             num_guided += sum(requests[i].beta > 0 for i in mine)
         untouched = [i for i, request in enumerate(requests) if not request.guided or request.beta == 0]
@@ -228,7 +232,7 @@ def test_members_of_a_group_learn_from_each_other_and_groups_do_not() -> None:
 
 
 @BOTH_LAYOUTS
-def test_training_on_every_third_step_goes_by_each_groups_own_steps(all_slots: bool) -> None:
+def test_training_after_every_third_step_goes_by_each_groups_own_steps(all_slots: bool) -> None:
     core, alone = (core_of(train_every=3, all_slots=all_slots) for _ in range(2))
     core.join("early", "a")
     decode(core, ["early"], range(PROMPT, PROMPT + 2))
@@ -236,8 +240,21 @@ def test_training_on_every_third_step_goes_by_each_groups_own_steps(all_slots: b
         running.join("late", "b")
     late = decode(core, ["early", "late"], range(PROMPT + 2, PROMPT + 8))[:, 1]
     assert torch.equal(late, decode(alone, ["late"], range(PROMPT + 2, PROMPT + 8))[:, 0])
-    # early trains at its steps 0, 3 and 6, late at its steps 0 and 3.
-    assert (core.statistics().rows_trained, alone.statistics().rows_trained) == (5, 2)
+    # early trains after its steps 3 and 6 of 8, late after its steps 3 and 6; each on three rows.
+    assert (core.statistics().rows_trained, alone.statistics().rows_trained) == (12, 6)
+
+
+@BOTH_LAYOUTS
+def test_what_a_group_left_untrained_is_not_learned_by_the_next_in_its_slot(all_slots: bool) -> None:
+    used, new = (core_of(train_every=3, num_slots=1, all_slots=all_slots) for _ in range(2))
+    used.join("before", "a")
+    decode(used, ["before"], range(PROMPT, PROMPT + 5))
+    used.leave("before")
+    for core in (used, new):
+        core.join("after", "b")
+    ours, theirs = (decode(core, ["after"], range(PROMPT, PROMPT + 9)) for core in (used, new))
+    assert torch.equal(ours, theirs)
+    assert (used.statistics().rows_trained, new.statistics().rows_trained) == (12, 9)
 
 
 def test_rows_without_a_slot_stay_as_they_are_and_are_counted_and_reported() -> None:
@@ -342,12 +359,13 @@ def test_a_step_on_all_slots_never_asks_the_device_anything(control: str) -> Non
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("train_every", [1, 3])
 @pytest.mark.parametrize("control", ["none", "noise", "vocabulary", "untrained"])
-def test_on_cuda_the_graphs_do_what_the_cpu_does(control: str) -> None:
+def test_on_cuda_the_graphs_do_what_the_cpu_does(control: str, train_every: int) -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     head = torch.randn(11, D, generator=torch.Generator().manual_seed(3))
-    settings = ESampSettings(width=W, learning_rate=RATE, num_slots=4, control=control)
+    settings = ESampSettings(width=W, learning_rate=RATE, num_slots=4, control=control, train_every=train_every)
     cpu = ESampCore(settings, D, 8, head=head)
     cuda = ESampCore(settings, D, 8, head=head.cuda(), device="cuda")
     for ours, theirs in zip(Traffic(5).steps(cpu), Traffic(5).steps(cuda), strict=True):

@@ -13,11 +13,12 @@ from tts.errors import RecipeError
 from tts.samplers.esamp.settings import ESampSettings
 
 
-def test_the_defaults_are_the_papers() -> None:
+def test_the_defaults_are_the_papers_but_for_three() -> None:
     settings = ESampSettings()
-    assert (settings.beta, settings.width, settings.learning_rate) == (0.25, 384, 4e-4)
+    assert (settings.beta, settings.width) == (0.25, 384)
     assert (settings.scope, settings.filter, settings.control) == ("prompt", "fused", "none")
-    assert (settings.layer, settings.train_every, settings.guide_first_token) == (1, 1, False)
+    assert (settings.layer, settings.guide_first_token) == (1, False)
+    assert (settings.input_norm, settings.train_every, settings.learning_rate) == ("rms", 4, 6e-4)
 
 
 def test_settings_survive_the_way_through_a_plain_dict() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import torch
 
@@ -11,47 +12,67 @@ from tts.samplers.esamp.controls import Control, gaussian
 from tts.samplers.esamp.distiller import DistillerBank
 from tts.samplers.esamp.schedule import Outcome
 from tts.samplers.esamp.stats import Milliseconds
-from tts.samplers.esamp.step import Cells, Mixed, SlotRows, predict, train
+from tts.samplers.esamp.step import Cells, Lesson, Mixed, SlotRows, predict, train
+
+
+class Waiting(NamedTuple):
+    """Rows that wait until their slot is trained on them, in the order in which they came; then zeros."""
+
+    h_first: torch.Tensor  # [S, K, d]
+    h_last: torch.Tensor  # [S, K, d]
+    mask: torch.Tensor  # [S, K, 1], 1 where a row of a slot that is trained now is
+    num_steps: torch.Tensor  # [S, 1], see `Lesson`
 
 
 class AllSlots:
     """All slots and all their cells in every step, with or without a row, at fixed addresses and shapes.
 
     The host asks the device nothing and sends its numbers through pinned memory, so it never waits. Predicting and
-    training do the same work in the same places in every step, as a CUDA graph must (see `side_stream`).
+    training do the same work in the same places in every step, as a CUDA graph must (see `side_stream`). Rows that
+    wait for their training are kept, and predicted once more then.
     """
 
-    def __init__(self, bank: DistillerBank, control: Control, max_rows: int) -> None:
-        """`max_rows` is how many cells a slot has."""
+    def __init__(self, bank: DistillerBank, control: Control, max_rows: int, max_waiting: int) -> None:
+        """`max_rows` is how many cells a slot has, `max_waiting` how many of its rows may wait to be trained on."""
         self.milliseconds = Milliseconds()
-        self._bank, self._control, self._max_rows = bank, control, max_rows
+        self._bank, self._control, self._max_rows, self._max_waiting = bank, control, max_rows, max_waiting
+        self._num_waiting = [0] * bank.num_slots
 
         def zeros(*shape: int) -> torch.Tensor:
-            return torch.zeros(bank.num_slots, max_rows, *shape, device=bank.device)
+            return torch.zeros(bank.num_slots, *shape, device=bank.device)
 
         with torch.inference_mode(False):  # so that the cells can be filled in that mode and out of it
-            d = bank.hidden_size
-            noise = zeros(d) if control.uses_noise else None
-            self._cells = Cells(range(bank.num_slots), zeros(d), zeros(d), zeros(1), noise, zeros())
+            d, slots = bank.hidden_size, range(bank.num_slots)
+            noise = zeros(max_rows, d) if control.uses_noise else None
+            self._cells = Cells(slots, zeros(max_rows, d), zeros(max_rows, d), zeros(max_rows, 1), noise)
+            self._waiting = Waiting(zeros(max_waiting, d), zeros(max_waiting, d), zeros(max_waiting, 1), zeros(1))
 
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Outcome:
         """Tell the device to do all of it."""
         self.wait()
         rows = self._sent([row for part in plan for row in part.rows])
         places = self._sent([part.slot * self._max_rows + k for part in plan for k in range(len(part.rows))])
-        self._load(plan, places, h_first[rows], h_last[rows])
+        unmixed = h_last[rows]
+        firsts, lasts = h_first[rows].float(), unmixed.float()
+        self._load(plan, places, firsts, lasts)
         mixed = self._predict()
         steered = self._cells.beta.flatten(0, 1)[places] != 0
         mixed_rows = mixed.h.flatten(0, 1)[places].to(h_last.dtype)
         novelty = mixed.novelty.flatten()[places]
         return Outcome(
-            h=h_last.index_copy(0, rows, torch.where(steered, mixed_rows, h_last[rows])),
+            h=h_last.index_copy(0, rows, torch.where(steered, mixed_rows, unmixed)),
             novelty=novelty.new_zeros(len(h_last)).index_copy(0, rows, novelty),
-            losses=self._train() if any(part.trains for part in plan) else novelty.new_zeros(self._bank.num_slots),
+            losses=self._learn(plan, firsts, lasts),
         )
 
+    def reset(self, slot: int) -> None:
+        """Make the slot's distiller new, after the training started so far; rows that wait are dropped."""
+        self.wait()
+        self._num_waiting[slot] = 0
+        self._bank.reset(slot)
+
     def wait(self) -> None:
-        """Nothing runs beside."""
+        """Let everything that the device is told from now on come after the training started so far."""
 
     def synchronize(self) -> None:
         """Nothing runs beside."""
@@ -60,20 +81,43 @@ class AllSlots:
         self, plan: Sequence[SlotRows], places: torch.Tensor, h_first: torch.Tensor, h_last: torch.Tensor
     ) -> None:
         betas = list(chain.from_iterable(part.betas for part in plan))
-        mask = [float(part.trains) for part in plan for _ in part.rows]
-        self._fill(self._cells.h_first, places, h_first.float())
-        self._fill(self._cells.h_last, places, h_last.float())
-        self._fill(self._cells.beta, places, self._sent(betas)[:, None])
-        self._fill(self._cells.mask[..., None], places, self._sent(mask)[:, None])
+        fill(self._cells.h_first, places, h_first)
+        fill(self._cells.h_last, places, h_last)
+        fill(self._cells.beta, places, self._sent(betas)[:, None])
         if self._cells.noise is not None:
             draws = list(chain.from_iterable(part.draws for part in plan))
-            self._fill(self._cells.noise, places, self._to_device(gaussian(draws, h_last.shape[-1])))
+            fill(self._cells.noise, places, self._to_device(gaussian(draws, h_last.shape[-1])))
 
-    @staticmethod
-    def _fill(cells: torch.Tensor, places: torch.Tensor, rows: torch.Tensor) -> None:
-        cells.zero_().flatten(0, 1).index_copy_(0, places, rows)
+    def _learn(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
+        """Let the rows wait, and train the slots whose turn it is; return the losses of all slots."""
+        if self._control.objective is None:
+            return h_last.new_zeros(self._bank.num_slots)
+        self._keep(plan, h_first, h_last)
+        due = [part for part in plan if part.num_steps]
+        if not due:
+            return h_last.new_zeros(self._bank.num_slots)
+        places = [part.slot * self._max_waiting + k for part in due for k in range(self._num_waiting[part.slot])]
+        fill(self._waiting.mask, self._sent(places), h_last.new_ones(len(places), 1))
+        num_steps = self._sent([[float(part.num_steps)] for part in due])
+        fill(self._waiting.num_steps[:, None], self._sent([part.slot for part in due]), num_steps)
+        for part in due:
+            self._num_waiting[part.slot] = 0
+        return self._train()
 
-    def _sent(self, numbers: Sequence[float]) -> torch.Tensor:
+    def _keep(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> None:
+        """Put the rows behind those that wait; a slot where none did is emptied first."""
+        empty = [part.slot for part in plan if not self._num_waiting[part.slot]]
+        places: list[int] = []
+        for part in plan:
+            first = part.slot * self._max_waiting + self._num_waiting[part.slot]
+            places += range(first, first + len(part.rows))
+            self._num_waiting[part.slot] += len(part.rows)
+        for kept, rows in ((self._waiting.h_first, h_first), (self._waiting.h_last, h_last)):
+            if empty:
+                kept.index_fill_(0, self._sent(empty), 0)
+            kept.flatten(0, 1).index_copy_(0, self._sent(places), rows)
+
+    def _sent(self, numbers: Sequence[object]) -> torch.Tensor:
         return self._to_device(torch.tensor(numbers))
 
     def _to_device(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -82,9 +126,18 @@ class AllSlots:
         return tensor.pin_memory().to(self._bank.device, non_blocking=True)
 
     def _predict(self) -> Mixed:
-        self._mixed = predict(self._bank, self._control, self._cells)
-        return self._mixed
+        """Predict and mix all cells."""
+        return predict(self._bank, self._control, self._cells)
 
     def _train(self) -> torch.Tensor:
-        """Train on the cells whose mask is 1; return the losses of all slots."""
-        return train(self._bank, self._control, self._cells, self._mixed.prediction)
+        """Train the slots whose `num_steps` is not 0; return the losses of all slots."""
+        assert self._control.objective is not None
+        h_first, h_last, mask, num_steps = self._waiting
+        slots = range(self._bank.num_slots)
+        lesson = Lesson(slots, self._bank.predict(slots, h_first), h_last, mask.squeeze(-1), num_steps.squeeze(-1))
+        return train(self._bank, self._control.objective, lesson)
+
+
+def fill(cells: torch.Tensor, places: torch.Tensor, rows: torch.Tensor) -> None:
+    """Put `rows` into `places` of `cells` `[S, K, …]`, counted through all slots, and zeros into all others."""
+    cells.zero_().flatten(0, 1).index_copy_(0, places, rows)

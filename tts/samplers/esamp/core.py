@@ -11,7 +11,7 @@ import torch
 from tts.samplers.esamp.all_slots import AllSlots
 from tts.samplers.esamp.controls import Control, Draw, control_of
 from tts.samplers.esamp.distiller import DistillerBank
-from tts.samplers.esamp.groups import Group, Groups
+from tts.samplers.esamp.groups import Group, Groups, Waiting
 from tts.samplers.esamp.schedule import ExactRows, Outcome, Schedule
 from tts.samplers.esamp.settings import ESampSettings
 from tts.samplers.esamp.side_stream import SideStream
@@ -83,7 +83,7 @@ class ESampCore:
             batched=all_slots,
             device=device,
         )
-        self._schedule = schedule_for(self._bank, control, max_rows if all_slots else None)
+        self._schedule = schedule_for(self._bank, control, settings, max_rows if all_slots else None)
         shared = settings.scope == "shared"
         self._groups = Groups(num_slots, max_rows, started=self._started, ended=self._ended, shared=shared)
         self._members: dict[str, Member] = {}
@@ -174,28 +174,32 @@ class ESampCore:
         return seats
 
     def _slot_rows(self, group: Group, seats: Sequence[Seat]) -> SlotRows:
+        group.waiting.num_steps += 1
+        group.waiting.num_rows += len(seats)
         return SlotRows(
             slot=group.slot,
             rows=[seat.place for seat in seats],
             betas=[seat.member.beta for seat in seats],
             draws=[Draw(seat.member.seed, seat.position) for seat in seats],
-            trains=self._learns and group.num_steps % self._settings.train_every == 0,
+            num_steps=group.waiting.num_steps
+            if self._learns and group.waiting.num_steps == self._settings.train_every
+            else 0,
         )
 
     def _take_note(self, plan: Sequence[SlotRows], groups: Sequence[Group], outcome: Outcome) -> None:
         telemetry = self._telemetry
         telemetry.steps += 1
-        telemetry.rows_trained += sum(len(part.rows) for part in plan if part.trains)
-        for group in groups:
-            group.num_steps += 1
         for seat in self._seats:
             if seat.member.beta > 0:
                 telemetry.rows_guided += 1
                 seat.member.trace.num_guided += 1
         novelty_of = {seat.place: seat.member.trace.novelty for seat in self._seats}
         telemetry.expect(outcome.novelty, novelty_of, telemetry.novelty)
-        losses_of = {group.slot: group.losses for group, part in zip(groups, plan, strict=True) if part.trains}
-        telemetry.expect(outcome.losses, losses_of)
+        trained = [group for group, part in zip(groups, plan, strict=True) if part.num_steps]
+        telemetry.expect(outcome.losses, {group.slot: group.losses for group in trained})
+        for group in trained:
+            telemetry.rows_trained += group.waiting.num_rows
+            group.waiting = Waiting()
         if telemetry.num_unread >= MAX_UNREAD:
             self._read()
 
@@ -204,18 +208,18 @@ class ESampCore:
         self._telemetry.read()
 
     def _started(self, group: Group) -> None:
-        self._schedule.wait()
-        self._bank.reset(group.slot)
+        self._schedule.reset(group.slot)
         self._telemetry.groups += 1
 
     def _ended(self, group: Group) -> None:
         self._telemetry.end(group.losses)
 
 
-def schedule_for(bank: DistillerBank, control: Control, rows_of_all_slots: int | None) -> Schedule:
+def schedule_for(
+    bank: DistillerBank, control: Control, settings: ESampSettings, rows_of_all_slots: int | None
+) -> Schedule:
     """Return how steps are laid out; `rows_of_all_slots` None: exactly the rows there are."""
     if rows_of_all_slots is None:
         return ExactRows(bank, control)
-    if bank.device.type == "cuda":
-        return SideStream(bank, control, rows_of_all_slots)
-    return AllSlots(bank, control, rows_of_all_slots)
+    layout = SideStream if bank.device.type == "cuda" else AllSlots
+    return layout(bank, control, rows_of_all_slots, rows_of_all_slots * settings.train_every)

@@ -9,6 +9,14 @@ from dataclasses import dataclass, field
 from tts.samplers.esamp.stats import LossTrace
 
 
+@dataclass(slots=True)
+class Waiting:
+    """What a distiller has not been trained on yet."""
+
+    num_steps: int = 0
+    num_rows: int = 0
+
+
 @dataclass(eq=False, slots=True)
 class Group:
     """Requests that share a distiller. `size` is how many are expected in all; None: nobody knows."""
@@ -18,7 +26,7 @@ class Group:
     size: int | None
     live: set[str] = field(default_factory=set)
     num_left: int = 0
-    num_steps: int = 0
+    waiting: Waiting = field(default_factory=Waiting)
     losses: LossTrace = field(default_factory=LossTrace)
 
     @property

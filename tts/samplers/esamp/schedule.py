@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 
 from tts.samplers.esamp.controls import Control, gaussian
-from tts.samplers.esamp.distiller import DistillerBank
+from tts.samplers.esamp.distiller import DistillerBank, Prediction
 from tts.samplers.esamp.stats import Milliseconds
-from tts.samplers.esamp.step import Cells, SlotRows, predict, train
+from tts.samplers.esamp.step import Cells, Lesson, SlotRows, predict, train
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,56 +36,86 @@ class Schedule(Protocol):
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Outcome:
         """Predict, mix, and start training on the planned rows of h¹ and h^L `[num_rows, d]`."""
 
-    def wait(self) -> None:
-        """Let everything that the device is told from now on come after the training started so far."""
+    def reset(self, slot: int) -> None:
+        """Make the slot's distiller new, after the training started so far."""
 
     def synchronize(self) -> None:
         """Wait on the host until all that was started is done."""
+
+
+class Taught(NamedTuple):
+    """What one slot's rows of one step teach it, once it is trained."""
+
+    prediction: Prediction
+    h_last: torch.Tensor  # [1, K, d]
 
 
 @dataclass(slots=True)
 class ExactRows:
     """Only the slots that have rows, with exactly the rows they have: least work, and a group depends on itself alone.
 
-    Slots with equally many rows are worked on together. Right for CPUs, where training beside the engine would only
-    take cores away from it; correct on every device.
+    Slots with equally many rows are predicted together; each is trained alone, so that its weights stay in the cache.
+    Right for CPUs, where training beside the engine would only take cores away from it; correct on every device.
     """
 
     bank: DistillerBank
     control: Control
     milliseconds: Milliseconds = field(default_factory=Milliseconds)
+    _waiting: dict[int, list[Taught]] = field(default_factory=dict)
 
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Outcome:
         """Do all of it now."""
+        started = time.perf_counter()
         outcome = Outcome(
             h=h_last.clone(),
             novelty=h_last.new_zeros(len(h_last), dtype=torch.float32),
             losses=h_last.new_zeros(self.bank.num_slots, dtype=torch.float32),
         )
         for parts in alike(plan):
-            self._run(parts, h_first, h_last, outcome)
+            self._predict(parts, h_first, h_last, outcome)
+        predicted = time.perf_counter()
+        for part in plan:
+            if part.num_steps:
+                outcome.losses[part.slot] = self._train(part.slot, part.num_steps)
+        self.milliseconds.predict += (predicted - started) * 1e3
+        self.milliseconds.train += (time.perf_counter() - predicted) * 1e3
         return outcome
 
-    def wait(self) -> None:
-        """Nothing is left to wait for."""
+    def reset(self, slot: int) -> None:
+        """Make the slot's distiller new; what it was not trained on yet is dropped."""
+        self._waiting.pop(slot, None)
+        self.bank.reset(slot)
 
     def synchronize(self) -> None:
         """Nothing is left to wait for."""
 
-    def _run(self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor, outcome: Outcome) -> None:
+    def _predict(
+        self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor, outcome: Outcome
+    ) -> None:
         """Work on slots with equally many rows and put what comes of it into `outcome`."""
-        started = time.perf_counter()
         rows = torch.tensor([part.rows for part in parts], device=h_last.device)  # [S, K]
         cells = self._cells(parts, h_first[rows], h_last[rows])
         mixed = predict(self.bank, self.control, cells)
         outcome.h[rows] = torch.where(cells.beta != 0, mixed.h.to(h_last.dtype), h_last[rows])
         outcome.novelty[rows] = mixed.novelty
-        predicted = time.perf_counter()
-        if parts[0].trains:
-            losses = train(self.bank, self.control, cells, mixed.prediction)
-            outcome.losses[torch.tensor(cells.slots, device=h_last.device)] = losses
-        self.milliseconds.predict += (predicted - started) * 1e3
-        self.milliseconds.train += (time.perf_counter() - predicted) * 1e3
+        if self.control.objective is not None:
+            for i, slot in enumerate(cells.slots):
+                taught = Taught(mixed.prediction.of(i), cells.h_last[i : i + 1])
+                self._waiting.setdefault(slot, []).append(taught)
+
+    def _train(self, slot: int, num_steps: int) -> torch.Tensor:
+        """Train on all the rows that wait; return the loss `[]`."""
+        assert self.control.objective is not None
+        predictions, h_lasts = zip(*self._waiting.pop(slot), strict=True)
+        h_last = torch.cat(h_lasts, dim=1)
+        lesson = Lesson(
+            slots=[slot],
+            prediction=Prediction.joined(predictions),
+            h_last=h_last,
+            mask=h_last.new_ones(h_last.shape[:2]),
+            num_steps=h_last.new_full((1,), num_steps),
+        )
+        return train(self.bank, self.control.objective, lesson)[0]
 
     def _cells(self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Cells:
         device = h_last.device
@@ -97,13 +127,12 @@ class ExactRows:
             h_last=h_last.float(),
             beta=torch.tensor([part.betas for part in parts], device=device).unsqueeze(-1),
             noise=noise,
-            mask=torch.ones(h_last.shape[:2], device=device),
         )
 
 
 def alike(plan: Sequence[SlotRows]) -> list[list[SlotRows]]:
-    """Return the parts of the plan that have equally many rows and that train, or do not, together."""
-    found: dict[tuple[int, bool], list[SlotRows]] = {}
+    """Return the parts of the plan that have equally many rows together."""
+    found: dict[int, list[SlotRows]] = {}
     for part in plan:
-        found.setdefault((len(part.rows), part.trains), []).append(part)
+        found.setdefault(len(part.rows), []).append(part)
     return list(found.values())

@@ -11,7 +11,7 @@ import torch
 from tts.samplers.esamp.all_slots import AllSlots
 from tts.samplers.esamp.controls import Control
 from tts.samplers.esamp.distiller import DistillerBank
-from tts.samplers.esamp.step import Mixed, predict, train
+from tts.samplers.esamp.step import Mixed
 
 Phase: TypeAlias = Literal["predict", "train", "wait"]
 
@@ -23,11 +23,11 @@ class SideStream(AllSlots):
     """`AllSlots` with its two kinds of work captured when it is built.
 
     Events order the streams: training waits for its prediction, and whatever touches the distillers or the cells next
-    waits for training. So the cells and activations of a step are still there when it is trained on.
+    waits for training. So the rows of a step are still there when they are trained on.
     """
 
-    def __init__(self, bank: DistillerBank, control: Control, max_rows: int) -> None:
-        super().__init__(bank, control, max_rows)
+    def __init__(self, bank: DistillerBank, control: Control, max_rows: int, max_waiting: int) -> None:
+        super().__init__(bank, control, max_rows, max_waiting)
         self._side = torch.cuda.Stream(bank.device)
         self._training_done = torch.cuda.Event()
         self._spans: list[tuple[Phase, torch.cuda.Event, torch.cuda.Event]] = []
@@ -53,9 +53,9 @@ class SideStream(AllSlots):
         self._side.wait_stream(current)
         with torch.cuda.stream(self._side):
             for _ in range(NUM_WARM_UPS):
-                mixed = predict(self._bank, self._control, self._cells)
+                super()._predict()
                 if self._control.objective is not None:
-                    train(self._bank, self._control, self._cells, mixed.prediction)
+                    super()._train()
         current.wait_stream(self._side)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
@@ -63,11 +63,11 @@ class SideStream(AllSlots):
         """Capture both graphs in one memory pool; the prediction lives in it until the next one overwrites it."""
         self._predict_graph, self._train_graph = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._predict_graph, capture_error_mode="thread_local"):
-            self._mixed = predict(self._bank, self._control, self._cells)
+            self._mixed = super()._predict()
         if self._control.objective is not None:
             pool = self._predict_graph.pool()
             with torch.cuda.graph(self._train_graph, pool=pool, capture_error_mode="thread_local"):
-                self._losses = train(self._bank, self._control, self._cells, self._mixed.prediction)
+                self._losses = super()._train()
 
     def _predict(self) -> Mixed:
         with self._span("predict"):

@@ -9,19 +9,22 @@ from typing import NamedTuple
 import torch
 
 from tts.samplers.esamp.controls import Control, Draw, norm
-from tts.samplers.esamp.distiller import DistillerBank, Prediction
+from tts.samplers.esamp.distiller import DistillerBank, Objective, Prediction
 from tts.samplers.esamp.fusion import fuse
 
 
 @dataclass(frozen=True, slots=True)
 class SlotRows:
-    """One group's rows of a step, planned on the host: parallel lists, `rows` being their places among all rows."""
+    """One group's rows of a step, planned on the host: parallel lists, `rows` being their places among all rows.
+
+    `num_steps`: after this step its distiller is trained on the rows of its last so many steps; 0: not yet.
+    """
 
     slot: int
     rows: Sequence[int]
     betas: Sequence[float]
     draws: Sequence[Draw]
-    trains: bool
+    num_steps: int
 
 
 class Cells(NamedTuple):
@@ -32,7 +35,16 @@ class Cells(NamedTuple):
     h_last: torch.Tensor  # [S, K, d]
     beta: torch.Tensor  # [S, K, 1]
     noise: torch.Tensor | None  # [S, K, d]
+
+
+class Lesson(NamedTuple):
+    """The rows of S slots to train on, laid out as in `Cells`; the prediction was made of them with today's weights."""
+
+    slots: Sequence[int]
+    prediction: Prediction
+    h_last: torch.Tensor  # [S, K, d]
     mask: torch.Tensor  # [S, K], 1 where the row is trained on
+    num_steps: torch.Tensor  # [S], how many decoding steps the rows are of; 0: the slot is not trained
 
 
 class Mixed(NamedTuple):
@@ -51,9 +63,8 @@ def predict(bank: DistillerBank, control: Control, cells: Cells) -> Mixed:
     return Mixed(fuse(cells.h_last, q, cells.beta), novelty, prediction)
 
 
-def train(bank: DistillerBank, control: Control, cells: Cells, prediction: Prediction) -> torch.Tensor:
-    """Train on the cells whose mask is 1, with the prediction made of them; return the loss `[S]` before the step."""
-    assert control.objective is not None
-    loss, d_prediction = control.objective(prediction.h, cells.h_last, cells.mask)
-    bank.train(cells.slots, prediction, d_prediction, (cells.mask.sum(1) > 0).float())
+def train(bank: DistillerBank, objective: Objective, lesson: Lesson) -> torch.Tensor:
+    """Train on the rows whose mask is 1; return the loss `[S]` before that."""
+    loss, d_prediction = objective(lesson.prediction.h, lesson.h_last, lesson.mask)
+    bank.train(lesson.slots, lesson.prediction, d_prediction, lesson.num_steps)
     return loss
