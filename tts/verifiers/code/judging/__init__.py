@@ -1,5 +1,7 @@
 """Judges programs by their tests, outside of the programs' own process."""
 
+from tts.verifiers.code.judging.compare import same_output, same_value
+from tts.verifiers.code.judging.judge import judge, judge_all, observe_calls, observe_stdio
 from tts.verifiers.code.judging.records import (
     Assertions,
     CallTest,
@@ -8,8 +10,8 @@ from tts.verifiers.code.judging.records import (
     Observation,
     StdioTest,
     StdioTests,
-    TestOutcome,
     Tests,
+    Trial,
 )
 
 __all__ = [
@@ -20,6 +22,12 @@ __all__ = [
     "Observation",
     "StdioTest",
     "StdioTests",
-    "TestOutcome",
     "Tests",
+    "Trial",
+    "judge",
+    "judge_all",
+    "observe_calls",
+    "observe_stdio",
+    "same_output",
+    "same_value",
 ]

@@ -66,8 +66,11 @@ Tests: TypeAlias = StdioTests | Assertions | CallTests
 
 
 @dataclass(frozen=True, slots=True)
-class TestOutcome:
-    """How test `index` ended, why, and what it cost (the costs of calls are counted in the judgement's first outcome)."""
+class Trial:
+    """How test `index` ended and why; what its process used; what the program wrote, trimmed.
+
+    Calls and assertions share a process, and so its figures.
+    """
 
     index: int
     outcome: Outcome
@@ -83,7 +86,7 @@ class Judgement:
     """The verdict on one program, the tests that led to it, and the sandbox profile it ran under."""
 
     verdict: Verdict
-    outcomes: tuple[TestOutcome, ...]
+    outcomes: tuple[Trial, ...]
     profile: str
 
 

@@ -21,8 +21,8 @@ Outcome: TypeAlias = Literal[
 ProfileName: TypeAlias = Literal["full", "landlock+seccomp", "bubblewrap", "rlimits-only"]
 
 Value: TypeAlias = (
-    "None | bool | int | float | complex | str | bytes | list[Value] | tuple[Value, ...] | set[Value] |"
-    " frozenset[Value] | dict[Value, Value]"
+    "bool | int | float | complex | str | bytes | list[Value] | tuple[Value, ...] | set[Value] |"
+    " frozenset[Value] | dict[Value, Value] | None"
 )
 """Plain data: all that a program may be given or give back. Of exactly these types, nested 64 deep at most."""
 
@@ -33,7 +33,7 @@ class Limits:
 
     `cpu_seconds` and `wall_seconds` bound one run, or one call of a function; `total_cpu_seconds` and
     `total_wall_seconds` all calls of one judgement together. `memory_mb` counts what the program adds to the bare
-    interpreter. `output_kb` holds for stdout and stderr each, `files_mb` for all that it writes to its folder.
+    interpreter. `output_kb` holds for stdout and stderr each, `file_mb` for each file.
     `processes` counts threads, too.
     """
 
@@ -44,7 +44,6 @@ class Limits:
     memory_mb: int = 512
     output_kb: int = 1024
     file_mb: int = 16
-    files_mb: int = 64
     open_files: int = 64
     processes: int = 16
 

@@ -1,0 +1,92 @@
+"""Puts the calling process under the layers of the sandbox, in the one order that works."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import kernel, landlock, seccomp
+from .namespaces import NOBODY
+from .settings import MEGABYTE, WORK, Bounds
+
+_STACK = 120 * MEGABYTE  # the gap that the kernel leaves below the stack is 128 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """The layers in force.
+
+    The two rules are Landlock's; `proc` is the host's /proc, which no program keeps. All three are descriptors, or -1.
+    """
+
+    namespaces: bool
+    seccomp: bool
+    drop_user: bool
+    program_rules: int
+    checker_rules: int
+    base_memory: int
+    proc: int
+
+    def confine_program(self) -> None:
+        """Give up every right that a program does not need. Only `limit` may follow."""
+        self._give_up(self.program_rules)
+        os.chdir(WORK if self.namespaces else "/")
+        if self.seccomp:
+            only_pid = 0 if self.namespaces else os.getpid()
+            kernel.install_filter(seccomp.program(may_fork=self.namespaces, only_pid=only_pid))
+
+    def confine_checker(self, seconds: float) -> None:
+        """Give up every right that test code does not need."""
+        self._give_up(self.checker_rules)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
+        _lower(resource.RLIMIT_AS, self.base_memory + 2048 * MEGABYTE)
+        if self.seccomp:
+            kernel.install_filter(seccomp.program(may_fork=False))
+
+    def limit(self, bounds: Bounds) -> None:
+        """Set the kernel's limits of this process."""
+        seconds = int(bounds.total_cpu_seconds) + 1
+        _lower(resource.RLIMIT_CPU, seconds + 1)
+        _lower(resource.RLIMIT_AS, self.base_memory + bounds.memory_mb * MEGABYTE)
+        _lower(resource.RLIMIT_FSIZE, bounds.file_mb * MEGABYTE)
+        _lower(resource.RLIMIT_NOFILE, bounds.open_files)
+        if self.namespaces or not self.seccomp:
+            _lower(resource.RLIMIT_NPROC, bounds.processes + (0 if self.namespaces else _tasks_of(os.getuid())))
+        _lower(resource.RLIMIT_STACK, _STACK)
+        _lower(resource.RLIMIT_CORE, 0)
+
+    def _give_up(self, rules: int) -> None:
+        if self.drop_user:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+        if self.namespaces:
+            kernel.unshare(kernel.NEW_USER)  # processes are counted a namespace, and so for this program alone
+        kernel.forbid_new_privileges()
+        if rules >= 0:
+            landlock.restrict(rules)
+        kernel.drop_capabilities()
+        kernel.forbid_core_dumps_and_tracing()
+        kernel.die_with_parent()
+
+
+def _tasks_of(uid: int) -> int:
+    """Return how many processes and threads the user has: without a namespace, the kernel counts them all."""
+    folders = [process for process in Path("/proc").glob("[0-9]*") if _owner(process) == uid]
+    return sum(1 for folder in folders for _ in folder.glob("task/*"))
+
+
+def _owner(process: Path) -> int:
+    try:
+        return process.stat().st_uid
+    except OSError:
+        return -1
+
+
+def _lower(what: int, limit: int) -> None:
+    """Set soft and hard limit, as far as the hard limit in force allows."""
+    hard = resource.getrlimit(what)[1]
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(what, (limit, limit))

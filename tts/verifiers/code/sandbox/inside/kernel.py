@@ -1,0 +1,130 @@
+"""The system calls that Python does not offer, through ctypes. Each raises OSError where the kernel refuses."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+NEW_NS, NEW_UTS, NEW_IPC, NEW_USER, NEW_PID, NEW_NET = (
+    0x00020000,
+    0x04000000,
+    0x08000000,
+    0x10000000,
+    0x20000000,
+    0x40000000,
+)
+RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
+DETACH = 2
+
+_MACHINES = {"x86_64": 0, "aarch64": 1}
+_PIVOT_ROOT = (155, 41)
+_CAPSET = (126, 91)
+_SECCOMP = (317, 277)
+_MOUNT_SETATTR = (442, 442)
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def machine() -> int:
+    """Return the column of this machine in the tables of system calls: 0 for x86_64, 1 for aarch64."""
+    name = platform.machine()
+    if name not in _MACHINES:
+        raise OSError(f"the sandbox has no table of system calls for {name}")
+    return _MACHINES[name]
+
+
+def syscall(number: int, *arguments: object) -> int:
+    """Make a raw system call; integers go as long."""
+    prepared = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return _checked(_libc.syscall(ctypes.c_long(number), *prepared), f"system call {number}")
+
+
+def unshare(flags: int) -> None:
+    """Move this process (for NEW_PID: its future children) into new namespaces."""
+    _checked(_libc.unshare(flags), f"unshare({flags:#x})")
+
+
+def setns(descriptor: int, kind: int) -> None:
+    """Move this process (for NEW_PID: its future children) into a namespace that exists."""
+    _checked(_libc.setns(descriptor, kind), "setns")
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    """Mount `source` on `target`."""
+    arguments = [os.fsencode(text) if text else None for text in (source, target, kind)]
+    result = _libc.mount(*arguments, ctypes.c_ulong(flags), os.fsencode(options) if options else None)
+    _checked(result, f"mount on {target}")
+
+
+def bind_read_only(source: str, target: str) -> None:
+    """Show `source` and what is mounted below it at `target`, where nothing can be written, set-uid or a device."""
+    mount(source, target, flags=BIND | REC)
+    read_only = (ctypes.c_uint64 * 4)(RDONLY | NOSUID | NODEV, 0, 0, 0)
+    recursive = 0x8000
+    path = ctypes.c_char_p(os.fsencode(target))
+    syscall(_MOUNT_SETATTR[machine()], -100, path, recursive, ctypes.byref(read_only), ctypes.sizeof(read_only))
+
+
+def unmount(target: str) -> None:
+    """Take the topmost mount off `target`; what still uses it keeps it alive."""
+    _checked(_libc.umount2(os.fsencode(target), DETACH), f"unmount of {target}")
+
+
+def pivot_root(root: str) -> None:
+    """Make the mount point `root` the root of this mount namespace, and drop the old root."""
+    os.chdir(root)
+    here = ctypes.c_char_p(b".")
+    syscall(_PIVOT_ROOT[machine()], here, here)
+    unmount(".")
+    os.chdir("/")
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, for good (`no_new_privs` must be set)."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    nothing = (ctypes.c_uint32 * 6)()
+    syscall(_CAPSET[machine()], ctypes.byref(header), ctypes.byref(nothing))
+
+
+def prctl(option: int, value: int) -> None:
+    """Set an attribute of this process."""
+    zero = ctypes.c_ulong(0)
+    _checked(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero), f"prctl({option})")
+
+
+def die_with_parent() -> None:
+    """Be killed when the parent ends."""
+    prctl(1, 9)
+
+
+def forbid_core_dumps_and_tracing() -> None:
+    """Make the process undumpable: no core file, and nobody of the same user may trace it."""
+    prctl(4, 0)
+
+
+def forbid_new_privileges() -> None:
+    """Set `no_new_privs`: no program started from here gains rights."""
+    prctl(38, 1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all orphaned descendants, so that they can be found and killed."""
+    prctl(36, 1)
+
+
+def install_filter(program: bytes) -> None:
+    """Install a seccomp filter, eight bytes an instruction."""
+
+    class Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+    filled = Program(len(program) // 8, program)
+    set_mode_filter = 1
+    syscall(_SECCOMP[machine()], set_mode_filter, 0, ctypes.byref(filled))
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return int(result)

@@ -1,0 +1,174 @@
+"""The fork server: one process that builds the sandbox and imports ahead, and a child of it for each worker.
+
+The host holds one socket to the server, over which it asks for workers, and one to each worker. No order and no answer
+ever passes through the memory of any of them: they are read and written by the processes of one run.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+from . import frames, kernel, landlock, namespaces, wire
+from .confine import Confinement
+from .run import Prepared, exit_with
+from .settings import WORK, Setup
+
+PRELOADED = (
+    "abc argparse array ast asyncio base64 bisect builtins calendar cmath collections concurrent.futures contextlib",
+    "copy csv ctypes dataclasses datetime decimal difflib enum fractions functools hashlib heapq inspect io itertools",
+    "json logging math numbers operator os pathlib pprint queue random re secrets statistics string struct sys",
+    "tempfile textwrap threading time timeit traceback types typing unicodedata uuid warnings weakref zlib",
+)
+"""Modules that programs often use."""
+
+
+def main(control: socket.socket) -> None:
+    """Build what the first frame says, answer, and fork a worker for each socket that comes. Ends with the control."""
+    setup = Setup.load(wire.decode(frames.receive(control)))
+    kernel.die_with_parent()
+    try:
+        server = Server(setup, control)
+    except Exception as error:
+        frames.send(control, wire.encode(f"{type(error).__name__}: {error}"))
+        return
+    frames.send(control, wire.encode(""))
+    server.serve()
+
+
+class Server:
+    """Holds what all workers share: namespaces, readable paths, imported modules."""
+
+    def __init__(self, setup: Setup, control: socket.socket) -> None:
+        self._setup = setup
+        self._control = control
+        self._readable = namespaces.needed_paths(setup.packages)
+        sys.path += setup.search
+        self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
+        self._home = -1
+        if setup.namespaces:
+            namespaces.enter(self._readable)
+            _become_init(control)
+            self._home = os.open("self/ns/pid", os.O_RDONLY, dir_fd=self._proc)
+            self._readable = ["/"]
+        _import_ahead([*" ".join(PRELOADED).split(), *setup.preload])
+        with open(os.open("self/statm", os.O_RDONLY, dir_fd=self._proc), encoding="ascii") as statm:
+            self._base_memory = int(statm.read().split()[0]) * resource.getpagesize()
+
+    def serve(self) -> None:
+        """Fork a worker for each socket that the host sends, until the host is gone."""
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        while True:
+            word, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+            if not word:
+                return
+            self._fork_worker(descriptors[0])
+            os.close(descriptors[0])
+
+    def _fork_worker(self, descriptor: int) -> None:
+        if not os.fork():
+            exit_with(lambda: self._work(descriptor))
+
+    def _work(self, descriptor: int) -> int:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        kernel.die_with_parent()
+        self._control.close()
+        if self._setup.namespaces:
+            namespaces.new_worker_namespaces()
+        Worker(self._confinement, socket.socket(fileno=descriptor), self._setup, self._home).serve()
+        return 0
+
+    def _confinement(self) -> Confinement:
+        """Return the layers for the next runs. Landlock's rules name the work folder that is mounted now."""
+        setup = self._setup
+        writable = [path for path in namespaces.DEVICES if os.path.exists(path)]
+        folder = [WORK] if setup.namespaces else []
+        return Confinement(
+            setup.namespaces,
+            setup.seccomp,
+            drop_user=namespaces.IS_ROOT and setup.drop_user,
+            program_rules=landlock.ruleset(self._readable, [*writable, *folder]) if setup.landlock else -1,
+            checker_rules=landlock.ruleset(self._readable, [], may_signal=True) if setup.landlock else -1,
+            base_memory=self._base_memory,
+            proc=self._proc,
+        )
+
+
+class Worker:
+    """Makes one run after the other, each ahead of its order, in namespaces that only its own programs share."""
+
+    def __init__(
+        self, confinement: Callable[[], Confinement], connection: socket.socket, setup: Setup, home: int
+    ) -> None:
+        self._new_confinement = confinement
+        self._connection = connection
+        self._setup = setup
+        self._home = home
+        self._renew()
+
+    def serve(self) -> None:
+        """Hand each order to the run that waits for it. Ends with the host, or after a supervisor that failed."""
+        run = self._prepare()
+        while self._next_order_comes():
+            run.go()
+            following = self._prepare()
+            self._wait_for(run)
+            if run.bury() != 0:
+                break
+            if self._is_touched():
+                following.bury()
+                self._renew()
+                following = self._prepare()
+            run = following
+        run.bury()
+
+    def _prepare(self) -> Prepared:
+        return Prepared(self._confinement, self._connection, self._home)
+
+    def _next_order_comes(self) -> bool:
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        return not any(events & select.POLLHUP for _, events in poll.poll())
+
+    def _wait_for(self, run: Prepared) -> None:
+        """Wait until the run has ended or the host is gone."""
+        poll = select.poll()
+        poll.register(self._connection, 0)
+        poll.register(run.ended, select.POLLIN)
+        poll.poll()
+
+    def _is_touched(self) -> bool:
+        return self._setup.namespaces and namespaces.work_folder_state() != self._untouched
+
+    def _renew(self) -> None:
+        """Throw the work folder away with all that is in it, and start with an empty one."""
+        if self._setup.namespaces:
+            namespaces.new_work_folder(self._setup.files_mb)
+            self._untouched = namespaces.work_folder_state()
+        self._confinement = self._new_confinement()
+
+
+def _become_init(control: socket.socket) -> None:
+    """Go on as the first process of the new namespace, with which everything in it dies; the old one waits outside."""
+    pid = os.fork()
+    if pid:
+        control.close()
+        os.waitpid(pid, 0)
+        os._exit(0)
+    kernel.die_with_parent()
+
+
+def _import_ahead(names: list[str]) -> None:
+    """Import what programs often use, and keep the garbage collector off their memory."""
+    for name in names:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    gc.disable()

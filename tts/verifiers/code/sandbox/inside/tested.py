@@ -1,0 +1,128 @@
+"""What runs beside the program, in another process: calls of its functions, and test code that makes them."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+from . import wire
+from .peer import Peer, RemoteError, describe
+from .settings import Order
+from .watch import Stopped, Watched
+
+Result: TypeAlias = "tuple[str, Any, str]"
+"""The fields of `records.Returned`: outcome, value, reason."""
+
+_SETUP, _TEST = "setup.py", "test.py"
+_SHOWN = 300
+
+
+class Tested:
+    """The program, ready to be called. `last_call` shows the last call and what came of it."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+        self._peer = Peer(watched.send, watched.receive, _find_nothing, shares_objects=False)
+        self.last_call = ""
+        self.last_error: Exception | None = None
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """Return what stands for the program's function `name` in test code."""
+
+        def remote(*arguments: Any, **keywords: Any) -> Any:
+            return self.call(name, arguments, keywords)
+
+        remote.__name__ = remote.__qualname__ = name
+        return remote
+
+    def call(self, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """Call the program's function. Raises what it raises, or Stopped."""
+        self._watched.new_call()
+        self.last_call, self.last_error = f"{name}{_shown(arguments)}", None
+        try:
+            value = self._peer.request("call", name, (arguments, keywords))
+        except Exception as error:
+            self.last_error = error
+            self.last_call += f" raised {type(error).__name__}: {describe(error)}"
+            raise
+        self.last_call += f" returned {_shown(value)}"
+        return value
+
+
+def calls(watched: Watched, order: Order) -> Iterator[Result]:
+    """Call the first function with each of the arguments; yield what comes back, until the program is stopped."""
+    tested = Tested(watched)
+    for arguments in order.arguments:
+        try:
+            value = tested.call(order.functions[0], arguments, {})
+            wire.encode(value)
+        except Exception as error:
+            yield _outcome_of(error), None, f"{type(error).__name__}: {describe(error)}"
+        else:
+            yield "ok", value, ""
+
+
+def checks(watched: Watched, order: Order) -> Iterator[Result]:
+    """Run each test; yield its outcome, up to the first that fails (all of them, if `keep_going`)."""
+    tested = Tested(watched)
+    namespace: dict[str, Any] = {"__name__": "test"}
+    try:
+        exec(compile(order.setup, _SETUP, "exec", dont_inherit=True), namespace)
+        codes = [compile(test, _TEST, "exec", dont_inherit=True) for test in order.tests]
+    except Exception as error:
+        yield "harness_error", None, f"the tests' own code fails: {type(error).__name__}: {describe(error)}"
+        return
+    namespace |= {name: tested.function(name) for name in order.functions}
+    for test, code in zip(order.tests, codes, strict=True):
+        result = _check(tested, test, code, namespace)
+        yield result
+        if result[0] != "ok" and not order.keep_going:
+            return
+
+
+def _check(tested: Tested, test: str, code: Any, namespace: dict[str, Any]) -> Result:
+    tested.last_call = ""
+    try:
+        exec(code, namespace)
+    except Exception as error:
+        return _failure(tested, test, error)
+    return "ok", None, ""
+
+
+def _failure(tested: Tested, test: str, error: Exception) -> Result:
+    """Say which line of the test failed, and on what. What the program raised in its last call is its error."""
+    if not tested.last_call:
+        return "harness_error", None, f"the tests' own code fails: {type(error).__name__}: {describe(error)}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _TEST]
+    source = test.splitlines()
+    failed = source[lines[-1] - 1].strip() if lines and lines[-1] and lines[-1] <= len(source) else ""
+    outcome = "wrong_answer"
+    if error is tested.last_error or isinstance(error, wire.NotPlainError):
+        outcome = _outcome_of(error)
+    said = "" if isinstance(error, AssertionError) else f" ({type(error).__name__}: {describe(error)})"
+    return outcome, None, f"{failed[:_SHOWN]}: {tested.last_call}{said}"
+
+
+def _outcome_of(error: Exception) -> str:
+    if isinstance(error, wire.NotPlainError):
+        return "not_plain_data"
+    return "memory_limit" if isinstance(error, MemoryError) else "runtime_error"
+
+
+def _find_nothing(name: str) -> Any:
+    raise RemoteError(f"the program may not ask for {name}")
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # integers of many digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def ready(watched: Watched) -> None:
+    """Wait until the program has been run and can be called. Raises Stopped where it does not come to that."""
+    if wire.decode(watched.receive()) != ("ready",):
+        raise Stopped("not_plain_data", "malformed message")

@@ -1,0 +1,235 @@
+"""Watches over the program's process from outside: feeds it, reads what it writes, and ends it at its limits."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from contextlib import suppress
+from typing import Any
+
+from . import frames, wire
+from .settings import Bounds
+
+_CHUNK = 2**16
+_SHORTEST_WAIT = 0.005
+
+
+class Stopped(BaseException):
+    """The program was stopped, or has ended by itself. No `except Exception` of test code catches this."""
+
+    def __init__(self, outcome: str, reason: str) -> None:
+        super().__init__(outcome, reason)
+        self.outcome = outcome
+        self.reason = reason
+
+
+class Watched:
+    """The process of a program. The caller is its parent, and the only one that reads its other ends."""
+
+    def __init__(self, pid: int, wire_end: socket.socket, stdin: int, stdout: int, stderr: int) -> None:
+        self.pid = pid
+        self._wire = wire_end
+        self._stdin = stdin
+        self._outputs = {stdout: bytearray(), stderr: bytearray()}
+        self._stdout, self._stderr = stdout, stderr
+        self._ended = os.pidfd_open(pid)
+        self._poll = select.poll()
+        for descriptor in (stdout, stderr, self._ended):
+            self._poll.register(descriptor, select.POLLIN)
+        self._to_stdin = memoryview(b"")
+        self._to_wire = memoryview(b"")
+        self._from_wire = bytearray()
+        self._has_ended = False
+        self._is_overdue = False
+        self._schedule = -1
+
+    def meet(self) -> None:
+        """Take what the program's process sends before it gives up its rights: its schedule, if there is one."""
+        _, descriptors, _, _ = socket.recv_fds(self._wire, 1, 1)
+        self._schedule = descriptors[0] if descriptors else -1
+
+    def start(self, action: str, program: str, bounds: Bounds, stdin: bytes) -> None:
+        """Let the program begin, with these limits."""
+        self._bounds = bounds
+        self._zero_cpu, self._zero_wall = self._cpu(), self._wall()
+        self._begin = time.monotonic()
+        self.new_call()
+        for descriptor in (self._stdin, self._stdout, self._stderr, self._wire.fileno()):
+            os.set_blocking(descriptor, False)
+        self._to_stdin = memoryview(stdin)
+        if stdin:
+            self._poll.register(self._stdin, select.POLLOUT)
+        else:
+            os.close(self._stdin)
+        self.send(wire.encode((action, program, bounds.dump())))
+
+    def new_call(self) -> None:
+        """Count time anew for the limits of one call."""
+        self._call_cpu, self._call_wall, self._is_overdue = self._cpu(), self._wall(), False
+
+    def send(self, payload: bytes) -> None:
+        """Queue a frame for the program; it is written while waiting."""
+        self._to_wire = memoryview(bytes(self._to_wire) + frames.pack(payload))
+        self._poll.register(self._wire, select.POLLIN | select.POLLOUT)
+
+    def receive(self) -> bytes:
+        """Wait for a frame from the program. Raises Stopped where none comes."""
+        while True:
+            try:
+                frame = frames.unpack(self._from_wire, wire.MAX_FRAME)
+            except ValueError as error:
+                raise Stopped("not_plain_data", str(error)) from None
+            if frame is not None:
+                return frame
+            if self._has_ended:
+                raise Stopped("runtime_error", "the program ended before it answered")
+            self._step()
+
+    def wait(self) -> None:
+        """Wait until the program has ended. Raises Stopped where it must be ended."""
+        while not self._has_ended:
+            self._step()
+
+    def end(self, stopped: Stopped | None) -> tuple[Any, ...]:
+        """Kill what is left of the program; return the fields of `records.Run`."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        _, status, usage = os.wait4(self.pid, 0)
+        wall = time.monotonic() - self._begin
+        code = os.waitstatus_to_exitcode(status)
+        cpu = max(0.0, usage.ru_utime + usage.ru_stime - self._zero_cpu)
+        stdout, stderr = (bytes(self._outputs[key]) for key in (self._stdout, self._stderr))
+        outcome, reason = self._judge(stopped, code, cpu, stderr)
+        return (
+            outcome,
+            stdout,
+            stderr,
+            code if code >= 0 else None,
+            max(0, -code),
+            cpu,
+            wall,
+            usage.ru_maxrss / 1024,
+            reason,
+        )
+
+    def _judge(self, stopped: Stopped | None, code: int, cpu: float, stderr: bytes) -> tuple[str, str]:
+        if code == -signal.SIGSYS:
+            return "sandbox_violation", "a system call that only attacks make"
+        if stopped:
+            return stopped.outcome, stopped.reason
+        if code == 0:
+            return "ok", ""
+        last = stderr.rstrip().rpartition(b"\n")[2].decode("utf-8", "replace")
+        if code > 0:
+            return (
+                "memory_limit" if last.startswith("MemoryError") else "runtime_error"
+            ), last or f"exit status {code}"
+        if code in (-signal.SIGXCPU, -signal.SIGKILL) and cpu >= self._bounds.total_cpu_seconds:
+            return "timeout", f"{cpu:.1f} s of processor time"
+        return "runtime_error", f"killed by {signal.Signals(-code).name}"
+
+    def _step(self) -> None:
+        """Wait for the next thing to happen, and do what it asks for. Raises Stopped where a limit comes first."""
+        left, what = self._left()
+        happened = self._poll.poll(1000 * max(left, 0))
+        if left <= 0 and (self._is_overdue or not happened):
+            raise Stopped("timeout", f"more than {what}")
+        self._is_overdue = left <= 0  # what came in time may have had to wait for this process
+        for descriptor, events in happened:
+            if descriptor == self._ended:
+                self._drain()
+            elif descriptor in self._outputs:
+                self._read_output(descriptor)
+            elif descriptor == self._stdin:
+                self._to_stdin = self._write(descriptor, self._to_stdin)
+                if not self._to_stdin:
+                    self._close_stdin()
+            else:
+                self._exchange(events)
+
+    def _exchange(self, events: int) -> None:
+        if events & select.POLLOUT:
+            self._to_wire = self._write(self._wire.fileno(), self._to_wire)
+            if not self._to_wire:
+                self._poll.modify(self._wire, select.POLLIN)
+        if events & ~select.POLLOUT and not self._receive_some():
+            self._poll.unregister(self._wire)
+
+    def _receive_some(self) -> bool:
+        """Take what has come over the wire; false where nothing will come any more."""
+        try:
+            data = self._wire.recv(_CHUNK)
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+        self._from_wire += data
+        return bool(data)
+
+    def _drain(self) -> None:
+        """Take what the ended program has left in its pipes; what its children still write does not count."""
+        for descriptor in list(self._outputs):
+            while self._read_output(descriptor):
+                pass
+        while self._receive_some() and len(self._from_wire) <= wire.MAX_FRAME:
+            if not select.select([self._wire], [], [], 0)[0]:
+                break
+        self._has_ended = True
+
+    def _read_output(self, descriptor: int) -> bool:
+        """Take some output; false where there is none now."""
+        try:
+            data = os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:
+            with suppress(KeyError):
+                self._poll.unregister(descriptor)
+            return False
+        output = self._outputs[descriptor]
+        room = self._bounds.output_kb * 1024 - len(output)
+        output += data[:room]
+        if len(data) > room:
+            name = "stdout" if descriptor == self._stdout else "stderr"
+            raise Stopped("output_limit", f"more than {self._bounds.output_kb} KB on {name}")
+        return True
+
+    def _write(self, descriptor: int, data: memoryview) -> memoryview:
+        try:
+            return data[os.write(descriptor, data[:_CHUNK]) :]
+        except BlockingIOError:
+            return data
+        except (BrokenPipeError, ConnectionError):
+            return memoryview(b"")  # it does not want to know more
+
+    def _close_stdin(self) -> None:
+        self._poll.unregister(self._stdin)
+        os.close(self._stdin)
+
+    def _cpu(self) -> float:
+        """Return the processor time of the program's process so far, its threads included."""
+        try:
+            return time.clock_gettime((~self.pid << 3) | 2)
+        except OSError:
+            return 0.0
+
+    def _wall(self) -> float:
+        """Return a clock that stands still while the program's process waits for a processor: load takes no time."""
+        starved = int(os.pread(self._schedule, 99, 0).split()[1]) / 1e9 if self._schedule >= 0 else 0.0
+        return time.monotonic() - starved
+
+    def _left(self) -> tuple[float, str]:
+        """Return how many seconds must pass before a limit can be reached, and which."""
+        cpu, wall, bounds = self._cpu(), self._wall(), self._bounds
+        return min(
+            (bounds.cpu_seconds - (cpu - self._call_cpu), f"{bounds.cpu_seconds:g} s of processor time"),
+            (bounds.wall_seconds - (wall - self._call_wall), f"{bounds.wall_seconds:g} s"),
+            (
+                bounds.total_cpu_seconds - (cpu - self._zero_cpu),
+                f"{bounds.total_cpu_seconds:g} s of processor time in all",
+            ),
+            (bounds.total_wall_seconds - (wall - self._zero_wall), f"{bounds.total_wall_seconds:g} s in all"),
+        )

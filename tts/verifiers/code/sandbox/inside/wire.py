@@ -1,0 +1,198 @@
+"""Plain data as bytes: exactly the built-in types, bounded in depth and size, read without running anything.
+
+A value is a tag and what the tag needs. What is no plain data goes through a hook that puts a reference in its place,
+where there is a hook.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeAlias
+
+MAX_DEPTH: Final = 64
+MAX_FRAME: Final = 2**20
+MAX_ALIKE: Final = 64
+"""How many keys of one set or dict may have the same hash; more only come from someone who wants us to hang."""
+
+Reference: TypeAlias = Callable[[object], tuple[str, int]]
+"""Gives a thing that is no plain data a kind (one ASCII character) and a number."""
+
+_LENGTH = struct.Struct(">I")
+_FLOAT = struct.Struct(">d")
+_COMPLEX = struct.Struct(">dd")
+_SEQUENCES: dict[type, bytes] = {list: b"l", tuple: b"t", set: b"S", frozenset: b"Z", dict: b"d"}
+_BASES = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset)
+
+
+class NotPlainError(ValueError):
+    """A value, or bytes that should be one, is no plain data within the bounds."""
+
+
+def encode(value: object, reference: Reference | None = None) -> bytes:
+    """Return `value` as bytes. Instances of subclasses go as their built-in base; `reference` names what is neither."""
+    out = bytearray()
+    _encode(value, out, MAX_DEPTH, reference)
+    return bytes(out)
+
+
+def decode(data: bytes, resolve: Callable[[str, int], object] | None = None) -> Any:
+    """Return the value in `data`; `resolve` makes something of the references. Raises NotPlainError."""
+    reader = _Reader(data, resolve)
+    try:
+        value = reader.value(MAX_DEPTH)
+    except (struct.error, IndexError, TypeError, UnicodeDecodeError) as error:
+        raise NotPlainError(f"malformed data: {error}") from None
+    if reader.position != len(data):
+        raise NotPlainError("malformed data: bytes are left over")
+    return value
+
+
+def _encode(value: Any, out: bytearray, depth: int, reference: Reference | None) -> None:
+    if depth < 0:
+        raise NotPlainError(f"nested more than {MAX_DEPTH} deep")
+    kind = type(value)
+    if value is None:
+        out += b"N"
+    elif kind is bool:
+        out += b"T" if value else b"F"
+    elif kind is int:
+        data = value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+        out += b"i%c" % len(data) + data if len(data) < 256 else b"I" + _LENGTH.pack(len(data)) + data
+    elif kind is str:
+        data = value.encode("utf-8", "surrogatepass")
+        out += b"s" + _LENGTH.pack(len(data)) + data
+    elif kind is float:
+        out += b"f" + _FLOAT.pack(value)
+    elif kind in _SEQUENCES:
+        out += _SEQUENCES[kind] + _LENGTH.pack(len(value))
+        items: Iterable[Any] = value if kind is not dict else (part for item in value.items() for part in item)
+        for item in items:
+            _encode(item, out, depth - 1, reference)
+    elif kind is bytes:
+        out += b"b" + _LENGTH.pack(len(value)) + value
+    elif kind is complex:
+        out += b"c" + _COMPLEX.pack(value.real, value.imag)
+    else:
+        _encode_other(value, out, depth, reference)
+
+
+def _encode_other(
+    value: Any, out: bytearray, depth: int, reference: Callable[[object], tuple[str, int]] | None
+) -> None:
+    for base in _BASES:
+        if isinstance(value, base):
+            return _encode(_as_base(value, base), out, depth, reference)
+    if reference is None:
+        raise NotPlainError(f"{type(value).__name__} is not plain data")
+    kind, number = reference(value)
+    out += b"R" + kind.encode("ascii") + _LENGTH.pack(number)
+    return None
+
+
+def _as_base(value: Any, base: type) -> object:
+    """Return an instance of `base` itself, by the means of the base and not of the subclass."""
+    convert = _CONVERSIONS.get(base)
+    return convert(value) if convert else base(base.__iter__(value))  # type: ignore[attr-defined]  # collections iterate
+
+
+_CONVERSIONS: dict[type, Callable[[Any], object]] = {
+    int: int.__index__,
+    str: str.__str__,
+    float: float.__float__,
+    complex: lambda value: complex.__add__(value, 0j),
+    bytes: lambda value: bytes.__add__(value, b""),
+    dict: lambda value: dict(dict.items(value)),
+}
+
+
+class _Reader:
+    """Reads one value after the other from `data`."""
+
+    def __init__(self, data: bytes, resolve: Callable[[str, int], object] | None) -> None:
+        self.data = data
+        self.position = 0
+        self._resolve = resolve
+
+    def value(self, depth: int) -> Any:
+        if depth < 0:
+            raise NotPlainError(f"nested more than {MAX_DEPTH} deep")
+        tag = self._take(1)
+        read = _READERS.get(tag)
+        if read:
+            return read(self)
+        if tag in b"ltSZd":
+            return self._collection(tag, depth - 1)
+        raise NotPlainError(f"malformed data: tag {tag!r}")
+
+    def _take(self, length: int) -> bytes:
+        end = self.position + length
+        if end > len(self.data):
+            raise NotPlainError("malformed data: cut short")
+        taken = self.data[self.position : end]
+        self.position = end
+        return taken
+
+    def _length(self) -> int:
+        return int(_LENGTH.unpack(self._take(4))[0])
+
+    def short_integer(self) -> int:
+        return int.from_bytes(self._take(self._take(1)[0]), "big", signed=True)
+
+    def long_integer(self) -> int:
+        return int.from_bytes(self._take(self._length()), "big", signed=True)
+
+    def real(self) -> float:
+        return float(_FLOAT.unpack(self._take(8))[0])
+
+    def imaginary(self) -> complex:
+        return complex(*_COMPLEX.unpack(self._take(16)))
+
+    def text(self) -> str:
+        return self._take(self._length()).decode("utf-8", "surrogatepass")
+
+    def raw(self) -> bytes:
+        return self._take(self._length())
+
+    def reference(self) -> object:
+        kind, number = chr(self._take(1)[0]), self._length()
+        if self._resolve is None:
+            raise NotPlainError("the value is not plain data")
+        return self._resolve(kind, number)
+
+    def _collection(self, tag: bytes, depth: int) -> object:
+        length = self._length()
+        if length > len(self.data) - self.position:
+            raise NotPlainError("malformed data: cut short")
+        if tag == b"d":
+            pairs = [(self.value(depth), self.value(depth)) for _ in range(length)]
+            _refuse_collisions(key for key, _ in pairs)
+            return dict(pairs)
+        items = [self.value(depth) for _ in range(length)]
+        if tag == b"l":
+            return items
+        if tag == b"t":
+            return tuple(items)
+        _refuse_collisions(items)
+        return set(items) if tag == b"S" else frozenset(items)
+
+
+_READERS: dict[bytes, Callable[[_Reader], Any]] = {
+    b"N": lambda _: None,
+    b"T": lambda _: True,
+    b"F": lambda _: False,
+    b"i": _Reader.short_integer,
+    b"I": _Reader.long_integer,
+    b"f": _Reader.real,
+    b"c": _Reader.imaginary,
+    b"s": _Reader.text,
+    b"b": _Reader.raw,
+    b"R": _Reader.reference,
+}
+
+
+def _refuse_collisions(keys: Iterable[object]) -> None:
+    alike = Counter(map(hash, keys)).most_common(1)
+    if alike and alike[0][1] > MAX_ALIKE:
+        raise NotPlainError("too many keys with one hash")
