@@ -18,13 +18,17 @@ Step: TypeAlias = Callable[[Sandbox, str, Limits], list[Observation]]
 
 
 def trial_steps(tests: Tests, num_mutants: int, seed: str) -> tuple[list[Step], list[Step]]:
-    """Return one step for each example and one for all mutants; two empty lists where no example can be run."""
+    """Return the steps of the examples and those of the mutants; two empty lists where no example can be run.
+
+    The first example is a step of its own: what fails it, or never ends, is not tried any further.
+    """
     stdins = _stdins(tests)
     if stdins:
-        return [_reading([stdin]) for stdin in stdins], [_reading(mutants(stdins, num_mutants, seed))]
+        return [_reading(stdins[:1]), _reading(stdins[1:])], [_reading(mutants(stdins, num_mutants, seed))]
     function, calls = _calls(tests)
     if calls:
-        return [_calling(function, [call]) for call in calls], [_calling(function, mutants(calls, num_mutants, seed))]
+        more = mutants(calls, num_mutants, seed)
+        return [_calling(function, calls[:1]), _calling(function, calls[1:])], [_calling(function, more)]
     return [], []
 
 

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from code_parts import (
+    CLIP,
+    CLIP_ABSOLUTE,
+    CLIP_CONSTANT,
+    CLIP_RIGHT,
+    CLIP_TESTS,
+    SUM,
+    SUM_DIGITS,
+    SUM_RIGHT,
+    SUM_TESTS,
+    SUM_WRONG,
+    answers,
+)
+
+from tts.program_tests import as_object
+from tts.types import Problem, Reference
+from tts.verifiers.code.verifier import CodeVerifier
+
+CRASHES = ("def clip(x, top):\n    return 1 / 0", "def clip(x, top):\n    return nothing")
+LOOPS = "def clip(x, top):\n    while True:\n        pass"
+
+
+@pytest.fixture(scope="module")
+def verifier() -> Iterator[CodeVerifier]:
+    with CodeVerifier(cpu_seconds=2.0, packages=()) as verifier:
+        yield verifier
+
+
+def reasons(verifier: CodeVerifier, problem: Problem, reference: Reference, *programs: str | None) -> list[str]:
+    verdicts = verifier.verify(problem, answers(*programs), reference)
+    return [f"{verdict.status} {verdict.reason}".strip() for verdict in verdicts]
+
+
+def test_programs_are_judged_by_the_hidden_tests_and_order_is_kept(verifier: CodeVerifier) -> None:
+    programs = (CLIP_RIGHT[0], CLIP_CONSTANT, None, CLIP_RIGHT[1], CLIP_ABSOLUTE, CRASHES[0], CLIP_RIGHT[2])
+    assert reasons(verifier, CLIP, CLIP_TESTS, *programs) == [
+        "passed",
+        "failed runtime_error",
+        "failed no_answer",
+        "passed",
+        "failed wrong_answer",
+        "failed runtime_error",
+        "passed",
+    ]
+    assert reasons(verifier, SUM, SUM_TESTS, SUM_WRONG, *SUM_RIGHT) == ["failed wrong_answer", "passed", "passed"]
+
+
+def test_a_verdict_names_the_test_that_failed_and_what_came_of_it(verifier: CodeVerifier) -> None:
+    [verdict] = verifier.verify(CLIP, answers(CLIP_ABSOLUTE), CLIP_TESTS)
+    assert "test 2 of 2" in verdict.detail
+    assert "-1" in verdict.detail
+    assert len(verdict.detail) < 2000
+
+
+def test_a_program_that_never_ends_is_failed_and_like_no_other() -> None:
+    with CodeVerifier(cpu_seconds=0.3, packages=()) as hasty:
+        assert reasons(hasty, CLIP, CLIP_TESTS, LOOPS, CLIP_RIGHT[0]) == ["failed timeout", "passed"]
+        assert hasty.group(CLIP, answers(LOOPS, CLIP_RIGHT[0], f"{LOOPS}\n", CLIP_RIGHT[1])) == [0, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        (Reference(), "no_reference"),
+        (Reference(answer=CLIP_RIGHT[0]), "no_reference"),
+        (Reference(tests=[]), "unparsable_reference"),
+        (Reference(tests={"stdin": [{"input": 1, "output": ""}]}), "unparsable_reference"),
+    ],
+)
+def test_without_tests_to_judge_by_all_is_undecided(reference: Reference, reason: str) -> None:
+    verifier = CodeVerifier()  # no sandbox is started
+    for problem in (CLIP, SUM):
+        assert reasons(verifier, problem, reference, "x", None) == [f"undecided {reason}", "failed no_answer"]
+
+
+def test_a_prelude_stands_before_every_program(verifier: CodeVerifier) -> None:
+    tests = {"calls": [{"args": [2.5], "expected": 2}], "entry_point": "f", "prelude": "from math import *\n"}
+    uses, future = "def f(x):\n    return floor(x)", "from __future__ import annotations\ndef f(x): return floor(x)"
+    assert reasons(verifier, CLIP, Reference(tests=tests), uses, future, "def f(x): return x") == [
+        "passed",
+        "passed",
+        "failed wrong_answer",
+    ]
+
+
+def test_a_tolerance_makes_numbers_of_what_is_printed(verifier: CodeVerifier) -> None:
+    cases = [{"input": "", "output": "2.5"}]
+    programs = ("print('2.50')", "print(2.5)", "print(2.4999999)")
+    for tolerance, passed in ((None, [0, 1, 0]), (0, [1, 1, 0]), (1e-6, [1, 1, 1])):
+        tests = Reference(tests={"stdin": cases, **({} if tolerance is None else {"tolerance": tolerance})})
+        assert [reason == "passed" for reason in reasons(verifier, SUM, tests, *programs)] == passed
+
+
+def test_programs_that_behave_alike_are_one_class_without_any_reference(verifier: CodeVerifier) -> None:
+    programs = (CLIP_RIGHT[0], CLIP_ABSOLUTE, CLIP_RIGHT[1], None, CLIP_CONSTANT, CLIP_RIGHT[2], CLIP_RIGHT[0])
+    shown = replace(CLIP, public_tests=as_object(["assert clip(-5, 3) == -5"], "clip"))
+    assert verifier.group(shown, answers(*programs)) == [0, 1, 0, None, 2, 0, 0]
+    assert verifier.group(SUM, answers(SUM_WRONG, *SUM_RIGHT)) == [0, 1, 1]
+
+
+def test_inputs_like_the_examples_tell_apart_what_the_examples_do_not(verifier: CodeVerifier) -> None:
+    only_examples = CodeVerifier(num_mutants=0, packages=())
+    shown = replace(CLIP, public_tests=as_object(["assert clip(5, 3) == 3", "assert clip(2, 3) == 2"], "clip"))
+    programs = answers(CLIP_RIGHT[0], CLIP_CONSTANT, CLIP_RIGHT[1])
+    assert only_examples.group(shown, programs) == [0, 0, 0]
+    only_examples.close()
+    assert verifier.group(shown, programs) == [0, 1, 0]
+
+
+def test_the_partition_does_not_depend_on_the_order_nor_on_the_time(verifier: CodeVerifier) -> None:
+    programs = [*CLIP_RIGHT, CLIP_ABSOLUTE, CLIP_CONSTANT, *CRASHES]
+    expected = None
+    for seed in range(2):
+        order = random.Random(seed).sample(programs, len(programs))
+        classes = verifier.group(CLIP, answers(*order))
+        partition = {frozenset(p for p, c in zip(order, classes, strict=True) if c == number) for number in classes}
+        expected = expected or partition
+        assert partition == expected
+    assert expected is not None
+    assert any(set(CLIP_RIGHT) <= alike for alike in expected)
+    assert len(expected) == 4  # the right ones (with the one that is wrong below 0), the constant, and each crash
+
+
+def test_what_fails_on_an_example_is_like_no_other(verifier: CodeVerifier) -> None:
+    assert verifier.group(CLIP, answers(*CRASHES, CRASHES[0], "syntax error")) == [0, 1, 0, 2]
+    assert verifier.group(SUM, answers("input(", "1 / 0", SUM_RIGHT[0])) == [0, 1, 2]
+
+
+def test_an_input_that_most_programs_refuse_says_nothing(verifier: CodeVerifier) -> None:
+    shown = Problem("root", "p", "code", public_tests=as_calls([[4], 2.0], [[0], 0.0]), entry_point="root")
+    refuses = "import math\ndef root(x):\n    if x not in (0, 4):\n        raise ValueError\n    return math.sqrt(x)"
+    also = "def root(x):\n    assert x in (0, 4)\n    return x ** 0.5"
+    takes = "def root(x):\n    return abs(x) ** 0.5"
+    assert verifier.group(shown, answers(refuses, also, takes)) == [0, 0, 0]
+    assert verifier.group(shown, answers(refuses, takes, takes + "\n")) == [0, 1, 1]
+
+
+def as_calls(*cases: list[object]) -> dict[str, object]:
+    return {"calls": [{"args": args, "expected": value} for args, value in cases], "entry_point": "root"}
+
+
+@pytest.mark.parametrize("public_tests", [None, [], {"asserts": ["assert all(f(x) for x in [1])"], "entry_point": "f"}])
+def test_without_an_example_to_run_only_the_same_text_is_the_same(public_tests: object) -> None:
+    verifier = CodeVerifier()  # no sandbox is started
+    problem = Problem("p", "p", "code", entry_point="f", public_tests=public_tests)  # type: ignore[arg-type]
+    assert verifier.group(problem, answers("a", "b", None, "a")) == [0, 1, None, 0]
+    assert verifier.group(SUM, answers("a", "a", None)) == [0, 0, None]
+
+
+def test_hidden_tests_are_no_part_of_a_group(verifier: CodeVerifier) -> None:
+    """The reference is not even an argument; two programs that only the hidden tests tell apart are one class."""
+    shown = replace(SUM, public_tests={"stdin": [{"input": "1 2\n", "output": "3\n"}]})
+    assert verifier.group(shown, answers(SUM_RIGHT[0], SUM_DIGITS)) == [0, 0]
+    negative = Reference(tests={"stdin": [{"input": "-3 1\n", "output": "-2\n"}]})
+    assert reasons(verifier, shown, negative, SUM_RIGHT[0], SUM_DIGITS) == ["passed", "failed wrong_answer"]
+
+
+def test_a_closed_verifier_starts_anew() -> None:
+    other = CodeVerifier(packages=())
+    other.close()
+    assert reasons(other, SUM, SUM_TESTS, SUM_RIGHT[0]) == ["passed"]
+    other.close()
+    other.close()
+    assert reasons(other, SUM, SUM_TESTS, SUM_WRONG) == ["failed wrong_answer"]
+    other.close()
