@@ -64,10 +64,7 @@ class Activations(NamedTuple):
     """What a block's backward pass needs of its forward pass."""
 
     x: torch.Tensor  # [S, d, K]
-    gate: torch.Tensor  # [S, w, K]
-    up: torch.Tensor  # [S, w, K]
-    opened: torch.Tensor  # [S, w, K], silu(gate)
-    hidden: torch.Tensor  # [S, w, K], opened ⊙ up
+    gate_up: torch.Tensor  # [S, 2w, K], W_gate x above W_up x
 
 
 class Prediction(NamedTuple):
@@ -155,12 +152,11 @@ class DistillerBank:
         """Predict h^L from h¹ `[S, K, d]`, float32, with the distillers of `slots`."""
         x = (rms_normalised(h_first) if self._input_norm else h_first).mT.contiguous()
         blocks = []
-        for gate_up, down in self._blocks:
-            gate, up = self._times(gate_up, x, slots).chunk(2, dim=1)
-            opened = silu(gate)
-            hidden = opened * up
-            blocks.append(Activations(x, gate, up, opened, hidden))
-            x = x + self._times(down, hidden, slots)
+        for block in self._blocks:
+            gate_up = self._times(block.gate_up, x, slots)
+            blocks.append(Activations(x, gate_up))
+            gate, up = gate_up.chunk(2, dim=1)
+            x = x + self._times(block.down, silu(gate) * up, slots)
         return Prediction(x.mT, blocks)
 
     def train(
@@ -188,15 +184,15 @@ class DistillerBank:
         """Return the gradients of all weights, given d_prediction `[S, d, K]`."""
         terms = []
         d_y = d_prediction
-        for (gate_up, down), (x, gate, up, opened, hidden) in zip(
-            reversed(self._blocks), reversed(blocks), strict=True
-        ):
-            d_hidden = self._transposed_times(down, d_y, slots)
+        for block, (x, gate_up) in zip(reversed(self._blocks), reversed(blocks), strict=True):
+            gate, up = gate_up.chunk(2, dim=1)
+            opened = silu(gate)
+            d_hidden = self._transposed_times(block.down, d_y, slots)
             d_gate = torch.ops.aten.silu_backward(d_hidden * up, gate)
             d_gate_up = torch.cat([d_gate, d_hidden * opened], dim=1)
-            terms += [Term(down, d_y, hidden), Term(gate_up, d_gate_up, x)]
+            terms += [Term(block.down, d_y, opened * up), Term(block.gate_up, d_gate_up, x)]
             if x is not blocks[0].x:  # nothing learns below the first block
-                d_y = d_y + self._transposed_times(gate_up, d_gate_up, slots)
+                d_y = d_y + self._transposed_times(block.gate_up, d_gate_up, slots)
         return terms
 
     def _times(self, weight: Weight, x: torch.Tensor, slots: Sequence[int]) -> torch.Tensor:
