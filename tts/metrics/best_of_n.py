@@ -24,8 +24,8 @@ def best_of_n_odds(pool: Pool, k: int, scorer: str) -> SelectionOdds:
     order = np.lexsort((pool.ranks, np.where(contends, -scores, np.inf)), axis=1)
     place = np.empty_like(order)
     np.put_along_axis(place, order, np.broadcast_to(np.arange(order.shape[1]), order.shape), axis=1)
-    worse = np.where(contends, pool.sizes[:, None] - 1 - place, -1)
-    odds = np.exp(log_choose(worse, k - 1) - log_choose(pool.sizes, k)[:, None])
+    worse = np.where(contends, pool.sizes[:, None] - 1 - place, 0)
+    odds = np.where(contends, np.exp(log_choose(worse, k - 1) - log_choose(pool.sizes, k)[:, None]), 0.0)
     return exact_odds(pool, k, odds, contends)
 
 

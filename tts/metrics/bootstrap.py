@@ -44,11 +44,11 @@ def _means(lower: Floats, upper: Floats) -> tuple[float, float]:
     return float(lower.mean()), float(upper.mean())
 
 
-def mean_intervals(values: Floats, *, seed: int = 0) -> list[tuple[float, float]]:
+def mean_intervals(values: Floats, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> list[tuple[float, float]]:
     """Return the 95 % interval of the mean of each row of `values`, [rows, problems], all in [0, 1]."""
     intervals = [wilson(float(row.mean()) if len(row) else math.nan, len(row)) for row in values]
     rows = [index for index, row in enumerate(values) if _rests_on(row) >= FEWEST]
-    for index, (low, high) in zip(rows, _bca(values[rows], seed), strict=True):
+    for index, (low, high) in zip(rows, _bca(values[rows], seed, num_resamples), strict=True):
         intervals[index] = max(low, intervals[index][0]), min(high, intervals[index][1])
     return intervals
 
@@ -66,12 +66,12 @@ def _rests_on(values: Floats) -> float:
     return participation(values if values.mean() <= 0.5 else 1 - values)
 
 
-def _bca(values: Floats, seed: int) -> list[tuple[float, float]]:
+def _bca(values: Floats, seed: int, num_resamples: int) -> list[tuple[float, float]]:
     """Return the widened BCa interval of each row's mean. No row is constant."""
     num_problems = values.shape[1]
     if not len(values):
         return []
-    resampled = np.sort(np.concatenate(list(_resampled_means(values, seed))), axis=0)
+    resampled = np.sort(np.concatenate(list(_resampled_means(values, seed, num_resamples))), axis=0)
     wide = Z_95 * _widening(num_problems)
     return [_bounds(row, means, wide) for row, means in zip(values, resampled.T, strict=True)]
 
@@ -81,11 +81,11 @@ def _bounds(values: Floats, means: Floats, wide: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _resampled_means(values: Floats, seed: int) -> Iterator[Floats]:
-    """Yield the means of all rows over problems drawn anew, [some resamples, rows], `NUM_RESAMPLES` in all."""
+def _resampled_means(values: Floats, seed: int, num_resamples: int) -> Iterator[Floats]:
+    """Yield the means of all rows over problems drawn anew, [some resamples, rows]."""
     num_problems = values.shape[1]
     rng = np.random.default_rng([seed, num_problems])
-    for block in np.array_split(np.arange(NUM_RESAMPLES), 1 + NUM_RESAMPLES * num_problems // BLOCK):
+    for block in np.array_split(np.arange(num_resamples), 1 + num_resamples * num_problems // BLOCK):
         drawn = rng.integers(0, num_problems, (len(block), num_problems))
         drawn += np.arange(len(block))[:, None] * num_problems
         times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)

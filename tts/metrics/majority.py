@@ -8,7 +8,7 @@ How: let G(v, r) be the number of subsets in which no class has more than v vote
 from a contender that ranks before r. Then G(v, r) - G(v, r + 1) subsets hand in contender r with v votes. G is the
 coefficient of z^k in a product of one polynomial a class. The coefficients are kept as chances, not counts: let every
 candidate be in the subset with chance p, and divide by the chance that k are. So nothing overflows, and a discrete
-Fourier transform on the unit circle reads the coefficient to about 12 digits.
+Fourier transform on the unit circle reads the coefficient to about 11 digits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tts.metrics.subsets import Floats, Ints, log_choose
 
 Complexes: TypeAlias = NDArray[np.complex128]
 
-NEGLIGIBLE = 1e-13  # chances below it are left out
+NEGLIGIBLE = 1e-12  # chances below it are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +77,38 @@ def _contest(classes: NDArray[np.integer], size: int, k: int) -> Contest:
 
 
 def _left(classes: Ints, among: Ints) -> Ints:
-    """Return how many members of each class of `among` are at each place of `classes` or behind, [among, places]."""
-    member = among[:, None] == classes
-    return np.asarray(member[:, ::-1].cumsum(axis=1)[:, ::-1])
+    """Return how many members of each class of `among` are at each place or behind, [among, len(classes) + 1]."""
+    left = np.zeros((len(among), len(classes) + 1), dtype=np.int64)
+    np.cumsum((among[:, None] == classes)[:, ::-1], axis=1, out=left[:, 1:])
+    return left[:, ::-1]
 
 
 def _uncrowded(contest: Contest) -> Floats:
     """Return the chance of each contender to win with more votes than any other class can have: hypergeometric."""
     odds = np.zeros(len(contest.classes))
-    for number in np.flatnonzero(contest.counts > contest.crowd):
-        rows = np.flatnonzero(contest.classes == number)
-        worse = np.arange(len(rows))[::-1]
-        votes = np.arange(contest.crowd + 1, min(contest.k, len(rows)) + 1)[:, None]
-        others = log_choose(contest.size - len(rows), contest.k - votes) - log_choose(contest.size, contest.k)
-        odds[rows] = np.exp(log_choose(worse, votes - 1) + others).sum(axis=0)
+    counts = contest.counts[contest.classes]
+    rows = np.flatnonzero(counts > contest.crowd)
+    votes = np.arange(contest.crowd + 1, min(contest.k, int(contest.counts.max())) + 1)[:, None]
+    others = log_choose(contest.size - counts[rows], contest.k - votes) - log_choose(contest.size, contest.k)
+    odds[rows] = np.exp(log_choose(_num_worse(contest)[rows], votes - 1) + others).sum(axis=0)
     return odds
+
+
+def _num_worse(contest: Contest) -> Ints:
+    """Return how many of each contender's own class rank below it."""
+    by_class = np.argsort(contest.classes, kind="stable")
+    behind = np.empty_like(by_class)
+    behind[by_class] = np.repeat(np.cumsum(contest.counts), contest.counts) - 1 - np.arange(len(by_class))
+    return behind
 
 
 def _crowded(contest: Contest) -> Floats:
     """Return the chance of each contender to win with so few votes that another class may have as many."""
     odds = np.zeros(len(contest.classes))
-    draw = _Draw(contest)
+    draw, worse = _Draw(contest), _num_worse(contest)
     for votes in draw.likely_votes():
-        able = np.flatnonzero(contest.counts >= votes)
-        rows = np.flatnonzero(contest.counts[contest.classes] >= votes)
-        odds[rows] += draw.wins(able, rows, votes)
+        rows = np.flatnonzero(worse >= votes - 1)
+        odds[rows] += draw.wins(rows, votes)
     return odds
 
 
@@ -139,16 +146,22 @@ class _Draw:
         return np.concatenate([np.zeros_like(terms[:, :1]), np.cumsum(terms, axis=1)], axis=1)
 
     def likely_votes(self) -> Ints:
-        """Return the numbers of votes, at most `crowd`, with which a win is not negligible."""
+        """Return the numbers of votes, from 1 to `crowd`, with which a win is not negligible."""
         abstaining = self.one ** (self.contest.size - len(self.contest.classes))
-        at_most = (self.below.prod(axis=0) * abstaining @ self.weights).real  # of v - 1 votes, for each v
-        return np.flatnonzero(np.diff(at_most) > NEGLIGIBLE)
+        at_most = _read(self.below.prod(axis=0), abstaining * self.weights)  # of v - 1 votes, for each v
+        return 1 + np.flatnonzero(np.diff(at_most)[1:] > NEGLIGIBLE)
 
-    def wins(self, able: Ints, rows: Ints, votes: int) -> Floats:
-        """Return the chance of each contender in `rows`, all of the `able` classes, to win with `votes` votes."""
+    def wins(self, rows: Ints, votes: int) -> Floats:
+        """Return the chance to win with `votes` votes of each contender in `rows`: all with votes - 1 worse ones."""
+        able = np.flatnonzero(self.contest.counts >= votes)
         counts = self.contest.counts[able]
-        left = np.pad(_left(self.contest.classes[rows], able), ((0, 0), (0, 1)))
+        left = _left(self.contest.classes[rows], able) + votes - 1  # with the worst of each class, who have no row
         tied = self._chance(left, counts[:, None], votes)[..., None] * self.points**votes
         others = self.one ** (self.contest.size - counts.sum()) * self.weights
-        within = ((self.below[able, None, votes] + tied).prod(axis=0) @ others).real  # G(votes, r) for each row r
+        within = _read((self.below[able, None, votes] + tied).prod(axis=0), others)  # G(votes, r) for each row r
         return np.asarray(within[:-1] - within[1:])
+
+
+def _read(values: Complexes, weights: Complexes) -> Floats:
+    """Return values @ weights, which are real; without BLAS, whose threads would take longer to wake than this."""
+    return np.asarray((values * weights).sum(axis=-1).real)

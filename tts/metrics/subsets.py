@@ -17,17 +17,17 @@ Bools: TypeAlias = NDArray[np.bool_]
 
 
 def log_choose(a: ArrayLike, b: ArrayLike) -> Floats:
-    """Return ln C(a, b), -inf where b > a or b < 0; broadcasts. Good to about 1e-12 for a in the hundreds."""
-    a, b = np.broadcast_arrays(a, b)
-    possible = (b >= 0) & (b <= a)
-    a, b = np.where(possible, a, 0), np.where(possible, b, 0)
-    logs = _log_factorials(int(a.max(initial=0)))
-    return np.where(possible, logs[a] - logs[b] - logs[a - b], -np.inf)
+    """Return ln C(a, b), -inf where b > a or b = -1; broadcasts. `a` ≥ 0. Good to about 1e-12 for a in the hundreds."""
+    a, b = np.asarray(a), np.asarray(b)
+    logs = _log_factorials(int(max(a.max(initial=0), b.max(initial=0))).bit_length())
+    return np.asarray(logs[a] - logs[b] - logs[a - b])
 
 
-@lru_cache(maxsize=64)
-def _log_factorials(limit: int) -> Floats:
-    logs = np.array([math.lgamma(number + 1) for number in range(limit + 1)])
+@lru_cache(maxsize=32)
+def _log_factorials(num_bits: int) -> Floats:
+    """Return ln 0!, ln 1!, … up to 2^num_bits - 1, then as many inf: what a negative index finds."""
+    size = 1 << num_bits
+    logs = np.array([math.lgamma(number + 1) for number in range(size)] + [math.inf] * size)
     logs.flags.writeable = False
     return logs
 
