@@ -12,6 +12,7 @@ from tts.metrics.best_of_n import best_of_n_odds, random_choice_odds
 from tts.metrics.curves import curves, selected_curve
 from tts.metrics.majority import majority_odds, vote_odds
 from tts.metrics.pool import pool
+from tts.metrics.resampling import chosen_by, sampled_odds
 from tts.metrics.weighted_vote import weighted_vote_odds
 from tts.scorers.likelihood import Likelihood
 from tts.selectors.best_of_n import BestOfN
@@ -100,6 +101,20 @@ def test_a_sampled_curve_states_its_error_and_an_exact_one_none() -> None:
     assert (errors[0], errors[2]) == (0, 0)
     assert 0 < errors[1] < 0.003
     assert by_name["maj@k"].sampling_errors == (0, 0, 0)
+
+
+def test_a_selector_without_a_curve_is_run_on_the_subsets_themselves() -> None:
+    rng = random.Random(5)
+    cases = [random_case(rng, str(number), 12) for number in range(5)]
+    choose = chosen_by(MajorityVote(), [case.ballot for case in cases])
+    candidates = pool_of(cases)
+    for k, num_draws in ((3, 5 * 220), (6, 5 * 400)):  # all 220 subsets of three, and 400 of the 924 of six
+        run = sampled_odds(candidates, k, choose, candidates.classes >= 0, num_draws=num_draws)
+        exact = majority_odds(candidates, k).accuracy(candidates)[0]
+        found = run.accuracy(candidates)[0]
+        # Five standard errors: a false alarm in about one of a million runs, and the seed is fixed.
+        assert found.mean() == pytest.approx(exact.mean(), abs=1e-12 + 5 * run.sampling_error(found))
+    assert choose(np.array([0, 1]), np.array([[0], [1]])).shape == (2,)
 
 
 def test_the_same_seed_draws_the_same_subsets() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -15,6 +15,8 @@ import numpy as np
 from tts.metrics.pool import Pool
 from tts.metrics.selection import SelectionOdds
 from tts.metrics.subsets import Bools, Ints
+from tts.protocols import Selector
+from tts.types import Ballot
 
 NUM_DRAWS = 65_536
 """Subsets drawn in all: the standard error from sampling is at most 0.5 / √65,536, about 0.002, of a mean."""
@@ -44,6 +46,25 @@ def sampled_odds(
         np.add.at(wins, (problems[won], chosen[won]), 1.0)
     totals = [min(num, each) for num in num_subsets]
     return SelectionOdds(k, wins / np.array(totals, dtype=float)[:, None], contends, draws)
+
+
+def chosen_by(selector: Selector, ballots: Sequence[Ballot]) -> Choose:
+    """Return what runs `selector` itself on each subset: for selectors that have no curve of their own. Slow.
+
+    `ballots` holds all candidates of each problem, in the pool's order.
+    """
+
+    def position(ballot: Ballot, drawn: Ints) -> int:
+        columns = (ballot.candidates, ballot.answers, ballot.classes, ballot.scores)
+        subset = Ballot(*(tuple(column[one] for one in drawn) if column else () for column in columns))
+        index = selector.select(subset).index
+        return next((int(one) for one in drawn if ballot.candidates[one].index == index), NOBODY)
+
+    def choose(problems: Ints, positions: Ints) -> Ints:
+        rows = zip(problems, np.sort(positions, axis=1), strict=True)
+        return np.array([position(ballots[problem], drawn) for problem, drawn in rows], dtype=np.int64)
+
+    return choose
 
 
 def _subsets(pool: Pool, k: int, draws: Ints, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
