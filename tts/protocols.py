@@ -73,8 +73,11 @@ class Engine(Opens, Protocol):
 
 
 @runtime_checkable
-class PluginHost(Engine, Protocol):
-    """An engine that runs a sampler's plugin inside; `Request.guidance` says which requests the plugin guides."""
+class PluginHost(Protocol):
+    """What an engine offers besides that runs a sampler's plugin inside; `Request.guidance` says whom it guides.
+
+    It has methods alone, so that asking a closed engine whether it is one touches none of its properties.
+    """
 
     def host(self, plugin: Plugin) -> None:
         """Run `plugin` from the next `open` on. Raises EngineError where this engine cannot, as far as is known now."""
