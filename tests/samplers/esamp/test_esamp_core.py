@@ -194,6 +194,27 @@ def test_a_slot_used_before_gives_the_same_as_a_new_one(all_slots: bool) -> None
     assert torch.equal(*outcomes)
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("rows_per_group", [1, 4])
+def test_a_group_depends_on_itself_alone_at_real_sizes_too(rows_per_group: int) -> None:
+    """BLAS adds up in another order for a batch of one than for a batch of many, where matrices are large."""
+    d, width, generator = 576, 48, torch.Generator().manual_seed(0)
+    alone, crowded = (
+        ESampCore(ESampSettings(width=width, learning_rate=RATE, train_every=2, num_slots=4), d, 4) for _ in range(2)
+    )
+    requests = [(f"{group}{i}", group) for group in "abcd" for i in range(rows_per_group)]
+    for request_id, group in requests:
+        crowded.join(request_id, group)
+    for request_id, group in requests[:rows_per_group]:
+        alone.join(request_id, group)
+    rows = [Row(request_id, PROMPT, PROMPT) for request_id, _ in requests]
+    for _ in range(9):
+        h_first, h_last = (torch.randn(len(rows), d, generator=generator) for _ in range(2))
+        together = crowded.step(rows, h_first, h_last)[:rows_per_group]
+        mine = slice(0, rows_per_group)
+        assert torch.equal(together, alone.step(rows[mine], h_first[mine], h_last[mine]))
+
+
 def test_one_run_repeats_another_bit_for_bit() -> None:
     def run() -> list[torch.Tensor]:
         core = core_of(control="noise")
