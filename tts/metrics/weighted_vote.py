@@ -31,18 +31,15 @@ def weighted_vote_odds(pool: Pool, k: int, scorer: str, *, num_draws: int = NUM_
     num_classes = int(pool.classes.max(initial=0)) + 1
 
     def choose(problems: Ints, positions: Ints) -> Ints:
-        drawn = weights[problems[:, None], positions]
-        votes = ~np.isnan(drawn)
-        drawn = np.where(votes, drawn, 0.0)
-        group = np.arange(len(problems))[:, None] * num_classes + np.maximum(
-            pool.classes[problems[:, None], positions], 0
-        )
+        at = problems[:, None], positions
+        votes = ~np.isnan(weights[at])
+        drawn = np.where(votes, weights[at], 0.0)
+        group = np.arange(len(problems))[:, None] * num_classes + np.maximum(pool.classes[at], 0)
         sums = np.bincount(group.ravel(), drawn.ravel(), len(problems) * num_classes)[group]
         heaviest = np.where(votes, sums, 0.0).max(axis=1, keepdims=True)
         leads = votes & (sums >= heaviest * (1 - ROUNDING))
-        ranks = np.where(leads, pool.ranks[problems[:, None], positions], pool.ranks.shape[1])
-        first = ranks.argmin(axis=1)[:, None]
-        winner = np.take_along_axis(positions, first, axis=1)
-        return np.where(np.take_along_axis(leads, first, axis=1), winner, NOBODY)[:, 0]
+        first = np.where(leads, pool.ranks[at], pool.ranks.shape[1]).argmin(axis=1)
+        row = np.arange(len(problems))
+        return np.where(leads[row, first], positions[row, first], NOBODY)
 
     return sampled_odds(pool, k, choose, ~np.isnan(weights), num_draws=num_draws, seed=seed)

@@ -1,0 +1,53 @@
+import math
+from dataclasses import replace
+
+import pytest
+from pool_parts import labelled
+
+from tts.errors import ScorerError, UsageError
+from tts.metrics.bootstrap import estimates
+from tts.metrics.cost import expected_distinct_answers, expected_tokens
+from tts.metrics.curves import curves
+from tts.metrics.pool import ABSTAINS, pool
+
+
+def test_problems_of_different_sizes_are_padded_with_what_counts_for_nothing() -> None:
+    one = pool([labelled("a", "+?-", reward=[0.5, None, 1.0]), labelled("b", "-", reward=[0.25])])
+    assert one.sizes.tolist() == [3, 1]
+    assert one.passed.tolist() == [[True, False, False], [False] * 3]
+    assert one.open.tolist() == [[False, True, False], [False] * 3]
+    assert one.classes.tolist() == [[0, 1, 2], [0, ABSTAINS, ABSTAINS]]
+    assert one.num_tokens.tolist() == [[5, 5, 5], [5, 0, 0]]
+    assert [[None if math.isnan(x) else x for x in row] for row in one.scores["reward"].tolist()] == [
+        [0.5, None, 1.0],
+        [0.25, None, None],
+    ]
+
+
+def test_without_problems_every_curve_is_empty_and_nothing_is_known() -> None:
+    none = pool([])
+    assert expected_tokens(none, [1]).shape == expected_distinct_answers(none, [1]).shape == (1, 0)
+    for curve in curves(none, [1, 4]):
+        value = estimates(curve.lower, curve.upper)[0]
+        assert (math.isnan(value.lower), value.interval_low, value.interval_high) == (True, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"problem_id": "b"}, "every problem must come once, got 'b' twice"),
+        ({"ranks": [0, 0]}, "must have one class, rank, token count and score a candidate"),
+        ({"num_tokens": [5]}, "must have one class, rank, token count and score a candidate"),
+        ({"classes": [0, 2]}, r"problem 'a' must have classes from 0 to 1, got \[0, 2\]"),
+        ({"scores": {"reward": [1.0, 1.0]}}, r"the same scorers, got \['reward'\] for 'a' and \[\] for 'b'"),
+        ({"statuses": []}, "problem 'a' must have at least one candidate, got none"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(change: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        pool([labelled("b", "+-"), replace(labelled("a", "+-"), **change)])
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ScorerError, match="every score of reward must be finite"):
+        pool([labelled("a", "+", reward=[1.0]), labelled("b", "+", reward=[math.inf])])
