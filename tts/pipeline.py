@@ -18,15 +18,15 @@ from typing import cast, get_args
 from tts import job, registry
 from tts.derived import DerivedFiles
 from tts.drawing import Drawing, Drawn, Progress
-from tts.errors import RunWriteError
+from tts.errors import EngineError, RunWriteError
 from tts.intake import Intake, Row
 from tts.judging import Judged, count, judge
 from tts.metrics.tally import Tally
 from tts.problems import ProblemRow
-from tts.protocols import Task
+from tts.protocols import PluginHost, Task
 from tts.recipe import Recipe
 from tts.run_folder import RunFolder
-from tts.types import Counts, Kind, RowError, Selection, Solution, Usage, Verdict
+from tts.types import Counts, Kind, PluginReport, RowError, Selection, Solution, Usage, Verdict
 
 QUEUE_SIZE = 64  # problems drawn and not yet judged; a slow verifier makes the drawing wait
 
@@ -59,6 +59,7 @@ class Run:
         self.tally = Tally()
         self.progress = Progress()
         self.complete = False
+        self.plugin: PluginReport | None = None
         self.tasks = _tasks(recipe)
         supported = None if rows is None else (self._supported(row) for row in rows)
         self.intake = Intake(supported, folder["problems.jsonl"], self.stop)
@@ -81,6 +82,7 @@ class Run:
             self.complete = not self.stop.is_set()
             if self.complete:
                 self.folder.write_summary(self.tally.summary())
+                job.record_plugin(self.folder, self.plugin, self.progress.tokens_per_second())
         finally:
             self.stop.set()
             self._abandoned.set()
@@ -102,6 +104,7 @@ class Run:
             "num_candidates": self.progress.num_candidates,
             "num_tokens": self.progress.num_tokens,
             "drawing_seconds": self.progress.seconds_drawing(),
+            **({"plugin": self.plugin} if self.plugin else {}),
             "host": job.host(),
             "versions": job.versions(),
         }
@@ -134,7 +137,13 @@ class Run:
         except BaseException as error:
             self._send(error)
         finally:
+            self._take_plugin_report()
             recipe.engine.close()
+
+    def _take_plugin_report(self) -> None:
+        engine = self.recipe.engine
+        with suppress(EngineError):  # an engine that died has ended the run already
+            self.plugin = engine.plugin_report() if isinstance(engine, PluginHost) else None
 
     def _send(self, item: Drawn | BaseException | None) -> None:
         """Hand an item to the caller's thread, unless it has gone."""

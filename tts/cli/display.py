@@ -13,7 +13,7 @@ from rich.text import Text
 from tts.metrics.intervals import Estimate
 from tts.metrics.tally import Tally
 from tts.pipeline import Outcome, Run
-from tts.types import RowError, Solution
+from tts.types import PluginReport, RowError, Solution
 
 MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "undecided": ("?", "yellow")}
 TRUNCATED_SHARE = 0.1  # above this share of truncated candidates a warning is due
@@ -148,6 +148,8 @@ def notes(run: Run) -> list[str]:
         f"tokens: {tally.completion_tokens} written, {tally.prompt_tokens} read; "
         f"{progress.tokens_per_second():.0f} tok/s over {progress.seconds_drawing():.1f} s",
     ]
+    if run.plugin is not None:
+        lines += plugin_lines(run.plugin)
     if len(tally.credit) > 1:
         lines += [_credit(name, tally) for name in sorted(tally.credit)]
     if tally.num_truncated > TRUNCATED_SHARE * max(1, tally.num_candidates):
@@ -159,6 +161,14 @@ def notes(run: Run) -> list[str]:
     if tally.num_graded and tally.num_graded < tally.num_problems:
         lines.append(f"without a reference answer, so not graded: {tally.num_problems - tally.num_graded}")
     return lines
+
+
+def plugin_lines(report: PluginReport) -> list[str]:
+    """Return what a plugin did, a few figures a line, and its warnings."""
+    figures = {name: value for name, value in report.figures.items() if value is not None}
+    told = [f"{name.replace('_', ' ')} {value:,.4g}" for name, value in figures.items()]
+    rows = [", ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
+    return [f"{report.name}: {row}" for row in rows] + [f"warning: {warning}" for warning in report.warnings]
 
 
 def _credit(name: str, tally: Tally) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,16 +25,6 @@ class Loaded:
     def bytes_per_token(self) -> int:
         """The memory of one token's keys and values."""
         return sum(part.numel() * part.element_size() for layer in self.one_token for part in layer)
-
-
-def share_cores() -> None:
-    """Let torch's idle threads sleep instead of spin; it must be said before torch is imported.
-
-    Spinning gains about a tenth on an idle machine, but a step takes several times as long as soon as anything else
-    runs on the same cores, such as the verifier's workers.
-    """
-    if "torch" not in sys.modules:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def load_model(source: str, tokenizer: Any, device: str, dtype: str) -> Loaded:
@@ -101,12 +89,13 @@ def pick_dtype(dtype: str, device: Any, stored: Any) -> Any:
     if dtype != "auto":
         return getattr(torch, dtype)
     stored = stored or torch.float32
-    if device.type == "cpu" and not (stored == torch.bfloat16 and _cpu_multiplies_bfloat16()):
+    if device.type == "cpu" and not (stored == torch.bfloat16 and cpu_multiplies_bfloat16()):
         return torch.float32
     return stored
 
 
-def _cpu_multiplies_bfloat16() -> bool:
+def cpu_multiplies_bfloat16() -> bool:
+    """Tell whether this CPU has instructions for bfloat16."""
     import torch
 
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()

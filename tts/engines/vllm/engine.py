@@ -8,7 +8,7 @@ from pydantic import Field, PrivateAttr
 
 from tts.component import Component, PathText
 from tts.engines.models import locate
-from tts.engines.pretrained import load_tokenizer, require_packages, resolve
+from tts.engines.pretrained import load_tokenizer, require_packages, resolve, share_cores
 from tts.engines.prompts import Prompts
 from tts.engines.vllm import installation
 from tts.engines.vllm.options import WorkerOptions
@@ -35,7 +35,7 @@ class VLLMEngine(Component):
     """A Hugging Face id, a folder, a .gguf file, or `package://NAME/FILE.gguf` for a file of an installed package."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format. auto: the stored one."""
+    """Number format. auto: the stored one, but float32 on CPUs that have no bfloat16 instructions."""
 
     batch_size: int = Field(default=64, ge=1)
     """The most candidates decoded together (vLLM's `max_num_seqs`)."""
@@ -114,6 +114,7 @@ class VLLMEngine(Component):
     def open(self) -> None:
         """Start vLLM and load the model. Raises EngineError or MissingExtraError."""
         installation.require()
+        share_cores()
         installation.prepare_environment(separate_process=self.separate_process or self.tensor_parallel_size > 1)
         installation.require_pieces()
         from tts.engines.vllm.session import Session
@@ -129,6 +130,7 @@ class VLLMEngine(Component):
 
     def render(self, messages: tuple[Message, ...]) -> tuple[str, int]:
         """Return the prompt exactly as the model will read it, and its number of tokens. Loads the tokenizer only."""
+        share_cores()
         prompt, token_ids = (self._prompts or self._load_prompts(resolve(self.model))).render(messages)
         return prompt, len(token_ids)
 

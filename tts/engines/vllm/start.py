@@ -45,7 +45,7 @@ def engine_arguments(engine: VLLMEngine, source: str) -> dict[str, Any]:
     esamp = engine.worker_options().esamp
     ours = {
         "model": source,
-        "dtype": engine.dtype,
+        "dtype": pick_dtype(engine.dtype, on_cpu=on_cpu),
         "max_num_seqs": engine.batch_size,
         "max_model_len": engine.max_model_len,
         "kv_cache_memory_bytes": None if kv_cache_mb is None else kv_cache_mb * MEGABYTE,
@@ -62,6 +62,13 @@ def engine_arguments(engine: VLLMEngine, source: str) -> dict[str, Any]:
     }
     _check_further(engine.engine_args, ours)
     return {**ours, **engine.engine_args}
+
+
+def pick_dtype(dtype: str, *, on_cpu: bool) -> str:
+    """Return the number format; `auto` is float32 on a CPU without bfloat16 instructions, which emulates it slowly."""
+    from tts.engines.transformers.loading import cpu_multiplies_bfloat16
+
+    return "float32" if dtype == "auto" and on_cpu and not cpu_multiplies_bfloat16() else dtype
 
 
 def _check_further(further: dict[str, Any], ours: dict[str, Any]) -> None:

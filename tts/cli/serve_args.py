@@ -1,0 +1,20 @@
+"""`tts serve-args`: the command that serves a recipe's model by vLLM, with ESamp inside."""
+
+from __future__ import annotations
+
+import shlex
+
+from tts.cli.solve import Overrides, RecipeName
+
+
+def serve_args(recipe: RecipeName = None, overrides: Overrides = None) -> None:
+    """Print the command line of vLLM's OpenAI-compatible server for a recipe.
+
+    Clients choose per request with `vllm_xargs`: esamp_beta, esamp_group, esamp_group_size, top_n_sigma,
+    first_token_temperature, first_token_top_k. A wrong value is answered with HTTP 400.
+    """
+    from tts.engines.vllm.serving import serve_command
+    from tts.job import DEFAULT_RECIPE
+    from tts.recipe import load_recipe
+
+    print(shlex.join(serve_command(load_recipe(recipe or DEFAULT_RECIPE, overrides or ()))))
