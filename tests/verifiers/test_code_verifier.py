@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from code_parts import (
@@ -19,6 +20,7 @@ from code_parts import (
     answers,
 )
 
+from tts.problems import ProblemRow, open_problems
 from tts.program_tests import as_object
 from tts.types import Problem, Reference
 from tts.verifiers.code.verifier import CodeVerifier
@@ -170,3 +172,26 @@ def test_a_closed_verifier_starts_anew() -> None:
     other.close()
     assert reasons(other, SUM, SUM_TESTS, SUM_WRONG) == ["failed wrong_answer"]
     other.close()
+
+
+PUBLISHED = {
+    "humaneval": ("HumanEval/38", "def decode_cyclic(s):\n    return encode_cyclic(encode_cyclic(s))"),
+    "mbpp_sanitized": ("mbpp/77", "def is_Diff(n):\n    return n % 11 == 0"),
+    "livecodebench_v5": (
+        "lcb/2727",
+        "class Solution:\n    def countSeniors(self, details: List[str]) -> int:\n"
+        "        return sum(int(each[11:13]) > 60 for each in details)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_an_answer_to_a_published_problem_is_judged_with_all_that_its_set_promises(
+    verifier: CodeVerifier, shared_data: Path, name: str
+) -> None:
+    """Helpers of the prompt, imports of the set, and the tests' own spelling of the function."""
+    wanted, code = PUBLISHED[name]
+    rows = (row for row in open_problems(str(shared_data / f"{name}.jsonl")) if isinstance(row, ProblemRow))
+    [row] = [row for row in rows if row.problem.id == wanted]
+    found = [verifier.extract(row.problem, f"So:\n```python\n{text}\n```") for text in (code, code + "  + 1")]
+    assert [verdict.status for verdict in verifier.verify(row.problem, found, row.reference)] == ["passed", "failed"]

@@ -1,0 +1,72 @@
+"""`tts solve` on code problems, as a process, on the replay engine: programs in, verdicts out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_parts import Result
+
+Command = Callable[..., Result]
+
+ROWS = "".join(
+    json.dumps(row) + "\n"
+    for row in (
+        {
+            "id": "twice",
+            "problem": "Write twice(n).",
+            "public_tests": ["assert twice(2) == 4", "assert twice(3) == 6"],
+            "tests": ["assert twice(-3) == -6", "assert twice('ab') == 'abab'"],
+        },
+        {
+            "id": "echo",
+            "problem": "Print the input.",
+            "public_tests": [{"input": "a b", "output": "a b"}],
+            "tests": [{"input": "x  y\n", "output": "x  y"}],
+        },
+        {"id": "broken", "problem": "p", "tests": [{"input": "a"}]},
+    )
+)
+SCRIPT = {
+    "twice": [
+        "```python\ndef twice(n):\n    return n ** 2\n```",
+        "Add it:\n```python\ndef twice(n):\n    return n + n\n```",
+        "def twice(n):\n    return n << 1",
+        "```\ntwice = lambda n: 2 * n\n```",
+    ],
+    "echo": ["```python\nprint('a b')\n```", "```python\nprint('a b')\n```", "```py\nprint(input())\n```", "No idea."],
+}
+
+
+def solve(tts: Command, folder: Path, selector: str) -> Result:
+    recipe = folder / "code.yaml"
+    recipe.write_text(
+        "task: code\n"
+        f"engine: {{name: replay, script: {json.dumps(SCRIPT)}}}\n"
+        "sampler: {name: temperature, num_candidates: 4}\n"
+        f"selector: {selector}\n"
+    )
+    return tts("solve", "--recipe", recipe, "--run", "r", stdin=ROWS)
+
+
+@pytest.mark.parametrize("selector", ["majority_vote", "{name: best_of_n, scorer: public_tests}"])
+def test_programs_are_chosen_by_the_visible_examples_and_judged_by_the_hidden_tests(
+    tts: Command, tmp_path: Path, selector: str
+) -> None:
+    result = solve(tts, tmp_path, selector)
+    assert result.code == 1  # one row is broken
+    by_id = {record["id"]: record for record in result.records}
+    assert by_id["broken"]["error"]["type"] == "bad_tests"
+    assert by_id["twice"]["verdict"]["status"] == "passed"
+    assert by_id["twice"]["counts"]["num_passed"] == 2
+    assert by_id["twice"]["counts"]["num_distinct_answers"] == 2
+    assert by_id["echo"]["verdict"]["status"] == "failed"  # what most wrote, and what the example cannot tell
+    assert by_id["echo"]["counts"]["num_no_answer"] == 1
+    verdicts = [json.loads(line) for line in (tmp_path / "r" / "verdicts.jsonl").read_text().splitlines()]
+    [twice] = [record["verdicts"] for record in verdicts if record["problem_id"] == "twice"]
+    assert [(verdict["status"], verdict["reason"]) for verdict in twice] == [
+        ("failed", "wrong_answer"),
+        ("passed", ""),
+        ("failed", "runtime_error"),
+        ("passed", ""),
+    ]
