@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tts.samplers.esamp.sampler import ESamp
+from tts.samplers.fire import Fire
 from tts.samplers.greedy import Greedy
 from tts.samplers.min_p import MinP
 from tts.samplers.mixture import Mixture, take_turns
@@ -98,6 +100,13 @@ def test_a_greedy_arm_fits_where_its_share_is_one_candidate() -> None:
     assert Counter(r.sampler for r in draw(mixture)) == {"mixture/greedy": 1, "mixture/temperature": 7}
 
 
+def test_greedy_arms_with_a_random_first_token_may_draw_several() -> None:
+    mixture = Mixture(num_candidates=4, arms=(Fire(temperature=0), Temperature()))
+    starts = [(r.sampler, r.decoding.temperature, r.decoding.first_token is not None) for r in draw(mixture)]
+    assert starts == [("mixture/fire", 0.0, True), ("mixture/temperature", 0.7, False)] * 2
+    assert mixture.requires == {"first_token"}
+
+
 def test_the_mixture_requires_what_any_arm_requires() -> None:
     assert Mixture(arms=(Temperature(), Temperature(temperature=1.0))).requires == frozenset()
     assert Mixture(arms=(Temperature(), MinP())).requires == {"filters"}
@@ -108,6 +117,7 @@ def test_the_mixture_requires_what_any_arm_requires() -> None:
     [
         ({"arms": ()}, "at least 1 item"),
         ({"arms": (Temperature(), Mixture(arms=(MinP(),)))}, "arm 1 must be a sampler that draws each candidate alone"),
+        ({"arms": (Temperature(), ESamp())}, "arm 1 must be a sampler that draws each candidate alone .* got ESamp"),
         ({"arms": (Temperature(num_candidates=4), MinP())}, "arm 0 must not set `num_candidates`, got 4"),
         ({"arms": (Temperature(max_tokens=30),), "max_tokens": 20}, "arm 0 must set a `max_tokens` of at most 20"),
         ({"arms": (Temperature(), MinP()), "shares": (1,)}, "`shares` must be 2 numbers, one per arm, got 1"),

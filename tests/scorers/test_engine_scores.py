@@ -1,10 +1,12 @@
 """The scorers that read what the engine measured."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from tts.scorers.likelihood import Likelihood
+from tts.scorers.novelty import Novelty
 from tts.scorers.self_certainty import SelfCertainty
 from tts.types import Candidate, Problem
 
@@ -66,11 +68,39 @@ def test_self_certainty_cannot_tell_without_a_measurement(self_certainty: float 
     assert said in scores[0].detail
 
 
+def with_statistics(problem: Problem, **statistics: float) -> Candidate:
+    return replace(candidate(problem, 0), engine_stats=statistics)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.id)
+def test_novelty_is_what_esamp_measured(problem: Problem) -> None:
+    candidates = [with_statistics(problem, esamp_novelty=value, esamp_kl=0.1) for value in (0.75, 0.0, 1.5)]
+    assert [score.value for score in Novelty().score(problem, candidates)] == [0.75, 0.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("statistics", "said"),
+    [
+        ({}, "no token was drawn by esamp"),
+        ({"esamp_guided_tokens": 0.0}, "no token was drawn by esamp"),
+        ({"esamp_novelty": math.nan}, "got nan"),
+        ({"esamp_novelty": math.inf}, "got inf"),
+        ({"esamp_novelty": -0.1}, "at least 0, got -0.1"),
+    ],
+)
+def test_novelty_cannot_tell_without_a_measurement(statistics: dict[str, float], said: str) -> None:
+    (score,) = Novelty().score(PROBLEMS[1], [with_statistics(PROBLEMS[1], **statistics)])
+    assert score.value is None
+    assert said in score.detail
+
+
 def test_a_scorer_names_the_capability_it_reads() -> None:
     assert Likelihood().requires == {"logprobs"}
     assert SelfCertainty().requires == {"self_certainty"}
+    assert Novelty().requires == frozenset()  # a recorded run of esamp has its statistics on any engine
 
 
 def test_no_candidates_have_no_scores() -> None:
     assert Likelihood().score(PROBLEMS[0], []) == []
     assert SelfCertainty().score(PROBLEMS[1], []) == []
+    assert Novelty().score(PROBLEMS[0], []) == []

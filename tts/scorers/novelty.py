@@ -16,7 +16,7 @@ NOVELTY = "esamp_novelty"
 class Novelty(Component):
     """Scores a candidate by the mean of ‖h^L − ĥ‖ / ‖h^L‖ over its guided tokens: 0 foreseen, about 1 or more new.
 
-    None where the candidate was not drawn by ESamp.
+    None where ESamp moved none of its tokens: another sampler drew it, or it has only one.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
@@ -28,7 +28,7 @@ class Novelty(Component):
 
 def _novelty(value: float | None) -> Score:
     if value is None:
-        return Score(None, "not drawn by esamp")
+        return Score(None, "no token was drawn by esamp")
     if not (math.isfinite(value) and value >= 0):
         return Score(None, f"{NOVELTY} must be finite and at least 0, got {value}")
     return Score(value)
