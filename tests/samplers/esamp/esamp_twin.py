@@ -27,15 +27,19 @@ class TwinBlock(nn.Module):
 class Twin:
     """Starts from the weights that a slot of `bank` has."""
 
-    def __init__(self, bank: DistillerBank, slot: int, learning_rate: float, loss: Loss, *, rms: bool) -> None:
-        self.rms, self.loss = rms, loss
+    def __init__(
+        self, bank: DistillerBank, slot: int, learning_rate: float, loss: Loss, *, rms: bool, train_every: int = 1
+    ) -> None:
+        self.rms, self.loss, self.learning_rate, self.train_every = rms, loss, learning_rate, train_every
+        self.num_updates = 0
         self.net = nn.Sequential(*(TwinBlock(*shape) for shape in shapes_of(bank))).double()
         with torch.no_grad():
             for block, (gate, up, down) in zip(self.net, weights_of(bank, slot), strict=True):
                 block.gate.weight.copy_(gate)
                 block.up.weight.copy_(up)
                 block.down.weight.copy_(down)
-        self.adam = torch.optim.Adam(self.net.parameters(), lr=learning_rate, eps=1e-4)
+        betas = (1 - 0.1 * train_every**0.5, 0.999)
+        self.adam = torch.optim.Adam(self.net.parameters(), lr=learning_rate, betas=betas, eps=1e-4)
 
     def predict(self, h_first: torch.Tensor) -> torch.Tensor:
         """[K, d] → [K, d]."""
@@ -45,11 +49,18 @@ class Twin:
     def train(self, h_first: torch.Tensor, h_last: torch.Tensor) -> float:
         """One step on the rows [K, d]; the loss before it."""
         loss = self.loss(self.predict(h_first), h_last.double())
+        self.num_updates += 1
+        self.adam.param_groups[0]["lr"] = self.learning_rate * self.how_far(self.num_updates * self.train_every)
         self.adam.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 0.5)
         self.adam.step()
         return loss.item()
+
+    def how_far(self, step: int) -> float:
+        """How many times as far an update goes as one after every decoding step would."""
+        m = self.train_every
+        return float(m) if step <= 64 else max(m * (64 / step) ** 0.5, m**0.5)
 
 
 def weights_of(bank: DistillerBank, slot: int) -> list[tuple[torch.Tensor, ...]]:

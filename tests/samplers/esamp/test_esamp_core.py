@@ -116,7 +116,9 @@ def test_the_core_does_what_autograd_and_plain_loops_do(all_slots: bool, train_e
             mine = [i for i, request in enumerate(requests) if request.guided and request.group == group]
             beta = torch.tensor([[requests[i].beta] for i in mine])
             with torch.inference_mode(False), torch.enable_grad():
-                twin = twins.setdefault(group, Twin(new_bank, 0, train_every * RATE, squared_error, rms=True))
+                twin = twins.setdefault(
+                    group, Twin(new_bank, 0, RATE, squared_error, rms=True, train_every=train_every)
+                )
                 rows = [hidden(requests[i].name, requests[i].position) for i in mine]
                 h_first, last = (torch.stack(part) for part in zip(*rows, strict=True))
                 expected = last + beta * (last - twin.predict(h_first).detach())

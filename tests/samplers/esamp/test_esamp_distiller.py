@@ -41,7 +41,7 @@ def learn(bank: DistillerBank, slot: int, h_first: torch.Tensor, h_last: torch.T
     slots = [slot]
     prediction = bank.predict(slots, h_first[None])
     loss, d_prediction = squared_error(prediction.h, h_last[None], torch.ones(1, len(h_first)))
-    bank.train(slots, prediction, d_prediction, torch.ones(1))
+    bank.train(slots, prediction, d_prediction, torch.tensor([True]))
     return loss.item()
 
 
@@ -81,7 +81,7 @@ def test_the_bank_learns_as_autograd_and_torchs_adam_do(
             mask[slot, : len(first)] = float(trains[slot])
         prediction = bank.predict(range(3), h_first)
         losses, d_prediction = ours(prediction.h, h_last, mask)
-        bank.train(range(3), prediction, d_prediction, torch.tensor(trains).float())
+        bank.train(range(3), prediction, d_prediction, torch.tensor(trains))
         for slot, twin in enumerate(twins):
             with torch.inference_mode(False), torch.enable_grad():
                 predicted = twin.predict(rows[slot][0]).detach()
@@ -173,7 +173,7 @@ def test_the_device_is_never_asked_anything() -> None:
         bank = bank_of(2, batched=True)
         prediction = bank.predict(range(2), torch.zeros(2, 3, D))
         loss, d_prediction = squared_error(prediction.h, torch.zeros(2, 3, D), torch.zeros(2, 3))
-        bank.train(range(2), prediction, d_prediction, torch.zeros(2))
+        bank.train(range(2), prediction, d_prediction, torch.zeros(2) > 0)
         bank.reset(1)
         with pytest.raises(Exception, match="_local_scalar_dense"):
             loss[0].item()

@@ -21,7 +21,6 @@ class Waiting(NamedTuple):
     h_first: torch.Tensor  # [S, K, d]
     h_last: torch.Tensor  # [S, K, d]
     mask: torch.Tensor  # [S, K, 1], 1 where a row of a slot that is trained now is
-    num_steps: torch.Tensor  # [S, 1], see `Lesson`
 
 
 class AllSlots:
@@ -45,7 +44,7 @@ class AllSlots:
             d, slots = bank.hidden_size, range(bank.num_slots)
             noise = zeros(max_rows, d) if control.uses_noise else None
             self._cells = Cells(slots, zeros(max_rows, d), zeros(max_rows, d), zeros(max_rows, 1), noise)
-            self._waiting = Waiting(zeros(max_waiting, d), zeros(max_waiting, d), zeros(max_waiting, 1), zeros(1))
+            self._waiting = Waiting(zeros(max_waiting, d), zeros(max_waiting, d), zeros(max_waiting, 1))
 
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Outcome:
         """Tell the device to do all of it."""
@@ -93,15 +92,13 @@ class AllSlots:
         if self._control.objective is None:
             return h_last.new_zeros(self._bank.num_slots)
         self._keep(plan, h_first, h_last)
-        due = [part for part in plan if part.num_steps]
+        due = [part.slot for part in plan if part.trains]
         if not due:
             return h_last.new_zeros(self._bank.num_slots)
-        places = [part.slot * self._max_waiting + k for part in due for k in range(self._num_waiting[part.slot])]
+        places = [slot * self._max_waiting + k for slot in due for k in range(self._num_waiting[slot])]
         fill(self._waiting.mask, self._sent(places), h_last.new_ones(len(places), 1))
-        num_steps = self._sent([[float(part.num_steps)] for part in due])
-        fill(self._waiting.num_steps[:, None], self._sent([part.slot for part in due]), num_steps)
-        for part in due:
-            self._num_waiting[part.slot] = 0
+        for slot in due:
+            self._num_waiting[slot] = 0
         return self._train()
 
     def _keep(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> None:
@@ -130,11 +127,11 @@ class AllSlots:
         return predict(self._bank, self._control, self._cells)
 
     def _train(self) -> torch.Tensor:
-        """Train the slots whose `num_steps` is not 0; return the losses of all slots."""
+        """Train the slots that have rows whose mask is 1; return the losses of all slots."""
         assert self._control.objective is not None
-        h_first, h_last, mask, num_steps = self._waiting
+        h_first, h_last, mask = self._waiting
         slots = range(self._bank.num_slots)
-        lesson = Lesson(slots, self._bank.predict(slots, h_first), h_last, mask.squeeze(-1), num_steps.squeeze(-1))
+        lesson = Lesson(slots, self._bank.predict(slots, h_first), h_last, mask.squeeze(-1))
         return train(self._bank, self._control.objective, lesson)
 
 

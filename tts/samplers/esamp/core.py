@@ -80,6 +80,7 @@ class ESampCore:
             settings.width,
             learning_rate=settings.learning_rate,
             input_norm=settings.input_norm == "rms",
+            train_every=settings.train_every,
             batched=all_slots,
             device=device,
         )
@@ -181,9 +182,7 @@ class ESampCore:
             rows=[seat.place for seat in seats],
             betas=[seat.member.beta for seat in seats],
             draws=[Draw(seat.member.seed, seat.position) for seat in seats],
-            num_steps=group.waiting.num_steps
-            if self._learns and group.waiting.num_steps == self._settings.train_every
-            else 0,
+            trains=self._learns and group.waiting.num_steps == self._settings.train_every,
         )
 
     def _take_note(self, plan: Sequence[SlotRows], groups: Sequence[Group], outcome: Outcome) -> None:
@@ -195,7 +194,7 @@ class ESampCore:
                 seat.member.trace.num_guided += 1
         novelty_of = {seat.place: seat.member.trace.novelty for seat in self._seats}
         telemetry.expect(outcome.novelty, novelty_of, telemetry.novelty)
-        trained = [group for group, part in zip(groups, plan, strict=True) if part.num_steps]
+        trained = [group for group, part in zip(groups, plan, strict=True) if part.trains]
         telemetry.expect(outcome.losses, {group.slot: group.losses for group in trained})
         for group in trained:
             telemetry.rows_trained += group.waiting.num_rows

@@ -4,8 +4,8 @@
     loss                the mean over the rows of ‖h^L − ĥ‖², one step of Adam per decoding step
 
 Paper: arXiv 2604.24927. Differs from it: h¹ is scaled to a root mean square of 1 first (`input_norm`), since it learns
-faster then; and a step of Adam may take the rows of several decoding steps (`train_every`). There is one distiller per
-slot. S is how many slots are worked on together, K how many rows each of them has, d the model's hidden size and w the
+faster then; and Adam may take one step on the rows of several decoding steps (`pace`). There is one distiller per slot.
+S is how many slots are worked on together, K how many rows each of them has, d the model's hidden size and w the
 distiller's width; d_x is the gradient of the loss with respect to x. Inside, a row is a column, `[d, K]`: a CPU's BLAS
 multiplies a weight by a few columns in half the time that it takes to multiply a few rows by a weight.
 """
@@ -19,8 +19,9 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch.nn.functional import silu
 
+from tts.samplers.esamp.pace import Pace
+
 NUM_BLOCKS = 2
-ADAM_BETAS = (0.9, 0.999)
 ADAM_EPSILON = 1e-4
 CLIP_NORM = 0.5
 TEMPLATE_SEED = 0
@@ -115,11 +116,12 @@ class DistillerBank:
         *,
         learning_rate: float,
         input_norm: bool,
+        train_every: int = 1,
         batched: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         self.num_slots, self.hidden_size, self.device = num_slots, hidden_size, torch.device(device)
-        self._learning_rate, self._input_norm, self._batched = learning_rate, input_norm, batched
+        self._pace, self._input_norm, self._batched = Pace(learning_rate, train_every), input_norm, batched
         generator = torch.Generator().manual_seed(TEMPLATE_SEED)
         with torch.inference_mode(False):  # so that it can be trained in that mode and out of it
             tall = torch.empty(2 * width, hidden_size, device=device)
@@ -160,25 +162,24 @@ class DistillerBank:
         return Prediction(x.mT, blocks)
 
     def train(
-        self, slots: Sequence[int], prediction: Prediction, d_prediction: torch.Tensor, num_steps: torch.Tensor
+        self, slots: Sequence[int], prediction: Prediction, d_prediction: torch.Tensor, active: torch.Tensor
     ) -> None:
-        """Take one step of Adam with each distiller, on the rows of its last `num_steps` `[S]` decoding steps.
+        """Take one step of Adam with each distiller of `slots` whose `active` `[S]`, bool, is set.
 
-        It goes as many times as far as a step on the rows of one; 0: that distiller takes none. `prediction` must have
-        been made with the same slots and the weights that they still have. A gradient that is not finite changes
-        nothing.
+        `prediction` must have been made with the same slots and the weights that they still have. A gradient that is
+        not finite changes nothing.
         """
         terms = self._backward(slots, prediction.blocks, d_prediction.mT.contiguous())
         norm = gradient_norm(terms)  # [S]
         scale = (CLIP_NORM / (norm + 1e-6)).clamp(max=1).view(-1, 1, 1)
-        taken = ((num_steps > 0) & norm.isfinite()).float()
+        taken = (active & norm.isfinite()).float()
         updates = [self._num_updates[slot].add_(one) for slot, one in zip(slots, taken, strict=True)]
-        rates, skipped = (self._learning_rate * num_steps).unbind(), (1 - taken).unbind()
+        rates, skipped = self._pace.rate(torch.stack(updates)).unbind(), (1 - taken).unbind()
         for weight, deltas, inputs in terms:
             clipped = deltas * scale
             for i, slot in enumerate(slots):
                 torch.mm(clipped[i], inputs[i].t(), out=weight.gradient)
-                adam(weight.slots[slot], weight.gradient, updates[i], rates[i], skipped[i])
+                self._adam(weight.slots[slot], weight.gradient, updates[i], rates[i], skipped[i])
 
     def _backward(self, slots: Sequence[int], blocks: list[Activations], d_prediction: torch.Tensor) -> list[Term]:
         """Return the gradients of all weights, given d_prediction `[S, d, K]`."""
@@ -213,6 +214,33 @@ class DistillerBank:
             torch.mm(x[i].t(), weight.slots[slot].value, out=product[i])
         return product.mT.contiguous()
 
+    def _adam(
+        self,
+        slot: Slot,
+        gradient: torch.Tensor,
+        num_updates: torch.Tensor,
+        rate: torch.Tensor,
+        skipped: torch.Tensor,
+    ) -> None:
+        """Update one slot's part of a weight, unless `skipped` is 1 (as if the gradient had overflowed)."""
+        beta1, beta2 = self._pace.betas
+        torch._fused_adam_(
+            [slot.value],
+            [gradient],
+            [slot.mean],
+            [slot.mean_square],
+            [],
+            [num_updates],
+            lr=rate,
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=0.0,
+            eps=ADAM_EPSILON,
+            amsgrad=False,
+            maximize=False,
+            found_inf=skipped,
+        )
+
     def _weights(self) -> Iterator[Weight]:
         for block in self._blocks:
             yield from block
@@ -224,28 +252,6 @@ def new_weight(num_slots: int, gradient: torch.Tensor, generator: torch.Generato
     values, means, mean_squares = (torch.zeros(num_slots, *gradient.shape, device=gradient.device) for _ in range(3))
     slots = tuple(map(Slot, values, means, mean_squares))
     return Weight(values, slots, template.to(gradient.device), gradient)
-
-
-def adam(
-    slot: Slot, gradient: torch.Tensor, num_updates: torch.Tensor, rate: torch.Tensor, skipped: torch.Tensor
-) -> None:
-    """Update one slot's part of a weight, unless `skipped` is 1 (as if the gradient had overflowed)."""
-    torch._fused_adam_(
-        [slot.value],
-        [gradient],
-        [slot.mean],
-        [slot.mean_square],
-        [],
-        [num_updates],
-        lr=rate,
-        beta1=ADAM_BETAS[0],
-        beta2=ADAM_BETAS[1],
-        weight_decay=0.0,
-        eps=ADAM_EPSILON,
-        amsgrad=False,
-        maximize=False,
-        found_inf=skipped,
-    )
 
 
 def rms_normalised(x: torch.Tensor) -> torch.Tensor:

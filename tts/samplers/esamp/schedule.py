@@ -75,8 +75,8 @@ class ExactRows:
             self._predict(parts, h_first, h_last, outcome)
         predicted = time.perf_counter()
         for part in plan:
-            if part.num_steps:
-                outcome.losses[part.slot] = self._train(part.slot, part.num_steps)
+            if part.trains:
+                outcome.losses[part.slot] = self._train(part.slot)
         self.milliseconds.predict += (predicted - started) * 1e3
         self.milliseconds.train += (time.perf_counter() - predicted) * 1e3
         return outcome
@@ -103,7 +103,7 @@ class ExactRows:
                 taught = Taught(mixed.prediction.of(i), cells.h_last[i : i + 1])
                 self._waiting.setdefault(slot, []).append(taught)
 
-    def _train(self, slot: int, num_steps: int) -> torch.Tensor:
+    def _train(self, slot: int) -> torch.Tensor:
         """Train on all the rows that wait; return the loss `[]`."""
         assert self.control.objective is not None
         predictions, h_lasts = zip(*self._waiting.pop(slot), strict=True)
@@ -113,7 +113,6 @@ class ExactRows:
             prediction=Prediction.joined(predictions),
             h_last=h_last,
             mask=h_last.new_ones(h_last.shape[:2]),
-            num_steps=h_last.new_full((1,), num_steps),
         )
         return train(self.bank, self.control.objective, lesson)[0]
 

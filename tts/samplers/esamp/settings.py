@@ -36,16 +36,17 @@ class ESampSettings(Section):
     """Hidden width of the distiller's two blocks."""
 
     learning_rate: float = Field(default=6e-4, gt=0)
-    """Adam's learning rate per decoding step: training on the rows of m steps moves m times as far. Gradients are
-    clipped at norm 0.5. The paper's is 4e-4, with `train_every` 1."""
+    """Adam's learning rate per decoding step: training on the rows of m steps moves m times as far at first and √m
+    times in the long run. Gradients are clipped at norm 0.5. The paper's is 4e-4, with `train_every` 1."""
 
     input_norm: Literal["rms", "none"] = "rms"
     """rms: the distiller's input is scaled to a root mean square of 1, with which it learns faster; none: as it is."""
 
     train_every: int = Field(default=4, ge=1)
     """Train a distiller after every m-th of its decoding steps, on the rows of the last m: no row is left out, but each
-    is learned from up to m - 1 steps late. The paper trains after each. On a CPU training is what ESamp costs; 4 at
-    6e-4 has no higher a loss than 1 at 4e-4, at any stage of a completion (`benchmarks/esamp_core.py`)."""
+    is learned from up to m - 1 steps late. The paper trains after each. On a CPU training is what ESamp costs; with 4
+    at 6e-4 the loss is on average no higher than with 1 at 4e-4 at any stage of the first 500 tokens
+    (`benchmarks/esamp_core.py`)."""
 
     guide_first_token: bool = False
     """Whether the first token of a completion is guided, too, and its row trained on."""

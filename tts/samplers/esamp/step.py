@@ -17,14 +17,14 @@ from tts.samplers.esamp.fusion import fuse
 class SlotRows:
     """One group's rows of a step, planned on the host: parallel lists, `rows` being their places among all rows.
 
-    `num_steps`: after this step its distiller is trained on the rows of its last so many steps; 0: not yet.
+    `trains`: after this step its distiller is trained on all its rows since it was trained last.
     """
 
     slot: int
     rows: Sequence[int]
     betas: Sequence[float]
     draws: Sequence[Draw]
-    num_steps: int
+    trains: bool
 
 
 class Cells(NamedTuple):
@@ -38,13 +38,12 @@ class Cells(NamedTuple):
 
 
 class Lesson(NamedTuple):
-    """The rows of S slots to train on, laid out as in `Cells`; the prediction was made of them with today's weights."""
+    """The rows of S slots to train on, laid out as in `Cells`, and what today's weights predict for them."""
 
     slots: Sequence[int]
     prediction: Prediction
     h_last: torch.Tensor  # [S, K, d]
     mask: torch.Tensor  # [S, K], 1 where the row is trained on
-    num_steps: torch.Tensor  # [S], how many decoding steps the rows are of; 0: the slot is not trained
 
 
 class Mixed(NamedTuple):
@@ -64,7 +63,7 @@ def predict(bank: DistillerBank, control: Control, cells: Cells) -> Mixed:
 
 
 def train(bank: DistillerBank, objective: Objective, lesson: Lesson) -> torch.Tensor:
-    """Train on the rows whose mask is 1; return the loss `[S]` before that."""
+    """Train the slots that have rows whose mask is 1 on those; return the loss `[S]` before that."""
     loss, d_prediction = objective(lesson.prediction.h, lesson.h_last, lesson.mask)
-    bank.train(lesson.slots, lesson.prediction, d_prediction, lesson.num_steps)
+    bank.train(lesson.slots, lesson.prediction, d_prediction, lesson.mask.sum(1) > 0)
     return loss
