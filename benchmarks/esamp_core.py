@@ -110,7 +110,7 @@ def made_up(seed: int) -> dict[str, torch.Tensor]:
     return {"h_first": tokens + context / 4, "h_last": 2 * torch.tanh(tokens @ mixing) + context / 2}
 
 
-@torch.inference_mode()
+@torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not type-checked
 def record(name: str, path: str, prompt: str) -> None:
     """Sample 16 answers at T = 1, never ending them, and save the hidden states of each step."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
