@@ -29,13 +29,18 @@ class Confinement:
     base_memory: int
     proc: int
 
+    def prepare(self) -> None:
+        """Assemble the filters, so that all children of this process find them ready."""
+        if self.seccomp:
+            seccomp.program(self.namespaces, 0)
+            seccomp.program(False, 0)
+
     def confine_program(self) -> None:
         """Give up every right that a program does not need. Only `limit` may follow."""
         self._give_up(self.program_rules)
         os.chdir(WORK if self.namespaces else "/")
         if self.seccomp:
-            only_pid = 0 if self.namespaces else os.getpid()
-            kernel.install_filter(seccomp.program(may_fork=self.namespaces, only_pid=only_pid))
+            kernel.install_filter(seccomp.program(self.namespaces, 0 if self.namespaces else os.getpid()))
 
     def confine_checker(self, seconds: float) -> None:
         """Give up every right that test code does not need."""
@@ -43,7 +48,7 @@ class Confinement:
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
         _lower(resource.RLIMIT_AS, self.base_memory + 2048 * MEGABYTE)
         if self.seccomp:
-            kernel.install_filter(seccomp.program(may_fork=False))
+            kernel.install_filter(seccomp.program(False, 0))
 
     def limit(self, bounds: Bounds) -> None:
         """Set the kernel's limits of this process."""

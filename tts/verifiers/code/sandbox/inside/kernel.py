@@ -25,6 +25,10 @@ _MOUNT_SETATTR = (442, 442)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class _FilterProgram(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
+
+
 def machine() -> int:
     """Return the column of this machine in the tables of system calls: 0 for x86_64, 1 for aarch64."""
     name = platform.machine()
@@ -114,11 +118,7 @@ def adopt_orphans() -> None:
 
 def install_filter(program: bytes) -> None:
     """Install a seccomp filter, eight bytes an instruction."""
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
-
-    filled = Program(len(program) // 8, program)
+    filled = _FilterProgram(len(program) // 8, program)
     set_mode_filter = 1
     syscall(_SECCOMP[machine()], set_mode_filter, 0, ctypes.byref(filled))
 

@@ -31,8 +31,8 @@ _NAMES = (15, 16)  # PR_SET_NAME, PR_GET_NAME
 _LOCAL_SOCKETS = (1,)  # AF_UNIX
 
 
-@lru_cache(maxsize=8)
-def program(may_fork: bool, only_pid: int = 0) -> bytes:
+@lru_cache(maxsize=4)
+def program(may_fork: bool, only_pid: int) -> bytes:
     """Return the filter: system calls that programs need pass, hostile ones kill, all others are refused.
 
     `may_fork` lets it start processes as well as threads. With `only_pid` it may send signals to that process alone.
@@ -50,7 +50,7 @@ def program(may_fork: bool, only_pid: int = 0) -> bytes:
         number = calls.CONDITIONAL[name][column]
         if number is not None:
             code += [_jump(_EQUAL, number, 0, len(block)), *block]
-    return b"".join([*code, *_table(column)])
+    return b"".join(code) + _table(column)
 
 
 def _conditional(may_fork: bool, only_pid: int) -> dict[str, list[bytes]]:
@@ -94,8 +94,13 @@ def _either(argument: int, values: tuple[int, ...], listed: int, otherwise: int)
     return [_argument(argument), *tests, _return(otherwise), _return(listed)]
 
 
-def _table(column: int) -> Iterator[bytes]:
-    """Decide by number: walk up the numbers at which the answer changes."""
+@lru_cache(maxsize=1)
+def _table(column: int) -> bytes:
+    """Return code that decides by number: it walks up the numbers at which the answer changes."""
+    return b"".join(_steps(column))
+
+
+def _steps(column: int) -> Iterator[bytes]:
     action = {numbers[column]: _ALLOW for numbers in calls.HARMLESS.values()}
     action |= {numbers[column]: _KILL for numbers in calls.HOSTILE.values()}
     last = max(number for number in action if number is not None)

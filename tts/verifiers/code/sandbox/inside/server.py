@@ -153,6 +153,7 @@ class Worker:
             namespaces.new_work_folder(self._setup.files_mb)
             self._untouched = namespaces.work_folder_state()
         self._confinement = self._new_confinement()
+        self._confinement.prepare()
 
 
 def _become_init(control: socket.socket) -> None:

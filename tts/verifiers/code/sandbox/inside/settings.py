@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 MEGABYTE = 2**20
-WORK = "/work"
+WORK = "/program"
 """The folder in which programs of the full profile may write."""
 
 

@@ -39,7 +39,7 @@ class Tested:
     def call(self, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Call the program's function. Raises what it raises, or Stopped."""
         self._watched.new_call()
-        self.last_call, self.last_error = f"{name}{_shown(arguments)}", None
+        self.last_call, self.last_error = f"{name}({', '.join(map(_shown, arguments))})", None
         try:
             value = self._peer.request("call", name, (arguments, keywords))
         except Exception as error:
