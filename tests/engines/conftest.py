@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from transformers_parts import SMOLLM2, TEMPLATE, byte_tokenizer
+
+sys.path.append(str(Path(__file__).parents[1] / "samplers" / "esamp"))  # the slow twin of the distiller lives there
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tts.types import Decoding, Message, Request
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tts.types import Candidate, Decoding, Guidance, Message, Request
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}[{{ message['role'] }}]{{ message['content'] }}{{ eos_token }}"
@@ -35,6 +39,19 @@ def request_for(prompt: str, index: int = 0, *, seed: int | None = None, **decod
         seed=index if seed is None else seed,
         sampler="test",
     )
+
+
+def guided(requests, beta: float = 0.25):
+    """The requests, those of a problem as one group."""
+    sizes = Counter(request.problem_id for request in requests)
+    return [
+        replace(request, guidance=Guidance(request.problem_id, sizes[request.problem_id], beta)) for request in requests
+    ]
+
+
+def unmeasured(candidates: Iterable[Candidate]):
+    """The candidates by key without what the engine measured beside."""
+    return by_key(replace(candidate, engine_stats={}) for candidate in candidates)
 
 
 def run(engine, requests):
