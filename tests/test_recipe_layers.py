@@ -121,5 +121,5 @@ def test_extends_takes_one_recipe(tmp_path: Path, extends: str) -> None:
 
 
 def test_extending_what_is_not_there_is_refused_at_its_line(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"mine\.yaml:1: `extends`: .* Did you mean `quickstart`\?"):
+    with pytest.raises(RecipeError, match=r"mine\.yaml:1: `extends`: .* Did you mean `quickstart`"):
         load(tmp_path, "extends: quickstrat\n")

@@ -87,7 +87,7 @@ def test_a_file_goes_before_a_shipped_recipe_of_the_same_name(tmp_path: Path, mo
 
 
 def test_an_unknown_recipe_is_answered_with_the_nearest_shipped_one(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"got `quickstrat.yaml`, which does not exist. Did you mean `quickstart`\?"):
+    with pytest.raises(RecipeError, match=r"got `quickstrat.yaml`, which does not exist. Did you mean `quickstart`"):
         load_recipe("quickstrat.yaml")
     with pytest.raises(RecipeError, match="which is a folder"):
         load_recipe(tmp_path)

@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs vLLM (make test-vllm)")
 
-from esamp_host_parts import EngineTwin, Trace  # noqa: E402  # after the skip
-from vllm_parts import CHUNKED, KEYS, PROMPTS, guided, opened, requests, run, stock, written  # noqa: E402  # as above
+from esamp_host_parts import EngineTwin, Trace  # after the skip
+from vllm_parts import CHUNKED, KEYS, PROMPTS, guided, opened, requests, run, stock, written  # as above
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore")]  # vLLM and what it imports warn of themselves
 
@@ -67,20 +67,19 @@ def test_candidates_bring_their_novelty_and_kl(esamp):
     assert report.figures["mean_kl"] > 0
 
 
-def test_with_prompts_read_in_parts_beta_0_is_plain_and_slots_are_freed():
+def test_with_prompts_read_in_parts_and_found_in_the_cache_beta_0_is_plain_and_slots_are_freed():
     """Two problems have prompts of about 170 tokens, read in three parts beside the decoding of the others."""
     with opened(engine_args=CHUNKED) as engine:
-        expected = written(run(engine, requests()))
+        expected = [written(run(engine, requests())) for _ in range(2)]  # the second time from the prefix cache
     with opened({"beta": 0.0, "num_slots": 4}, engine_args=CHUNKED) as engine:
-        assert written(run(engine, guided(requests(), 0.0))) == expected
-        assert written(run(engine, guided(requests(), 0.0, "again"))) == expected
+        assert [written(run(engine, guided(requests(), 0.0, name))) for name in ("once", "twice")] == expected
         figures = engine.plugin_report().figures
     assert figures["groups"] == 2 * len(PROMPTS)
     assert figures["rows_without_slot"] == 0
 
 
 def test_more_problems_than_distillers_wait_and_none_runs_unguided():
-    with opened({"beta": 0.25, "num_slots": 1}) as engine:
+    with opened({"beta": 0.25, "num_slots": 1}, prefix_caching=False) as engine:
         alone = {}
         for prompt in PROMPTS:
             alone |= run(engine, guided(requests([prompt]), 0.25, "alone"))
@@ -114,7 +113,7 @@ def test_the_engine_does_what_plain_passes_and_autograd_do():
     from tts.engines.pretrained import resolve
     from tts.samplers.esamp.settings import ESampSettings
 
-    settings = {"beta": 0.25, "num_slots": 4, "kl_every": 1, "learning_rate": 1e-3}
+    settings = {"beta": 0.25, "num_slots": 4, "kl_every": 1, "learning_rate": 1e-3, "train_every": 1}
     asked = guided(requests(num=8, max_tokens=45, temperature=1.0), 0.25)
     with opened(
         settings, dtype="float32", batch_size=len(asked), engine_args={"max_num_batched_tokens": 8192}
@@ -134,8 +133,8 @@ def test_the_engine_does_what_plain_passes_and_autograd_do():
     assert max(abs(token.row.logprobs[token.place] - token.logprob) for token in expected) < 1e-3
     assert report.figures["mean_kl"] == pytest.approx(sum(token.kl for token in expected) / len(expected), abs=1e-3)
     assert report.figures["last_loss"] < report.figures["first_loss"]
-    predictions = [token.prediction for token in expected[:40]]
-    assert all((one - other).norm() > 0 for one, other in zip(predictions, predictions[1:], strict=False))
+    late = [token.prediction.tolist()[:8] for token in expected if token.place == 20]
+    assert len({tuple(prediction) for prediction in late}) == len(late) > 20  # ĥ differs per row
 
 
 def steps_of(flights):

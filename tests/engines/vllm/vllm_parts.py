@@ -36,10 +36,10 @@ def requests(prompts: Sequence[str] = PROMPTS, num: int = 4, max_tokens: int = 2
             index=index,
             messages=(Message("user", prompt),),
             decoding=Decoding(**{"max_tokens": max_tokens - 3 * index, "temperature": float(index > 0), **decoding}),
-            seed=100 * number + index,
+            seed=100 * PROMPTS.index(prompt) + index,
             sampler="test",
         )
-        for number, prompt in enumerate(prompts)
+        for prompt in prompts
         for index in range(num)
     ]
 

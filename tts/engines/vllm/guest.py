@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -18,6 +18,10 @@ from tts.types import Decoding, FirstToken
 
 GREEDY = 1e-5
 """Temperatures below are greedy to vLLM."""
+
+
+NOTHING = Decoding(max_tokens=0)
+"""A decoding that leaves the logits as they are, at temperature 1."""
 
 
 class Step(NamedTuple):
@@ -39,25 +43,29 @@ class Model(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request on its way: the name under which its figures are asked for, and how it wants to be decoded."""
+    """A request on its way: the name under which its figures are asked for, how it wants to be decoded, and by what
+    temperature vLLM divides its logits."""
 
     name: str
     decoding: Decoding
+    vllm_temperature: float
 
-    def shaping(self, row: Row, *, on_reference: bool) -> Decoding:
-        """Return what is left for us to do to the token that this row draws: vLLM does the rest."""
-        now = at_token(self.decoding, row.position - row.num_prompt_tokens + 1)
-        if on_reference:
-            return now
-        only_ours = replace(now, temperature=1.0, top_p=1.0, top_k=0, min_p=0.0)
-        if self.decoding.temperature < GREEDY and self.starts_at_random and now.first_token is None:
-            return replace(only_ours, top_k=1)
-        return only_ours
+    def now(self, row: Row) -> Decoding:
+        """Return how the token that this row draws is decoded."""
+        return at_token(self.decoding, row.position - row.num_prompt_tokens + 1)
 
-    @property
-    def starts_at_random(self) -> bool:
-        """Whether the first token is drawn in another way than the rest."""
-        return self.decoding.first_token is not None
+    def kept(self, row: Row) -> Decoding:
+        """Return the filters that vLLM does not have, or not for this row."""
+        now = self.now(row)
+        ours = replace(NOTHING, top_n_sigma=now.top_n_sigma, first_token=now.first_token)
+        is_greedy = now.first_token is None and now.temperature < GREEDY <= self.vllm_temperature
+        return replace(ours, top_k=1) if is_greedy else ours
+
+    def relative_temperature(self, row: Row) -> float:
+        """Return by what the logits are divided before vLLM divides them by its temperature."""
+        now = self.now(row)
+        wanted = now.temperature if now.first_token is None else now.first_token.temperature
+        return wanted / self.vllm_temperature if min(wanted, self.vllm_temperature) >= GREEDY else 1.0
 
 
 class Guest:
@@ -86,13 +94,15 @@ class Guest:
         Doing so again for a request that was preempted changes nothing.
         """
         values = self._values(params)
-        admitted = Admitted(self._name(request_id, values), decoding_of(params, values))
+        decoding = decoding_of(params, values)
+        params = self._for_vllm(params, decoding)
+        admitted = Admitted(self._name(request_id, values), decoding, params.temperature)
         self._requests[request_id] = admitted
         if self._core is not None:
             group = values.esamp_group or parent_of(request_id)
             seed = crc32(admitted.name.encode()) if params.seed is None else params.seed
             self._core.join(admitted.name, group, group_size=values.esamp_group_size, beta=values.esamp_beta, seed=seed)
-        return self._for_vllm(params, admitted)
+        return params
 
     def release(self, request_ids: Iterable[str]) -> None:
         """Let go of requests that ended; unknown ones are ignored."""
@@ -114,12 +124,12 @@ class Guest:
         others = {admitted.name for other, admitted in self._requests.items() if other != request_id}
         return values.tts_id if values.tts_id and values.tts_id not in others else request_id
 
-    def _for_vllm(self, params: Any, admitted: Admitted) -> Any:
+    def _for_vllm(self, params: Any, decoding: Decoding) -> Any:
         changes: dict[str, float] = {}
         if self._on_reference:
             changes |= {"top_p": 1.0, "top_k": 0, "min_p": 0.0}
-        if admitted.starts_at_random and params.temperature < GREEDY:
-            changes["temperature"] = 1.0
+        if decoding.first_token is not None and decoding.temperature < GREEDY:
+            changes["temperature"] = 1.0  # vLLM draws nothing at random in a greedy request
         if changes:
             params = params.clone()
             for key, value in changes.items():
@@ -161,35 +171,29 @@ class Guest:
     @property
     def shapes(self) -> bool:
         """Whether anything is to be done to this step's logits."""
-        return any(shaping != NOTHING for shaping in self._shapings())
-
-    def _shapings(self) -> list[Decoding]:
-        """Return what is left for us to do to the token that each row of this step draws."""
-        return [self._requests[row.request_id].shaping(row, on_reference=self._on_reference) for row in self._step.rows]
+        return any(
+            self._on_reference or request.kept(row) != NOTHING or request.relative_temperature(row) != 1
+            for request, row in self._rows()
+        )
 
     def shape(self, logits: torch.Tensor) -> torch.Tensor:
         """Return logits after what vLLM has no parameter for: top-nσ, another first token, filters on the reference.
 
         They are `[num_places, vocabulary]`, float32, before the temperature, and are changed in place.
         """
-        shapings = self._shapings()
-        if all(shaping == NOTHING for shaping in shapings):
+        if not self.shapes:
             return logits
         places = self._places(logits.device)
         shaped = logits[places]
         judged = self._reference.float() if self._on_reference and self._reference is not None else shaped
-        shaped = shaped.masked_fill(Filters.of(shapings, logits.device).weights(judged) == 0, -torch.inf)
-        logits[places] = shaped * self._scales(shapings, logits.device)
+        kept = [request.now(row) if self._on_reference else request.kept(row) for request, row in self._rows()]
+        shaped = shaped.masked_fill(Filters.of(kept, logits.device).weights(judged) == 0, -torch.inf)
+        temperatures = [request.relative_temperature(row) for request, row in self._rows()]
+        logits[places] = shaped / torch.tensor(temperatures, device=logits.device).unsqueeze(1)
         return logits
 
-    def _scales(self, shapings: Sequence[Decoding], device: torch.device) -> torch.Tensor:
-        """Return by what logits are multiplied so that vLLM's temperature makes the first token's own of it."""
-        scales = []
-        for row, shaping in zip(self._step.rows, shapings, strict=True):
-            usual = self._requests[row.request_id].decoding.temperature
-            usual = usual if usual >= GREEDY else 1.0
-            scales.append(usual / shaping.first_token.temperature if shaping.first_token else 1.0)
-        return torch.tensor(scales, device=device).unsqueeze(1)
+    def _rows(self) -> Iterator[tuple[Admitted, Row]]:
+        return ((self._requests[row.request_id], row) for row in self._step.rows)
 
     def _places(self, device: torch.device) -> torch.Tensor:
         return torch.tensor(self._step.places, device=device, dtype=torch.long)
@@ -219,16 +223,12 @@ class Guest:
         return {"figures": dict(statistics.to_dict()), "warnings": warnings}
 
 
-NOTHING = Decoding(max_tokens=0)
-"""A decoding that leaves the logits as they are, at temperature 1."""
-
-
 def decoding_of(params: Any, values: RequestValues) -> Decoding:
     """Return how a request is decoded, from vLLM's parameters and the values of ours."""
     start = values.first_token_temperature
     return Decoding(
         max_tokens=0,  # vLLM's business
-        temperature=params.temperature,
+        temperature=params.temperature if values.high_temperature is None else values.high_temperature,
         top_p=params.top_p,
         top_k=max(0, params.top_k),
         min_p=params.min_p,

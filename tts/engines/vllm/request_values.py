@@ -33,6 +33,9 @@ class RequestValues(Section):
     first_token_top_k: int = Field(default=16, ge=1)
     """With `first_token_temperature`: draw the first token among this many most likely ones."""
 
+    high_temperature: float | None = Field(default=None, gt=0)
+    """Takes the place of `temperature` where that is above what vLLM allows."""
+
     tts_id: str | None = Field(default=None, min_length=1)
     """The name under which to ask for this request's figures; absent: vLLM's own."""
 

@@ -18,6 +18,9 @@ from tts.types import Candidate, Decoding, FinishReason, PluginReport, Request
 if TYPE_CHECKING:
     from tts.engines.vllm.engine import VLLMEngine
 
+HIGHEST_TEMPERATURE = 2.0
+"""vLLM refuses higher ones."""
+
 FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "length", "abort": "cancelled"}
 
 
@@ -109,15 +112,19 @@ class Session:
             self._start(request)
 
     def _start(self, request: Request) -> None:
-        flight = self._in_flight(request)
+        flight, name = self._in_flight(request), str(self._num_requests)
+        self._num_requests += 1
+        if flight.error is None:
+            try:
+                params = sampling_params(request, name)
+                self._vllm.add_request(name, {"prompt_token_ids": list(flight.prompt_ids)}, params)
+            except ValueError as error:  # what vLLM does not allow in a request
+                flight.finish_reason, flight.error = "error", f"vLLM refuses the request: {error}"
         if flight.error is not None:
             self._gate.leave(request)
             return self._ended.append(flight)
-        name = str(self._num_requests)
-        self._num_requests += 1
         self._running[name] = flight
         self._names[request.problem_id, request.index] = name
-        self._vllm.add_request(name, {"prompt_token_ids": list(flight.prompt_ids)}, sampling_params(request, name))
         return None
 
     def _in_flight(self, request: Request) -> InFlight:
@@ -247,7 +254,7 @@ def sampling_params(request: Request, name: str) -> Any:
     decoding = request.decoding
     return SamplingParams(
         max_tokens=decoding.max_tokens,
-        temperature=decoding.temperature,
+        temperature=min(decoding.temperature, HIGHEST_TEMPERATURE),
         top_p=decoding.top_p,
         top_k=decoding.top_k,
         min_p=decoding.min_p,
@@ -263,6 +270,8 @@ def sampling_params(request: Request, name: str) -> Any:
 def _values(request: Request, decoding: Decoding, name: str) -> Iterator[tuple[str, Any]]:
     """Yield what vLLM has no parameter for (see `RequestValues`)."""
     yield "tts_id", name
+    if decoding.temperature > HIGHEST_TEMPERATURE:
+        yield "high_temperature", decoding.temperature
     if decoding.top_n_sigma:
         yield "top_n_sigma", decoding.top_n_sigma
     if decoding.first_token is not None:

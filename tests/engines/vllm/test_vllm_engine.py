@@ -1,0 +1,108 @@
+"""The vllm engine beside ESamp: how tokens are drawn, what comes back, what is refused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("vllm", reason="needs vLLM (make test-vllm)")
+
+from vllm_parts import PROMPTS, SMOLLM2, guided, opened, requests, run, written  # after the skip
+
+from tts.errors import EngineError  # as above
+from tts.types import FirstToken, Message  # as above
+
+pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore")]  # vLLM and what it imports warn of themselves
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """One engine for all tests here; each serves requests of its own."""
+    with opened(batch_size=16, record_self_certainty=True) as opened_engine:
+        yield opened_engine
+
+
+def first_words(candidates):
+    return [candidate.text.split(" ")[0] for candidate in candidates.values()]
+
+
+def test_top_n_sigma_and_first_token_decide_what_may_be_drawn(engine):
+    greedy = run(engine, requests(PROMPTS[:1], temperature=0.0))
+    narrow = run(engine, requests(PROMPTS[:1], temperature=5.0, top_n_sigma=0.001))
+    assert written(narrow) == written(greedy)  # only the likeliest token is left, at any temperature
+    hot = run(engine, requests(PROMPTS[:1], num=8, max_tokens=40, temperature=0.0, first_token=FirstToken(30.0, 16)))
+    assert len(set(first_words(hot))) > 2
+    again = run(engine, requests(PROMPTS[:1], num=8, max_tokens=40, temperature=0.0, first_token=FirstToken(30.0, 16)))
+    assert written(again) == written(hot)
+
+
+def test_log_probabilities_are_the_raw_models(engine):
+    """A filter or another first temperature changes what is drawn, not how likely the model thought it."""
+    plain = run(engine, requests(PROMPTS[:1], num=1, max_tokens=12))
+    shaped = run(engine, requests(PROMPTS[:1], num=1, max_tokens=12, top_n_sigma=1.0, temperature=0.0))
+    assert written(plain) == written(shaped)
+    for candidate in plain.values():
+        assert candidate.cumulative_logprob == pytest.approx(math.fsum(candidate.token_logprobs))
+        assert candidate.self_certainty > 0
+
+
+def test_each_request_comes_back_once_with_its_reason(engine):
+    [one] = requests(PROMPTS[:1], num=1, max_tokens=64)
+    asked = [
+        replace(one, index=0),
+        replace(one, index=1, decoding=replace(one.decoding, stop=(" the",))),
+        replace(one, index=2, decoding=replace(one.decoding, max_tokens=0)),
+        replace(one, index=3, messages=(Message("user", "x " * 600),)),
+        replace(one, index=4, decoding=replace(one.decoding, max_tokens=3)),
+    ]
+    found = {index: candidate for (_, index), candidate in run(engine, asked).items()}
+    assert found[1].finish_reason == "stop"
+    assert " the" not in found[1].text
+    assert found[0].text.startswith(found[1].text)
+    assert "`max_tokens` must be at least 1, got 0" in found[2].error
+    assert "the prompt must be shorter than the context of 512 tokens" in found[3].error
+    assert (found[4].finish_reason, found[4].num_tokens) == ("length", 3)
+
+
+def test_a_cancelled_request_comes_back_and_the_others_go_on(engine):
+    asked = requests(PROMPTS[:1], max_tokens=40)
+    for request in asked:
+        engine.add(request)
+    for _ in range(3):
+        engine.step()
+    engine.cancel(asked[0].problem_id, 0)
+    engine.cancel("nobody", 7)
+    finished = {}
+    while len(finished) < len(asked):
+        finished |= {one.index: one.finish_reason for one in engine.step()}
+    assert finished.pop(0) == "cancelled"
+    assert "cancelled" not in finished.values()
+
+
+def test_filters_on_the_reference_keep_what_it_keeps():
+    """At top-k 1 the reference leaves one token: guided candidates are then the greedy ones, whatever β is."""
+    with opened({"beta": 0.0, "num_slots": 4}) as engine:
+        greedy = run(engine, guided(requests(temperature=0.0), 0.0))
+    with opened({"beta": 2.0, "num_slots": 4, "filter": "reference"}) as engine:
+        kept = run(engine, guided(requests(temperature=1.0, top_k=1), 2.0))
+        report = engine.plugin_report()
+    assert {key: one.text for key, one in kept.items()} == {key: one.text for key, one in greedy.items()}
+    assert report.figures["mean_kl"] > 0
+    assert report.figures["rows_guided"] == sum(one.num_tokens - 1 for one in kept.values())
+
+
+@pytest.mark.parametrize(
+    ("keys", "esamp", "told"),
+    [
+        ({"engine_args": {"max_num_seqs": 3}}, None, "`engine_args` must not hold `max_num_seqs`"),
+        ({"engine_args": {"max_num_sequences": 3}}, None, "is no argument of this vLLM. Did you mean"),
+        ({}, {"layer": 99}, "`layer` must be below 30, the model's number of layers, got 99"),
+        ({"engine_args": {"pipeline_parallel_size": 2}}, {}, "Use tensor_parallel_size instead"),
+        ({"model": "/nowhere"}, None, "which is not there"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_model_loads(keys, esamp, told):
+    with pytest.raises(EngineError, match=told), opened(esamp, **{"model": SMOLLM2, **keys}):
+        pass
