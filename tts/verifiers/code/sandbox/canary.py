@@ -26,7 +26,7 @@ GUARDS = {
 }
 """What is tried, and what was seen where it held."""
 
-_LIMITS = Limits(cpu_seconds=5, wall_seconds=20, memory_mb=256, processes=4)
+_LIMITS = Limits(cpu_seconds=5, wall_seconds=20, memory_mb=256, processes=4, may_fork=True)
 _SECONDS = 30.0
 
 _PROGRAM = """

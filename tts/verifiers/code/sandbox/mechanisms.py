@@ -77,10 +77,15 @@ WAYS = (
 _NEEDED_WHEN_WEAK = ("imports",)
 
 
-def start(needs: Needs, allow_weak: bool, ways: Sequence[Way] = WAYS) -> tuple[Server, Profile]:
-    """Return a server of the best profile that holds, and what was seen of it. Raises VerifierError where none does."""
+def start(needs: Needs, allow_weak: bool, only: ProfileName | None) -> tuple[Server, Profile]:
+    """Return a server of the best profile that holds, and what was seen of it; with `only`, of no other than that.
+
+    Raises VerifierError where none holds.
+    """
     complaints = []
-    for way in ways:
+    for way in WAYS:
+        if only not in (None, way.profile):
+            continue
         if way.profile == "rlimits-only" and (not allow_weak or os.geteuid() == 0):
             why = "never for root" if allow_weak else "only with allow_weak_sandbox: true"
             complaints.append(f"{way.profile}: {why}")

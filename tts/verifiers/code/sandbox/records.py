@@ -34,7 +34,8 @@ class Limits:
     `cpu_seconds` and `wall_seconds` bound one run, or one call of a function; `total_cpu_seconds` and
     `total_wall_seconds` all calls of one judgement together. `memory_mb` counts what the program adds to the bare
     interpreter. `output_kb` holds for stdout and stderr each, `file_mb` for each file.
-    `processes` counts threads, too.
+    `processes` counts threads, too. Without `may_fork` there are only threads; with it, the memory of each process is
+    bounded and not that of all together.
     """
 
     cpu_seconds: float = 10.0
@@ -46,6 +47,7 @@ class Limits:
     file_mb: int = 16
     open_files: int = 64
     processes: int = 16
+    may_fork: bool = False
 
 
 @dataclass(frozen=True, slots=True)

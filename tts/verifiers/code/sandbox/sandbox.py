@@ -13,19 +13,29 @@ from tts.errors import VerifierError
 from tts.verifiers.code.sandbox.inside import wire
 from tts.verifiers.code.sandbox.inside.settings import Order
 from tts.verifiers.code.sandbox.mechanisms import Needs, start
-from tts.verifiers.code.sandbox.records import Called, Checked, Limits, Profile, Returned, Run, Value
+from tts.verifiers.code.sandbox.records import (
+    Called,
+    Checked,
+    Limits,
+    Profile,
+    ProfileName,
+    Returned,
+    Run,
+    Value,
+)
 from tts.verifiers.code.sandbox.worker import Server, Worker, WorkerLostError
 
-_GRACE_SECONDS = 30.0
-"""How much longer than its limits a run may take before the harness is to blame."""
+_PATIENCE = 5.0
+"""How many times its limit of wall time a run may take on a loaded machine before the harness is to blame."""
 
 
 class Sandbox:
     """Runs Python programs that nobody trusts, at most `workers` at a time; any number of threads may share it.
 
     `packages` names the top-level packages of this environment that programs may import beside the standard library
-    (absent ones are left out), `preload` those of them that are imported ahead. `files_mb` is the room in the folder
-    that a program may write to. `python` is the interpreter (None: the one that runs this).
+    (absent ones are left out), `preload` those of them that are imported ahead. The best profile that holds is taken,
+    or `profile` and no other; `rlimits-only` not without `allow_weak_sandbox`, and never for root. `files_mb` is the
+    room in the folder that a program may write to. `python` is the interpreter (None: the one that runs this).
 
     A program that runs into a time limit is run once more with nothing beside it, and that counts. A run that the
     harness spoils is repeated once; spoilt again, its outcome is `harness_error`.
@@ -38,6 +48,7 @@ class Sandbox:
         packages: Sequence[str] = ("numpy",),
         preload: Sequence[str] = (),
         allow_weak_sandbox: bool = False,
+        profile: ProfileName | None = None,
         files_mb: int = 64,
         python: str | None = None,
     ) -> None:
@@ -46,6 +57,7 @@ class Sandbox:
         self.workers = workers
         self._needs = Needs(tuple(packages), tuple(preload), files_mb, python)
         self._allow_weak = allow_weak_sandbox
+        self._only = profile
         self._turns = _Turns(workers)
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
@@ -134,7 +146,7 @@ class Sandbox:
         try:
             worker = self._take()
             try:
-                results, run = worker.ask(order, limits.total_wall_seconds + _GRACE_SECONDS)
+                results, run = worker.ask(order, 60 + _PATIENCE * limits.total_wall_seconds)
             except BaseException:
                 worker.close()
                 raise
@@ -164,7 +176,7 @@ class Sandbox:
                 self._idle.append(worker)
 
     def _start(self) -> None:
-        self._server, self._profile = start(self._needs, self._allow_weak)
+        self._server, self._profile = start(self._needs, self._allow_weak, self._only)
         self._finalizer = weakref.finalize(self, _close, self._server, self._idle)
 
     def _stop(self) -> None:

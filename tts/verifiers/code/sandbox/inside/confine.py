@@ -32,15 +32,13 @@ class Confinement:
     def prepare(self) -> None:
         """Assemble the filters, so that all children of this process find them ready."""
         if self.seccomp:
-            seccomp.program(self.namespaces, 0)
+            seccomp.program(True, 0)
             seccomp.program(False, 0)
 
     def confine_program(self) -> None:
-        """Give up every right that a program does not need. Only `limit` may follow."""
+        """Give up every right that no program needs. Only `limit` may follow."""
         self._give_up(self.program_rules)
         os.chdir(WORK if self.namespaces else "/")
-        if self.seccomp:
-            kernel.install_filter(seccomp.program(self.namespaces, 0 if self.namespaces else os.getpid()))
 
     def confine_checker(self, seconds: float) -> None:
         """Give up every right that test code does not need."""
@@ -51,7 +49,7 @@ class Confinement:
             kernel.install_filter(seccomp.program(False, 0))
 
     def limit(self, bounds: Bounds) -> None:
-        """Set the kernel's limits of this process."""
+        """Give up the rights that this program does not need, and set the kernel's limits of this process."""
         seconds = int(bounds.total_cpu_seconds) + 1
         _lower(resource.RLIMIT_CPU, seconds + 1)
         _lower(resource.RLIMIT_AS, self.base_memory + bounds.memory_mb * MEGABYTE)
@@ -61,6 +59,9 @@ class Confinement:
             _lower(resource.RLIMIT_NPROC, bounds.processes + (0 if self.namespaces else _tasks_of(os.getuid())))
         _lower(resource.RLIMIT_STACK, _STACK)
         _lower(resource.RLIMIT_CORE, 0)
+        if self.seccomp:
+            may_fork = self.namespaces and bounds.may_fork
+            kernel.install_filter(seccomp.program(may_fork, 0 if self.namespaces else os.getpid()))
 
     def _give_up(self, rules: int) -> None:
         if self.drop_user:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import builtins
 import gc
 import io
 import linecache
@@ -85,6 +86,7 @@ def _new_main(text: str) -> ModuleType:
     vars(module)["__builtins__"] = sys.modules["builtins"]
     sys.modules["__main__"] = module
     sys.argv = [NAME]
+    builtins.exit = builtins.quit = sys.exit  # the `site` module brings these, and programs use them
     linecache.cache[NAME] = (len(text), None, text.splitlines(keepends=True), NAME)
     gc.enable()
     return module

@@ -34,6 +34,7 @@ def main(control: socket.socket) -> None:
     """Build what the first frame says, answer, and fork a worker for each socket that comes. Ends with the control."""
     setup = Setup.load(wire.decode(frames.receive(control)))
     kernel.die_with_parent()
+    os.environ.clear()
     try:
         server = Server(setup, control)
     except Exception as error:

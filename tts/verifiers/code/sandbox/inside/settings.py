@@ -74,3 +74,4 @@ class Bounds(Message):
     file_mb: int
     open_files: int
     processes: int
+    may_fork: bool

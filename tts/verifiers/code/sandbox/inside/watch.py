@@ -224,13 +224,9 @@ class Watched:
     def _left(self) -> tuple[float, str]:
         """Return how many seconds must pass before a limit can be reached, and which."""
         cpu, wall, bounds = self._cpu(), self._wall(), self._bounds
-        cpu_in_all, wall_in_all = cpu - self._zero_cpu, wall - self._zero_wall
         return min(
-            (bounds.cpu_seconds - (cpu - self._call_cpu), f"{bounds.cpu_seconds:g} s of processor time"),
-            (bounds.wall_seconds - (wall - self._call_wall), f"{bounds.wall_seconds:g} s"),
-            (
-                bounds.total_cpu_seconds - (cpu - self._zero_cpu),
-                f"{bounds.total_cpu_seconds:g} s of processor time altogether",
-            ),
-            (bounds.total_wall_seconds - wall_in_all, f"{bounds.total_wall_seconds:g} s altogether"),
+            (bounds.cpu_seconds - cpu + self._call_cpu, f"{bounds.cpu_seconds:g} s of processor time"),
+            (bounds.wall_seconds - wall + self._call_wall, f"{bounds.wall_seconds:g} s"),
+            (bounds.total_cpu_seconds - cpu + self._zero_cpu, f"{bounds.total_cpu_seconds:g} s of processor time"),
+            (bounds.total_wall_seconds - wall + self._zero_wall, f"{bounds.total_wall_seconds:g} s"),
         )
