@@ -303,6 +303,24 @@ def test_guidance_of_one_request_is_its_own(open_engine):
 
 
 @pytest.mark.model
+def test_on_a_real_model_the_loss_falls_and_beta_0_changes_no_token(smollm2):
+    prompts = ("What is 6*7?", "Tell me about the sea.")
+    requests = [request_for(p, i, seed=7 * i, temperature=1.0, max_tokens=20 - i) for p in prompts for i in range(4)]
+    engine = TransformersEngine(model=smollm2, device="cpu", batch_size=6)
+    engine.host(Plugin("esamp", {"num_slots": 1, "train_every": 1}))
+    with engine:
+        plain, untouched, moved = (
+            unmeasured(run(engine, asked)) for asked in (requests, guided(requests, beta=0.0), guided(requests))
+        )
+        report = report_of(engine)
+    assert plain == untouched
+    assert plain != moved
+    assert report.figures["last_loss"] < report.figures["first_loss"]
+    assert (report.figures["groups"], report.figures["rows_without_slot"]) == (4, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.model
 def test_on_a_real_model_the_engine_does_what_plain_passes_and_autograd_do(smollm2):
     """Three groups of eight in two slots: over 500 guided tokens, and the loss falls."""
     from transformers import AutoModelForCausalLM
