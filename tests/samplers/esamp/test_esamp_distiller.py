@@ -14,7 +14,6 @@ from tts.samplers.esamp.controls import VocabularyKL  # noqa: E402  # as above
 from tts.samplers.esamp.distiller import (  # noqa: E402  # as above
     DistillerBank,
     Term,
-    gradient_norm,
     rms_normalised,
     squared_error,
 )
@@ -112,7 +111,8 @@ def test_the_gradients_norm_is_known_before_the_gradients() -> None:
     terms = [Term(None, random(2, 7, 5, seed=i), random(2, 9, 5, seed=i + 9)) for i in range(4)]
     formed = [a @ b.mT for _, a, b in terms]
     expected = torch.stack([torch.cat([g[slot].flatten() for g in formed]).norm() for slot in range(2)])
-    torch.testing.assert_close(gradient_norm(terms), expected)
+    for batched in (False, True):
+        torch.testing.assert_close(bank_of(batched=batched)._norm(terms), expected)
 
 
 @torch.inference_mode()

@@ -74,11 +74,11 @@ class VocabularyKL:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the loss `[S]` and its gradient `[S, K, d]` (see `Objective`)."""
         head = self._head.float()
-        target = (h_last @ head.T).log_softmax(-1)  # [S, K, V]
-        learned = (prediction @ head.T).log_softmax(-1)
+        target = times(h_last, head.T).log_softmax(-1)  # [S, K, V]
+        learned = times(prediction, head.T).log_softmax(-1)
         num_rows = mask.sum(1).clamp(min=1)
         loss = (target.exp() * (target - learned)).sum(-1)
-        d_prediction = (learned.exp() - target.exp()) @ head
+        d_prediction = times(learned.exp() - target.exp(), head)
         return (loss * mask).sum(1) / num_rows, d_prediction * (mask / num_rows.unsqueeze(1)).unsqueeze(-1)
 
 
@@ -99,6 +99,11 @@ def control_of(settings: ESampSettings, head: torch.Tensor | None) -> Control:
                 )
             return Distilled(VocabularyKL(head))
     return Distilled()
+
+
+def times(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Return x `[S, K, …]` times the matrix, one slot after the other: none depends on how many there are."""
+    return torch.stack([rows @ matrix for rows in x])
 
 
 def norm(x: torch.Tensor) -> torch.Tensor:

@@ -80,15 +80,13 @@ class Prediction(NamedTuple):
         return Prediction(self.h[only], [Activations(*(part[only] for part in block)) for block in self.blocks])
 
     @staticmethod
-    def joined(predictions: Sequence[Prediction]) -> Prediction:
-        """Return one prediction of all rows of `predictions`, which the same distillers made with the same weights."""
-        if len(predictions) == 1:
-            return predictions[0]
+    def joined(predictions: Sequence[Sequence[Prediction]]) -> Prediction:
+        """Return one prediction of several slots, given each slot's predictions, whose rows come behind each other."""
         blocks = [
-            Activations(*(torch.cat(parts, dim=2) for parts in zip(*same_block, strict=True)))
-            for same_block in zip(*(prediction.blocks for prediction in predictions), strict=True)
+            Activations(*(joined([[p.blocks[i][part] for p in slot] for slot in predictions], 2) for part in (0, 1)))
+            for i in range(NUM_BLOCKS)
         ]
-        return Prediction(torch.cat([prediction.h for prediction in predictions], dim=1), blocks)
+        return Prediction(joined([[p.h for p in slot] for slot in predictions], 1), blocks)
 
 
 class Term(NamedTuple):
@@ -170,7 +168,7 @@ class DistillerBank:
         not finite changes nothing.
         """
         terms = self._backward(slots, prediction.blocks, d_prediction.mT.contiguous())
-        norm = gradient_norm(terms)  # [S]
+        norm = self._norm(terms)  # [S]
         scale = (CLIP_NORM / (norm + 1e-6)).clamp(max=1).view(-1, 1, 1)
         taken = (active & norm.isfinite()).float()
         updates = [self._num_updates[slot].add_(one) for slot, one in zip(slots, taken, strict=True)]
@@ -213,6 +211,21 @@ class DistillerBank:
         for i, slot in enumerate(slots):
             torch.mm(x[i].t(), weight.slots[slot].value, out=product[i])
         return product.mT.contiguous()
+
+    def _norm(self, terms: list[Term]) -> torch.Tensor:
+        """Return the norm `[S]` of all gradients together without forming them.
+
+        ‖ABᵀ‖² is the sum of (AᵀA) ⊙ (BᵀB), which are K x K. So the deltas can be clipped before the gradients exist,
+        and each gradient is used once, while it is in the cache.
+        """
+        squares = [(self._gram(a) * self._gram(b)).flatten(1).sum(1) for _, a, b in terms]
+        return torch.stack(squares).sum(0).clamp(min=0).sqrt()
+
+    def _gram(self, x: torch.Tensor) -> torch.Tensor:
+        """Return each slot's xᵀx `[S, K, K]`."""
+        if self._batched:
+            return torch.bmm(x.mT, x)
+        return torch.stack([torch.mm(columns.t(), columns) for columns in x])
 
     def _adam(
         self,
@@ -259,11 +272,6 @@ def rms_normalised(x: torch.Tensor) -> torch.Tensor:
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
 
 
-def gradient_norm(terms: list[Term]) -> torch.Tensor:
-    """Return the norm `[S]` of all gradients together without forming them.
-
-    ‖ABᵀ‖² is the sum of (AᵀA) ⊙ (BᵀB), which are K x K. So the deltas can be clipped before the gradients exist, and
-    each gradient is used once, while it is in the cache.
-    """
-    squares = [(torch.bmm(a.mT, a) * torch.bmm(b.mT, b)).flatten(1).sum(1) for _, a, b in terms]
-    return torch.stack(squares).sum(0).clamp(min=0).sqrt()
+def joined(parts: Sequence[Sequence[torch.Tensor]], dim: int) -> torch.Tensor:
+    """Join each slot's parts, each of one slot, along `dim`, and the slots along dim 0."""
+    return torch.cat([torch.cat(list(of_slot), dim=dim) for of_slot in parts])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import torch
 
 from tts.samplers.esamp.controls import Control, gaussian
-from tts.samplers.esamp.distiller import DistillerBank, Prediction
+from tts.samplers.esamp.distiller import DistillerBank, Prediction, joined
 from tts.samplers.esamp.stats import Milliseconds
 from tts.samplers.esamp.step import Cells, Lesson, SlotRows, predict, train
 
@@ -54,8 +54,8 @@ class Taught(NamedTuple):
 class ExactRows:
     """Only the slots that have rows, with exactly the rows they have: least work, and a group depends on itself alone.
 
-    Slots with equally many rows are predicted together; each is trained alone, so that its weights stay in the cache.
-    Right for CPUs, where training beside the engine would only take cores away from it; correct on every device.
+    Slots with equally many rows are worked on together, but each product and sum is of one slot alone. Right for CPUs,
+    where training beside the engine would only take cores away from it; correct on every device.
     """
 
     bank: DistillerBank
@@ -71,12 +71,12 @@ class ExactRows:
             novelty=h_last.new_zeros(len(h_last), dtype=torch.float32),
             losses=h_last.new_zeros(self.bank.num_slots, dtype=torch.float32),
         )
-        for parts in alike(plan):
+        for parts in alike(plan, lambda part: len(part.rows)):
             self._predict(parts, h_first, h_last, outcome)
         predicted = time.perf_counter()
-        for part in plan:
-            if part.trains:
-                outcome.losses[part.slot] = self._train(part.slot)
+        for parts in alike([part for part in plan if part.trains], self._num_waiting):
+            slots = [part.slot for part in parts]
+            outcome.losses[torch.tensor(slots, device=h_last.device)] = self._train(slots)
         self.milliseconds.predict += (predicted - started) * 1e3
         self.milliseconds.train += (time.perf_counter() - predicted) * 1e3
         return outcome
@@ -103,18 +103,17 @@ class ExactRows:
                 taught = Taught(mixed.prediction.of(i), cells.h_last[i : i + 1])
                 self._waiting.setdefault(slot, []).append(taught)
 
-    def _train(self, slot: int) -> torch.Tensor:
-        """Train on all the rows that wait; return the loss `[]`."""
+    def _train(self, slots: Sequence[int]) -> torch.Tensor:
+        """Train slots with equally many rows on all of those; return the losses `[S]`."""
         assert self.control.objective is not None
-        predictions, h_lasts = zip(*self._waiting.pop(slot), strict=True)
-        h_last = torch.cat(h_lasts, dim=1)
-        lesson = Lesson(
-            slots=[slot],
-            prediction=Prediction.joined(predictions),
-            h_last=h_last,
-            mask=h_last.new_ones(h_last.shape[:2]),
-        )
-        return train(self.bank, self.control.objective, lesson)[0]
+        waiting = [self._waiting.pop(slot) for slot in slots]
+        h_last = joined([[taught.h_last for taught in of_slot] for of_slot in waiting], 1)
+        prediction = Prediction.joined([[taught.prediction for taught in of_slot] for of_slot in waiting])
+        lesson = Lesson(slots, prediction, h_last, mask=h_last.new_ones(h_last.shape[:2]))
+        return train(self.bank, self.control.objective, lesson)
+
+    def _num_waiting(self, part: SlotRows) -> int:
+        return sum(taught.h_last.shape[1] for taught in self._waiting[part.slot])
 
     def _cells(self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Cells:
         device = h_last.device
@@ -129,9 +128,9 @@ class ExactRows:
         )
 
 
-def alike(plan: Sequence[SlotRows]) -> list[list[SlotRows]]:
-    """Return the parts of the plan that have equally many rows together."""
+def alike(plan: Sequence[SlotRows], count: Callable[[SlotRows], int]) -> list[list[SlotRows]]:
+    """Return the parts of the plan for which `count` is the same together."""
     found: dict[int, list[SlotRows]] = {}
     for part in plan:
-        found.setdefault(len(part.rows), []).append(part)
+        found.setdefault(count(part), []).append(part)
     return list(found.values())
