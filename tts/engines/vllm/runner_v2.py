@@ -25,7 +25,7 @@ class GuestOfV2(Base):  # type: ignore[misc]  # vLLM's class is known only while
         if self.tap.is_output:  # set only now: while it loads, vLLM takes the flag for speculative decoding
             self.model.set_aux_hidden_state_layers(self.tap.layers)
             self.use_aux_hidden_state_outputs = True
-        self.tap.attach(self.get_model())
+        self.tap.attach(self)
         self.guest = self.tap.guest(self)
 
     def add_requests(self, scheduler_output: Any) -> Any:

@@ -28,10 +28,10 @@ class Tap:
         """The layers whose output is wanted, counted from 1."""
         return () if self.options.esamp is None else (self.options.esamp.layer,)
 
-    def attach(self, model: torch.nn.Module) -> None:
-        """Put the hook, where one is needed."""
+    def attach(self, runner: Any) -> None:
+        """Put the hook on a runner's model, where one is needed."""
         if self.options.esamp is not None and not self.is_output:
-            layers = decoder_layers(model)
+            layers = decoder_layers(runner.get_model(), runner.model_config.hf_text_config.num_hidden_layers)
             layers[self.options.esamp.layer - 1].register_forward_hook(self._take)
 
     def _take(self, module: torch.nn.Module, args: Any, output: Any) -> None:  # noqa: ARG002  # a hook's arguments
@@ -66,15 +66,13 @@ class Tap:
         )
 
 
-def decoder_layers(model: torch.nn.Module) -> torch.nn.ModuleList:
+def decoder_layers(model: torch.nn.Module, num_layers: int) -> torch.nn.ModuleList:
     """Return the model's stack of layers. Raises ValueError where it cannot be told from others."""
-    stacks = [
-        module
-        for name, module in model.named_modules()
-        if name.rpartition(".")[2] == "layers" and isinstance(module, torch.nn.ModuleList)
-    ]
+    lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
+    stacks = [module for module in lists if len(module) == num_layers]
     if len(stacks) != 1:
         raise ValueError(
-            f"esamp cannot tell which layers of {type(model).__name__} are the decoder's: found {len(stacks)} stacks"
+            f"esamp cannot tell which layers of {type(model).__name__} are the decoder's: {len(stacks)} lists of its "
+            f"modules have {num_layers} members"
         )
     return stacks[0]

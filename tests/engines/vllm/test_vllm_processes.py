@@ -1,0 +1,133 @@
+"""ESamp in vLLM from the outside: the command, an engine in processes of its own, compiled models, a server."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("vllm", reason="needs vLLM (make test-vllm)")
+
+from vllm_parts import SMOLLM2
+
+pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore")]  # vLLM and what it imports warn of themselves
+
+ROWS = "".join(
+    json.dumps({"id": f"p{number}", "problem": f"What is {number} and 2?", "answer": str(number + 2)}) + "\n"
+    for number in (1, 30)
+)
+SMALL = (
+    "engine.model=" + SMOLLM2, "engine.max_model_len=512", "engine.kv_cache_mb=256", "sampler.max_tokens=24",
+    "sampler.num_candidates=4",
+)  # fmt: skip
+
+
+def solve(folder: Path, *settings: str, recipe: str = "aime_esamp.yaml", limit: int = 2):
+    """Run the command on two rows; return the candidates' texts and the run's statistics."""
+    overrides = [word for setting in (*SMALL, *settings) for word in ("--set", setting)]
+    command = [sys.executable, "-m", "tts", "solve", "--recipe", recipe, "--run", str(folder), "--limit", str(limit)]
+    done = subprocess.run(
+        [*command, *overrides], input=ROWS, capture_output=True, text=True, check=False, timeout=900,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [sorted(json.loads(line)) for line in done.stdout.splitlines()]  # nothing but results
+    lines = (folder / "candidates.jsonl").read_text().splitlines()
+    texts = {(one["problem_id"], one["index"]): one["text"] for one in map(json.loads, lines)}
+    return texts, json.loads((folder / "run.json").read_text()).get("statistics", {}), done.stderr
+
+
+def test_the_command_runs_esamp_on_vllm_and_shows_what_it_did(tmp_path):
+    texts, statistics, told = solve(tmp_path / "esamp")
+    assert len(texts) == 8
+    figures = statistics["esamp"]
+    assert figures["rows_guided"] > 0
+    assert figures["rows_without_slot"] == 0
+    assert figures["tokens_per_second"] > 0
+    assert figures["warnings"] == []
+    assert "esamp: steps" in told
+
+
+def test_esamp_works_in_an_engine_with_a_process_of_its_own(tmp_path):
+    texts, statistics, _ = solve(tmp_path / "apart", "engine.separate_process=true")
+    assert len(texts) == 8
+    assert statistics["esamp"]["rows_guided"] > 0
+    assert (statistics["esamp"]["rows_without_slot"], statistics["esamp"]["warnings"]) == (0, [])
+
+
+@pytest.mark.slow
+def test_a_compiled_model_is_guided_too(tmp_path):
+    plain, _, _ = solve(tmp_path / "plain", "engine.enforce_eager=false", "sampler.beta=0", limit=1)
+    guided, statistics, _ = solve(tmp_path / "guided", "engine.enforce_eager=false", limit=1)
+    assert guided != plain
+    assert statistics["esamp"]["rows_guided"] > 0
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The address of a server started by what `tts serve-args` prints."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "tts", "serve-args", "--recipe", "aime_esamp.yaml"]
+        + [word for setting in (*SMALL, "engine.enforce_eager=true") for word in ("--set", setting)],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
+    command = f"exec {printed.strip()} --host 127.0.0.1 --port {port} --served-model-name small"
+    process = subprocess.Popen(["bash", "-c", command], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", process)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        assert process.poll() is None, "the server ended"
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(1)
+    raise AssertionError("the server did not answer")
+
+
+def test_a_servers_requests_choose_their_guidance_and_wrong_values_are_refused(server):
+    from openai import BadRequestError, OpenAI
+
+    client = OpenAI(base_url=server, api_key="none", max_retries=0, timeout=600)
+
+    def texts(num: int = 1, temperature: float = 0.0, **values):
+        answer = client.completions.create(
+            model="small", prompt="The sea is", n=num, max_tokens=16, temperature=temperature, seed=1,
+            extra_body={"vllm_xargs": values},
+        )  # fmt: skip
+        return [choice.text for choice in answer.choices]
+
+    unguided = texts(esamp_beta=0)
+    assert texts(esamp_beta=0, esamp_group="again") == unguided
+    assert texts(esamp_beta=3, esamp_group="strong") != unguided
+    assert len(set(texts(num=4, temperature=1.0, esamp_beta=0.25))) > 1
+    for values, told in (
+        ({"esamp_beta": -1}, "`esamp_beta` must be greater than or equal to 0, got -1"),
+        ({"esamp_beta": "much"}, "`esamp_beta` must be"),
+        ({"esamp_betta": 1}, "Did you mean `esamp_beta`?"),
+        ({"esamp_group_size": 0}, "`esamp_group_size` must be greater than or equal to 1, got 0"),
+    ):
+        with pytest.raises(BadRequestError, match="400") as refused:
+            texts(**values)
+        assert told in str(refused.value)
+    assert texts(esamp_beta=0, esamp_group="third") == unguided  # the engine lives
