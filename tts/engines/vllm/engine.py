@@ -59,8 +59,8 @@ class VLLMEngine(Component):
     """Whether requests that begin alike share the work on their beginning."""
 
     separate_process: bool = False
-    """Whether vLLM's engine runs in a process of its own, as it does with more than one GPU. It then starts on a request
-    as soon as that arrives, so that a repeated run need not be the same."""
+    """Whether vLLM's engine runs in a process of its own, as it does with more than one GPU. It then starts on a
+    request as soon as that arrives, so that a repeated run need not be the same."""
 
     thinking_tags: Annotated[tuple[Tag, Tag], Field(strict=False)] = ("<think>", "</think>")
     """What opens and closes the model's thinking section."""

@@ -86,6 +86,31 @@ def require_pieces() -> None:
         )
 
 
+def describe(found: Installation) -> Iterator[str]:
+    """Yield lines on its version, device and runner, and on what it lacks. Imports vLLM, which takes seconds."""
+    yield str(found)
+    prepare_environment(separate_process=False)
+    try:
+        from vllm.platforms import current_platform
+
+        yield f"device: {current_platform.device_type}; runner: {runner()}"
+        require_pieces()
+        yield "everything that the vllm engine builds on is there"
+    except (ImportError, RuntimeError, EngineError) as error:
+        yield f"unusable: {' '.join(str(error).split())}"
+
+
+def runner() -> str:
+    """Return which of vLLM's model runners will run a model: V1 or V2, as far as can be told before there is one."""
+    from vllm import envs
+    from vllm.triton_utils import HAS_TRITON
+
+    wanted = getattr(envs, "VLLM_USE_V2_MODEL_RUNNER", None)
+    if wanted is not None:
+        return "V2, as VLLM_USE_V2_MODEL_RUNNER says" if wanted else "V1, as VLLM_USE_V2_MODEL_RUNNER says"
+    return "V2, or V1 for what V2 lacks" if HAS_TRITON else "V1, since V2 needs Triton"
+
+
 def _missing_pieces() -> Iterator[str]:
     for name, arguments in PIECES.items():
         try:
