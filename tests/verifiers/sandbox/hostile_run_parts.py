@@ -140,7 +140,7 @@ def main(uid: int, profile: ProfileName | None = None) -> dict[str, object]:
             for name, job in jobs.items():
                 verdict = job.result().verdict
                 verdicts[name] = [verdict.status, verdict.reason, verdict.detail]
-        of_the_sandbox = 2 + 3 * WORKERS
+        of_the_sandbox = 2 + 4 * WORKERS
         left_over = [] if wait_for(lambda: len(descendants()) <= of_the_sandbox + 1) else descendants()
         harm = bait.harm()
         sandbox.close()

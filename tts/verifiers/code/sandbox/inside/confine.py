@@ -11,6 +11,9 @@ from . import kernel, landlock, seccomp
 from .namespaces import NOBODY
 from .settings import MEGABYTE, WORK, Bounds
 
+CHECKER_MB = 2048
+"""What test code may allocate."""
+
 _STACK = 120 * MEGABYTE  # the gap that the kernel leaves below the stack is 128 MB
 
 
@@ -37,14 +40,18 @@ class Confinement:
 
     def confine_program(self) -> None:
         """Give up every right that no program needs. Only `limit` may follow."""
+        self._drop_user()
+        if self.namespaces:
+            kernel.unshare(kernel.NEW_USER)  # processes are counted a namespace, and so for this program alone
         self._give_up(self.program_rules)
         os.chdir(WORK if self.namespaces else "/")
 
-    def confine_checker(self, seconds: float) -> None:
+    def confine_checker(self) -> None:
         """Give up every right that test code does not need."""
+        self._drop_user()
         self._give_up(self.checker_rules)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
-        _lower(resource.RLIMIT_AS, self.base_memory + 2048 * MEGABYTE)
+        _lower(resource.RLIMIT_AS, self.base_memory + CHECKER_MB * MEGABYTE)
+        _lower(resource.RLIMIT_CORE, 0)
         if self.seccomp:
             kernel.install_filter(seccomp.program(False, 0))
 
@@ -63,13 +70,13 @@ class Confinement:
             may_fork = self.namespaces and bounds.may_fork
             kernel.install_filter(seccomp.program(may_fork, 0 if self.namespaces else os.getpid()))
 
-    def _give_up(self, rules: int) -> None:
+    def _drop_user(self) -> None:
         if self.drop_user:
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
-        if self.namespaces:
-            kernel.unshare(kernel.NEW_USER)  # processes are counted a namespace, and so for this program alone
+
+    def _give_up(self, rules: int) -> None:
         kernel.forbid_new_privileges()
         if rules >= 0:
             landlock.restrict(rules)

@@ -29,6 +29,7 @@ _STREAMS = (("stdin", "rb", "strict"), ("stdout", "wb", "strict"), ("stderr", "w
 
 def main(confinement: Confinement, wire_descriptor: int, streams: tuple[int, int, int]) -> int:
     """Confine this process, then do what the first frame says; return the exit status."""
+    os.setsid()
     _introduce(socket.socket(fileno=os.dup(wire_descriptor)), confinement.proc)
     for number, descriptor in enumerate((*streams, wire_descriptor)):
         os.dup2(descriptor, number)
@@ -80,13 +81,11 @@ def _missing(name: str) -> Any:
 
 def _new_main(text: str) -> ModuleType:
     """Return a fresh `__main__`, in which tracebacks can show the program's lines."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "inside"]:
-        del sys.modules[name]
     module = ModuleType("__main__")
     vars(module)["__builtins__"] = sys.modules["builtins"]
     sys.modules["__main__"] = module
     sys.argv = [NAME]
-    builtins.exit = builtins.quit = sys.exit  # the `site` module brings these, and programs use them
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # the `site` module brings these, and programs use them
     linecache.cache[NAME] = (len(text), None, text.splitlines(keepends=True), NAME)
     gc.enable()
     return module

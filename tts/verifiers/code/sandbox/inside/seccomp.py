@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Iterator
 from functools import lru_cache
 
 from . import calls, kernel
@@ -96,22 +95,24 @@ def _either(argument: int, values: tuple[int, ...], listed: int, otherwise: int)
 
 @lru_cache(maxsize=1)
 def _table(column: int) -> bytes:
-    """Return code that decides by number: it walks up the numbers at which the answer changes."""
-    return b"".join(_steps(column))
+    """Return code that decides by number. It halves the table at each step: the kernel runs it for every number."""
+    actions = {numbers[column]: _ALLOW for numbers in calls.HARMLESS.values()}
+    actions |= {numbers[column]: _KILL for numbers in calls.HOSTILE.values()}
+    changes = [(0, actions.get(0, _REFUSE))]
+    for number in range(1, max(number for number in actions if number is not None) + 2):
+        action = actions.get(number, _REFUSE)
+        if action != changes[-1][1]:
+            changes.append((number, action))
+    return b"".join(_search(changes))
 
 
-def _steps(column: int) -> Iterator[bytes]:
-    action = {numbers[column]: _ALLOW for numbers in calls.HARMLESS.values()}
-    action |= {numbers[column]: _KILL for numbers in calls.HOSTILE.values()}
-    last = max(number for number in action if number is not None)
-    current = action.get(0, _REFUSE)
-    for number in range(1, last + 2):
-        following = action.get(number, _REFUSE)
-        if following != current:
-            yield _jump(_AT_LEAST, number, 1, 0)
-            yield _return(current)
-        current = following
-    yield _return(current)
+def _search(changes: list[tuple[int, int]]) -> list[bytes]:
+    """Return code for these numbers, from each of which on another action holds."""
+    if len(changes) == 1:
+        return [_return(changes[0][1])]
+    middle = len(changes) // 2
+    below, above = _search(changes[:middle]), _search(changes[middle:])
+    return [_jump(_AT_LEAST, changes[middle][0], len(below), 0), *below, *above]
 
 
 def _statement(code: int, value: int) -> bytes:

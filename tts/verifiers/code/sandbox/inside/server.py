@@ -10,15 +10,13 @@ import gc
 import importlib
 import os
 import resource
-import select
 import signal
 import socket
 import sys
-from collections.abc import Callable
 
-from . import frames, kernel, landlock, namespaces, wire
+from . import frames, kernel, landlock, namespaces, supervisor, wire
 from .confine import Confinement
-from .run import Prepared, exit_with
+from .forker import Forker, exit_with
 from .settings import WORK, Setup
 
 PRELOADED = (
@@ -83,7 +81,15 @@ class Server:
         self._control.close()
         if self._setup.namespaces:
             namespaces.new_worker_namespaces()
-        Worker(self._confinement, socket.socket(fileno=descriptor), self._setup, self._home).serve()
+        forker = Forker(self._confinement, self._setup, self._home)
+        ours, theirs = socket.socketpair()
+        if not os.fork():
+            ours.close()
+            host = socket.socket(fileno=descriptor)
+            exit_with(lambda: supervisor.serve(forker.confinement, host, theirs))
+        theirs.close()
+        os.close(descriptor)
+        forker.serve(ours)
         return 0
 
     def _confinement(self) -> Confinement:
@@ -102,61 +108,6 @@ class Server:
         )
 
 
-class Worker:
-    """Makes one run after the other, each ahead of its order, in namespaces that only its own programs share."""
-
-    def __init__(
-        self, confinement: Callable[[], Confinement], connection: socket.socket, setup: Setup, home: int
-    ) -> None:
-        self._new_confinement = confinement
-        self._connection = connection
-        self._setup = setup
-        self._home = home
-        self._renew()
-
-    def serve(self) -> None:
-        """Hand each order to the run that waits for it. Ends with the host, or after a supervisor that failed."""
-        run = self._prepare()
-        while self._next_order_comes():
-            run.go()
-            following = self._prepare()
-            self._wait_for(run)
-            if run.bury() != 0:
-                break
-            if self._is_touched():
-                following.bury()
-                self._renew()
-                following = self._prepare()
-            run = following
-        run.bury()
-
-    def _prepare(self) -> Prepared:
-        return Prepared(self._confinement, self._connection, self._home)
-
-    def _next_order_comes(self) -> bool:
-        poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
-        return not any(events & select.POLLHUP for _, events in poll.poll())
-
-    def _wait_for(self, run: Prepared) -> None:
-        """Wait until the run has ended or the host is gone."""
-        poll = select.poll()
-        poll.register(self._connection, 0)
-        poll.register(run.ended, select.POLLIN)
-        poll.poll()
-
-    def _is_touched(self) -> bool:
-        return self._setup.namespaces and namespaces.work_folder_state() != self._untouched
-
-    def _renew(self) -> None:
-        """Throw the work folder away with all that is in it, and start with an empty one."""
-        if self._setup.namespaces:
-            namespaces.new_work_folder(self._setup.files_mb)
-            self._untouched = namespaces.work_folder_state()
-        self._confinement = self._new_confinement()
-        self._confinement.prepare()
-
-
 def _become_init(control: socket.socket) -> None:
     """Go on as the first process of the new namespace, with which everything in it dies; the old one waits outside."""
     pid = os.fork()
@@ -171,6 +122,8 @@ def _import_ahead(names: list[str]) -> None:
     """Import what programs often use, and keep the garbage collector off their memory."""
     for name in names:
         importlib.import_module(name)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "inside"]:
+        del sys.modules[name]  # what runs the programs is none of their business
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -27,29 +27,29 @@ class Stopped(BaseException):
 
 
 class Watched:
-    """The process of a program. The caller is its parent, and the only one that reads its other ends."""
+    """The process of a program, seen from the one that reads its other ends.
 
-    def __init__(self, pid: int, wire_end: socket.socket, stdin: int, stdout: int, stderr: int) -> None:
-        self.pid = pid
-        self._wire = wire_end
-        self._stdin = stdin
-        self._outputs = {stdout: bytearray(), stderr: bytearray()}
-        self._stdout, self._stderr = stdout, stderr
-        self._ended = os.pidfd_open(pid)
+    `descriptors` are the wire, stdin, stdout, stderr and the process itself (a pidfd); `host` is the connection whose
+    end is the end of everything.
+    """
+
+    def __init__(self, pid: int, descriptors: list[int], host: int) -> None:
+        wire_end, self._stdin, self._stdout, self._stderr, self._ended = descriptors
+        self._pid = pid
+        self._wire = socket.socket(fileno=wire_end)
+        self._host = host
+        self._outputs = {self._stdout: bytearray(), self._stderr: bytearray()}
         self._poll = select.poll()
-        for descriptor in (stdout, stderr, self._ended):
+        for descriptor in (self._stdout, self._stderr, self._ended):
             self._poll.register(descriptor, select.POLLIN)
+        self._poll.register(host, 0)
         self._to_stdin = memoryview(b"")
         self._to_wire = memoryview(b"")
         self._from_wire = bytearray()
         self._has_ended = False
         self._is_overdue = False
-        self._schedule = -1
-
-    def meet(self) -> None:
-        """Take what the program's process sends before it gives up its rights: its schedule, if there is one."""
-        _, descriptors, _, _ = socket.recv_fds(self._wire, 1, 1)
-        self._schedule = descriptors[0] if descriptors else -1
+        self._look_again = 0.0
+        self._schedule = self._meet()
 
     def start(self, action: str, program: str, bounds: Bounds, stdin: bytes) -> None:
         """Let the program begin, with these limits."""
@@ -63,12 +63,13 @@ class Watched:
         if stdin:
             self._poll.register(self._stdin, select.POLLOUT)
         else:
-            os.close(self._stdin)
+            self._close_stdin()
         self.send(wire.encode((action, program, bounds.dump())))
 
     def new_call(self) -> None:
         """Count time anew for the limits of one call."""
         self._call_cpu, self._call_wall, self._is_overdue = self._cpu(), self._wall(), False
+        self._look_again = time.monotonic() + min(self._bounds.cpu_seconds, self._bounds.wall_seconds)
 
     def send(self, payload: bytes) -> None:
         """Queue a frame for the program; it is written while waiting."""
@@ -93,27 +94,17 @@ class Watched:
         while not self._has_ended:
             self._step()
 
-    def end(self, stopped: Stopped | None) -> tuple[Any, ...]:
-        """Kill what is left of the program; return the fields of `records.Run`."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        _, status, usage = os.wait4(self.pid, 0)
-        wall = time.monotonic() - self._begin
-        code = os.waitstatus_to_exitcode(status)
-        cpu = max(0.0, usage.ru_utime + usage.ru_stime - self._zero_cpu)
+    def close(self, stopped: Stopped | None, code: int, memory_kb: int, cpu: float) -> tuple[Any, ...]:
+        """Return the fields of `records.Run`, given what became of the process, which is no more."""
+        cpu, wall = max(0.0, cpu - self._zero_cpu), time.monotonic() - self._begin
         stdout, stderr = (bytes(self._outputs[key]) for key in (self._stdout, self._stderr))
         outcome, reason = self._judge(stopped, code, cpu, stderr)
-        return (
-            outcome,
-            stdout,
-            stderr,
-            code if code >= 0 else None,
-            max(0, -code),
-            cpu,
-            wall,
-            usage.ru_maxrss / 1024,
-            reason,
-        )
+        for descriptor in (self._stdout, self._stderr, self._ended, self._stdin, self._schedule):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._wire.close()
+        died = (None, -code) if code < 0 else (code, 0)
+        return outcome, stdout, stderr, *died, cpu, wall, memory_kb / 1024, reason
 
     def _judge(self, stopped: Stopped | None, code: int, cpu: float, stderr: bytes) -> tuple[str, str]:
         if code == -signal.SIGSYS:
@@ -131,13 +122,17 @@ class Watched:
             return "timeout", f"{cpu:.1f} s of processor time"
         return "runtime_error", f"killed by {signal.Signals(-code).name}"
 
+    def _meet(self) -> int:
+        """Take what the process sends before it gives up its rights: its schedule, or -1 where the system has none."""
+        _, descriptors, _, _ = socket.recv_fds(self._wire, 1, 1)
+        return descriptors[0] if descriptors else -1
+
     def _step(self) -> None:
         """Wait for the next thing to happen, and do what it asks for. Raises Stopped where a limit comes first."""
-        left, what = self._left()
-        happened = self._poll.poll(1000 * max(left, 0))
-        if left <= 0 and (self._is_overdue or not happened):
-            raise Stopped("timeout", f"more than {what}")
-        self._is_overdue = left <= 0  # what came in time may have had to wait for this process
+        wait = self._look_again - time.monotonic()
+        happened = self._poll.poll(1000 * max(wait, 0))
+        if wait <= 0:
+            self._look_at_limits(bool(happened))
         for descriptor, events in happened:
             if descriptor == self._ended:
                 self._drain()
@@ -146,7 +141,10 @@ class Watched:
             elif descriptor == self._stdin:
                 self._to_stdin = self._write(descriptor, self._to_stdin)
                 if not self._to_stdin:
+                    self._poll.unregister(descriptor)
                     self._close_stdin()
+            elif descriptor == self._host:
+                raise EOFError("the host is gone")
             else:
                 self._exchange(events)
 
@@ -206,13 +204,13 @@ class Watched:
             return memoryview(b"")  # it does not want to know more
 
     def _close_stdin(self) -> None:
-        self._poll.unregister(self._stdin)
         os.close(self._stdin)
+        self._stdin = -1
 
     def _cpu(self) -> float:
         """Return the processor time of the program's process so far, its threads included."""
         try:
-            return time.clock_gettime((~self.pid << 3) | 2)
+            return time.clock_gettime((~self._pid << 3) | 2)
         except OSError:
             return 0.0
 
@@ -220,6 +218,14 @@ class Watched:
         """Return a clock that stands still while the program's process waits for a processor: load takes no time."""
         starved = int(os.pread(self._schedule, 99, 0).split()[1]) / 1e9 if self._schedule >= 0 else 0.0
         return time.monotonic() - starved
+
+    def _look_at_limits(self, has_news: bool) -> None:
+        """Raise Stopped where a limit is reached; not yet where there is news that may have come in time."""
+        left, what = self._left()
+        if left <= 0 and (self._is_overdue or not has_news):
+            raise Stopped("timeout", f"more than {what}")
+        self._is_overdue = left <= 0
+        self._look_again = time.monotonic() + max(left, 0 if self._is_overdue else _SHORTEST_WAIT)
 
     def _left(self) -> tuple[float, str]:
         """Return how many seconds must pass before a limit can be reached, and which."""

@@ -116,35 +116,40 @@ class _Reader:
         self._resolve = resolve
 
     def value(self, depth: int) -> Any:
-        if depth < 0:
-            raise NotPlainError(f"nested more than {MAX_DEPTH} deep")
-        tag = self._take(1)
+        tag = self.data[self.position]
+        self.position += 1
         read = _READERS.get(tag)
         if read:
             return read(self)
-        if tag in b"ltSZd":
-            return self._collection(tag, depth - 1)
-        raise NotPlainError(f"malformed data: tag {tag!r}")
+        if tag in _COLLECTIONS:
+            return self._collection(_COLLECTIONS[tag], depth - 1)
+        raise NotPlainError(f"malformed data: tag {tag}")
 
     def _take(self, length: int) -> bytes:
-        end = self.position + length
-        if end > len(self.data):
+        start = self.position
+        taken = self.data[start : start + length]
+        if len(taken) != length:
             raise NotPlainError("malformed data: cut short")
-        taken = self.data[self.position : end]
-        self.position = end
+        self.position = start + length
         return taken
 
     def _length(self) -> int:
-        return int(_LENGTH.unpack(self._take(4))[0])
+        (length,) = _LENGTH.unpack_from(self.data, self.position)
+        self.position += 4
+        return int(length)
 
     def short_integer(self) -> int:
-        return int.from_bytes(self._take(self._take(1)[0]), "big", signed=True)
+        length = self.data[self.position]
+        self.position += 1
+        return int.from_bytes(self._take(length), "big", signed=True)
 
     def long_integer(self) -> int:
         return int.from_bytes(self._take(self._length()), "big", signed=True)
 
     def real(self) -> float:
-        return float(_FLOAT.unpack(self._take(8))[0])
+        (number,) = _FLOAT.unpack_from(self.data, self.position)
+        self.position += 8
+        return float(number)
 
     def imaginary(self) -> complex:
         return complex(*_COMPLEX.unpack(self._take(16)))
@@ -161,38 +166,41 @@ class _Reader:
             raise NotPlainError("the value is not plain data")
         return self._resolve(kind, number)
 
-    def _collection(self, tag: bytes, depth: int) -> object:
+    def _collection(self, kind: type, depth: int) -> object:
         length = self._length()
+        if depth < 0:
+            raise NotPlainError(f"nested more than {MAX_DEPTH} deep")
         if length > len(self.data) - self.position:
             raise NotPlainError("malformed data: cut short")
-        if tag == b"d":
+        if kind is dict:
             pairs = [(self.value(depth), self.value(depth)) for _ in range(length)]
-            _refuse_collisions(key for key, _ in pairs)
+            _refuse_collisions([key for key, _ in pairs])
             return dict(pairs)
         items = [self.value(depth) for _ in range(length)]
-        if tag == b"l":
-            return items
-        if tag == b"t":
-            return tuple(items)
-        _refuse_collisions(items)
-        return set(items) if tag == b"S" else frozenset(items)
+        if kind is set or kind is frozenset:
+            _refuse_collisions(items)
+        return items if kind is list else kind(items)
 
 
-_READERS: dict[bytes, Callable[[_Reader], Any]] = {
-    b"N": lambda _: None,
-    b"T": lambda _: True,
-    b"F": lambda _: False,
-    b"i": _Reader.short_integer,
-    b"I": _Reader.long_integer,
-    b"f": _Reader.real,
-    b"c": _Reader.imaginary,
-    b"s": _Reader.text,
-    b"b": _Reader.raw,
-    b"R": _Reader.reference,
+_COLLECTIONS: dict[int, type] = {tag[0]: kind for kind, tag in _SEQUENCES.items()}
+_READERS: dict[int, Callable[[_Reader], Any]] = {
+    ord("N"): lambda _: None,
+    ord("T"): lambda _: True,
+    ord("F"): lambda _: False,
+    ord("i"): _Reader.short_integer,
+    ord("I"): _Reader.long_integer,
+    ord("f"): _Reader.real,
+    ord("c"): _Reader.imaginary,
+    ord("s"): _Reader.text,
+    ord("b"): _Reader.raw,
+    ord("R"): _Reader.reference,
 }
 
 
-def _refuse_collisions(keys: Iterable[object]) -> None:
+def _refuse_collisions(keys: list[object]) -> None:
+    """Raise where so many keys have one hash that a set of them would take for ever to build."""
+    if len(keys) <= MAX_ALIKE:
+        return
     alike = Counter(map(hash, keys)).most_common(1)
     if alike and alike[0][1] > MAX_ALIKE:
         raise NotPlainError("too many keys with one hash")

@@ -1,0 +1,66 @@
+"""The process that takes orders and answers them: it watches over the programs' processes, and runs test code.
+
+It is confined like a program, once and for all. Programs are forked beside it and not by it, so none of what it reads
+was ever in the memory of one.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+from . import frames, tested, wire
+from .confine import Confinement
+from .forker import END, ENDED
+from .settings import Bounds, Order
+from .watch import Stopped, Watched
+
+_ACTIONS: dict[str, Callable[[Watched, Order], Iterator[tested.Result]]] = {
+    "call": tested.calls,
+    "check": tested.checks,
+}
+
+
+def serve(confinement: Confinement, host: socket.socket, forker: socket.socket) -> int:
+    """Answer the host's orders, one at a time. Ends with the host or the forker, by EOFError."""
+    confinement.confine_checker()
+    gc.enable()
+    watched, _ = _next_program(forker, host)
+    while True:
+        order = Order.load(wire.decode(frames.receive(host)))
+        bounds = Bounds.load(order.limits)
+        signal.setitimer(signal.ITIMER_PROF, bounds.total_cpu_seconds + bounds.total_wall_seconds)  # ends this process
+        watched.start(order.action, order.program, bounds, order.stdin)
+        results, stopped = _perform(watched, order)
+        forker.sendall(END)
+        following, last = _next_program(forker, host)
+        answer = tuple(results), watched.close(stopped, *last)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        frames.send(host, wire.encode(answer))
+        watched = following
+
+
+def _perform(watched: Watched, order: Order) -> tuple[list[tested.Result], Stopped | None]:
+    results: list[tested.Result] = []
+    try:
+        if order.action == "run":
+            watched.wait()
+            return results, None
+        tested.ready(watched)
+        for result in _ACTIONS[order.action](watched, order):
+            results.append(result)  # one by one: those before a stop count
+    except Stopped as stopped:
+        return results, stopped
+    return results, Stopped("ok", "")
+
+
+def _next_program(forker: socket.socket, host: socket.socket) -> tuple[Watched, tuple[int, int, float]]:
+    """Receive the next program's process, and what became of the last."""
+    data, descriptors, _, _ = socket.recv_fds(forker, ENDED.size, 5)
+    if not data:
+        raise EOFError("the forker is gone")
+    pid, *last = ENDED.unpack(data)
+    status, memory, seconds = last
+    return Watched(pid, descriptors, host.fileno()), (status, memory, seconds)
