@@ -8,8 +8,8 @@
 
 Each arm is an engine in a process of its own, all of them loaded before the first is timed; only one works at a time.
 Only steps in which all rows decode are timed; a round is one pass of each arm. A line is: model, shape (problems ×
-candidates), arm, milliseconds a step (median over the rounds of a pass's median), tokens/s relative to plain (median and range
-over the rounds). `--set KEY=VALUE` changes ESamp's settings, so that each lever can be priced.
+candidates), arm, milliseconds a step (median over the rounds of a pass's median), tokens/s relative to plain (median
+and range over the rounds). `--set KEY=VALUE` changes ESamp's settings, so that each lever can be priced.
 """
 
 import argparse
@@ -181,7 +181,7 @@ if __name__ != "__main__":  # what vLLM imports under the name `esamp_overhead`
 
         def load_model(self, *args, **kwargs):
             super().load_model(*args, **kwargs)
-            self.model_runner.guest.mix = lambda h_first, h_last: h_last
+            self.model_runner.guest.mix = lambda _, h_last: h_last
 
 
 if __name__ == "__main__":
