@@ -15,7 +15,7 @@ from tts.verifiers.code.sandbox.inside.settings import Order
 from tts.verifiers.code.sandbox.records import Layer, Limits
 from tts.verifiers.code.sandbox.worker import Worker, WorkerLostError
 
-GUARDS = {
+SEEN = {
     "files": "nothing outside is read or written",
     "network": "nothing is reached",
     "signals": "no other process is reached",
@@ -24,7 +24,7 @@ GUARDS = {
     "memory": "no more memory than allowed",
     "imports": "the standard library can be imported late",
 }
-"""What is tried, and what was seen where it held."""
+"""What is tried (`records.GUARDS`), and what was seen where it held."""
 
 _LIMITS = Limits(cpu_seconds=5, wall_seconds=20, memory_mb=256, processes=4, may_fork=True)
 _SECONDS = 30.0
@@ -115,7 +115,7 @@ def sing(worker: Worker) -> tuple[Layer, ...]:
         try:
             _, run = worker.ask(wire.encode(order.dump()), _SECONDS)
         except WorkerLostError as error:
-            return tuple(Layer(name, False, f"the sandbox did not work: {error}") for name in GUARDS)
+            return tuple(Layer(name, False, f"the sandbox did not work: {error}") for name in SEEN)
         said = run[1].decode("utf-8", "replace").splitlines()
         broken = {"imports": _complaint(run)} if said[-1:] != ["end"] else {}
         for line in said:
@@ -123,7 +123,7 @@ def sing(worker: Worker) -> tuple[Layer, ...]:
                 _, guard, what = line.split(" ", 2)
                 broken[guard] = what
         broken |= bait.harm()
-    return tuple(Layer(name, name not in broken, broken.get(name, seen)) for name, seen in GUARDS.items())
+    return tuple(Layer(name, name not in broken, broken.get(name, seen)) for name, seen in SEEN.items())
 
 
 def _complaint(run: tuple[object, ...]) -> str:

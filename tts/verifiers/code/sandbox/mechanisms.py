@@ -74,8 +74,6 @@ WAYS = (
 )
 """Best first. Root's second chance for Landlock keeps the user: where only root can read the interpreter."""
 
-_NEEDED_WHEN_WEAK = ("imports",)
-
 
 def start(needs: Needs, allow_weak: bool, only: ProfileName | None) -> tuple[Server, Profile]:
     """Return a server of the best profile that holds, and what was seen of it; with `only`, of no other than that.
@@ -96,7 +94,7 @@ def start(needs: Needs, allow_weak: bool, only: ProfileName | None) -> tuple[Ser
             complaints.append(f"{way.profile}: {error}")
             continue
         profile = examine(way, server)
-        if holds(profile):
+        if profile.holds:
             return server, profile
         server.close()
         seen = "; ".join(f"{layer.name}: {layer.detail}" for layer in profile.layers if not layer.holds)
@@ -105,6 +103,29 @@ def start(needs: Needs, allow_weak: bool, only: ProfileName | None) -> tuple[Ser
         "no sandbox holds on this machine, so programs cannot be run. `tts doctor` shows what to do. Tried:\n"
         + "\n".join(f"  {complaint}" for complaint in complaints)
     )
+
+
+def probe(needs: Needs | None = None) -> tuple[Profile, ...]:
+    """Try every profile on its own, best first, and return what was seen; nothing stays open.
+
+    A profile of which no server could be started has one layer, which says why.
+    """
+    found: dict[ProfileName, Profile] = {}
+    for way in WAYS:
+        if way.profile in found and found[way.profile].holds:
+            continue
+        try:
+            server = launch(way, needs or Needs())
+        except (VerifierError, OSError) as error:
+            found.setdefault(way.profile, Profile(way.profile, (Layer("start", False, str(error), _advice(way)),)))
+            continue
+        found[way.profile] = examine(way, server)
+        server.close()
+    return tuple(found.values())
+
+
+def _advice(way: Way) -> str:
+    return "; ".join(advice for name, advice in ADVICE.items() if getattr(way, name))
 
 
 def launch(way: Way, needs: Needs) -> Server:
@@ -120,12 +141,6 @@ def examine(way: Way, server: Server) -> Profile:
         return Profile(way.profile, (*canary.sing(worker), *way.layers()))
     finally:
         worker.close()
-
-
-def holds(profile: Profile) -> bool:
-    """Tell whether all guards hold that the profile promises."""
-    needed = _NEEDED_WHEN_WEAK if profile.is_weak else tuple(canary.GUARDS)
-    return all(layer.holds for layer in profile.layers if layer.name in needed)
 
 
 def _package_paths(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -107,6 +107,13 @@ class Layer:
     advice: str = ""
 
 
+GUARDS = ("files", "network", "signals", "processes", "programs", "memory", "imports")
+"""What a sandbox must be seen to hold."""
+
+WEAK_GUARDS = ("imports",)
+"""What is left of them where nothing but the kernel's limits protects the host."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """What protects the host from the programs, as probed."""
@@ -115,6 +122,8 @@ class Profile:
     layers: tuple[Layer, ...]
 
     @property
-    def is_weak(self) -> bool:
-        """Whether files, network and other processes stay within reach of a program."""
-        return self.name == "rlimits-only"
+    def holds(self) -> bool:
+        """Whether every guard that the profile promises was seen to hold."""
+        needed = WEAK_GUARDS if self.name == "rlimits-only" else GUARDS
+        seen = {layer.name: layer.holds for layer in self.layers}
+        return all(seen.get(name, False) for name in needed)

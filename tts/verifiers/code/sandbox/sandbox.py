@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ from tts.verifiers.code.sandbox.worker import Server, Worker, WorkerLostError
 
 _PATIENCE = 5.0
 """How many times its limit of wall time a run may take on a loaded machine before the harness is to blame."""
+
+_PAUSE_SECONDS = 0.2
+"""How long what spoilt a run is given to pass."""
 
 
 class Sandbox:
@@ -135,6 +139,7 @@ class Sandbox:
         with self._turns.one_of_many():
             answer = self._once(data, limits)
         if answer[1].outcome == "harness_error":
+            time.sleep(_PAUSE_SECONDS)
             with self._turns.one_of_many():
                 answer = self._once(data, limits)
         if answer[1].outcome == "timeout":

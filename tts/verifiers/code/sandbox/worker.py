@@ -7,7 +7,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -85,6 +84,8 @@ class Server:
 
     def worker(self) -> Worker:
         """Return a new worker. Raises OSError where the server is gone."""
+        if self._process.poll() is not None:
+            raise BrokenPipeError("the fork server is gone")
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -108,8 +109,3 @@ class Server:
             return str(wire.decode(frames.receive(self._control)))
         except (OSError, EOFError, ValueError):
             return "the fork server ended before it was ready"
-
-
-def interpreter() -> str:
-    """Return the interpreter that programs run under by default: the one that runs this."""
-    return sys.executable

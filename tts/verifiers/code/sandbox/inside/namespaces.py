@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from . import kernel
-from .settings import MEGABYTE, WORK
+from .settings import MEGABYTE, PACKAGES, WORK
 
 NOBODY = 65534
 """The user that programs run as where the host's is root."""
@@ -22,13 +22,13 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _STAGES = ("/proc", "/sys", "/mnt", "/media", "/srv")
 
 
-def needed_paths(packages: Sequence[str]) -> list[str]:
-    """Return what a program must be able to read: the standard library, shared libraries, devices, `packages`."""
-    return [path for path in (*sys.path, *_SYSTEM, *_mapped(), *DEVICES, *packages) if os.path.exists(path)]
+def needed_paths() -> list[str]:
+    """Return what every program must be able to read: the standard library, shared libraries, devices."""
+    return [path for path in (*sys.path, *_SYSTEM, *_mapped(), *DEVICES) if os.path.exists(path)]
 
 
-def enter(paths: Iterable[str]) -> None:
-    """Move into new namespaces whose root holds nothing but `paths`, to be read only, and the folder `WORK`.
+def enter(paths: Iterable[str], packages: Sequence[str]) -> None:
+    """Move into new namespaces whose root holds only `paths` and `PACKAGES`, to be read only, and the folder `WORK`.
 
     The process namespace begins with the next child.
     """
@@ -41,7 +41,7 @@ def enter(paths: Iterable[str]) -> None:
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1", encoding="ascii")
     socket.sethostname("sandbox")
     kernel.mount("none", "/", flags=kernel.REC | kernel.PRIVATE)
-    _build_root(_outermost(paths))
+    _build_root(_outermost(paths), packages)
 
 
 def new_work_folder(size_mb: int) -> None:
@@ -64,11 +64,15 @@ def work_folder_state() -> tuple[int, ...]:
     return status.st_ctime_ns, status.st_mode, status.st_uid, room.f_ffree, room.f_bfree
 
 
-def _build_root(paths: list[str]) -> None:
-    stage = next(stage for stage in _STAGES if os.path.isdir(stage) and not any(_is_below(p, stage) for p in paths))
+def _build_root(paths: list[str], packages: Sequence[str]) -> None:
+    sources = (*paths, *packages)
+    stage = next(stage for stage in _STAGES if os.path.isdir(stage) and not any(_is_below(p, stage) for p in sources))
     kernel.mount("tmpfs", stage, "tmpfs", kernel.NOSUID | kernel.NODEV, "mode=755,size=1048576")
     for path in paths:
         _show(path, stage + path)
+    os.mkdir(stage + PACKAGES)
+    for package in packages:
+        _show(os.path.realpath(package), f"{stage}{PACKAGES}/{os.path.basename(package)}")
     os.mkdir(stage + WORK)
     for folder in ("/tmp", "/dev/shm"):
         if not os.path.lexists(stage + folder):

@@ -17,7 +17,7 @@ import sys
 from . import frames, kernel, landlock, namespaces, supervisor, wire
 from .confine import Confinement
 from .forker import Forker, exit_with
-from .settings import WORK, Setup
+from .settings import PACKAGES, WORK, Setup
 
 PRELOADED = (
     "abc argparse array ast asyncio base64 bisect builtins calendar cmath collections concurrent.futures contextlib",
@@ -48,15 +48,15 @@ class Server:
     def __init__(self, setup: Setup, control: socket.socket) -> None:
         self._setup = setup
         self._control = control
-        self._readable = namespaces.needed_paths(setup.packages)
-        sys.path += setup.search
+        self._readable = [*namespaces.needed_paths(), *setup.packages]
         self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
         self._home = -1
         if setup.namespaces:
-            namespaces.enter(self._readable)
+            namespaces.enter(namespaces.needed_paths(), setup.packages)
             _become_init(control)
             self._home = os.open("self/ns/pid", os.O_RDONLY, dir_fd=self._proc)
             self._readable = ["/"]
+        sys.path += [PACKAGES] if setup.namespaces else setup.search
         _import_ahead([*" ".join(PRELOADED).split(), *setup.preload])
         with open(os.open("self/statm", os.O_RDONLY, dir_fd=self._proc), encoding="ascii") as statm:
             self._base_memory = int(statm.read().split()[0]) * resource.getpagesize()

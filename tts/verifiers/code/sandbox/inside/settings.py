@@ -9,6 +9,9 @@ MEGABYTE = 2**20
 WORK = "/program"
 """The folder in which programs of the full profile may write."""
 
+PACKAGES = "/packages"
+"""Where they find what is installed beside the standard library."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

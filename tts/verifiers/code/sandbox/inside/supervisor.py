@@ -24,22 +24,29 @@ _ACTIONS: dict[str, Callable[[Watched, Order], Iterator[tested.Result]]] = {
 
 
 def serve(confinement: Confinement, host: socket.socket, forker: socket.socket) -> int:
-    """Answer the host's orders, one at a time. Ends with the host or the forker, by EOFError."""
+    """Answer the host's orders, one at a time, until the host or the forker is gone; return the exit status."""
     confinement.confine_checker()
     gc.enable()
-    watched, _ = _next_program(forker, host)
-    while True:
-        order = Order.load(wire.decode(frames.receive(host)))
-        bounds = Bounds.load(order.limits)
-        signal.setitimer(signal.ITIMER_PROF, bounds.total_cpu_seconds + bounds.total_wall_seconds)  # ends this process
-        watched.start(order.action, order.program, bounds, order.stdin)
-        results, stopped = _perform(watched, order)
-        forker.sendall(END)
-        following, last = _next_program(forker, host)
-        answer = tuple(results), watched.close(stopped, *last)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        frames.send(host, wire.encode(answer))
-        watched = following
+    try:
+        watched, _ = _next_program(forker, host)
+        while True:
+            watched = _answer(Order.load(wire.decode(frames.receive(host))), watched, host, forker)
+    except EOFError:
+        return 0
+
+
+def _answer(order: Order, watched: Watched, host: socket.socket, forker: socket.socket) -> Watched:
+    """Answer one order; return the program's process for the next."""
+    bounds = Bounds.load(order.limits)
+    signal.setitimer(signal.ITIMER_PROF, bounds.total_cpu_seconds + bounds.total_wall_seconds)  # ends this process
+    watched.start(order.action, order.program, bounds, order.stdin)
+    results, stopped = _perform(watched, order)
+    forker.sendall(END)
+    following, last = _next_program(forker, host)
+    answer = tuple(results), watched.close(stopped, *last)
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    frames.send(host, wire.encode(answer))
+    return following
 
 
 def _perform(watched: Watched, order: Order) -> tuple[list[tested.Result], Stopped | None]:
