@@ -93,11 +93,14 @@ class ExactRows:
         self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor, outcome: Outcome
     ) -> None:
         """Work on slots with equally many rows and put what comes of it into `outcome`."""
-        rows = torch.tensor([part.rows for part in parts], device=h_last.device)  # [S, K]
-        cells = self._cells(parts, h_first[rows], h_last[rows])
+        rows = torch.tensor([row for part in parts for row in part.rows], device=h_last.device)
+        shape = len(parts), len(parts[0].rows), h_last.shape[1]  # [S, K, d]
+        unmixed = h_last.index_select(0, rows).view(shape)
+        cells = self._cells(parts, h_first.index_select(0, rows).view(shape), unmixed)
         mixed = predict(self.bank, self.control, cells)
-        outcome.h[rows] = torch.where(cells.beta != 0, mixed.h.to(h_last.dtype), h_last[rows])
-        outcome.novelty[rows] = mixed.novelty
+        h = torch.where(cells.beta != 0, mixed.h.to(h_last.dtype), unmixed)
+        outcome.h.index_copy_(0, rows, h.flatten(0, 1))
+        outcome.novelty.index_copy_(0, rows, mixed.novelty.flatten())
         if self.control.objective is not None:
             for i, slot in enumerate(cells.slots):
                 taught = Taught(mixed.prediction.of(i), cells.h_last[i : i + 1])
