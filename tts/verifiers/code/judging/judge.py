@@ -147,6 +147,8 @@ def _trial(index: int, returned: Returned, run: Run) -> Trial:
         run.cpu_seconds,
         run.wall_seconds,
         run.peak_memory_mb,
+        run.exit_code,
+        run.signal,
         _trim(_text(run.stderr or run.stdout)),
     )
 

@@ -67,7 +67,7 @@ Tests: TypeAlias = StdioTests | Assertions | CallTests
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How test `index` ended and why; what its process used; what the program wrote, trimmed.
+    """How test `index` ended and why; what its process used and how it exited; what the program wrote, trimmed.
 
     Calls and assertions share a process, and so its figures.
     """
@@ -78,6 +78,8 @@ class Trial:
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     peak_memory_mb: float = 0.0
+    exit_code: int | None = None
+    signal: int = 0
     output: str = ""
 
 

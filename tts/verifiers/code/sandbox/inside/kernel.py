@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from functools import cache
 
 NEW_NS, NEW_UTS, NEW_IPC, NEW_USER, NEW_PID, NEW_NET = (
     0x00020000,
@@ -22,6 +23,8 @@ _PIVOT_ROOT = (155, 41)
 _CAPSET = (126, 91)
 _SECCOMP = (317, 277)
 _MOUNT_SETATTR = (442, 442)
+_VERSION_3 = (ctypes.c_uint32 * 2)(0x20080522, 0)
+_NO_CAPABILITIES = (ctypes.c_uint32 * 6)()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -29,6 +32,7 @@ class _FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
 
 
+@cache
 def machine() -> int:
     """Return the column of this machine in the tables of system calls: 0 for x86_64, 1 for aarch64."""
     name = platform.machine()
@@ -85,9 +89,7 @@ def pivot_root(root: str) -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability, for good (`no_new_privs` must be set)."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    syscall(_CAPSET[machine()], ctypes.byref(header), ctypes.byref(nothing))
+    syscall(_CAPSET[machine()], ctypes.byref(_VERSION_3), ctypes.byref(_NO_CAPABILITIES))
 
 
 def prctl(option: int, value: int) -> None:

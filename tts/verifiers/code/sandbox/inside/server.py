@@ -20,12 +20,10 @@ from .forker import Forker, exit_with
 from .settings import PACKAGES, WORK, Setup
 
 PRELOADED = (
-    "abc argparse array ast asyncio base64 bisect builtins calendar cmath collections concurrent.futures contextlib",
-    "copy csv ctypes dataclasses datetime decimal difflib enum fractions functools hashlib heapq inspect io itertools",
-    "json logging math numbers operator os pathlib pprint queue random re secrets statistics string struct sys",
-    "tempfile textwrap threading time timeit traceback types typing unicodedata uuid warnings weakref zlib",
+    "array bisect cmath collections contextlib copy dataclasses datetime decimal enum fractions functools hashlib",
+    "heapq itertools json math numbers operator queue random re statistics string struct threading time traceback",
 )
-"""Modules that programs often use."""
+"""Modules that programs often use; what they seldom use would only make every fork dearer."""
 
 
 def main(control: socket.socket) -> None:

@@ -72,9 +72,9 @@ class Watched:
         self._look_again = time.monotonic() + min(self._bounds.cpu_seconds, self._bounds.wall_seconds)
 
     def send(self, payload: bytes) -> None:
-        """Queue a frame for the program; it is written while waiting."""
-        self._to_wire = memoryview(bytes(self._to_wire) + frames.pack(payload))
-        self._poll.register(self._wire, select.POLLIN | select.POLLOUT)
+        """Write a frame to the program, as far as there is room; the rest is written while waiting."""
+        self._to_wire = self._write(self._wire.fileno(), memoryview(bytes(self._to_wire) + frames.pack(payload)))
+        self._poll.register(self._wire, select.POLLIN | (select.POLLOUT if self._to_wire else 0))
 
     def receive(self) -> bytes:
         """Wait for a frame from the program. Raises Stopped where none comes."""
