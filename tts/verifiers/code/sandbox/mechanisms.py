@@ -169,4 +169,17 @@ def _bubblewrap(python: str, needs: Needs) -> list[str]:
     shown = {"/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", str(home), str(Path(python).absolute().parents[1])}
     shown |= {str(Path(__file__).parent), *_package_paths((*needs.packages, *needs.preload))[0]}
     binds = [word for path in sorted(shown) for word in ("--ro-bind-try", path, path)]
-    return [program, "--unshare-all", "--die-with-parent", "--cap-drop", "ALL", "--dev", "/dev", *binds, "--chdir", "/"]
+    return [
+        program,
+        "--unshare-all",
+        "--die-with-parent",
+        "--cap-drop",
+        "ALL",
+        "--dev",
+        "/dev",
+        "--proc",
+        "/proc",
+        *binds,
+        "--chdir",
+        "/",
+    ]

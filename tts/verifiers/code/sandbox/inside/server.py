@@ -54,6 +54,7 @@ class Server:
             _become_init(control)
             self._home = os.open("self/ns/pid", os.O_RDONLY, dir_fd=self._proc)
             self._readable = ["/"]
+        kernel.forbid_core_dumps_and_tracing()
         sys.path += [PACKAGES] if setup.namespaces else setup.search
         _import_ahead([*" ".join(PRELOADED).split(), *setup.preload])
         with open(os.open("self/statm", os.O_RDONLY, dir_fd=self._proc), encoding="ascii") as statm:
