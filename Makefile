@@ -18,7 +18,7 @@ test: $(VENV)/.dev
 
 # vLLM wants other versions than the rest, so its tests have an environment of their own.
 test-vllm: $(VENV)-vllm/.ready
-	$(VENV)-vllm/bin/python -m pytest --timeout 1200 tests/engines/vllm
+	$(VENV)-vllm/bin/python -m pytest --timeout 1200 tests/engines/in_vllm
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
