@@ -12,8 +12,8 @@ SCALARS = (
     st.none()
     | st.booleans()
     | st.integers()
-    | st.floats()
-    | st.complex_numbers()
+    | st.floats(allow_nan=False)
+    | st.complex_numbers(allow_nan=False)
     | st.text(st.characters(codec=None))
     | st.binary()
 )
@@ -44,7 +44,7 @@ class Liar(str):
 def test_plain_data_arrives_as_it_was(value: object) -> None:
     arrived = wire.decode(wire.encode(value))
     assert type(arrived) is type(value)
-    assert repr(arrived) == repr(value) or arrived == value
+    assert arrived == value
 
 
 @given(st.binary(max_size=200))

@@ -32,6 +32,12 @@ class Confinement:
     base_memory: int
     proc: int
 
+    def close(self) -> None:
+        """Close the rules; another confinement takes the place of this one."""
+        for rules in (self.program_rules, self.checker_rules):
+            if rules >= 0:
+                os.close(rules)
+
     def prepare(self) -> None:
         """Assemble the filters, so that all children of this process find them ready."""
         if self.seccomp:

@@ -54,11 +54,13 @@ class Forker:
         self._new_confinement = new_confinement
         self._setup = setup
         self._home = home
+        self._confinement: Confinement | None = None
         self._renew()
 
     @property
     def confinement(self) -> Confinement:
         """The layers that the next program is put under."""
+        assert self._confinement, "made by `_renew`"
         return self._confinement
 
     def serve(self, supervisor: socket.socket) -> None:
@@ -85,7 +87,7 @@ class Forker:
         (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
         pid = self._fork()
         if not pid:
-            exit_with(lambda: program.main(self._confinement, theirs.fileno(), (stdin, stdout, stderr)))
+            exit_with(lambda: program.main(self.confinement, theirs.fileno(), (stdin, stdout, stderr)))
         theirs.close()
         for descriptor in (stdin, stdout, stderr):
             os.close(descriptor)
@@ -109,6 +111,8 @@ class Forker:
         if self._setup.namespaces:
             namespaces.new_work_folder(self._setup.files_mb)
             self._untouched = namespaces.work_folder_state()
+        if self._confinement:
+            self._confinement.close()
         self._confinement = self._new_confinement()
         self._confinement.prepare()
 

@@ -28,30 +28,25 @@ def serve(confinement: Confinement, host: socket.socket, forker: socket.socket) 
     confinement.confine_checker()
     gc.enable()
     try:
-        watched, _ = _next_program(forker, host)
+        watched, _ = _next_program(forker, host, confinement.namespaces)
         while True:
-            watched = _answer(Order.load(wire.decode(frames.receive(host))), watched, host, forker)
+            order = Order.load(wire.decode(frames.receive(host)))
+            results, stopped = _perform(watched, order)
+            forker.sendall(END)
+            following, last = _next_program(forker, host, confinement.namespaces)
+            frames.send(host, wire.encode((tuple(results), watched.close(stopped, *last))))
+            watched = following
     except EOFError:
         return 0
 
 
-def _answer(order: Order, watched: Watched, host: socket.socket, forker: socket.socket) -> Watched:
-    """Answer one order; return the program's process for the next."""
+def _perform(watched: Watched, order: Order) -> tuple[list[tested.Result], Stopped | None]:
+    """Let the program run, and what is to run beside it; return the results, and why it had to be stopped."""
     bounds = Bounds.load(order.limits)
     signal.setitimer(signal.ITIMER_PROF, bounds.total_cpu_seconds + bounds.total_wall_seconds)  # ends this process
-    watched.start(order.action, order.program, bounds, order.stdin)
-    results, stopped = _perform(watched, order)
-    forker.sendall(END)
-    following, last = _next_program(forker, host)
-    answer = tuple(results), watched.close(stopped, *last)
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    frames.send(host, wire.encode(answer))
-    return following
-
-
-def _perform(watched: Watched, order: Order) -> tuple[list[tested.Result], Stopped | None]:
     results: list[tested.Result] = []
     try:
+        watched.start(order.action, order.program, bounds, order.stdin)
         if order.action == "run":
             watched.wait()
             return results, None
@@ -60,14 +55,16 @@ def _perform(watched: Watched, order: Order) -> tuple[list[tested.Result], Stopp
             results.append(result)  # one by one: those before a stop count
     except Stopped as stopped:
         return results, stopped
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return results, Stopped("ok", "")
 
 
-def _next_program(forker: socket.socket, host: socket.socket) -> tuple[Watched, tuple[int, int, float]]:
+def _next_program(forker: socket.socket, host: socket.socket, is_init: bool) -> tuple[Watched, tuple[int, int, float]]:
     """Receive the next program's process, and what became of the last."""
     data, descriptors, _, _ = socket.recv_fds(forker, ENDED.size, 5)
     if not data:
         raise EOFError("the forker is gone")
     pid, *last = ENDED.unpack(data)
     status, memory, seconds = last
-    return Watched(pid, descriptors, host.fileno()), (status, memory, seconds)
+    return Watched(pid, descriptors, host.fileno(), is_init), (status, memory, seconds)

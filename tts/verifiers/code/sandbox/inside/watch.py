@@ -30,14 +30,15 @@ class Watched:
     """The process of a program, seen from the one that reads its other ends.
 
     `descriptors` are the wire, stdin, stdout, stderr and the process itself (a pidfd); `host` is the connection whose
-    end is the end of everything.
+    end is the end of everything. A program that is the `init` of its namespace cannot kill itself.
     """
 
-    def __init__(self, pid: int, descriptors: list[int], host: int) -> None:
+    def __init__(self, pid: int, descriptors: list[int], host: int, is_init: bool) -> None:
         wire_end, self._stdin, self._stdout, self._stderr, self._ended = descriptors
         self._pid = pid
         self._wire = socket.socket(fileno=wire_end)
         self._host = host
+        self._is_init = is_init
         self._outputs = {self._stdout: bytearray(), self._stderr: bytearray()}
         self._poll = select.poll()
         for descriptor in (self._stdout, self._stderr, self._ended):
@@ -111,16 +112,18 @@ class Watched:
             return "sandbox_violation", "a system call that only attacks make"
         if stopped:
             return stopped.outcome, stopped.reason
-        if code == 0:
-            return "ok", ""
+        if code < 0:
+            return self._judge_signal(-code, cpu)
         last = stderr.rstrip().rpartition(b"\n")[2].decode("utf-8", "replace")
-        if code > 0:
-            return (
-                "memory_limit" if last.startswith("MemoryError") else "runtime_error"
-            ), last or f"exit status {code}"
-        if code in (-signal.SIGXCPU, -signal.SIGKILL) and cpu >= self._bounds.total_cpu_seconds:
+        outcome = "memory_limit" if last.startswith("MemoryError") else "runtime_error"
+        return (outcome, last or f"exit status {code}") if code else ("ok", "")
+
+    def _judge_signal(self, number: int, cpu: float) -> tuple[str, str]:
+        if number in (signal.SIGXCPU, signal.SIGKILL) and cpu >= self._bounds.total_cpu_seconds:
             return "timeout", f"{cpu:.1f} s of processor time"
-        return "runtime_error", f"killed by {signal.Signals(-code).name}"
+        if number == signal.SIGKILL and self._is_init:
+            return "harness_error", "killed from outside, perhaps because the host ran out of memory"
+        return "runtime_error", f"killed by {signal.Signals(number).name}"
 
     def _meet(self) -> int:
         """Take what the process sends before it gives up its rights: its schedule, or -1 where the system has none."""
