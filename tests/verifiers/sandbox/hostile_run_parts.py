@@ -84,6 +84,20 @@ def lay_out(stack: ExitStack, python: str) -> Bait:
 
 def descendants() -> list[int]:
     """The processes below this one, zombies left out."""
+    parents = parents_of_all()
+    found, new = [], {os.getpid()}
+    while new:
+        new = {pid for pid, parent in parents.items() if parent in new}
+        found += sorted(new)
+    return found
+
+
+def children() -> set[int]:
+    """The processes that this one has started, zombies left out."""
+    return {pid for pid, parent in parents_of_all().items() if parent == os.getpid()}
+
+
+def parents_of_all() -> dict[int, int]:
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -92,11 +106,7 @@ def descendants() -> list[int]:
             continue
         if state != "Z":
             parents[int(stat.parent.name)] = int(parent)
-    found, new = [], {os.getpid()}
-    while new:
-        new = {pid for pid, parent in parents.items() if parent in new}
-        found += sorted(new)
-    return found
+    return parents
 
 
 def wait_for(condition: object) -> bool:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hostile_run_parts import descendants, wait_for
+from hostile_run_parts import children, descendants, wait_for
 
 from tts.verifiers.code.sandbox import Limits, Sandbox
 
@@ -238,28 +238,28 @@ def test_a_lost_worker_or_server_is_replaced_and_the_run_repeated() -> None:
 
 def test_closing_ends_runs_under_way_and_leaves_nothing() -> None:
     opened = Sandbox(workers=1, packages=())
-    before, files = set(descendants()), len(os.listdir("/proc/self/fd"))
+    before, files = children(), len(os.listdir("/proc/self/fd"))
     opened.open()
     outcomes: list[str] = []
     thread = threading.Thread(target=lambda: outcomes.append(opened.run("while True: pass", limits=LIMITS).outcome))
     thread.start()
-    assert wait_for(lambda: len(descendants()) >= len(before) + 6)
+    assert wait_for(lambda: len(children()) == len(before) + 1 and outcomes == [])
     opened.close()
     opened.close()
     thread.join()
     assert outcomes == ["harness_error"]
-    assert wait_for(lambda: set(descendants()) <= before)
+    assert wait_for(lambda: children() <= before)
     assert len(os.listdir("/proc/self/fd")) == files
 
 
 def test_a_forgotten_sandbox_is_closed_with_its_last_reference() -> None:
-    before = set(descendants())
+    before = children()
     opened = Sandbox(workers=1, packages=())
     opened.open()
     opened.run("print(1)", limits=LIMITS)
     del opened
     gc.collect()
-    assert wait_for(lambda: set(descendants()) <= before)
+    assert wait_for(lambda: children() <= before)
 
 
 def memory_kb(pid: int) -> int:
