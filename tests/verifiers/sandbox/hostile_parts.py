@@ -114,6 +114,7 @@ while True: pass
         "runtime_error",
         "import sys\nsys.setrecursionlimit(10**9)\n"
         "class A:\n    def __getattr__(self, name): return getattr(self, name)\nA().x",
+        limits=replace(LIMITS, cpu_seconds=8, total_cpu_seconds=16, wall_seconds=30, total_wall_seconds=60),
     ),
 )
 
