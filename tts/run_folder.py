@@ -1,6 +1,7 @@
 """The run folder: append-only JSONL files, one writer, resumable after any crash. The only file that writes results.
 
-    run.json          the job: resolved recipe, its hash, versions, host; written once (anew when a later stage changes)
+    run.json          the job: resolved recipe, its hash, versions, host; written anew when a later stage changes, and
+                      when the latest sitting knows its plugin's figures and its sandbox
     problems.jsonl    one input row a line, in order: {"problem", "reference"} or {"error"}; {"end"} once all are read
     candidates.jsonl  one candidate a line, appended as it arrives: the primary artefact
     scores.jsonl selections.jsonl verdicts.jsonl    one line a problem; derived, can be deleted and recomputed

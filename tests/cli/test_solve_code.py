@@ -1,13 +1,16 @@
 """`tts solve` on code problems, as a process, on the replay engine: programs in, verdicts out."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_parts import Result
+from cli_parts import SECONDS, Result
 
 Command = Callable[..., Result]
+NO_SANDBOX = Path(__file__).with_name("no_sandbox_parts.py")
 
 ROWS = "".join(
     json.dumps(row) + "\n"
@@ -70,3 +73,30 @@ def test_programs_are_chosen_by_the_visible_examples_and_judged_by_the_hidden_te
         ("failed", "runtime_error"),
         ("passed", ""),
     ]
+
+
+def test_the_sandbox_is_noted_in_the_run(tts: Command, tmp_path: Path) -> None:
+    solve(tts, tmp_path, "first")
+    sandbox = json.loads((tmp_path / "r" / "run.json").read_text())["sandbox"]
+    assert sandbox["profile"] in ("full", "landlock+seccomp", "bubblewrap")
+    assert sandbox["layers"]["files"] is sandbox["layers"]["network"] is sandbox["layers"]["rlimits"] is True
+    assert tts("solve", "--run", "r", "--set", "selector=majority_vote").code == 1  # the broken row is still broken
+    assert json.loads((tmp_path / "r" / "run.json").read_text())["sandbox"] == sandbox
+
+
+@pytest.mark.parametrize("task", ["code", "math"])
+def test_nothing_is_drawn_where_no_sandbox_holds(tmp_path: Path, task: str) -> None:
+    recipe = tmp_path / "code.yaml"
+    recipe.write_text(f"task: {task}\nengine: {{name: replay, script: ['4']}}\nsampler: greedy\nselector: first\n")
+    row = {"problem": "p", "kind": "code", "tests": [{"input": "", "output": "4"}]}
+    done = subprocess.run(
+        [sys.executable, NO_SANDBOX, "solve", "--recipe", recipe, "--run", tmp_path / "r"],
+        input=json.dumps(row),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no sandbox holds" in done.stderr
+    assert (tmp_path / "r" / "candidates.jsonl").read_bytes() == b""

@@ -7,6 +7,7 @@ import threading
 from pydantic import Field, PrivateAttr
 
 from tts.component import Component, Strings
+from tts.types import JSON
 from tts.verifiers.code.sandbox import Limits, Sandbox
 
 
@@ -45,6 +46,11 @@ class RunsPrograms(Component):
             sandbox, self._sandbox = self._sandbox, None
         if sandbox:
             sandbox.close()
+
+    def protection(self) -> dict[str, JSON]:
+        """Return the sandbox's profile and whether each of its layers was seen to hold; starts it if need be."""
+        profile = self._open_sandbox().profile
+        return {"profile": profile.name, "layers": {layer.name: layer.holds for layer in profile.layers}}
 
     def _open_sandbox(self) -> Sandbox:
         with self._lock:
