@@ -1,0 +1,1 @@
+"""Reports: what a benchmark found, as data, tables, plots and a page."""

@@ -1,0 +1,177 @@
+"""What a report says, as plain records: the JSON of `tts bench --json`, and all that tables, plots and pages read.
+
+Shares, accuracies and their intervals are in [0, 1]; a range from `lower` to `upper` counts undecided verdicts as wrong
+and as right; bounds of 95 % intervals are `interval_low` and `interval_high`. None: not known, or not applicable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tts.types import JSON, FinishReason, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One figure at one k. `tokens` is the mean number of completion tokens that k candidates of a problem take.
+
+    `sampling_error` is the standard error that comes from drawing subsets; 0 where the figure is exact.
+    """
+
+    k: int
+    tokens: float
+    lower: float
+    upper: float
+    interval_low: float
+    interval_high: float
+    sampling_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure over k: `random`, `pass@k` (the oracle), `pass^k`, `maj@k`, `first`, `best_of_n(scorer)`, …"""
+
+    figure: str
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an arm took. Drawing took `seconds`; cancelled and truncated tokens are part of `completion_tokens`."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    scorer_tokens: int
+    cancelled_tokens: int
+    truncated_tokens: int
+    seconds: float | None
+    tokens_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What became of an arm's candidates: how many did what, and how many answers differ (mean over problems)."""
+
+    num_candidates: int
+    num_truncated: int
+    num_unclosed_thinking: int
+    num_no_answer: int
+    num_fallback_answers: int
+    num_errors: int
+    num_undecided: int
+    distinct_answers: tuple[float, ...]  # expected among k candidates, one per k
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How different an arm's texts are and how surprising: means over problems. `kernel` says what compares texts.
+
+    `vendi` goes by its order q (`"0"`, `"1"`, `"2"`, `"inf"`); `perplexity_model` None: no model scored them.
+    """
+
+    kernel: str
+    vendi: Mapping[str, float]
+    mean_similarity: float | None
+    distinct_2: float | None
+    num_distinct_texts: float
+    perplexity: float | None
+    perplexity_model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One recipe's run. `name` is unique in the report; `recipe` is resolved, `statistics` are its plugins'."""
+
+    name: str
+    run: str
+    recipe: Mapping[str, JSON]
+    num_problems: int
+    num_graded: int
+    lines: tuple[Line, ...]
+    cost: Cost
+    quality: Quality
+    spread: Spread | None
+    statistics: Mapping[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Arm `first` minus arm `second` in one figure at one k, paired over problems (see `tts.metrics.comparison`).
+
+    `adjusted_p_value` is corrected (Holm) for all contrasts of the report; `power` is a sentence.
+    """
+
+    first: str
+    second: str
+    figure: str
+    k: int
+    lower: float
+    upper: float
+    interval_low: float
+    interval_high: float
+    p_value: float
+    adjusted_p_value: float
+    num_wins: int
+    num_losses: int
+    num_ties: int
+    num_open: int
+    power: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateView:
+    """One candidate as the page shows it. `group` numbers its answer within the arm (None: no answer)."""
+
+    index: int
+    text: str
+    reasoning: str | None
+    finish_reason: FinishReason
+    num_tokens: int
+    sampler: str
+    answer: str | None
+    rule: str | None
+    group: int | None
+    status: Status
+    reason: str
+    detail: str
+    scores: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmView:
+    """What one arm did on one problem. `selected` is the index of the candidate handed in; None: all abstained."""
+
+    arm: str
+    selected: int | None
+    status: Status
+    reason: str
+    candidates: tuple[CandidateView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemView:
+    """One problem with its reference, as it may be shown, and every arm's candidates."""
+
+    id: str
+    kind: str
+    prompt: str
+    reference: str | None
+    arms: tuple[ArmView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of it. `method` says in sentences how intervals, tests and corrections are made; `warnings` are sentences.
+
+    `headline` names the figure that the job is about: `maj@k`, or `vendi` for texts that nothing verifies.
+    """
+
+    title: str
+    headline: str
+    ks: tuple[int, ...]
+    arms: tuple[Arm, ...]
+    contrasts: tuple[Contrast, ...]
+    method: tuple[str, ...]
+    warnings: tuple[str, ...]
+    problems: tuple[ProblemView, ...]
