@@ -102,7 +102,7 @@ class Intake(threading.Thread):
             self._num_taken += 1
             record = json.loads(self._reader.readline())
             if "end" not in record:
-                return _row(record)
+                return stored_row(record)
         if self.finished and self._error is not None:
             raise self._error
         return None
@@ -125,7 +125,8 @@ def _record(row: Row) -> dict[str, Any]:
     return {"line": row.line, "problem": row.problem, "reference": row.reference}
 
 
-def _row(record: dict[str, Any]) -> Row:
+def stored_row(record: dict[str, Any]) -> Row:
+    """Return the row that a line of problems.jsonl holds; the line that marks the end holds none."""
     if "error" in record:
         return jsonl.plain(RowError, record["error"])
     problem, reference = jsonl.problem(record["problem"]), jsonl.plain(Reference, record["reference"])

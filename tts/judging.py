@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tts.protocols import Selector, Task
+from tts.protocols import BoundSelector, Selector, Task
 from tts.types import Answer, Ballot, Candidate, Counts, Problem, Reference, Score, Selection, Verdict
 
 UNFINISHED = {"length": "truncated", "cancelled": "cancelled", "error": "engine_error"}
@@ -30,7 +31,7 @@ class Judged:
 def judge(
     task: Task, selector: Selector, problem: Problem, reference: Reference, candidates: Sequence[Candidate]
 ) -> Judged:
-    """Extract, group, score, select, verify. The reference reaches the verifier alone, and after the selection."""
+    """Extract, group, score, verify, select. The reference reaches the verifier alone; no selector sees a verdict."""
     verifier = task.verifier
     answers = tuple(
         verifier.extract(problem, candidate.text) if candidate.finish_reason == "stop" else None
@@ -38,12 +39,19 @@ def judge(
     )
     classes = tuple(verifier.group(problem, answers))
     scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
-    selection = selector.select(Ballot(tuple(candidates), answers, classes, scores))
     verdicts = tuple(
         _unless_unfinished(candidate, verdict)
         for candidate, verdict in zip(candidates, verifier.verify(problem, answers, reference), strict=True)
     )
+    selection = _select(selector, Ballot(tuple(candidates), answers, classes, scores), verdicts)
     return Judged(answers, classes, scores, selection, verdicts, _selected(selection, candidates, verdicts))
+
+
+def _select(selector: Selector, ballot: Ballot, verdicts: Sequence[Verdict]) -> Selection:
+    """Select blindly; a bound, which only a benchmark may ask for, peeks at the verdicts."""
+    if isinstance(selector, BoundSelector):
+        return selector.select_with_verdicts(ballot, verdicts)
+    return selector.select(ballot)
 
 
 def _unless_unfinished(candidate: Candidate, verdict: Verdict) -> Verdict:
@@ -52,13 +60,14 @@ def _unless_unfinished(candidate: Candidate, verdict: Verdict) -> Verdict:
 
 
 def _selected(selection: Selection, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the verdict on what is handed in; handing in nothing is failed, or undecided where nothing finished."""
+    """Return the verdict on what is handed in; handing in nothing is failed, or undecided where all are undecided."""
     for candidate, verdict in zip(candidates, verdicts, strict=True):
         if candidate.index == selection.index:
             return verdict
-    reasons = {verdict.reason for verdict in verdicts if verdict.status == "undecided"}
-    if len(reasons) == 1 and all(verdict.status == "undecided" for verdict in verdicts):
-        return Verdict("undecided", reasons.pop(), "no candidate finished with an answer")
+    if verdicts and all(verdict.status == "undecided" for verdict in verdicts):
+        reasons = Counter(verdict.reason for verdict in verdicts)  # the most common first, then the earliest
+        told = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+        return Verdict("undecided", reasons.most_common(1)[0][0], f"no candidate finished with an answer: {told}")
     return Verdict("failed", "no_answer", "every candidate abstained")
 
 

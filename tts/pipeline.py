@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
 
-from tts import job, registry
+from tts import job
 from tts.derived import DerivedFiles
 from tts.drawing import Drawing, Drawn, Progress
 from tts.errors import RunWriteError
@@ -23,10 +22,11 @@ from tts.intake import Intake, Row
 from tts.judging import Judged, count, judge
 from tts.metrics.tally import Tally
 from tts.problems import ProblemRow
-from tts.protocols import PluginHost, Sandboxed, Task
+from tts.protocols import PluginHost, Sandboxed
 from tts.recipe import Recipe
 from tts.run_folder import RunFolder
-from tts.types import Counts, Kind, Message, PluginReport, Problem, RowError, Selection, Solution, Usage, Verdict
+from tts.tasks import every_task
+from tts.types import Counts, Message, PluginReport, Problem, RowError, Selection, Solution, Usage, Verdict
 
 QUEUE_SIZE = 64  # problems drawn and not yet judged; a slow verifier makes the drawing wait
 
@@ -60,7 +60,7 @@ class Run:
         self.progress = Progress()
         self.complete = False
         self.plugin: PluginReport | None = None
-        self.tasks = _tasks(recipe)
+        self.tasks = every_task(recipe.task)
         supported = None if rows is None else (self._supported(row) for row in rows)
         self.intake = Intake(supported, folder["problems.jsonl"], self.stop)
         self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
@@ -227,12 +227,6 @@ def open_run(
         job.prepare(folder, recipe, spec, limit)
         job.redraw(folder, recipe, retry_errors=retry_errors)
         yield Run(recipe, rows, folder, stop)
-
-
-def _tasks(recipe: Recipe) -> dict[str, Task]:
-    """Return the task for each kind of problem: the recipe's for its own kind, the built-in ones for the others."""
-    defaults = {kind: cast("Task", registry.load("tasks", kind)()) for kind in get_args(Kind)}
-    return {**defaults, recipe.task.kind: recipe.task}
 
 
 def _solution(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:

@@ -29,28 +29,79 @@ DERIVED = ("scores.jsonl", "selections.jsonl", "verdicts.jsonl")
 FORMAT = 1
 
 
-class AppendFile:
-    """A JSONL file that only grows, in whole lines."""
+class StoredFile:
+    """A JSONL file of a run folder, for reading alone: the whole lines that it has when it is opened.
+
+    It takes no lock, so it may be read while a run is writing. A file that is not there has no lines.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self.size = self._cut_torn_line()
+        self._fd = self._open()
+        self.size = self._end_of_last_line()
 
-    def _cut_torn_line(self) -> int:
-        """Remove what follows the last newline; return the size that is left."""
-        end = os.fstat(self._fd).st_size
-        position = end
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            return -1
+
+    def _end_of_last_line(self) -> int:
+        """Return the place after the last newline: 0 where there is none."""
+        position = os.fstat(self._fd).st_size if self._fd >= 0 else 0
         while position > 0:
             start = max(0, position - 65536)
             newline = os.pread(self._fd, position - start, start).rfind(b"\n")
             if newline >= 0:
-                position = start + newline + 1
-                break
+                return start + newline + 1
             position = start
-        if position != end:
-            os.ftruncate(self._fd, position)
-        return position
+        return 0
+
+    def line(self, offset: int) -> bytes:
+        """Return the line that begins at byte `offset`, with its newline."""
+        line = b""
+        while not line.endswith(b"\n"):
+            block = os.pread(self._fd, 65536, offset + len(line))
+            if not block:
+                raise RunFolderError(f"{self.path} ends within the record at byte {offset}")
+            newline = block.find(b"\n")
+            line += block if newline < 0 else block[: newline + 1]
+        return line
+
+    def read(self, offset: int) -> dict[str, Any]:
+        """Return the record that begins at byte `offset`."""
+        return _parse(self.line(offset), f"{self.path}, byte {offset}")
+
+    def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (byte offset, record) of every line that is there now."""
+        offset = 0
+        if self.size == 0:
+            return
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if offset >= self.size:
+                    return
+                yield offset, _parse(line, f"{self.path}:{number}")
+                offset += len(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class AppendFile(StoredFile):
+    """A JSONL file that only grows, in whole lines; a torn last line is cut off when it is opened."""
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def _end_of_last_line(self) -> int:
+        end = super()._end_of_last_line()
+        if end != os.fstat(self._fd).st_size:
+            os.ftruncate(self._fd, end)
+        return end
 
     def append(self, *records: Any) -> int:
         """Write each record as a line, all in one system call; return the byte offset where the first begins.
@@ -71,33 +122,11 @@ class AppendFile:
         self.size = start + len(line)
         return start
 
-    def read(self, offset: int) -> dict[str, Any]:
-        """Return the record that begins at byte `offset`."""
-        line = b""
-        while not line.endswith(b"\n"):
-            block = os.pread(self._fd, 65536, offset + len(line))
-            if not block:
-                raise RunFolderError(f"{self.path} ends within the record at byte {offset}")
-            newline = block.find(b"\n")
-            line += block if newline < 0 else block[: newline + 1]
-        return _parse(line, f"{self.path}, byte {offset}")
-
-    def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield (byte offset, record) of every line that is there now."""
-        offset = 0
-        with self.path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if offset >= self.size:
-                    return
-                yield offset, _parse(line, f"{self.path}:{number}")
-                offset += len(line)
-
     def close(self) -> None:
         """Hand the bytes to the disk and close."""
         if self._fd >= 0:
             os.fsync(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+        super().close()
 
 
 def _parse(line: bytes, where: str) -> dict[str, Any]:
@@ -119,6 +148,29 @@ def read_job(path: Path) -> dict[str, Any] | None:
     if job.get("format") != FORMAT:
         raise RunFolderError(f"{file} has format {job.get('format')}; this version of tts reads format {FORMAT}")
     return job
+
+
+class StoredFolder:
+    """One run's folder, for reading alone: it takes no lock and changes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files: dict[str, StoredFile] = {}
+
+    def __getitem__(self, name: str) -> StoredFile:
+        """Return the file `name`, opened on first use."""
+        if name not in self._files:
+            try:
+                self._files[name] = StoredFile(self.path / name)
+            except OSError as error:
+                raise RunFolderError(f"cannot open {self.path / name}: {error.strerror}") from error
+        return self._files[name]
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
 
 
 class RunFolder:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 from functools import partial
 from string import ascii_uppercase
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, ClassVar, cast, get_args
 
 from pydantic import Field, field_validator
 
 from tts import registry
 from tts.component import Component, Slot
-from tts.protocols import Verifier
+from tts.protocols import Task, Verifier
 from tts.types import Kind, Message, Problem
 
 
 def _verifier(name: str) -> Verifier:
     return cast("Verifier", registry.load("verifiers", name)())
+
+
+def every_task(own: Task) -> dict[str, Task]:
+    """Return the task for each kind of problem: `own` for its kind, the built-in ones for the others."""
+    defaults = {kind: cast("Task", registry.load("tasks", kind)()) for kind in get_args(Kind)}
+    return {**defaults, own.kind: own}
 
 
 class Prompt(Component):

@@ -13,12 +13,16 @@ from tts.recipe.mistakes import Mistake, refusal
 from tts.recipe.model import Recipe
 from tts.recipe.tree import Node
 
-Purpose = Literal["solve", "bench"]
+Purpose = Literal["solve", "bench", "judge"]
+"""What a recipe is for: to hand in answers, to measure, or to judge candidates that are there already."""
 
 
 def check_fit(recipe: Recipe, root: Node, purpose: Purpose) -> None:
-    """Raise a RecipeError with all that does not fit: a capability the engine lacks, a bound outside a benchmark."""
-    mistakes = [*_unmet(recipe, root), *_bound(recipe, root, purpose)]
+    """Raise a RecipeError with all that does not fit: a capability the engine lacks, a bound outside a benchmark.
+
+    To judge stored candidates no engine is asked.
+    """
+    mistakes = [*(_unmet(recipe, root) if purpose != "judge" else ()), *_bound(recipe, root, purpose)]
     if mistakes:
         raise refusal(mistakes)
 

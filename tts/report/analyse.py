@@ -1,0 +1,224 @@
+"""From stored runs to a report: streams every run once, with no model unless texts are to be compared by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from tts.errors import UsageError
+from tts.metrics.bootstrap import METHOD
+from tts.metrics.cost import expected_distinct_answers
+from tts.metrics.curves import Curve, curves
+from tts.metrics.pool import Pool, pool
+from tts.metrics.resampling import NUM_DRAWS
+from tts.report import advice
+from tts.report.data import Arm, Contrast, Cost, ProblemView, Quality, Report
+from tts.report.gather import Gathered, Wanted, gather
+from tts.report.lines import PRIMARY, contrasts, line, only
+from tts.report.scope import check_ks, choose_problems, distinct_names
+from tts.report.spread import AUTO, MOST_TEXTS, Measure, measure, spread
+from tts.stored import Stored, StoredRun, run_folders
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to find out. `ks` empty: powers of two as far as the candidates go.
+
+    `embeddings` is `auto`, `ngrams`, `none` or a model (see `tts.report.spread`); `perplexity` a causal model or None.
+    `candidates` False leaves the texts out of the report, which is then small however large the run.
+    `notes` are sentences for `method`: what the caller knows of how the runs were made.
+    """
+
+    ks: tuple[int, ...] = ()
+    seed: int = 0
+    embeddings: str = AUTO
+    perplexity: str | None = None
+    candidates: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def report_of(
+    paths: Sequence[Path | str],
+    ks: Sequence[int] = (),
+    *,
+    seed: int = 0,
+    embeddings: str = AUTO,
+    perplexity: str | None = None,
+    candidates: bool = True,
+) -> Report:
+    """Return the report of run folders (or of folders that `tts bench` wrote), which are only read.
+
+    See `Options`. Raises UsageError where a problem has fewer than max(ks) candidates.
+    """
+    runs: list[Stored] = [StoredRun(path) for path in run_folders([Path(path) for path in paths])]
+    try:
+        return analyse(runs, Options(tuple(ks), seed, embeddings, perplexity, candidates))
+    finally:
+        for run in runs:
+            run.close()
+
+
+def analyse(runs: Sequence[Stored], options: Options, advance: Callable[[], None] = lambda: None) -> Report:
+    """Return the report of open runs; `advance` is called after each problem of each run, for a progress display."""
+    if not runs:
+        raise UsageError("`runs` must be at least one run, got none")
+    names = distinct_names(runs)
+    chosen, warnings = choose_problems(names, runs, options.ks)
+    ks = check_ks(runs, chosen, options.ks)
+    compared = measure(options.embeddings, options.perplexity)
+    study = _Study(ks, options.seed, compared, options.candidates, advance)
+    studied = [study.of(*each) for each in zip(runs, names, chosen, strict=True)]
+    arms = tuple(one.arm for one in studied)
+    headline = "maj@k" if any(arm.num_graded for arm in arms) else "vendi"
+    found = contrasts(_comparable(studied), options.seed) if all(ids == chosen[0] for ids in chosen) else ()
+    for run, one in zip(runs, studied, strict=True):
+        warnings += [*run.notes, *advice.on_arm(one.arm, one.gathered.reasons)]
+    warnings += [*advice.on_claim(arms, found, headline), *advice.on_fairness(arms), *_alike(studied)]
+    if not options.candidates:
+        warnings.append("the candidates themselves were left out of this report, as asked")
+    return Report(
+        title=", ".join(names),
+        headline=headline,
+        ks=ks,
+        arms=arms,
+        contrasts=found,
+        method=(*options.notes, *_method(found, compared, study.num_texts, options.seed)),
+        warnings=tuple(warnings),
+        problems=tuple(_problem_views(runs, chosen, studied)) if options.candidates else (),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Studied:
+    arm: Arm
+    gathered: Gathered
+    curves: Sequence[Curve]
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """How each run is looked at, the same way for all."""
+
+    ks: tuple[int, ...]
+    seed: int
+    measure: Measure
+    views: bool
+    advance: Callable[[], None]
+
+    @property
+    def num_texts(self) -> int:
+        return min(MOST_TEXTS, max(self.ks))
+
+    def of(self, run: Stored, name: str, problem_ids: tuple[str, ...]) -> _Studied:
+        """Read one run, and return what there is to say of it alone."""
+        gathered = gather(run, name, Wanted(problem_ids, self.num_texts, self.views), self.advance)
+        graded = pool(gathered.graded_rows())
+        found = curves(graded, self.ks, seed=self.seed) if graded.num_problems else []
+        arm = Arm(
+            name=name,
+            run=str(run.path),
+            recipe=dict(run.origin),
+            num_problems=len(gathered.rows),
+            num_graded=gathered.counts["graded"],
+            lines=tuple(line(curve, graded, self.seed) for curve in found),
+            cost=_cost(run, gathered),
+            quality=_quality(gathered, pool(gathered.rows), self.ks),
+            spread=spread(self.measure, gathered.texts, gathered.prompts),
+            statistics=dict(run.statistics),
+        )
+        return _Studied(arm, gathered, found)
+
+
+def _cost(run: Stored, gathered: Gathered) -> Cost:
+    """Return what the problems of the report took; seconds only where every candidate's sitting is known."""
+    counts, sittings = gathered.counts, run.sittings()
+    seconds = sum(sitting.seconds for sitting in sittings)
+    all_known = sum(sitting.num_candidates for sitting in sittings) == counts["candidates"]
+    return Cost(
+        prompt_tokens=counts["prompt_tokens"],
+        completion_tokens=counts["completion_tokens"],
+        scorer_tokens=0,
+        cancelled_tokens=counts["cancelled_tokens"],
+        truncated_tokens=counts["truncated_tokens"],
+        seconds=seconds if all_known else None,
+        tokens_per_second=sum(sitting.num_tokens for sitting in sittings) / seconds if seconds else None,
+    )
+
+
+def _quality(gathered: Gathered, everything: Pool, ks: Sequence[int]) -> Quality:
+    counts = gathered.counts
+    return Quality(
+        num_candidates=counts["candidates"],
+        num_truncated=counts["truncated"],
+        num_unclosed_thinking=counts["unclosed_thinking"],
+        num_no_answer=counts["no_answer"],
+        num_fallback_answers=counts["fallback"],
+        num_errors=counts["errors"],
+        num_undecided=counts["undecided"],
+        distinct_answers=tuple(np.mean(expected_distinct_answers(everything, ks), axis=1).tolist()),
+    )
+
+
+def _comparable(studied: Sequence[_Studied]) -> list[tuple[str, Sequence[Curve]]]:
+    """Return every arm's curves on the problems that all arms could grade."""
+    graded = [set(one.curves[0].problem_ids) if one.curves else set[str]() for one in studied]
+    common = sorted(set.intersection(*graded))
+    if not common:
+        return []
+    return [(one.arm.name, [only(curve, common) for curve in one.curves]) for one in studied]
+
+
+def _alike(studied: Sequence[_Studied]) -> Iterator[str]:
+    """Yield where two arms hold the very same candidates."""
+    for first, second in combinations(studied, 2):
+        if first.gathered.texts == second.gathered.texts:
+            yield (
+                f"{first.arm.name} and {second.arm.name} hold the same candidates (the same recipe and seed?), "
+                "so comparing them says nothing: give one of them another seed"
+            )
+
+
+def _problem_views(
+    runs: Sequence[Stored], chosen: Sequence[Sequence[str]], studied: Sequence[_Studied]
+) -> Iterator[ProblemView]:
+    """Yield every problem with all arms' candidates; a problem that only some arms have shows those."""
+    seen: set[str] = set()
+    for run, ids in zip(runs, chosen, strict=True):
+        for name in ids:
+            arms = tuple(one.gathered.views[name] for one in studied if name in one.gathered.views)
+            row = run.row(name)
+            if name not in seen:
+                shown = row.reference.answer
+                if shown is None and row.reference.tests is not None:
+                    shown = "hidden tests"
+                yield ProblemView(name, row.problem.kind, row.problem.prompt, shown, arms)
+            seen.add(name)
+
+
+def _method(found: Sequence[Contrast], compared: Measure, num_texts: int, seed: int) -> Iterator[str]:
+    yield (
+        "pass@k and pass^k are unbiased estimates from all candidates; maj@k, first and best_of_n are expectations "
+        "over all subsets of k candidates, exact; self_consistency is one over "
+        f"{NUM_DRAWS:,} random subsets (seed {seed}), with its standard error in `sampling_error`."
+    )
+    yield f"Intervals: 95 %, problems as the unit; {METHOD}; seed {seed}."
+    yield (
+        "Where verdicts are undecided (truncated candidates are) a figure is a range: all of them wrong, all right. An "
+        "interval reaches from the low end of the one to the high end of the other."
+    )
+    yield "Tokens at k: k times a problem's mean completion tokens, then the mean over problems."
+    if found:
+        yield (
+            f"Comparisons: {' and '.join(PRIMARY)} at every k for each two arms, fixed beforehand; paired over "
+            "problems by flipping signs, intervals by typical values; p-values corrected (Holm) for all "
+            f"{len(found)} of them."
+        )
+    if compared.kernel is not None:
+        yield (
+            f"Diversity: the first {num_texts} texts of each problem, thinking included, compared by {compared.name}; "
+            "means over problems. Perplexity, where measured, is the geometric mean."
+        )

@@ -1,0 +1,72 @@
+"""Curves of one arm, and the contrasts of two, as points and p-values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+
+from tts.metrics.bootstrap import estimates
+from tts.metrics.comparison import Comparison, adjusted_p_values, compare
+from tts.metrics.cost import expected_tokens
+from tts.metrics.curves import Curve
+from tts.metrics.pool import Pool
+from tts.report.data import Contrast, Line, Point
+
+PRIMARY = ("pass@k", "maj@k")
+"""The figures that arms are compared in. More of them would cost power: every p-value is corrected for all."""
+
+
+def line(curve: Curve, pool: Pool, seed: int) -> Line:
+    """Return a curve's means with their 95 % intervals, on the axis of k and on that of tokens."""
+    tokens = expected_tokens(pool, curve.ks).mean(axis=1)
+    found = estimates(curve.lower, curve.upper, seed=seed)
+    points = (
+        Point(k, float(tokens[row]), one.lower, one.upper, one.interval_low, one.interval_high, error)
+        for row, (k, one, error) in enumerate(zip(curve.ks, found, curve.sampling_errors, strict=True))
+    )
+    return Line(curve.name, tuple(points))
+
+
+def contrasts(arms: Sequence[tuple[str, Sequence[Curve]]], seed: int) -> tuple[Contrast, ...]:
+    """Return the later arm minus the earlier one, for each two arms, primary figure and k; corrected for all (Holm).
+
+    Arms whose problems have no reference are in none.
+    """
+    pairs: list[tuple[str, str, Comparison]] = []
+    for (second, seconds), (first, firsts) in combinations(arms, 2):
+        by_name = {curve.name: curve for curve in seconds}
+        for curve in firsts:
+            if curve.name in PRIMARY and curve.name in by_name:
+                pairs += [(first, second, one) for one in compare(curve, by_name[curve.name], seed=seed)]
+    adjusted = adjusted_p_values([comparison for _, _, comparison in pairs])
+    return tuple(_contrast(*pair, p_value) for pair, p_value in zip(pairs, adjusted, strict=True))
+
+
+def _contrast(first: str, second: str, comparison: Comparison, adjusted_p_value: float) -> Contrast:
+    record = comparison.record
+    return Contrast(
+        first=first,
+        second=second,
+        figure=comparison.figure,
+        k=comparison.k,
+        lower=comparison.lower,
+        upper=comparison.upper,
+        interval_low=comparison.interval_low,
+        interval_high=comparison.interval_high,
+        p_value=comparison.p_value,
+        adjusted_p_value=adjusted_p_value,
+        num_wins=record.num_wins,
+        num_losses=record.num_losses,
+        num_ties=record.num_ties,
+        num_open=record.num_open,
+        power=str(comparison.power),
+    )
+
+
+def only(curve: Curve, problem_ids: Sequence[str]) -> Curve:
+    """Return the curve of some of its problems, in the order given."""
+    places = np.array([curve.problem_ids.index(name) for name in problem_ids], dtype=np.int64)
+    return replace(curve, problem_ids=tuple(problem_ids), lower=curve.lower[:, places], upper=curve.upper[:, places])

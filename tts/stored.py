@@ -1,0 +1,194 @@
+"""Runs that are there already, read without a lock and without a model: folders of ours, and files of other tools."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from tts import jsonl
+from tts.derived import StoredJudgements
+from tts.errors import RunFolderError, UsageError
+from tts.intake import stored_row
+from tts.judging import Judged
+from tts.problems import ProblemRow
+from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
+from tts.run_folder import StoredFolder, read_job
+from tts.types import Candidate, RowError
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """What one sitting of a run drew, and in how many seconds."""
+
+    num_candidates: int
+    num_tokens: int
+    seconds: float
+
+
+class Stored(Protocol):
+    """Stored candidates beside their problems. Problems come in the order of the input."""
+
+    @property
+    def path(self) -> Path:
+        """The folder or file."""
+
+    @property
+    def name(self) -> str:
+        """What to call it: the recipe's name, or the file's."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """What judges the candidates. Of a file of another tool, only task and selector mean something."""
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """The resolved recipe, as far as it is known; the key `statistics` of run.json apart."""
+
+    @property
+    def statistics(self) -> Mapping[str, Any]:
+        """What plugins told of the run."""
+
+    @property
+    def problem_ids(self) -> Sequence[str]:
+        """The problems that have candidates."""
+
+    @property
+    def num_waiting(self) -> int:
+        """How many problems have no candidate yet."""
+
+    @property
+    def errors(self) -> Sequence[RowError]:
+        """Rows that are no problem or no candidate."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is not known of these candidates, a sentence each."""
+
+    def row(self, problem_id: str) -> ProblemRow:
+        """Return one problem with its reference."""
+
+    def num_candidates(self, problem_id: str) -> int:
+        """Return how many candidates of a problem there are."""
+
+    def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
+        """Return a problem's candidates, by index."""
+
+    def judged(self, problem_id: str) -> Judged | None:
+        """Return what is stored as derived from them; None where any part is missing, or another judge was asked."""
+
+    def sittings(self) -> list[Sitting]:
+        """Return the sittings that drew something, as far as they ended in good order."""
+
+    def close(self) -> None:
+        """Close the files."""
+
+
+def identity(row: ProblemRow) -> bytes:
+    """Return what tells two problems apart that have the same id: a digest of question and reference."""
+    return hashlib.sha256(jsonl.dumps([row.problem, row.reference])).digest()
+
+
+class StoredRun:
+    """A run folder as it is now; another process may be writing it. `overrides` change how it is judged.
+
+    Raises RunFolderError where there is no run, RecipeError where an override is wrong or is not about judging.
+    """
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
+        job = read_job(path) if path.is_dir() else None
+        if job is None:
+            raise RunFolderError(f"{path} must be a run folder, got {_what_is_there(path)}. Give what --run DIR wrote")
+        self.path = path
+        self.name: str = job["name"] or path.name
+        drawn_by = rebuild_recipe(job["recipe"], name=self.name, purpose="judge")
+        self.recipe = rebuild_recipe(job["recipe"], overrides, name=self.name, purpose="judge")
+        self.origin: Mapping[str, Any] = self.recipe.resolved()
+        self.statistics: Mapping[str, Any] = job.get("statistics", {})
+        self._folder = StoredFolder(path)
+        self._rows, self.errors = self._read_rows()
+        self._offsets = self._read_offsets()
+        self._derived = self._read_derived(drawn_by)
+
+    def _read_rows(self) -> tuple[dict[str, int], tuple[RowError, ...]]:
+        """Return where each problem's row begins, and the rows that are none."""
+        offsets: dict[str, int] = {}
+        errors: list[RowError] = []
+        for offset, record in self._folder["problems.jsonl"].records():
+            if "error" in record:
+                errors.append(jsonl.plain(RowError, record["error"]))
+            elif "problem" in record:
+                offsets[record["problem"]["id"]] = offset
+        return offsets, tuple(errors)
+
+    def _read_offsets(self) -> dict[str, dict[int, int]]:
+        found: dict[str, dict[int, int]] = {}
+        for offset, record in self._folder["candidates.jsonl"].records():
+            found.setdefault(record["problem_id"], {})[record["index"]] = offset
+        return found
+
+    def _read_derived(self, drawn_by: Recipe) -> StoredJudgements | None:
+        """Return what was derived, if it was derived by the judges that are asked for."""
+        changes = differences(drawn_by.resolved(), self.recipe.resolved())
+        if not only_later_stages(changes):
+            raise UsageError(f"stored candidates can be judged anew, not drawn anew: leave out {changes[0].path}")
+        return None if changes else StoredJudgements(self._folder, scored=self.recipe.selector.scorer is not None)
+
+    @property
+    def problem_ids(self) -> Sequence[str]:
+        """The problems that have candidates, in the order of the input."""
+        return [name for name in self._rows if name in self._offsets]
+
+    @property
+    def num_waiting(self) -> int:
+        """How many problems have no candidate yet."""
+        return len(self._rows) - len(self.problem_ids)
+
+    def row(self, problem_id: str) -> ProblemRow:
+        """Return one problem with its reference."""
+        row = stored_row(self._folder["problems.jsonl"].read(self._rows[problem_id]))
+        assert isinstance(row, ProblemRow)
+        return row
+
+    def num_candidates(self, problem_id: str) -> int:
+        """Return how many candidates of a problem there are."""
+        return len(self._offsets[problem_id])
+
+    def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
+        """Return a problem's candidates, by index."""
+        file, offsets = self._folder["candidates.jsonl"], self._offsets[problem_id]
+        return tuple(jsonl.candidate(file.read(offsets[index])) for index in sorted(offsets))
+
+    def judged(self, problem_id: str) -> Judged | None:
+        """Return what is stored as derived from all of a problem's candidates."""
+        judged = None if self._derived is None else self._derived.read(problem_id)
+        return judged if judged and len(judged.verdicts) == self.num_candidates(problem_id) else None
+
+    def sittings(self) -> list[Sitting]:
+        """Return the sittings that drew something, as far as they ended in good order."""
+        records = [record for _, record in self._folder["sessions.jsonl"].records() if record["num_candidates"]]
+        return [Sitting(one["num_candidates"], one["num_tokens"], one["drawing_seconds"]) for one in records]
+
+    def close(self) -> None:
+        """Close the files."""
+        self._folder.close()
+
+
+def _what_is_there(path: Path) -> str:
+    if not path.exists():
+        return "nothing there"
+    return "a folder without run.json" if path.is_dir() else "a file"
+
+
+def run_folders(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yield the run folders that `paths` name: itself, or those in a folder that `tts bench` wrote, in its order."""
+    for path in paths:
+        inner = sorted(file.parent for file in path.glob("*/run.json")) if path.is_dir() else []
+        if inner and not (path / "run.json").exists():
+            yield from sorted(inner, key=lambda folder: (folder / "run.json").stat().st_ctime_ns)
+        else:
+            yield path
