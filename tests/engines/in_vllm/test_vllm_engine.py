@@ -94,6 +94,9 @@ def test_filters_on_the_reference_keep_what_it_keeps():
     assert report.figures["rows_guided"] == sum(one.num_tokens - 1 for one in kept.values())
 
 
+NGRAMS = {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3, "prompt_lookup_min": 2}
+
+
 @pytest.mark.parametrize(
     ("keys", "esamp", "told"),
     [
@@ -101,6 +104,13 @@ def test_filters_on_the_reference_keep_what_it_keeps():
         ({"engine_args": {"max_num_sequences": 3}}, None, "is no argument of this vLLM. Did you mean"),
         ({}, {"layer": 99}, "`layer` must be below 30, the model's number of layers, got 99"),
         ({"engine_args": {"pipeline_parallel_size": 2}}, {}, "Use tensor_parallel_size instead"),
+        ({"engine_args": {"speculative_config": NGRAMS}}, {}, "Leave `speculative_config` out"),
+        (
+            {"engine_args": {"hf_overrides": {"final_logit_softcapping": 30.0}}},
+            {},
+            "mixing hidden states is not mixing",
+        ),
+        ({"tensor_parallel_size": 3}, {"control": "vocabulary"}, "the head's whole weight in one process"),
         ({"model": "/nowhere"}, None, "which is not there"),
     ],
 )

@@ -88,7 +88,8 @@ def stock(asked: Sequence[Request], prompts: dict[str, list[int]]) -> dict[tuple
     from tts.engines.vllm.start import pick_dtype
 
     llm = LLM(
-        resolve(SMOLLM2), dtype=pick_dtype("auto", on_cpu=True), max_num_seqs=KEYS["batch_size"], max_model_len=KEYS["max_model_len"], enforce_eager=True,
+        resolve(SMOLLM2), dtype=pick_dtype("auto", on_cpu=True), max_num_seqs=KEYS["batch_size"],
+        max_model_len=KEYS["max_model_len"], enforce_eager=True,
         kv_cache_memory_bytes=KEYS["kv_cache_mb"] * 2**20, stream_interval=8,
     )  # fmt: skip
     params = [

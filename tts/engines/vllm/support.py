@@ -27,6 +27,11 @@ def _reasons(vllm_config: Any, options: WorkerOptions) -> Iterator[str]:
             "the first and the last layer must be in one process, got pipeline_parallel_size "
             f"{parallel.pipeline_parallel_size}. Use tensor_parallel_size instead"
         )
+    if parallel.tensor_parallel_size > 1 and options.esamp is not None and options.esamp.control == "vocabulary":
+        yield (
+            "`control: vocabulary` needs the head's whole weight in one process, got tensor_parallel_size "
+            f"{parallel.tensor_parallel_size}. Set it to 1, or leave `control` out"
+        )
     yield from _of_model(model, options)
     if not has_auxiliary_states(model) and not model.enforce_eager:
         yield (
