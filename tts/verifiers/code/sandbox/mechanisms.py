@@ -34,6 +34,12 @@ class Needs:
     preload: tuple[str, ...] = ()
     files_mb: int = 64
     python: str | None = None
+    workers: int = 1
+
+    def cpus(self) -> tuple[int, ...]:
+        """Return the processors to spread the workers over, () where not all have work: who stays on one is quicker."""
+        usable = sorted(os.sched_getaffinity(0))
+        return tuple(usable) if self.workers >= len(usable) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class Way:
         paths, search = _package_paths((*needs.packages, *needs.preload))
         preload = tuple(name for name in needs.preload if importlib.util.find_spec(name))
         mechanisms = (self.namespaces, self.landlock, self.seccomp, self.drop_user)
-        return Setup(*mechanisms, paths, search, preload, needs.files_mb)
+        return Setup(*mechanisms, paths, search, preload, needs.files_mb, needs.cpus())
 
     def layers(self) -> Iterator[Layer]:
         """Yield the mechanisms that are in force."""

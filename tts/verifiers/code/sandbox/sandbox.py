@@ -59,7 +59,7 @@ class Sandbox:
         if workers < 1:
             raise VerifierError(f"`workers` must be 1 or more, got {workers}")
         self.workers = workers
-        self._needs = Needs(tuple(packages), tuple(preload), files_mb, python)
+        self._needs = Needs(tuple(packages), tuple(preload), files_mb, python, workers)
         self._allow_weak = allow_weak_sandbox
         self._only = profile
         self._turns = _Turns(workers)

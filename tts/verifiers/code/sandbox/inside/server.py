@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import itertools
 import os
 import resource
 import signal
@@ -63,20 +64,22 @@ class Server:
     def serve(self) -> None:
         """Fork a worker for each socket that the host sends, until the host is gone."""
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        while True:
+        for number in itertools.count():
             word, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
             if not word:
                 return
-            self._fork_worker(descriptors[0])
+            self._fork_worker(number, descriptors[0])
             os.close(descriptors[0])
 
-    def _fork_worker(self, descriptor: int) -> None:
+    def _fork_worker(self, number: int, descriptor: int) -> None:
         if not os.fork():
-            exit_with(lambda: self._work(descriptor))
+            exit_with(lambda: self._work(number, descriptor))
 
-    def _work(self, descriptor: int) -> int:
+    def _work(self, number: int, descriptor: int) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         kernel.die_with_parent()
+        if cpus := self._setup.cpus:
+            os.sched_setaffinity(0, {cpus[number % len(cpus)]})
         self._control.close()
         if self._setup.namespaces:
             namespaces.new_worker_namespaces()

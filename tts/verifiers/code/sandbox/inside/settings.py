@@ -32,7 +32,7 @@ class Setup(Message):
     """How the fork server builds its sandbox: by which mechanisms, and what programs may import.
 
     With `drop_user`, programs of root run as an ordinary user. `packages` are folders and files that stay readable,
-    `search` the folders to import from.
+    `search` the folders to import from. Each worker stays on one of `cpus`, in turn; on any, where none are given.
     """
 
     namespaces: bool
@@ -43,6 +43,7 @@ class Setup(Message):
     search: tuple[str, ...]
     preload: tuple[str, ...]
     files_mb: int
+    cpus: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
