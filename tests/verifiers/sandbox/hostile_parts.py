@@ -328,6 +328,30 @@ FORGING = (
         "def f(x):\n    while True: yield 1",
         Assertions(("assert list(f(1)) == [1]",), ("f",)),
     ),
+    Hostile(
+        "dies where the test catches everything",
+        "runtime_error",
+        "import os\ndef f(x): os._exit(0)",
+        Assertions(("try:\n    f(1)\nexcept:\n    pass",), ("f",)),
+    ),
+    Hostile(
+        "ends the test's loop early",
+        "runtime_error",
+        "def f(x): raise StopIteration",
+        Assertions(("assert all(map(lambda x: f(x) == 1, range(5)))",), ("f",)),
+    ),
+    Hostile(
+        "has the test loop for ever",
+        "timeout",
+        "def f(x): return 10**18",
+        Assertions(("assert sum(1 for _ in range(f(7))) == 3",), ("f",)),
+    ),
+    Hostile(
+        "has a test loop that catches everything",
+        "timeout",
+        "def f(x): return 10**18",
+        Assertions(("try:\n    for _ in range(f(7)): pass\nexcept:\n    pass",), ("f",)),
+    ),
     Hostile("returns NaN", "wrong_answer", "def f(x): return float('nan')", SQUARE),
     Hostile("returns NaN to a caller", "wrong_answer", "def f(x): return float('nan')", SQUARE_CALLS),
     Hostile(
@@ -417,6 +441,19 @@ def f(x): send(b"t\\0\\0\\0\\3s\\0\\0\\0\\6returnS" + struct.pack(">I", 50000) +
     ),
     Hostile("returns a number of many digits", "wrong_answer", "def f(x): return 10**50000", SQUARE),
     Hostile("returns a number of many digits to a caller", "wrong_answer", "def f(x): return 10**50000", SQUARE_CALLS),
+    Hostile(
+        "returns much to each of many callers",
+        "output_limit",
+        "def f(x): return 'x' * 10**6",
+        CallTests("f", tuple(CallTest((n,), "x" * 10**6) for n in range(100))),
+        replace(LIMITS, total_cpu_seconds=20, total_wall_seconds=60),
+    ),
+    Hostile(
+        "claims a length without end",
+        "wrong_answer",
+        "class L:\n    def __len__(self): return 2**62\n    def __iter__(self): return iter(())\ndef f(x): return L()",
+        Assertions(("assert list(f(7)) == []",), ("f",)),
+    ),
     Hostile("returns too much", "not_plain_data", "def f(x): return 'x' * 2**21", SQUARE),
     Hostile(
         "returns a list with a false length",

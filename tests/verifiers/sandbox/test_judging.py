@@ -131,6 +131,14 @@ def test_broken_tests_leave_the_verdict_open(sandbox: Sandbox) -> None:
     assert (verdict.status, verdict.reason) == ("undecided", "harness_error")
 
 
+def test_half_of_a_surrogate_pair_in_a_test_is_given_as_it_is(sandbox: Sandbox) -> None:
+    tests = StdioTests((StdioTest("\ud800", "3"),))
+    program = "import sys\nprint(len(sys.stdin.buffer.read()))"
+    assert judge(sandbox, program, tests, LIMITS).verdict == Verdict("passed")
+    assert judge(sandbox, "print('\ud800')", tests, LIMITS).verdict.reason == "runtime_error"
+    assert observe_stdio(sandbox, program, ["\udfff"], LIMITS)[0].output == "3"
+
+
 def test_many_programs_are_judged_in_order(sandbox: Sandbox) -> None:
     programs = [f"print(sum(map(int, input().split())) + {n % 3})" for n in range(9)]
     judged = judge_all(sandbox, programs, ADD, LIMITS)

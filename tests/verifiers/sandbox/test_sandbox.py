@@ -65,6 +65,13 @@ def sandbox() -> Iterator[Sandbox]:
         ("from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\nprint(A(1))", "", "A(x=1)\n"),
         ("open('f', 'w').write('hi')\nprint(open('f').read())", "", "hi\n"),
         ("import tempfile\nwith tempfile.TemporaryFile() as f: print(f.write(b'abc'))", "", "3\n"),
+        ("import sys\nprint('closed')\nsys.stdout.close()\nsys.stderr.close()", "", "closed\n"),
+        ("import sys\nprint('gone', flush=True)\nsys.stdout = None", "", "gone\n"),
+        (
+            "from resource import *\nsetrlimit(RLIMIT_STACK, (2**28, getrlimit(RLIMIT_STACK)[1]))\nprint('deep')",
+            "",
+            "deep\n",
+        ),
         ("import atexit\natexit.register(print, 'end')\nprint('begin')", "", "begin\nend\n"),
         ("import pickle\nclass A: pass\nprint(type(pickle.loads(pickle.dumps(A()))).__name__)", "", "A\n"),
         ("import sqlite3, decimal, zoneinfo, colorsys, unittest\nprint('late')", "", "late\n"),
@@ -88,6 +95,13 @@ def test_numpy_can_be_imported_late_and_ahead(sandbox: Sandbox) -> None:
     assert sandbox.run(program, limits=LIMITS).stdout == b"False\n6\n"
     with Sandbox(workers=1, preload=("numpy",)) as prepared:
         assert prepared.run(program, limits=LIMITS).stdout == b"True\n6\n"
+
+
+@pytest.mark.skipif(find_spec("numpy") is None, reason="numpy is not installed")
+def test_scalars_of_numpy_are_plain_numbers(sandbox: Sandbox) -> None:
+    program = "import numpy as np\ndef f(x): return np.sum(x), np.array(x) > 1, [np.float32(0.5)], np.str_('a')"
+    test = "total, big, half, text = f([1, 2])\nassert (total, list(big), half, text) == (3, [False, True], [0.5], 'a')"
+    assert [each.outcome for each in sandbox.check(program, [test], ["f"], limits=LIMITS).tests] == ["ok"]
 
 
 def test_a_run_tells_what_it_used_and_how_it_ended(sandbox: Sandbox) -> None:
@@ -169,6 +183,16 @@ def test_calls_after_one_that_never_returns_are_missing(sandbox: Sandbox) -> Non
             "thing = f(3); assert thing.x == 3 and thing.get() == 3",
         ),
         ("import re\ndef f(x): return re.match('a', x)", "assert f('abc') and not f('b')"),
+        (
+            "from collections import deque\ndef f(x): return deque(x)",
+            "assert list(f('ab')) == ['a', 'b'] and len(f('abc')) == 3 and f('abc')[-1] == 'c' and 'b' in f('ab')",
+        ),
+        ("def f(x): return {k: 0 for k in x}.keys()", "assert sorted(f('ba')) == ['a', 'b'] and not f('')"),
+        ("def f(n): return n\nif __name__ == '__main__': print(f(int(input())))", "assert f(1) == 1"),
+        (
+            "import dataclasses\n@dataclasses.dataclass\nclass A:\n    x: 'int' = 1\ndef f(): return A().x",
+            "assert f() == 1",
+        ),
         (
             "def f(x): raise KeyError(x)",
             "try:\n    f('k')\nexcept KeyError as error:\n    assert 'k' in str(error)\nelse:\n    assert False",

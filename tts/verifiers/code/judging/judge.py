@@ -47,7 +47,7 @@ def observe_stdio(
     sandbox: Sandbox, program: str, stdins: Sequence[str], limits: Limits = _DEFAULT
 ) -> list[Observation]:
     """Return what `program` does with each stdin; `output` is its stripped stdout."""
-    runs = [sandbox.run(program, stdin.encode(), limits) for stdin in stdins]
+    runs = [sandbox.run(program, _bytes(stdin), limits) for stdin in stdins]
     return [Observation(run.outcome, _text(run.stdout.strip()) if run.outcome == "ok" else "") for run in runs]
 
 
@@ -69,9 +69,9 @@ def observe_calls(
 def _stdio_trials(sandbox: Sandbox, program: str, tests: StdioTests, limits: Limits, all_tests: bool) -> list[Trial]:
     trials = []
     for index, test in enumerate(tests.tests):
-        run = sandbox.run(program, test.stdin.encode(), limits)
+        run = sandbox.run(program, _bytes(test.stdin), limits)
         outcome, reason = run.outcome, run.reason
-        if outcome == "ok" and not same_output(run.stdout, test.expected.encode(), tests.tolerance):
+        if outcome == "ok" and not same_output(run.stdout, _bytes(test.expected), tests.tolerance):
             outcome = "wrong_answer"
             reason = f"for {_trim(test.stdin)} expected {_trim(test.expected)}, got {_trim(_text(run.stdout))}"
         trials.append(_trial(index, Returned(outcome, None, reason), run))
@@ -178,6 +178,10 @@ def _canonical(value: Value) -> str:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # JSON may hold half a pair
 
 
 def _trim(text: str) -> str:

@@ -70,7 +70,8 @@ class Confinement:
         _lower(resource.RLIMIT_NOFILE, bounds.open_files)
         if self.namespaces or not self.seccomp:
             _lower(resource.RLIMIT_NPROC, bounds.processes + (0 if self.namespaces else _tasks_of(os.getuid())))
-        _lower(resource.RLIMIT_STACK, _STACK)
+        hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+        resource.setrlimit(resource.RLIMIT_STACK, (_STACK if hard < 0 else min(_STACK, hard), hard))  # some raise it
         _lower(resource.RLIMIT_CORE, 0)
         if self.seccomp:
             may_fork = self.namespaces and bounds.may_fork

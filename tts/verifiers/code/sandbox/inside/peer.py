@@ -1,7 +1,7 @@
 """Calls between the program's process and the one that tests it. Both sides speak the same words.
 
 A request is `(op, target, rest)`: `call` with a name or a function's number, arguments and keywords; `next` with an
-iterator's number; `attribute` with an object's number and a name; `truth` with an object's number. The answer is
+iterator's number; one of `QUESTIONS` with an object's number and what it needs. The answer is
 `("return", value, arguments)`, the arguments only where the call has changed them, or `("raise", class name, text)`.
 Before it, the other side may send requests of its own (a function that was passed as an argument is called back). What
 is no plain data stays where it is, and the other side gets a `Remote` for it.
@@ -10,10 +10,20 @@ is no plain data stays where it is, and the other side gets a `Remote` for it.
 from __future__ import annotations
 
 import builtins
+import operator
 from collections.abc import Callable
 from typing import Any
 
 from . import wire
+
+QUESTIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "attribute": getattr,
+    "item": operator.getitem,
+    "items": lambda thing, _: iter(thing),
+    "size": lambda thing, _: len(thing),
+    "truth": lambda thing, _: bool(thing),
+}
+"""What the test code may ask of a thing that stays with the program."""
 
 MAX_REFERENCES = 100_000
 NOT_PLAIN = "not plain data: "
@@ -40,6 +50,15 @@ class Remote:
 
     def __bool__(self) -> bool:
         return bool(self._peer.request("truth", self._number, None))
+
+    def __iter__(self) -> Any:
+        return self._peer.request("items", self._number, None)
+
+    def __len__(self) -> int:
+        return self._peer.request("size", self._number, None)  # type: ignore[no-any-return]  # `len` checks it
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._peer.request("item", self._number, key)
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -100,7 +119,7 @@ class Peer:
                     update(rest[0], answer[2])
                 return answer[1]
             if answer[0] == "raise":
-                raise self._exception(answer)
+                raise self._exception(answer, op)
             self._answer(answer)
 
     def serve(self) -> None:
@@ -135,10 +154,8 @@ class Peer:
             return value, arguments if self._snapshot(arguments) != before else None
         if op == "next":
             return next(thing), None
-        if op == "attribute" and self._shares_objects:
-            return getattr(thing, rest), None
-        if op == "truth" and self._shares_objects:
-            return bool(thing), None
+        if op in QUESTIONS and self._shares_objects:
+            return QUESTIONS[op](thing, rest), None
         raise wire.NotPlainError("malformed message")
 
     def _snapshot(self, arguments: tuple[Any, ...]) -> bytes:
@@ -164,8 +181,11 @@ class Peer:
             return _REMOTES[kind](self, kind, number)
         raise wire.NotPlainError("malformed reference")
 
-    def _exception(self, answer: tuple[Any, ...]) -> Exception:
+    def _exception(self, answer: tuple[Any, ...], op: str) -> Exception:
+        """Return what the other side raised. A call's StopIteration must not end a loop of the test's own early."""
         _, name, text = answer
+        if name == "StopIteration" and op != "next" and not self._shares_objects:
+            return RemoteError(f"{name}: {text}")
         if name == "NotPlainError":
             return wire.NotPlainError(str(text))
         kind = getattr(builtins, name, None) if isinstance(name, str) else None

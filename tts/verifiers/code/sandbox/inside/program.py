@@ -1,4 +1,4 @@
-"""The program's process: takes the program from the wire, runs it as `__main__`, and answers calls of its functions."""
+"""The program's process: takes the program from the wire, runs it, and answers calls of its functions."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ WIRE = 3
 """The descriptor of the wire; 0, 1 and 2 are the program's standard streams, and there are no others."""
 
 NAME = "main.py"
+IMPORTED = "main"
+"""The `__name__` of a program whose functions are called: what only a script should do is not done."""
+
 _STREAMS = (("stdin", "rb", "strict"), ("stdout", "wb", "strict"), ("stderr", "wb", "backslashreplace"))
 
 
@@ -39,7 +42,7 @@ def main(confinement: Confinement, wire_descriptor: int, streams: tuple[int, int
     action, text, bounds = wire.decode(frames.receive(connection))
     confinement.limit(Bounds.load(bounds))
     _renew_streams()
-    module = _new_main(text)
+    module = _new_module("__main__" if action == "run" else IMPORTED, text)
     if action == "run":
         connection.close()
         return _guarded(text, module, finish=True) or 0
@@ -79,11 +82,11 @@ def _missing(name: str) -> Any:
     raise NameError(f"name '{name}' is not defined")
 
 
-def _new_main(text: str) -> ModuleType:
-    """Return a fresh `__main__`, in which tracebacks can show the program's lines."""
-    module = ModuleType("__main__")
+def _new_module(name: str, text: str) -> ModuleType:
+    """Return a fresh module in the place of `__main__`, in which tracebacks can show the program's lines."""
+    module = ModuleType(name)
     vars(module)["__builtins__"] = sys.modules["builtins"]
-    sys.modules["__main__"] = module
+    sys.modules[name] = sys.modules["__main__"] = module
     sys.argv = [NAME]
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # the `site` module brings these, and programs use them
     linecache.cache[NAME] = (len(text), None, text.splitlines(keepends=True), NAME)
@@ -116,8 +119,9 @@ def _end() -> None:
     """Do what Python does at its end: wait for threads, call what was registered, write out what is buffered."""
     threading._shutdown()  # type: ignore[attr-defined]  # what the interpreter itself calls
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
 
 
 def _exit_status(code: object) -> int:

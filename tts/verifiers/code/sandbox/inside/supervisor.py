@@ -17,6 +17,8 @@ from .forker import END, ENDED
 from .settings import Bounds, Order
 from .watch import Stopped, Watched
 
+_GRACE_SECONDS = 5.0
+
 _ACTIONS: dict[str, Callable[[Watched, Order], Iterator[tested.Result]]] = {
     "call": tested.calls,
     "check": tested.checks,
@@ -43,7 +45,7 @@ def serve(confinement: Confinement, host: socket.socket, forker: socket.socket) 
 def _perform(watched: Watched, order: Order) -> tuple[list[tested.Result], Stopped | None]:
     """Let the program run, and what is to run beside it; return the results, and why it had to be stopped."""
     bounds = Bounds.load(order.limits)
-    signal.setitimer(signal.ITIMER_PROF, bounds.total_cpu_seconds + bounds.total_wall_seconds)  # ends this process
+    _limit_tests(watched, bounds.total_cpu_seconds)
     results: list[tested.Result] = []
     try:
         watched.start(order.action, order.program, bounds, order.stdin)
@@ -56,8 +58,20 @@ def _perform(watched: Watched, order: Order) -> tuple[list[tested.Result], Stopp
     except Stopped as stopped:
         return results, stopped
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        for timer in (signal.ITIMER_PROF, signal.ITIMER_VIRTUAL):
+            signal.setitimer(timer, 0)
     return results, Stopped("ok", "")
+
+
+def _limit_tests(watched: Watched, seconds: float) -> None:
+    """Let test code, which may loop over what the program returned, use no more processor time than the program."""
+
+    def stop(*_: object) -> None:
+        raise watched.stop("timeout", f"the tests of what it returned took more than {seconds:g} s")
+
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds + _GRACE_SECONDS)  # ends this process, whatever it is doing
 
 
 def _next_program(forker: socket.socket, host: socket.socket, is_init: bool) -> tuple[Watched, tuple[int, int, float]]:

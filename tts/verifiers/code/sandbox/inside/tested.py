@@ -9,13 +9,14 @@ from typing import Any, TypeAlias
 from . import wire
 from .peer import Peer, RemoteError, describe
 from .settings import Order
-from .watch import Stopped, Watched
+from .watch import Watched
 
 Result: TypeAlias = "tuple[str, Any, str]"
 """The fields of `records.Returned`: outcome, value, reason."""
 
 _SETUP, _TEST = "setup.py", "test.py"
 _SHOWN = 300
+_MAX_RETURNED = 2**25
 
 
 class Tested:
@@ -53,13 +54,16 @@ class Tested:
 def calls(watched: Watched, order: Order) -> Iterator[Result]:
     """Call the first function with each of the arguments; yield what comes back, until the program is stopped."""
     tested = Tested(watched)
+    room = _MAX_RETURNED
     for arguments in order.arguments:
         try:
             value = tested.call(order.functions[0], arguments, {})
-            wire.encode(value)
+            room -= len(wire.encode(value))
         except Exception as error:
             yield _outcome_of(error), None, f"{type(error).__name__}: {describe(error)}"
         else:
+            if room < 0:
+                raise watched.stop("output_limit", f"the calls together returned more than {_MAX_RETURNED // 2**20} MB")
             yield "ok", value, ""
 
 
@@ -76,6 +80,8 @@ def checks(watched: Watched, order: Order) -> Iterator[Result]:
     namespace |= {name: tested.function(name) for name in order.functions}
     for test, code in zip(order.tests, codes, strict=True):
         result = _check(tested, test, code, namespace)
+        if watched.stopped:
+            raise watched.stopped
         yield result
         if result[0] != "ok" and not order.keep_going:
             return
@@ -125,4 +131,4 @@ def _shown(value: Any) -> str:
 def ready(watched: Watched) -> None:
     """Wait until the program has been run and can be called. Raises Stopped where it does not come to that."""
     if wire.decode(watched.receive()) != ("ready",):
-        raise Stopped("not_plain_data", "malformed message")
+        raise watched.stop("not_plain_data", "malformed message")

@@ -51,6 +51,12 @@ class Watched:
         self._is_overdue = False
         self._look_again = 0.0
         self._schedule = self._meet()
+        self.stopped: Stopped | None = None
+
+    def stop(self, outcome: str, reason: str) -> Stopped:
+        """Return what to raise, and keep it: test code with a bare `except` swallows it."""
+        self.stopped = self.stopped or Stopped(outcome, reason)
+        return self.stopped
 
     def start(self, action: str, program: str, bounds: Bounds, stdin: bytes) -> None:
         """Let the program begin, with these limits."""
@@ -83,11 +89,11 @@ class Watched:
             try:
                 frame = frames.unpack(self._from_wire, wire.MAX_FRAME)
             except ValueError as error:
-                raise Stopped("not_plain_data", str(error)) from None
+                raise self.stop("not_plain_data", str(error)) from None
             if frame is not None:
                 return frame
             if self._has_ended:
-                raise Stopped("runtime_error", "the program ended before it answered")
+                raise self.stop("runtime_error", "the program ended before it answered")
             self._step()
 
     def wait(self) -> None:
@@ -195,7 +201,7 @@ class Watched:
         output += data[:room]
         if len(data) > room:
             name = "stdout" if descriptor == self._stdout else "stderr"
-            raise Stopped("output_limit", f"more than {self._bounds.output_kb} KB on {name}")
+            raise self.stop("output_limit", f"more than {self._bounds.output_kb} KB on {name}")
         return True
 
     def _write(self, descriptor: int, data: memoryview) -> memoryview:
@@ -226,7 +232,7 @@ class Watched:
         """Raise Stopped where a limit is reached; not yet where there is news that may have come in time."""
         left, what = self._left()
         if left <= 0 and (self._is_overdue or not has_news):
-            raise Stopped("timeout", f"more than {what}")
+            raise self.stop("timeout", f"more than {what}")
         self._is_overdue = left <= 0
         self._look_again = time.monotonic() + max(left, 0 if self._is_overdue else _SHORTEST_WAIT)
 

@@ -7,6 +7,7 @@ where there is a hook.
 from __future__ import annotations
 
 import struct
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
@@ -31,7 +32,9 @@ class NotPlainError(ValueError):
 
 
 def encode(value: object, reference: Reference | None = None) -> bytes:
-    """Return `value` as bytes. Instances of subclasses go as their built-in base; `reference` names what is neither."""
+    """Return `value` as bytes. Instances of subclasses go as their built-in base, numpy's scalars as plain numbers;
+    `reference` names what is none of these.
+    """
     out = bytearray()
     _encode(value, out, MAX_DEPTH, reference)
     return bytes(out)
@@ -84,11 +87,18 @@ def _encode_other(
     for base in _BASES:
         if isinstance(value, base):
             return _encode(_as_base(value, base), out, depth, reference)
+    if _is_scalar(value):
+        return _encode(value.item(), out, depth - 1, reference)
     if reference is None:
         raise NotPlainError(f"{type(value).__name__} is not plain data")
     kind, number = reference(value)
     out += b"R" + kind.encode("ascii") + _LENGTH.pack(number)
     return None
+
+
+def _is_scalar(value: object) -> bool:
+    """Tell whether this is a single number of numpy's, which equals a plain one."""
+    return isinstance(value, getattr(sys.modules.get("numpy"), "generic", ()))
 
 
 def _as_base(value: Any, base: type) -> object:
