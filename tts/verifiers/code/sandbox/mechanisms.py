@@ -13,7 +13,7 @@ from pathlib import Path
 from tts.errors import VerifierError
 from tts.verifiers.code.sandbox import canary
 from tts.verifiers.code.sandbox.inside.settings import Setup
-from tts.verifiers.code.sandbox.records import Layer, Profile, ProfileName
+from tts.verifiers.code.sandbox.records import GUARDS, Layer, Profile, ProfileName
 from tts.verifiers.code.sandbox.worker import Server
 
 ADVICE = {
@@ -86,29 +86,41 @@ def start(needs: Needs, allow_weak: bool, only: ProfileName | None) -> tuple[Ser
 
     Raises VerifierError where none holds.
     """
-    complaints = []
+    complaints: dict[str, None] = {}
     for way in WAYS:
         if only not in (None, way.profile):
             continue
         if way.profile == "rlimits-only" and (not allow_weak or os.geteuid() == 0):
             why = "never for root" if allow_weak else "only with allow_weak_sandbox: true"
-            complaints.append(f"{way.profile}: {why}")
+            complaints[f"{way.profile}: {why}"] = None
             continue
         try:
             server = launch(way, needs)
         except (VerifierError, OSError) as error:
-            complaints.append(f"{way.profile}: {error}")
+            complaints[f"{way.profile}: {error}{_cure(str(error))}"] = None
             continue
         profile = examine(way, server)
         if profile.holds:
             return server, profile
         server.close()
-        seen = "; ".join(f"{layer.name}: {layer.detail}" for layer in profile.layers if not layer.holds)
-        complaints.append(f"{way.profile}: {seen}")
-    raise VerifierError(
-        "no sandbox holds on this machine, so programs cannot be run. `tts doctor` shows what to do. Tried:\n"
-        + "\n".join(f"  {complaint}" for complaint in complaints)
-    )
+        complaints[f"{way.profile}: {_broken(profile)}"] = None
+    tried = "\n".join(f"  {complaint}" for complaint in complaints)
+    raise VerifierError(f"no sandbox holds on this machine, so programs cannot be run. Tried:\n{tried}")
+
+
+def _cure(complaint: str) -> str:
+    """Return how to get the mechanism that a complaint begins with, "" where it names none."""
+    advice = ADVICE.get(complaint.partition(":")[0])
+    return f" ({advice})" if advice else ""
+
+
+def _broken(profile: Profile) -> str:
+    """Say which guards of a profile were seen broken, and how; those broken in one way together."""
+    names: dict[str, list[str]] = {}
+    for layer in profile.layers:
+        if layer.name in GUARDS and not layer.holds:
+            names.setdefault(layer.detail, []).append(layer.name)
+    return "; ".join(f"{', '.join(broken)}: {detail}" for detail, broken in names.items())
 
 
 def probe(needs: Needs | None = None) -> tuple[Profile, ...]:
@@ -170,7 +182,7 @@ def _bubblewrap(python: str, needs: Needs) -> list[str]:
     """Return the command that runs another within bubblewrap. Raises VerifierError where it is not installed."""
     program = shutil.which("bwrap")
     if program is None:
-        raise VerifierError("bubblewrap is not installed")
+        raise VerifierError("bubblewrap: not installed")
     home = Path(python).resolve().parents[1]
     shown = {"/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", str(home), str(Path(python).absolute().parents[1])}
     shown |= {str(Path(__file__).parent), *_package_paths((*needs.packages, *needs.preload))[0]}

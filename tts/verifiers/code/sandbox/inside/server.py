@@ -14,6 +14,8 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from . import frames, kernel, landlock, namespaces, supervisor, wire
 from .confine import Confinement
@@ -35,7 +37,7 @@ def main(control: socket.socket) -> None:
     try:
         server = Server(setup, control)
     except Exception as error:
-        frames.send(control, wire.encode(f"{type(error).__name__}: {error}"))
+        frames.send(control, wire.encode(str(error)))
         return
     frames.send(control, wire.encode(""))
     server.serve()
@@ -50,8 +52,10 @@ class Server:
         self._readable = [*namespaces.needed_paths(), *setup.packages]
         self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
         self._home = -1
+        _look_for_mechanisms(setup)
         if setup.namespaces:
-            namespaces.enter(namespaces.needed_paths(), setup.packages)
+            with _named("namespaces"):
+                namespaces.enter(namespaces.needed_paths(), setup.packages)
             _become_init(control)
             self._home = os.open("self/ns/pid", os.O_RDONLY, dir_fd=self._proc)
             self._readable = ["/"]
@@ -108,6 +112,25 @@ class Server:
             base_memory=self._base_memory,
             proc=self._proc,
         )
+
+
+def _look_for_mechanisms(setup: Setup) -> None:
+    """Raise OSError where the kernel lacks what is asked for, or refuses it; what it does only, programs will show."""
+    if setup.landlock:
+        with _named("landlock"):
+            os.close(landlock.ruleset([], []))
+    if setup.seccomp:
+        with _named("seccomp"):
+            kernel.machine()
+
+
+@contextmanager
+def _named(mechanism: str) -> Iterator[None]:
+    """Put the mechanism before the text of an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{mechanism}: {error.strerror or error}") from error
 
 
 def _become_init(control: socket.socket) -> None:
