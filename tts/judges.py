@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from tts.judging import Judged, judge
+from tts.errors import UsageError, VerifierError
+from tts.judging import Judged, judge, reselect
 from tts.problems import ProblemRow
+from tts.protocols import Task
 from tts.recipe import Recipe
+from tts.stored import Stored
 from tts.tasks import every_task
 from tts.types import Candidate, Selection, Verdict
 
 FAILED = "judging_failed"
+SCORER = "scorer"
 
 
 class Judges:
@@ -27,29 +31,41 @@ class Judges:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        for kind in self._open:
+        for kind in self._open - {SCORER}:
             self.tasks[kind].verifier.close()
-        if self._open and self.selector.scorer is not None:
+        if SCORER in self._open and self.selector.scorer is not None:
             self.selector.scorer.close()
 
-    def judge(self, row: ProblemRow, candidates: Sequence[Candidate]) -> Judged:
-        """Return what is derived from one problem's candidates; all are undecided where judging failed.
+    def judged(self, run: Stored, row: ProblemRow, candidates: Sequence[Candidate]) -> Judged:
+        """Return what is derived from a stored problem's candidates, as far as it is stored, else anew.
 
-        Raises TTSError where a verifier or scorer cannot be opened.
+        All are undecided where judging failed. Raises TTSError where a verifier or scorer cannot be opened.
         """
-        self._make_ready(row.problem.kind)
+        known = run.graded(row.problem.id)
+        if known is not None and not run.selected_anew:
+            return known
         try:
-            return judge(self.tasks[row.problem.kind], self.selector, row.problem, row.reference, candidates)
+            if known is not None:
+                self._open_scorer()
+                return reselect(self.selector, row.problem, candidates, known)
+            task = self.tasks[row.problem.kind]
+            self._open_verifier(task)
+            self._open_scorer()
+            return judge(task, self.selector, row.problem, row.reference, candidates)
+        except (UsageError, VerifierError):
+            raise
         except Exception as error:
             return _failed(candidates, f"{type(error).__name__}: {error}")
 
-    def _make_ready(self, kind: str) -> None:
-        if kind in self._open:
-            return
-        if not self._open and self.selector.scorer is not None:
+    def _open_verifier(self, task: Task) -> None:
+        if task.kind not in self._open:
+            task.verifier.open()
+            self._open.add(task.kind)
+
+    def _open_scorer(self) -> None:
+        if SCORER not in self._open and self.selector.scorer is not None:
             self.selector.scorer.open()
-        self.tasks[kind].verifier.open()
-        self._open.add(kind)
+            self._open.add(SCORER)
 
 
 def _failed(candidates: Sequence[Candidate], message: str) -> Judged:

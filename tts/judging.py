@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tts.protocols import BoundSelector, Selector, Task
 from tts.types import Answer, Ballot, Candidate, Counts, Problem, Reference, Score, Selection, Verdict
@@ -40,11 +40,25 @@ def judge(
     classes = tuple(verifier.group(problem, answers))
     scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
     verdicts = tuple(
-        _unless_unfinished(candidate, verdict)
+        _unless_unfinished(candidate, verdict) if is_known(reference) else Verdict("undecided", "no_reference")
         for candidate, verdict in zip(candidates, verifier.verify(problem, answers, reference), strict=True)
     )
     selection = _select(selector, Ballot(tuple(candidates), answers, classes, scores), verdicts)
     return Judged(answers, classes, scores, selection, verdicts, _selected(selection, candidates, verdicts))
+
+
+def is_known(reference: Reference) -> bool:
+    """Tell whether there is anything to grade by; without it even «no answer» is no failure."""
+    return reference != Reference()
+
+
+def reselect(selector: Selector, problem: Problem, candidates: Sequence[Candidate], judged: Judged) -> Judged:
+    """Score and select anew; answers, classes and verdicts stay."""
+    scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
+    ballot = Ballot(tuple(candidates), judged.answers, judged.classes, scores)
+    selection = _select(selector, ballot, judged.verdicts)
+    verdict = _selected(selection, candidates, judged.verdicts)
+    return replace(judged, scores=scores, selection=selection, verdict=verdict)
 
 
 def _select(selector: Selector, ballot: Ballot, verdicts: Sequence[Verdict]) -> Selection:

@@ -76,8 +76,12 @@ class Stored(Protocol):
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
 
-    def judged(self, problem_id: str) -> Judged | None:
-        """Return what is stored as derived from them; None where any part is missing, or another judge was asked."""
+    def graded(self, problem_id: str) -> Judged | None:
+        """Return what is stored as derived from them; None where any part is missing, or another verifier was asked."""
+
+    @property
+    def selected_anew(self) -> bool:
+        """Whether another selector was asked for than the one whose selections `graded` returns."""
 
     def sittings(self) -> list[Sitting]:
         """Return the sittings that drew something, as far as they ended in good order."""
@@ -93,6 +97,8 @@ def identity(row: ProblemRow) -> bytes:
 
 class StoredRun:
     """A run folder as it is now; another process may be writing it. `overrides` change how it is judged.
+
+    Complete lines are read, a torn last one is not.
 
     Raises RunFolderError where there is no run, RecipeError where an override is wrong or is not about judging.
     """
@@ -132,11 +138,16 @@ class StoredRun:
         return found
 
     def _read_derived(self, drawn_by: Recipe) -> StoredJudgements | None:
-        """Return what was derived, if it was derived by the judges that are asked for."""
+        """Return what was derived, if the verifier that is asked for derived it."""
         changes = differences(drawn_by.resolved(), self.recipe.resolved())
         if not only_later_stages(changes):
-            raise UsageError(f"stored candidates can be judged anew, not drawn anew: leave out {changes[0].path}")
-        return None if changes else StoredJudgements(self._folder, scored=self.recipe.selector.scorer is not None)
+            raise UsageError(
+                f"stored candidates can be judged anew, not drawn anew: leave out what changes {changes[0].path}"
+            )
+        self.selected_anew = bool(changes)
+        same_verifier = all(change.path.startswith("selector") for change in changes)
+        scored = not changes and self.recipe.selector.scorer is not None
+        return StoredJudgements(self._folder, scored=scored) if same_verifier else None
 
     @property
     def problem_ids(self) -> Sequence[str]:
@@ -163,7 +174,7 @@ class StoredRun:
         file, offsets = self._folder["candidates.jsonl"], self._offsets[problem_id]
         return tuple(jsonl.candidate(file.read(offsets[index])) for index in sorted(offsets))
 
-    def judged(self, problem_id: str) -> Judged | None:
+    def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from all of a problem's candidates."""
         judged = None if self._derived is None else self._derived.read(problem_id)
         return judged if judged and len(judged.verdicts) == self.num_candidates(problem_id) else None

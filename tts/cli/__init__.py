@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import doctor, recipes, serve_args, solve
+from tts.cli import bench, doctor, recipes, serve_args, solve
 from tts.errors import TTSError
 from tts.version import __version__
 
@@ -21,6 +21,7 @@ app = typer.Typer(
     "and say what the extra compute bought.",
 )
 app.command("solve")(solve.solve)
+app.command("bench")(bench.bench)
 app.add_typer(recipes.app, name="recipes")
 app.command("serve-args")(serve_args.serve_args)
 app.command("doctor")(doctor.doctor)

@@ -17,7 +17,8 @@ EXIT_SOME_FAILED = 1
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
-def _recipe_names(incomplete: str) -> list[str]:
+def recipe_names(incomplete: str) -> list[str]:
+    """Return the shipped recipes that begin so, for the shell's completion."""
     from tts.recipe import shipped_recipes
 
     return [name for name in shipped_recipes() if name.startswith(incomplete)]
@@ -33,7 +34,7 @@ Problems = Annotated[
 RecipeName = Annotated[
     str | None,
     typer.Option(
-        "--recipe", "-r", help="A recipe's file or shipped name. (default: quickstart)", autocompletion=_recipe_names
+        "--recipe", "-r", help="A recipe's file or shipped name. (default: quickstart)", autocompletion=recipe_names
     ),
 ]
 Overrides = Annotated[
@@ -76,7 +77,7 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     stop = threading.Event()
     stored = job.stored(run)
     resolved = job.recipe_of(stored, recipe, overrides or ())
-    _check(resolved)
+    check_engine(resolved)
     rows = source.choose(problems, resolved, stored, limit, stop)
     if dry_run:
         return print_plan(resolved, rows)
@@ -101,7 +102,7 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     return None
 
 
-def _check(recipe: Recipe) -> None:
+def check_engine(recipe: Recipe) -> None:
     """Refuse a recipe whose engine could not even be opened, before anything is written."""
     from tts.errors import EngineError, UsageError
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tts.candidate_file import open_stored
 from tts.errors import UsageError
 from tts.metrics.bootstrap import METHOD
 from tts.metrics.cost import expected_distinct_answers
@@ -21,7 +22,7 @@ from tts.report.gather import Gathered, Wanted, gather
 from tts.report.lines import PRIMARY, contrasts, line, only
 from tts.report.scope import check_ks, choose_problems, distinct_names
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, measure, spread
-from tts.stored import Stored, StoredRun, run_folders
+from tts.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +46,18 @@ def report_of(
     paths: Sequence[Path | str],
     ks: Sequence[int] = (),
     *,
+    problems: str | None = None,
     seed: int = 0,
     embeddings: str = AUTO,
     perplexity: str | None = None,
     candidates: bool = True,
 ) -> Report:
-    """Return the report of run folders (or of folders that `tts bench` wrote), which are only read.
+    """Return the report of run folders, folders that `tts bench` wrote, or files of candidates; they are only read.
 
-    See `Options`. Raises UsageError where a problem has fewer than max(ks) candidates.
+    `problems` names the problems that go with a file of candidates. See `Options`. Raises UsageError where a problem
+    has fewer than max(ks) candidates.
     """
-    runs: list[Stored] = [StoredRun(path) for path in run_folders([Path(path) for path in paths])]
+    runs = open_stored([Path(path) for path in paths], problems)
     try:
         return analyse(runs, Options(tuple(ks), seed, embeddings, perplexity, candidates))
     finally:
@@ -62,15 +65,24 @@ def report_of(
             run.close()
 
 
-def analyse(runs: Sequence[Stored], options: Options, advance: Callable[[], None] = lambda: None) -> Report:
-    """Return the report of open runs; `advance` is called after each problem of each run, for a progress display."""
+def analyse(
+    runs: Sequence[Stored],
+    options: Options,
+    *,
+    advance: Callable[[], None] = lambda: None,
+    check: Callable[[], None] = lambda: None,
+) -> Report:
+    """Return the report of open runs. `advance` is called after each problem of each run, for a progress display.
+
+    `check` is called often; what it raises ends the work.
+    """
     if not runs:
         raise UsageError("`runs` must be at least one run, got none")
     names = distinct_names(runs)
     chosen, warnings = choose_problems(names, runs, options.ks)
     ks = check_ks(runs, chosen, options.ks)
     compared = measure(options.embeddings, options.perplexity)
-    study = _Study(ks, options.seed, compared, options.candidates, advance)
+    study = _Study(ks, options.seed, compared, options.candidates, advance, check)
     studied = [study.of(*each) for each in zip(runs, names, chosen, strict=True)]
     arms = tuple(one.arm for one in studied)
     headline = "maj@k" if any(arm.num_graded for arm in arms) else "vendi"
@@ -108,6 +120,7 @@ class _Study:
     measure: Measure
     views: bool
     advance: Callable[[], None]
+    check: Callable[[], None]
 
     @property
     def num_texts(self) -> int:
@@ -127,7 +140,7 @@ class _Study:
             lines=tuple(line(curve, graded, self.seed) for curve in found),
             cost=_cost(run, gathered),
             quality=_quality(gathered, pool(gathered.rows), self.ks),
-            spread=spread(self.measure, gathered.texts, gathered.prompts),
+            spread=spread(self.measure, gathered.texts, gathered.prompts, self.check),
             statistics=dict(run.statistics),
         )
         return _Studied(arm, gathered, found)

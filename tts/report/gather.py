@@ -10,8 +10,9 @@ from typing import cast
 from tts import registry
 from tts.component import Component
 from tts.judges import Judges
-from tts.judging import Judged
+from tts.judging import Judged, is_known
 from tts.metrics.pool import PoolRow, pool_row
+from tts.problems import ProblemRow
 from tts.protocols import Scorer
 from tts.report.data import ArmView, CandidateView
 from tts.stored import Stored
@@ -66,9 +67,9 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
         scorers = _scorers()
         for problem_id in wanted.problem_ids:
             row, candidates = run.row(problem_id), run.candidates(problem_id)
-            judged = run.judged(problem_id) or judges.judge(row, candidates)
+            judged = judges.judged(run, row, candidates)
             scores = _scores(scorers, run, row.problem, candidates, judged)
-            _add(gathered, candidates, judged, scores)
+            _add(gathered, row, candidates, judged, scores)
             gathered.texts[problem_id] = tuple(map(written, candidates[: wanted.num_texts]))
             gathered.prompts[problem_id] = row.problem.prompt
             if wanted.views:
@@ -99,9 +100,9 @@ def _scores(
     return scores
 
 
-def _add(gathered: Gathered, candidates: Sequence[Candidate], judged: Judged, scores: Scores) -> None:
+def _add(gathered: Gathered, row: ProblemRow, candidates: Sequence[Candidate], judged: Judged, scores: Scores) -> None:
     gathered.rows.append(pool_row(candidates, judged, scores))
-    graded = all(verdict.reason != "no_reference" for verdict in judged.verdicts)
+    graded = is_known(row.reference) and all(verdict.reason != "no_reference" for verdict in judged.verdicts)
     gathered.graded.append(graded)
     gathered.counts["graded"] += graded
     for candidate, answer, verdict in zip(candidates, judged.answers, judged.verdicts, strict=True):

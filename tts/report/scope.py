@@ -45,9 +45,7 @@ def _complete(name: str, run: Stored, warnings: list[str], *, need_all: bool) ->
     """Return the problems with candidates; with `need_all` those with as many as any other."""
     ids = tuple(run.problem_ids)
     if run.num_waiting:
-        warnings.append(
-            f"{name}: {run.num_waiting} problems have no candidates yet and are left out: go on with the run"
-        )
+        warnings.append(f"{name}: {run.num_waiting} problems have no candidates and are left out: draw them")
     most = max((run.num_candidates(one) for one in ids), default=0)
     full = tuple(one for one in ids if run.num_candidates(one) == most)
     if need_all and len(full) < len(ids):

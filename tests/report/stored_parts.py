@@ -1,0 +1,46 @@
+"""What the tests of stored runs share: small runs, drawn by the replay engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tts.pipeline import open_run
+from tts.problems import open_problems
+from tts.recipe import rebuild_recipe
+
+Script = Sequence[str | Mapping[str, Any]]
+
+
+def write_problems(path: Path, answers: Mapping[str, str | None]) -> Path:
+    rows = [{"id": name, "problem": f"What is {name}?", "answer": answer} for name, answer in answers.items()]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def draw(folder: Path, problems: Path, script: Mapping[str, Script] | Script, name: str = "drawn", **keys: Any) -> Path:
+    """Draw one run into `folder`: as many candidates a problem as the longest script."""
+    sizes = map(len, script.values()) if isinstance(script, Mapping) else [len(script)]
+    recipe = rebuild_recipe(
+        {
+            "task": "math",
+            "engine": {"name": "replay", "script": script},
+            "sampler": {"name": "temperature", "num_candidates": max(sizes), **keys.pop("sampler", {})},
+            "selector": "majority_vote",
+            **keys,
+        },
+        name=name,
+    )
+    with open_problems(str(problems)) as rows, open_run(recipe, rows, folder) as run:
+        assert len(list(run.outcomes())) == run.intake.num_rows
+    return folder
+
+
+def boxed(*answers: str) -> list[str]:
+    return [f"So it is \\boxed{{{answer}}}." for answer in answers]
+
+
+def cut(text: str = "so far") -> dict[str, Any]:
+    return {"text": text, "finish_reason": "length"}

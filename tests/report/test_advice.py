@@ -1,0 +1,72 @@
+"""Warnings a careful colleague would give, each with the key to change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from stored_parts import boxed, cut, draw, write_problems
+
+from tts.report.advice import differing_keys
+from tts.report.analyse import report_of
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    return write_problems(tmp_path / "problems.jsonl", {"a": "1", "b": "2"})
+
+
+def warnings(*runs: Path) -> str:
+    return "\n".join(report_of(runs, embeddings="none").warnings)
+
+
+def test_cut_candidates_name_the_limit(tmp_path: Path, problems: Path) -> None:
+    run = draw(tmp_path / "r", problems, [*boxed("1"), cut()], sampler={"max_tokens": 99})
+    assert "50 % of the candidates were cut by the length limit" in warnings(run)
+    assert "raise sampler.max_tokens (now 99)" in warnings(run)
+    assert "cut by the length limit" not in warnings(draw(tmp_path / "whole", problems, boxed("1", "2")))
+
+
+def test_thinking_that_never_closes_is_told(tmp_path: Path, problems: Path) -> None:
+    thinking = {"text": "", "reasoning": "hm, hm", "finish_reason": "length"}
+    assert "never close their thinking" in warnings(draw(tmp_path / "r", problems, [thinking, *boxed("1")]))
+    assert "never close" not in warnings(draw(tmp_path / "s", problems, [{"text": "\\boxed{1}", "reasoning": "hm"}]))
+
+
+def test_answers_that_only_stood_last_are_told(tmp_path: Path, problems: Path) -> None:
+    assert "only because they stood last" in warnings(draw(tmp_path / "r", problems, ["there were 3 of 1"]))
+    assert "stood last" not in warnings(draw(tmp_path / "s", problems, boxed("1", "2")))
+
+
+def test_too_few_problems_are_told_with_the_width(tmp_path: Path, problems: Path) -> None:
+    assert "with 2 problems the 95 % interval of maj@k" in warnings(draw(tmp_path / "r", problems, boxed("1")))
+
+
+def test_recipes_that_differ_in_more_than_one_thing_are_told(tmp_path: Path, problems: Path) -> None:
+    plain = draw(tmp_path / "p", problems, boxed("1", "2"), name="plain")
+    hotter = draw(tmp_path / "h", problems, boxed("2", "1"), name="hotter", sampler={"temperature": 1.2, "top_p": 0.9})
+    assert "sampler.top_p: 1.0 and 0.9; sampler.temperature: 0.7 and 1.2" in warnings(plain, hotter)
+
+
+def test_keys_of_one_component_alone_are_its_own_matter() -> None:
+    first = {"sampler": {"name": "temperature", "max_tokens": 8, "num_candidates": 2}, "seed": 0, "selector": "first"}
+    second = {
+        "sampler": {"name": "esamp", "max_tokens": 9, "beta": 0.2, "num_candidates": 4},
+        "seed": 1,
+        "selector": {},
+    }
+    assert list(differing_keys(first, second)) == [
+        ("sampler.name", "temperature", "esamp"),
+        ("sampler.max_tokens", 8, 9),
+    ]
+
+
+def test_the_same_candidates_twice_are_told(tmp_path: Path, problems: Path) -> None:
+    first, second = (draw(tmp_path / name, problems, boxed("1", "2"), name=name) for name in ("x", "y"))
+    assert "x and y hold the same candidates" in warnings(first, second)
+
+
+def test_failed_candidates_name_the_command_that_draws_them_anew(tmp_path: Path, problems: Path) -> None:
+    failed = {"text": "", "finish_reason": "error", "error": "out of paper"}
+    run = draw(tmp_path / "r", problems, [*boxed("1"), failed])
+    assert f"tts solve --run {run} --retry-errors" in warnings(run)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from stored_parts import boxed, cut, draw, write_problems
+
+from tts import jsonl
+from tts.errors import RunFolderError, UsageError
+from tts.report.analyse import report_of
+from tts.report.data import Arm, Point, Report
+
+FOUR = {"a": boxed("1", "1", "2", "1"), "b": boxed("5", "2", "2", "3")}
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    return write_problems(tmp_path / "problems.jsonl", {"a": "1", "b": "2"})
+
+
+def points(arm: Arm, figure: str) -> dict[int, Point]:
+    return {point.k: point for line in arm.lines if line.figure == figure for point in line.points}
+
+
+def report(*runs: Path, **options) -> Report:
+    return report_of(runs, **{"embeddings": "ngrams", **options})
+
+
+def test_figures_are_those_worked_out_by_hand(tmp_path: Path, problems: Path) -> None:
+    found = report(draw(tmp_path / "r", problems, FOUR), ks=(1, 2, 4))
+    (arm,) = found.arms
+    assert {k: point.lower for k, point in points(arm, "pass@k").items()} == pytest.approx(
+        {1: (3 / 4 + 2 / 4) / 2, 2: (1 + 5 / 6) / 2, 4: 1.0}
+    )
+    assert points(arm, "maj@k")[4].lower == points(arm, "maj@k")[4].upper == 1.0
+    assert {k: point.lower for k, point in points(arm, "random").items()} == pytest.approx(
+        {1: 5 / 8, 2: 5 / 8, 4: 5 / 8}
+    )
+    assert arm.quality.distinct_answers == pytest.approx((1.0, (3 / 6 + 5 / 6) / 2 + 1, 2.5))
+    assert (arm.num_problems, arm.num_graded, found.ks, found.headline) == (2, 2, (1, 2, 4), "maj@k")
+    assert [point.tokens for point in points(arm, "pass@k").values()] == [4, 8, 16]
+
+
+def test_without_ks_they_are_the_powers_of_two_and_the_number_itself(tmp_path: Path, problems: Path) -> None:
+    script = {name: boxed(*"112112") for name in "ab"}
+    assert report(draw(tmp_path / "r", problems, script)).ks == (1, 2, 4, 6)
+
+
+def test_a_k_beyond_the_candidates_names_problem_and_run(tmp_path: Path, problems: Path) -> None:
+    run = draw(tmp_path / "r", problems, FOUR)
+    with pytest.raises(UsageError, match=r"at most 4, .* of problem 'a' in .*/r, got 8 .* draw more"):
+        report(run, ks=(1, 8))
+    with pytest.raises(UsageError, match="at least 1, got 0"):
+        report(run, ks=(0, 1))
+
+
+def test_undecided_candidates_make_a_range(tmp_path: Path, problems: Path) -> None:
+    script = {"a": [*boxed("1", "3"), cut(), cut()], "b": [*boxed("1", "3"), cut(), cut()]}
+    (arm,) = report(draw(tmp_path / "r", problems, script), ks=(1,)).arms
+    one = points(arm, "pass@k")[1]
+    assert (one.lower, one.upper) == pytest.approx((1 / 8, 5 / 8))
+    assert (arm.quality.num_truncated, arm.quality.num_undecided) == (4, 4)
+    assert arm.cost.truncated_tokens == 8
+
+
+def test_problems_without_a_reference_are_in_no_accuracy(tmp_path: Path) -> None:
+    problems = write_problems(tmp_path / "p.jsonl", {"a": "1", "b": None, "c": None})
+    found = report(draw(tmp_path / "r", problems, boxed("1", "2")), ks=(1, 2))
+    (arm,) = found.arms
+    assert (arm.num_problems, arm.num_graded, arm.quality.num_candidates) == (3, 1, 6)
+    assert points(arm, "pass@k")[2].lower == 1.0
+    assert any("2 of 3 problems have no reference" in warning for warning in found.warnings)
+
+
+def test_where_nothing_is_graded_the_texts_are_the_headline(tmp_path: Path) -> None:
+    problems = write_problems(tmp_path / "p.jsonl", {"a": None, "b": None})
+    found = report(draw(tmp_path / "r", problems, ["one two three", "four five six"]), ks=(1, 2))
+    assert (found.headline, found.arms[0].lines, found.contrasts) == ("vendi", (), ())
+    assert found.arms[0].spread is not None
+    assert found.arms[0].spread.vendi["1"] == pytest.approx(2.0)
+
+
+def test_every_candidate_is_shown_with_its_group_and_verdict(tmp_path: Path, problems: Path) -> None:
+    found = report(draw(tmp_path / "r", problems, FOUR))
+    assert [(one.id, one.reference, one.kind) for one in found.problems] == [("a", "1", "math"), ("b", "2", "math")]
+    (shown,) = found.problems[1].arms
+    assert [(one.answer, one.group, one.status) for one in shown.candidates] == [
+        ("5", 0, "failed"),
+        ("2", 1, "passed"),
+        ("2", 1, "passed"),
+        ("3", 2, "failed"),
+    ]
+    assert shown.selected in (1, 2)
+    assert report(tmp_path / "r", candidates=False).problems == ()
+
+
+def test_what_was_derived_can_be_deleted_and_nothing_is_written(tmp_path: Path, problems: Path) -> None:
+    run = draw(tmp_path / "r", problems, FOUR)
+    before = report(run)
+    for name in ("selections.jsonl", "verdicts.jsonl"):
+        (run / name).unlink()
+    names = sorted(file.name for file in run.iterdir())
+    assert report(run) == before
+    assert sorted(file.name for file in run.iterdir()) == names
+
+
+def test_a_run_that_is_being_written_can_be_read(tmp_path: Path, problems: Path) -> None:
+    run = draw(tmp_path / "r", problems, FOUR)
+    lines = (run / "candidates.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["problem_id"] == "a"]
+    (run / "candidates.jsonl").write_text("".join([*kept, lines[-1][:20]]))
+    found = report(run, ks=(1, 4))
+    assert [one.id for one in found.problems] == ["a"]
+    assert any("1 problems have no candidates" in warning for warning in found.warnings)
+    assert (run / "candidates.jsonl").read_text().endswith(lines[-1][:20])
+
+
+def test_two_runs_are_compared_on_the_problems_they_share(tmp_path: Path, problems: Path) -> None:
+    more = write_problems(tmp_path / "more.jsonl", {"b": "2", "c": "3", "a": "7"})
+    first = draw(tmp_path / "first", problems, FOUR, name="one")
+    second = draw(tmp_path / "second", more, {**FOUR, "b": boxed("2", "2", "2", "2"), "c": boxed("3")}, name="two")
+    found = report(first, second, ks=(1, 4))
+    assert [arm.num_problems for arm in found.arms] == [1, 1]
+    assert [one.id for one in found.problems] == ["b"]
+    assert [arm.arm for arm in found.problems[0].arms] == ["one", "two"]
+    assert {(one.first, one.second) for one in found.contrasts} == {("two", "one")}
+    assert {(one.figure, one.k) for one in found.contrasts} == {(f, k) for f in ("pass@k", "maj@k") for k in (1, 4)}
+    (at_1,) = [one for one in found.contrasts if (one.figure, one.k) == ("pass@k", 1)]
+    assert at_1.lower == pytest.approx(0.5)
+    assert at_1.num_wins == 1
+    assert sum("are not in every run" in warning for warning in found.warnings) == 2
+
+
+def test_p_values_are_corrected_for_all_contrasts(tmp_path: Path) -> None:
+    problems = write_problems(tmp_path / "p.jsonl", {f"q{number}": "1" for number in range(9)})
+    worse = draw(tmp_path / "worse", problems, boxed("2", "1"), name="worse")
+    better = draw(tmp_path / "better", problems, boxed("1", "1"), name="better")
+    found = report(worse, better, ks=(1, 2))
+    by_key = {(one.figure, one.k): one for one in found.contrasts}
+    assert by_key["pass@k", 1].p_value == pytest.approx(2 / 2**9)
+    assert by_key["pass@k", 1].adjusted_p_value == pytest.approx(4 * 2 / 2**9)
+    assert by_key["pass@k", 2].adjusted_p_value == 1.0
+    assert any("p-values corrected (Holm) for all 4" in sentence for sentence in found.method)
+
+
+def test_runs_without_a_common_problem_are_shown_side_by_side(tmp_path: Path, problems: Path) -> None:
+    other = write_problems(tmp_path / "other.jsonl", {"x": "1", "y": "2"})
+    first, second = draw(tmp_path / "f", problems, FOUR), draw(tmp_path / "s", other, boxed(*"1122"))
+    found = report(first, second)
+    assert found.contrasts == ()
+    assert [one.id for one in found.problems] == ["a", "b", "x", "y"]
+    assert [arm.name for arm in found.arms] == ["f", "s"]
+    assert any("no problem in common" in warning for warning in found.warnings)
+
+
+def test_scores_that_engines_noted_rank_candidates(tmp_path: Path, problems: Path) -> None:
+    likely = [
+        {"text": text, "mean_logprob": logprob} for text, logprob in zip(boxed("1", "2"), (-0.1, -2.0), strict=True)
+    ]
+    (arm,) = report(draw(tmp_path / "r", problems, likely), ks=(2,)).arms
+    assert points(arm, "best_of_n(likelihood)")[2].lower == 0.5
+    assert "best_of_n(self_certainty)" not in {line.figure for line in arm.lines}
+
+
+def test_the_report_is_json(tmp_path: Path, problems: Path) -> None:
+    record = json.loads(jsonl.dumps(report(draw(tmp_path / "r", problems, FOUR))))
+    assert record["arms"][0]["lines"][1]["figure"] == "pass@k"
+    assert record["problems"][0]["arms"][0]["candidates"][0]["answer"] == "1"
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path, told in ((tmp_path / "nowhere", "nothing there"), (tmp_path / "empty", r"without run\.json")):
+        with pytest.raises(RunFolderError, match=told):
+            report(path)

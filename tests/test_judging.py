@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from tts.judging import judge
+from tts.selectors.majority_vote import MajorityVote
+from tts.selectors.oracle import Oracle
+from tts.tasks import TextTask
+from tts.types import Candidate, FinishReason, Problem, Reference, Verdict
+
+PROBLEM = Problem("p", "Which city?", "text")
+
+
+def candidate(index: int, text: str, finish_reason: FinishReason = "stop") -> Candidate:
+    return Candidate("p", index, text, None, finish_reason, 1, 1, None, None, None, 0, "s")
+
+
+def judged(*candidates: Candidate, reference: str | None = "Rome", selector=None):
+    return judge(TextTask(), selector or MajorityVote(), PROBLEM, Reference(reference), candidates)
+
+
+def test_where_all_are_undecided_for_different_reasons_so_is_what_is_handed_in() -> None:
+    found = judged(candidate(0, "Ro", "length"), candidate(1, "R", "cancelled"), candidate(2, "Ro", "length"))
+    assert found.verdict == Verdict(
+        "undecided", "truncated", "no candidate finished with an answer: 2 truncated, 1 cancelled"
+    )
+    assert found.selection.index is None
+
+
+def test_where_one_finished_without_an_answer_handing_in_nothing_is_failed() -> None:
+    found = judged(candidate(0, "Ro", "length"), candidate(1, " "))
+    assert (found.verdict.status, found.verdict.reason) == ("failed", "no_answer")
+
+
+@pytest.mark.parametrize("texts", [("Rome", "Oslo"), (" ", " "), ("Rome", " ")])
+def test_without_a_reference_nothing_is_graded(texts: tuple[str, str]) -> None:
+    found = judged(*(candidate(index, text) for index, text in enumerate(texts)), reference=None)
+    assert {verdict.reason for verdict in found.verdicts} == {"no_reference"}
+    assert found.verdict.status == "undecided"
+
+
+def test_a_bound_sees_the_verdicts_and_no_other_selector_does() -> None:
+    drawn = (candidate(0, "Oslo"), candidate(1, "Oslo"), candidate(2, "Rome"))
+    assert judged(*drawn).selection.answer == "Oslo"
+    assert judged(*drawn, selector=Oracle()).selection.answer == "Rome"

@@ -1,0 +1,214 @@
+"""Candidates that another tool made: JSON lines of `{"problem_id", "text", …}` beside a file of problems."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from tts.engines.completions import StoredCompletion
+from tts.errors import UsageError
+from tts.judging import Judged
+from tts.problems import ProblemRow, open_problems
+from tts.problems.jsonl import BadRow, Row, read_json_lines, shown, usable_id
+from tts.recipe import Recipe, rebuild_recipe
+from tts.stored import Sitting, Stored, StoredRun, run_folders
+from tts.types import Candidate, RowError
+
+UNKNOWN_SEED = -1
+UNKNOWN_SAMPLER = "unknown"
+JUDGING = ("task", "selector")
+KEYS = frozenset(StoredCompletion.model_fields)
+
+NOBODYS_RUN = {
+    "task": {"name": "math"},
+    "engine": {"name": "replay", "script": ["nothing is drawn"]},
+    "sampler": {"name": "temperature"},
+    "selector": {"name": "majority_vote"},
+}
+"""Stands for the recipe of candidates whose own is not known; its task and selector judge them."""
+
+
+class CandidateFile:
+    """A file of candidates, in memory. `overrides` say what judges them (`task…`, `selector…`); `problems` as a spec.
+
+    A row needs `problem_id` and `text`; the other keys of a candidate may be left out: no `index`: the next free one;
+    no `finish_reason`: taken as `stop`; no token counts: words are counted. `notes` say so. Rows that cannot be used
+    are in `errors`, with their lines.
+    """
+
+    statistics: Mapping[str, Any] = {}
+    selected_anew = False
+    num_waiting: int
+
+    def __init__(self, path: Path, problems: str | None, overrides: Sequence[str] = ()) -> None:
+        self.path = path
+        self.name = path.name.removesuffix(".gz").removesuffix(".jsonl")
+        self.recipe = judging_recipe(overrides)
+        self.origin: Mapping[str, Any] = {key: self.recipe.resolved()[key] for key in JUDGING}
+        if problems is None:
+            raise UsageError(f"{path} holds candidates alone: name their problems with --problems FILE")
+        self._errors: list[RowError] = []
+        self._rows = {row.problem.id: row for row in self._read_problems(problems)}
+        self._missing: Counter[str] = Counter()
+        self._unused: Counter[str] = Counter()
+        self._candidates: dict[str, dict[int, Candidate]] = {}
+        for candidate in self._read_candidates():
+            self._candidates.setdefault(candidate.problem_id, {})[candidate.index] = candidate
+        self.num_waiting = len(self._rows) - len(self._candidates)
+
+    def _read_problems(self, spec: str) -> Iterator[ProblemRow]:
+        with open_problems(spec, default_kind=self.recipe.task.kind, seed=self.recipe.seed) as source:
+            yield from self._sound(source, spec)
+
+    def _sound(self, rows: Iterable[Any], source: str) -> Iterator[Any]:
+        """Yield the rows that are none of the errors, which are kept with the name of their file."""
+        for row in rows:
+            if isinstance(row, RowError):
+                self._errors.append(replace(row, message=f"{source}: {row.message}"))
+            else:
+                yield row
+
+    def _read_candidates(self) -> Iterator[Candidate]:
+        with _open(self.path) as file:
+            for row in self._sound(read_json_lines(file), str(self.path)):
+                try:
+                    yield self._candidate(row)
+                except BadRow as error:
+                    record = error.record(row.line)
+                    self._errors.append(replace(record, message=f"{self.path}: {record.message}"))
+
+    def _candidate(self, row: Row) -> Candidate:
+        """Return the candidate of a row. Raises BadRow."""
+        problem_id = usable_id(row.values.get("problem_id"))
+        if problem_id is None:
+            raise BadRow("bad_problem_id", f"`problem_id` must be an id, got {shown(row.values.get('problem_id'))}")
+        if problem_id not in self._rows:
+            raise BadRow("unknown_problem", f"`problem_id` must be one of the problems, got {shown(problem_id)}")
+        completion = _completion(row, problem_id)
+        of_problem = self._candidates.get(problem_id, {})
+        index = len(of_problem) if completion.index is None else completion.index
+        if index in of_problem:
+            message = f"`index` must be unique within its problem, got {index} again: renumber it, or leave it out"
+            raise BadRow("duplicate_candidate", message, problem_id)
+        self._unused.update(row.values.keys() - KEYS)
+        self._missing.update({"finish_reason", "num_tokens", "num_prompt_tokens"} - row.values.keys())
+        return _as_candidate(completion, problem_id, index, self._rows[problem_id])
+
+    @property
+    def errors(self) -> Sequence[RowError]:
+        """Rows that are no problem or no candidate; each message begins with the file."""
+        return self._errors
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is not known of these candidates, a sentence each."""
+        return list(self._notes())
+
+    def _notes(self) -> Iterator[str]:
+        if self._missing["finish_reason"]:
+            yield (
+                f"{self.name}: {self._missing['finish_reason']} rows have no finish_reason and count as finished, so a "
+                "truncated one among them counts by what it says: add the key finish_reason"
+            )
+        if self._missing["num_tokens"] or self._missing["num_prompt_tokens"]:
+            rows = max(self._missing["num_tokens"], self._missing["num_prompt_tokens"])
+            yield f"{self.name}: {rows} rows have no token counts, so words are counted: add num_tokens"
+        if self._unused:
+            yield f"{self.name}: keys that mean nothing here were not used: {', '.join(sorted(self._unused))}"
+
+    @property
+    def problem_ids(self) -> Sequence[str]:
+        """The problems that have candidates, in the order of their file."""
+        return [name for name in self._rows if name in self._candidates]
+
+    def row(self, problem_id: str) -> ProblemRow:
+        """Return one problem with its reference."""
+        return self._rows[problem_id]
+
+    def num_candidates(self, problem_id: str) -> int:
+        """Return how many candidates of a problem there are."""
+        return len(self._candidates[problem_id])
+
+    def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
+        """Return a problem's candidates, by index."""
+        of_problem = self._candidates[problem_id]
+        return tuple(of_problem[index] for index in sorted(of_problem))
+
+    def graded(self, problem_id: str) -> Judged | None:  # noqa: ARG002 - a stored run's signature
+        """Nothing is stored but the candidates."""
+        return None
+
+    def sittings(self) -> list[Sitting]:
+        """Nobody knows when they were drawn."""
+        return []
+
+    def close(self) -> None:
+        """Do nothing: the file has been read."""
+
+
+def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: Sequence[str] = ()) -> list[Stored]:
+    """Open run folders, folders that `tts bench` wrote, and files of candidates, for which `problems` is needed."""
+    opened: list[Stored] = []
+    try:
+        for path in run_folders(paths):
+            is_file = path.exists() and not path.is_dir()
+            opened.append(CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides))
+    except BaseException:
+        for run in opened:
+            run.close()
+        raise
+    return opened
+
+
+def judging_recipe(overrides: Sequence[str]) -> Recipe:
+    """Return a recipe that judges and draws nothing: mathematics and a majority vote, unless overridden."""
+    for override in overrides:
+        if override.partition("=")[0].partition(".")[0] not in JUDGING:
+            raise UsageError(f"--set {override}: stored candidates are judged, not drawn: set {' or '.join(JUDGING)}")
+    return rebuild_recipe(NOBODYS_RUN, overrides, purpose="judge")
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.expanduser().open("rb")
+    except OSError as error:
+        raise UsageError(f"the candidates in {path} cannot be read ({error.strerror}): give a readable file") from error
+
+
+def _completion(row: Row, problem_id: str) -> StoredCompletion:
+    known = {key: value for key, value in row.values.items() if key in KEYS} | {"problem_id": problem_id}
+    try:
+        return StoredCompletion.model_validate_json(json.dumps(known))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        key = "".join(f"`{part}`: " for part in first["loc"][:1])
+        raise BadRow(
+            "bad_candidate", f"a candidate must have the right keys, got {key}{first['msg']}", problem_id
+        ) from error
+
+
+def _as_candidate(completion: StoredCompletion, problem_id: str, index: int, row: ProblemRow) -> Candidate:
+    num_tokens, num_prompt_tokens = completion.num_tokens, completion.num_prompt_tokens
+    return Candidate(
+        problem_id=problem_id,
+        index=index,
+        text=completion.text,
+        reasoning=completion.reasoning,
+        finish_reason=completion.finish_reason,
+        num_prompt_tokens=len(row.problem.prompt.split()) if num_prompt_tokens is None else num_prompt_tokens,
+        num_tokens=completion.num_words if num_tokens is None else num_tokens,
+        cumulative_logprob=completion.cumulative_logprob,
+        mean_logprob=completion.mean_logprob,
+        self_certainty=completion.self_certainty,
+        seed=UNKNOWN_SEED if completion.seed is None else completion.seed,
+        sampler=completion.sampler or UNKNOWN_SAMPLER,
+        token_logprobs=completion.token_logprobs,
+        error=completion.error,
+        engine_stats=completion.engine_stats,
+    )

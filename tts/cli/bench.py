@@ -1,0 +1,98 @@
+"""`tts bench`: what did the extra compute buy?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tts.cli.options import Embeddings, NoCandidates, PerplexityModel, StoredProblems, read_ks
+from tts.cli.solve import EXIT_SOME_FAILED, Overrides, Problems, recipe_names
+
+if TYPE_CHECKING:
+    from tts.cli.benching import Benching
+
+
+def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them by position
+    problems: Problems = None,
+    recipes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--recipe",
+            "-r",
+            help="A recipe's file or shipped name; repeat it to compare. (default: quickstart)",
+            autocompletion=recipe_names,
+        ),
+    ] = None,
+    k: Annotated[
+        str | None,
+        typer.Option("--k", metavar="1,8,64", help="Candidates to choose from; the most are drawn. (default: 1,2,4,…)"),
+    ] = None,
+    stored: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="RUN", help="A run folder or a JSONL file of candidates, taken as it is."),
+    ] = None,
+    stored_problems: StoredProblems = None,
+    overrides: Overrides = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seed", metavar="N", min=0, help="For all recipes, or once for each.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", metavar="DIR", help="The benchmark's folder; resumed where it exists.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="Take only the first N problems.")
+    ] = None,
+    embeddings: Embeddings = None,
+    perplexity: PerplexityModel = None,
+    no_candidates: NoCandidates = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole report as one JSON object.")] = False,
+) -> None:
+    """Draw candidates by one recipe or several on the same problems, grade all, and say what k candidates buy.
+
+    pass@k, maj@k and every selector's accuracy with 95 % intervals; paired comparisons; cost; diversity; warnings.
+    Results are a table on a terminal, JSON lines where stdout is piped. DIR gets a run folder a recipe, report.json
+    and report.html. Exit codes are those of `tts solve`.
+    """
+    from tts.cli.benching import Asked, Benching
+
+    asked = Asked(
+        problems=problems,
+        recipes=tuple(recipes or ()),
+        ks=read_ks(k),
+        stored=tuple(str(path) for path in stored or ()),
+        stored_problems=stored_problems,
+        overrides=tuple(overrides or ()),
+        seeds=tuple(seeds or ()),
+        limit=limit,
+        embeddings=embeddings,
+        perplexity=perplexity,
+        candidates=not no_candidates,
+    )
+    _run(Benching(asked, run), as_json=as_json)
+
+
+def _run(benching: Benching, *, as_json: bool) -> None:
+    from tts.cli.benching import StoppedError
+    from tts.cli.interrupt import leave_closed_pipe, stop_on_signals
+    from tts.errors import TTSError
+
+    resume = f"tts bench --run {benching.folder.path}"
+    with stop_on_signals(benching.stop) as signals:
+        try:
+            benching.prepare()
+            benching.draw(as_json=as_json)
+            benching.show(benching.report(as_json=as_json), as_json=as_json)
+        except BrokenPipeError:
+            leave_closed_pipe()
+        except StoppedError:
+            print(f"tts: interrupted; resume with: {resume}", file=sys.stderr)
+            raise typer.Exit(128 + (signals or [2])[0]) from None
+        except TTSError as error:
+            if benching.started:
+                error.add_note(f"What was drawn is kept; resume with: {resume}")
+            raise
+    if benching.num_failed:
+        raise typer.Exit(EXIT_SOME_FAILED)

@@ -1,0 +1,296 @@
+"""The course of `tts bench`: plan, draw arm by arm, analyse, show."""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from tts import job, jsonl
+from tts.bench import BenchArm, BenchFolder, Plan, arms_of, default_path
+from tts.candidate_file import open_stored
+from tts.cli import source
+from tts.cli.display import LiveProgress
+from tts.cli.findings import PLAIN, records, show
+from tts.cli.output import write_json_line
+from tts.cli.solve import check_engine
+from tts.errors import RunFolderError, UsageError
+from tts.pipeline import Outcome, Run, open_run
+from tts.recipe import Difference, differences, rebuild_recipe
+from tts.report.analyse import Options, analyse
+from tts.report.data import Report
+from tts.stored import Stored
+from tts.types import RowError
+
+QUICKSTART_LIMIT = 16
+"""Problems of the quickstart where neither recipe nor problems are named: what a small computer does in minutes."""
+
+
+class ArmStop(threading.Event):
+    """The end of one arm: its own, which no other arm hears of, or the whole benchmark's."""
+
+    def __init__(self, everything: threading.Event) -> None:
+        super().__init__()
+        self._everything = everything
+
+    def is_set(self) -> bool:
+        """Tell whether either has been set."""
+        return super().is_set() or self._everything.is_set()
+
+
+class StoppedError(Exception):
+    """The user has interrupted the command; everything drawn is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line says. `embeddings` None: as the plan says, `auto` for a new one."""
+
+    problems: str | None
+    recipes: tuple[str, ...]
+    ks: tuple[int, ...]
+    stored: tuple[str, ...]
+    stored_problems: str | None
+    overrides: tuple[str, ...]
+    seeds: tuple[int, ...]
+    limit: int | None
+    embeddings: str | None
+    perplexity: str | None
+    candidates: bool
+
+    @property
+    def names_nothing(self) -> bool:
+        """Whether neither recipes nor stored candidates are named."""
+        return not self.recipes and not self.stored
+
+
+class Benching:
+    """One benchmark from its plan to its page. `num_failed` counts bad rows and problems with missing candidates."""
+
+    plan: Plan
+
+    def __init__(self, asked: Asked, path: Path | None) -> None:
+        self.asked = asked
+        self.folder = BenchFolder(path or default_path())
+        self.stop = threading.Event()
+        self.started = False
+        self.num_failed = 0
+        self._stderr = Console(stderr=True)
+        self._notes: list[str] = []
+
+    # --- the plan
+
+    def prepare(self) -> None:
+        """Decide what is to be done, and check it before anything is written. Raises UsageError."""
+        stored = self.folder.plan()
+        self.plan = self._new_plan() if stored is None else self._plan_again(stored)
+        for arm in self.plan.arms:
+            check_engine(arm.recipe)
+
+    def _new_plan(self) -> Plan:
+        asked = self.asked
+        names = (job.DEFAULT_RECIPE,) if asked.names_nothing else asked.recipes
+        if asked.seeds and not names:
+            raise UsageError("`--seed` must go with a --recipe: stored candidates are drawn already")
+        arms = arms_of(names, asked.overrides if names else (), max(asked.ks, default=None), asked.seeds)
+        self._tell_number(arms)
+        return Plan(
+            arms=arms,
+            ks=asked.ks,
+            problems=asked.problems,
+            limit=asked.limit,
+            stored=asked.stored,
+            stored_problems=asked.stored_problems or (None if arms else asked.problems),
+            embeddings=asked.embeddings or "auto",
+            perplexity=asked.perplexity,
+        )
+
+    def _tell_number(self, arms: Sequence[BenchArm]) -> None:
+        if self.asked.ks and arms:
+            self._tell(f"drawing {max(self.asked.ks)} candidates a problem, as --k asks, whatever a recipe says")
+
+    def _plan_again(self, stored: Plan) -> Plan:
+        """Return the plan of a folder that has one, with the figures that are asked for now."""
+        asked = self.asked
+        if asked.stored and asked.stored != stored.stored:
+            raise RunFolderError(f"{self.folder.path} is a benchmark of other stored runs: choose another --run DIR")
+        if asked.problems not in (None, stored.problems):
+            raise RunFolderError(f"{self.folder.path} is a benchmark on other problems: choose another --run DIR")
+        most = max((arm.recipe.sampler.num_candidates for arm in stored.arms), default=None)
+        if most is not None and max(asked.ks, default=0) > most:
+            raise RunFolderError(
+                f"{self.folder.path} has {most} candidates a problem, got --k {max(asked.ks)}: choose another --run DIR"
+            )
+        again = arms_of(asked.recipes, asked.overrides, most, asked.seeds) if asked.recipes else self._same(stored)
+        self._refuse_changes(stored.arms, again)
+        return replace(
+            stored,
+            ks=asked.ks or stored.ks,
+            embeddings=asked.embeddings or stored.embeddings,
+            perplexity=asked.perplexity or stored.perplexity,
+        )
+
+    def _same(self, stored: Plan) -> tuple[BenchArm, ...]:
+        if self.asked.seeds:
+            raise UsageError("`--seed` must go with a --recipe")
+        return tuple(
+            BenchArm(arm.name, rebuild_recipe(arm.recipe.resolved(), self.asked.overrides, purpose="bench"))
+            for arm in stored.arms
+        )
+
+    def _refuse_changes(self, old: Sequence[BenchArm], new: Sequence[BenchArm]) -> None:
+        changes: list[str | Difference] = []
+        if [arm.name for arm in old] != [arm.name for arm in new]:
+            changes.append(f"recipes: {', '.join(arm.name for arm in old)} → {', '.join(arm.name for arm in new)}")
+        for before, after in zip(old, new, strict=False):
+            changes += differences(before.recipe.resolved(), after.recipe.resolved())
+        if changes:
+            told = "\n".join(f"  {change}" for change in changes)
+            raise RunFolderError(
+                f"{self.folder.path} holds another benchmark. Changed:\n{told}\nGo on with it as it is (leave out "
+                "--recipe, --set and --seed), or choose another --run DIR."
+            )
+
+    # --- drawing
+
+    def draw(self, *, as_json: bool) -> None:
+        """Draw what is missing of every arm, one arm after the other. Raises StoppedError, TTSError."""
+        arms = self.plan.arms
+        first = self._first_source() if arms else None
+        self.folder.write_plan(self.plan)
+        self.started = True
+        for place, arm in enumerate(arms):
+            if len(arms) > 1:
+                self._tell(f"recipe {place + 1} of {len(arms)}: {arm.name}")
+            rows = first if place == 0 and first else self._source_of(arm, arms[0], first)
+            self._draw_arm(arm, rows, silent=place > 0, as_json=as_json)
+        if len(arms) > 1:
+            self._notes.append("The recipes ran one after the other, each alone on the machine as far as we know.")
+
+    def _first_source(self) -> source.Source:
+        arm, limit = self.plan.arms[0], self.plan.limit
+        found = self._choose(arm, limit)
+        if self.asked.names_nothing and limit is None and found.rows is not None and found.spec == arm.recipe.problems:
+            self._tell(f"the first {QUICKSTART_LIMIT} of the quickstart's problems; --limit N takes more or fewer")
+            return self._choose(arm, QUICKSTART_LIMIT)
+        return found
+
+    def _choose(self, arm: BenchArm, limit: int | None) -> source.Source:
+        stored = job.stored(self.folder.arm(arm.name))
+        named = self.asked.problems or (None if stored else self.plan.problems)
+        return source.choose(named, arm.recipe, stored, limit, self.stop)
+
+    def _source_of(self, arm: BenchArm, first_arm: BenchArm, first: source.Source | None) -> source.Source:
+        """Return a later arm's problems: the first arm's, unless each recipe has its own."""
+        assert first is not None
+        own = first_arm.recipe.problems
+        if first.spec == own and arm.recipe.problems != own:
+            return self._choose(arm, self.plan.limit)
+        return source.Source(first.spec, self.folder.rows_of(first_arm.name))
+
+    def _draw_arm(self, arm: BenchArm, rows: source.Source, *, silent: bool, as_json: bool) -> None:
+        path, stop = self.folder.arm(arm.name), ArmStop(self.stop)
+        with (
+            open_run(arm.recipe, rows.rows, path, spec=rows.spec, limit=self.plan.limit, stop=stop) as work,
+            LiveProgress(work, self._stderr),
+        ):
+            for outcome in work.outcomes():
+                if not silent:
+                    self._tell_error(outcome, as_json=as_json)
+        if not work.complete:
+            raise StoppedError
+        self._count(work, arm, silent=silent)
+
+    def _count(self, work: Run, arm: BenchArm, *, silent: bool) -> None:
+        tally = work.tally
+        self.num_failed += tally.num_incomplete + (0 if silent else tally.num_row_errors)
+        if tally.num_incomplete:
+            self._tell(
+                f"{arm.name}: {tally.num_incomplete} problems could not be drawn or judged in full; "
+                f"draw failed candidates anew with: tts solve --run {self.folder.arm(arm.name)} --retry-errors"
+            )
+
+    def _tell_error(self, outcome: Outcome, *, as_json: bool) -> None:
+        if isinstance(outcome, RowError):
+            self._tell(f"line {outcome.line}: {outcome.message}")
+            if not as_json and not sys.stdout.isatty():
+                write_json_line(outcome)
+
+    # --- findings
+
+    def report(self, *, as_json: bool) -> Report:
+        """Analyse all arms, write report.json and the page."""
+        plan = self.plan
+        paths = [*map(Path, plan.stored), *(self.folder.arm(arm.name) for arm in plan.arms)]
+        runs = open_stored(paths, plan.stored_problems)
+        options = Options(
+            ks=plan.ks,
+            seed=plan.seed,
+            embeddings=plan.embeddings,
+            perplexity=plan.perplexity,
+            candidates=self.asked.candidates,
+            notes=tuple(self._notes),
+        )
+        try:
+            self._tell_stored_errors(runs[: len(plan.stored)], as_json=as_json)
+            with self._analysing(sum(len(run.problem_ids) for run in runs)) as progress:
+                report = analyse(runs, options, advance=lambda: self._advance(progress), check=self._check_stop)
+        finally:
+            for run in runs:
+                run.close()
+        self.folder.write_report(report)
+        return report
+
+    def _tell_stored_errors(self, runs: Sequence[Stored], *, as_json: bool) -> None:
+        for run in runs:
+            self.num_failed += len(run.errors)
+            for error in run.errors:
+                self._tell_error(error, as_json=as_json)
+
+    @contextmanager
+    def _analysing(self, num_problems: int) -> Iterator[Progress]:
+        columns = (TextColumn("analysing"), BarColumn(bar_width=12), MofNCompleteColumn())
+        shown = self._stderr.is_terminal
+        with Progress(*columns, console=self._stderr, transient=True, disable=not shown) as progress:
+            progress.add_task("problems", total=num_problems)
+            yield progress
+
+    def _advance(self, progress: Progress) -> None:
+        self._check_stop()
+        for task in progress.tasks:
+            progress.advance(task.id)
+
+    def _check_stop(self) -> None:
+        if self.stop.is_set():
+            raise StoppedError
+
+    def show(self, report: Report, *, as_json: bool) -> None:
+        """Print the report: one JSON object, JSON lines, or tables."""
+        if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.encoding.lower().startswith("utf"):
+            sys.stdout.reconfigure(errors="replace")
+        stdout = Console()
+        if as_json:
+            _write([report])
+        elif stdout.is_terminal:
+            show(report, stdout)
+        else:
+            _write(records(report))
+        for warning in report.warnings:
+            self._stderr.print(f"warning: {warning}", **PLAIN)
+        self._tell(f"everything is in {self.folder.path}; the page is {self.folder.path / 'report.html'}")
+
+    def _tell(self, message: str) -> None:
+        self._stderr.print(f"tts: {message}", **PLAIN)
+
+
+def _write(lines: Iterator[object] | Sequence[object]) -> None:
+    for line in lines:
+        sys.stdout.buffer.write(jsonl.dumps(line))
+    sys.stdout.buffer.flush()

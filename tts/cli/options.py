@@ -1,0 +1,39 @@
+"""What the commands over stored candidates and benchmarks share: their options, and how these are read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tts.errors import UsageError
+
+Embeddings = Annotated[
+    str | None,
+    typer.Option(
+        "--embeddings",
+        metavar="MODEL|ngrams|none",
+        help="What compares the texts: a sentence-embedding model, word n-grams, nothing. "
+        "(default: the packaged model where installed, else ngrams)",
+    ),
+]
+PerplexityModel = Annotated[
+    str | None, typer.Option("--perplexity", metavar="MODEL", help="A causal language model that scores the texts.")
+]
+StoredProblems = Annotated[
+    str | None,
+    typer.Option("--problems", metavar="FILE", help="The problems that go with a JSONL file of candidates."),
+]
+NoCandidates = Annotated[
+    bool, typer.Option("--no-candidates", help="Leave the candidates' texts out of the report (for huge runs).")
+]
+
+
+def read_ks(text: str | None) -> tuple[int, ...]:
+    """Return the numbers of `1,8,64` in order, each once; () where nothing is given. Raises UsageError."""
+    if text is None:
+        return ()
+    numbers = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in numbers):
+        raise UsageError(f"`--k` must be whole numbers from 1 on with commas between, as in 1,8,64, got {text!r}")
+    return tuple(sorted({int(part) for part in numbers}))
