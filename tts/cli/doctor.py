@@ -9,6 +9,7 @@ EXTRAS = {
     "hf": (("torch", "transformers", "accelerate", "gguf"), "the embedded transformers engine"),
     "vllm": (("vllm",), "the vllm engine"),
     "datasets": (("datasets",), "problems from the Hugging Face hub"),
+    "plot": (("resvg_py",), "figures of reports as PNG"),
 }
 
 

@@ -1,0 +1,139 @@
+"""Figures: what is drawn, for whom, and that the files are what they say."""
+
+import struct
+import sys
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from report_parts import report, with_undecided
+
+from tts.errors import MissingExtraError, UsageError
+from tts.report.chart import grid, round_range
+from tts.report.data import Report
+from tts.report.figures import charts, draw, write_figures
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(made: Report) -> dict[str, ElementTree.Element]:
+    return {chart.name: ElementTree.fromstring(draw(chart)) for chart in charts(made)}
+
+
+def tips(picture: ElementTree.Element) -> list[str]:
+    return [title.text or "" for title in picture.findall(f"{SVG}g/{SVG}title")]
+
+
+def test_two_arms_are_compared_and_each_is_shown_alone() -> None:
+    names = [chart.name for chart in charts(report())]
+    assert names == ["maj-at-k", "pass-at-k", "arm-1", "arm-2", "tokens", "distinct-answers"]
+
+
+def test_one_arm_is_not_compared_with_itself() -> None:
+    assert [chart.name for chart in charts(report(arms=("only",)))] == ["arm-1", "tokens", "distinct-answers"]
+
+
+def test_each_mark_says_its_value_and_interval() -> None:
+    told = tips(drawn(report(arms=("a", "b")))["maj-at-k"])
+    assert told[0].replace("\u00a0", " ") == "a, k = 1: 30.0 % (95 %: 14.0 – 45.0)"
+    assert len(told) == 2 * 4
+
+
+def test_doublings_of_k_are_equally_far_apart() -> None:
+    picture = drawn(report())["maj-at-k"]
+    middles = [float(circle.get("cx", "")) for circle in picture.findall(f"{SVG}g/{SVG}circle")]
+    steps = [after - before for before, after in pairwise(middles)]
+    assert max(steps) - min(steps) < 0.2
+
+
+def test_every_figure_of_shares_has_the_same_vertical_axis() -> None:
+    ranges = {chart.y_range for chart in charts(report()) if chart.y_title == "share of problems"}
+    assert len(ranges) == 1
+
+
+def test_what_is_undecided_is_drawn_as_a_range() -> None:
+    told = tips(drawn(with_undecided(report()))["maj-at-k"])
+    assert told[0].startswith("vanilla, k = 1: 30.0\u00a0–\u00a050.0\u00a0%")
+
+
+def test_arms_differ_in_marker_and_dashes_and_not_in_colour_alone() -> None:
+    text = draw(charts(report())[0])
+    assert "<circle" in text
+    assert "<rect" in text
+    assert "stroke-dasharray" in text
+
+
+def test_one_value_of_k_stands_side_by_side() -> None:
+    picture = drawn(report(num_candidates=1))["maj-at-k"]
+    circle, square = picture.find(f"{SVG}g/{SVG}circle"), picture.find(f"{SVG}g/{SVG}rect")
+    assert circle is not None
+    assert square is not None
+    assert abs(float(circle.get("cx", "")) - float(square.get("x", ""))) > 10
+
+
+def test_what_is_not_known_is_not_drawn() -> None:
+    made = report()
+    line = made.arms[0].lines[0]
+    hollow = replace(
+        line, points=tuple(replace(point, lower=float("nan"), upper=float("nan")) for point in line.points)
+    )
+    arms = tuple(replace(arm, lines=(hollow,), quality=replace(arm.quality, distinct_answers=())) for arm in made.arms)
+    assert charts(replace(made, arms=arms)) == []
+
+
+def test_a_report_without_arms_or_verdicts_has_no_curves() -> None:
+    made = report()
+    assert charts(replace(made, arms=(), ks=())) == []
+    ungraded = replace(made, headline="vendi", arms=tuple(replace(arm, lines=()) for arm in made.arms))
+    assert [chart.name for chart in charts(ungraded)] == ["distinct-answers"]
+
+
+def test_hostile_names_stay_text() -> None:
+    name = "</svg><script>alert(1)</script>\0\u202e\ud800 & \"'"
+    pictures = drawn(report(arms=(name, "b")))
+    for picture in pictures.values():
+        assert not picture.findall(f".//{SVG}script")
+    assert any("⟨U+0000⟩⟨U+202E⟩⟨U+D800⟩" in "".join(picture.itertext()) for picture in pictures.values())
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "values"),
+    [
+        (0.0, 1.0, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (0.3, 0.4, [0.3, 0.32, 0.34, 0.36, 0.38, 0.4]),
+        (0, 5, [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_the_axis_names_round_values(low: float, high: float, values: list[float]) -> None:
+    assert grid(low, high) == pytest.approx(values)
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.0], [1.0], [0.999, 1.0], [0.1, 0.9]])
+def test_an_axis_is_never_empty_and_holds_its_values(values: list[float]) -> None:
+    low, high = round_range(values, most=1.0)
+    assert low <= min(values) <= max(values) <= high <= 1.0
+    assert low < high
+    assert len(grid(low, high)) > 1
+
+
+def test_files_are_svg_and_png(tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py", reason="the extra plot is not installed")
+    written = write_figures(report(), tmp_path / "figures")
+    assert len(written) == 12
+    for path in written:
+        if path.suffix == ".svg":
+            assert ElementTree.parse(path).getroot().tag == f"{SVG}svg"
+        else:
+            header = path.read_bytes()[:24]
+            assert header.startswith(b"\x89PNG")
+            assert struct.unpack(">I", header[16:20]) == (1560,)
+
+
+def test_a_missing_library_is_named_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'tts-toolkit\[plot\]'"):
+        write_figures(report(), tmp_path / "figures")
+    assert not (tmp_path / "figures").exists()
+    assert issubclass(MissingExtraError, UsageError)

@@ -1,0 +1,241 @@
+"""A line chart with bands as SVG: one writer for the page and for files. Presentation attributes only, no style.
+
+Colours are those that colour-blind people can tell apart (after Okabe and Ito 2008); each series also has a dash
+pattern and a marker of its own. The page gives the classes `ink`, `faint`, `grid` and `c0` … other colours in the dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, quoteattr
+
+from tts.report.wording import NBSP, shortened, visible
+
+COLOURS = ("#0067a5", "#c44e00", "#00795a", "#a63d83", "#7a6a00", "#2f8fc9", "#5b5b66")
+DASHES = ("", "7 4", "2 3", "9 3 2 3", "12 4", "4 2", "1 4")
+GREY = 6  # the look of a line to measure others by
+MARKERS = ("circle", "square", "triangle", "diamond")
+WIDTH, PLOT_HEIGHT = 520, 270
+LEFT, RIGHT, BOTTOM = 46, 14, 44
+INK, FAINT, GRID = "#22252b", "#5f6570", "#e3e5e9"
+FONT = "font-family=\"system-ui, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', Arial, sans-serif\""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A figure at one place: a range `lower` … `upper`, and the band around it (None: there is none).
+
+    `place`, `value` and `bounds` say the same in words; `bounds` is empty where there is no interval.
+    """
+
+    x: float
+    lower: float
+    upper: float
+    band: tuple[float, float] | None
+    place: str
+    value: str
+    bounds: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.value}" + (f" (95{NBSP}%: {self.bounds})" if self.bounds else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line. `look` numbers its colour, dashes and marker."""
+
+    name: str
+    marks: tuple[Mark, ...]
+    look: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """What to draw. The horizontal axis is logarithmic (base 2); `ticks` are the places it names."""
+
+    name: str
+    title: str
+    description: str
+    x_title: str
+    y_title: str
+    ticks: tuple[tuple[float, str], ...]
+    y_range: tuple[float, float]
+    y_label: Callable[[float], str]
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where the plot lies, and where a value lies in it."""
+
+    chart: Chart
+    top: float
+
+    @property
+    def bottom(self) -> float:
+        return self.top + PLOT_HEIGHT
+
+    def x(self, value: float) -> float:
+        places = [math.log2(mark.x) for series in self.chart.series for mark in series.marks]
+        low, high = min(places), max(places)
+        share = (math.log2(value) - low) / (high - low) if high > low else 0.5
+        return LEFT + 12 + share * (WIDTH - LEFT - RIGHT - 24)
+
+    def y(self, value: float) -> float:
+        low, high = self.chart.y_range
+        return self.bottom - (min(max(value, low), high) - low) / (high - low) * PLOT_HEIGHT
+
+
+def draw(chart: Chart) -> str:
+    """Return the chart as an SVG document that stands alone; every mark says its value when pointed at."""
+    legend, top = _legend(chart)
+    frame = _Frame(chart, top)
+    height = round(frame.bottom + BOTTOM)
+    key = quoteattr(f"{chart.name}-title {chart.name}-text")
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'role="img" aria-labelledby={key} {FONT} font-size="12">',
+        f'<title id="{chart.name}-title">{_text(chart.title)}</title>',
+        f'<desc id="{chart.name}-text">{_text(chart.description)}</desc>',
+        f'<text x="0" y="15" font-size="14" font-weight="600" {_ink(INK)}>{_text(shortened(chart.title, 70))}</text>',
+        *legend,
+        *_axes(frame),
+        *(line for place, series in enumerate(chart.series) for line in _band(frame, series, place)),
+        *(line for place, series in enumerate(chart.series) for line in _line(frame, series, place)),
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _legend(chart: Chart) -> tuple[list[str], float]:
+    """Return the legend's entries, as many a row as fit, and where the plot begins below them."""
+    lines, x, y = [], 0.0, 36.0
+    for series in chart.series:
+        name = shortened(series.name, 60)
+        width = 44 + 6.6 * len(name)
+        if x and x + width > WIDTH:
+            x, y = 0.0, y + 18
+        lines.append(_stroke([(x, y - 4), (x + 26, y - 4)], series.look) + _marker(x + 13, y - 4, series.look))
+        lines.append(f'<text x="{x + 32:.0f}" y="{y:.0f}" {_ink(INK)}>{_text(name)}</text>')
+        x += width
+    return lines, y + 36
+
+
+def _axes(frame: _Frame) -> Iterator[str]:
+    chart = frame.chart
+    for value in grid(*chart.y_range):
+        y = frame.y(value)
+        yield f'<path class="grid" stroke="{GRID}" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+        label = _text(chart.y_label(value))
+        yield f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" {_ink(FAINT)}>{label}</text>'
+    for x, label in _apart(frame):
+        yield f'<path class="faint" stroke="{FAINT}" d="M{x:.1f} {frame.bottom:.1f}v5"/>'
+        yield f'<text x="{x:.1f}" y="{frame.bottom + 19:.1f}" text-anchor="middle" {_ink(FAINT)}>{_text(label)}</text>'
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    yield f'<path class="faint" stroke="{FAINT}" d="M{LEFT} {frame.bottom:.1f}H{WIDTH - RIGHT}"/>'
+    yield (
+        f'<text x="{middle:.0f}" y="{frame.bottom + 38:.1f}" text-anchor="middle" '
+        f"{_ink(FAINT)}>{_text(chart.x_title)}</text>"
+    )
+    yield f'<text x="0" y="{frame.top - 14:.1f}" {_ink(FAINT)}>{_text(chart.y_title)}</text>'
+
+
+def _apart(frame: _Frame) -> Iterator[tuple[float, str]]:
+    """Yield the ticks' places and labels, without those that would touch the one before."""
+    end = -math.inf
+    for value, label in frame.chart.ticks:
+        x, half = frame.x(value), 3.6 * len(label) + 3
+        if x - half >= end:
+            end = x + half
+            yield x, label
+
+
+def _band(frame: _Frame, series: Series, place: int) -> Iterator[str]:
+    marks = [(mark, mark.band) for mark in series.marks if mark.band is not None]
+    if len(marks) > 1:
+        above = [(frame.x(mark.x), frame.y(band[1])) for mark, band in marks]
+        below = [(frame.x(mark.x), frame.y(band[0])) for mark, band in reversed(marks)]
+        yield f'<path {_colour("fill", series.look)} fill-opacity="0.13" d="{_path([*above, *below])}Z"/>'
+    elif marks:
+        mark, band = marks[0]
+        x = _dodged(frame, mark, place)
+        ends = [(x, frame.y(band[0])), (x, frame.y(band[1]))]
+        yield f'<path {_colour("stroke", series.look)} stroke-opacity="0.6" fill="none" d="{_path(ends)}"/>'
+
+
+def _line(frame: _Frame, series: Series, place: int) -> Iterator[str]:
+    """Yield the line; where undecided verdicts make ranges, both ends of them with the space between filled."""
+    at = [(_dodged(frame, mark, place), frame.y(mark.lower), frame.y(mark.upper)) for mark in series.marks]
+    upper, lower = [(x, high) for x, _, high in at], [(x, low) for x, low, _ in at]
+    if upper != lower:
+        outline = _path([*upper, *reversed(lower)])
+        yield f'<path {_colour("fill", series.look)} fill-opacity="0.3" d="{outline}Z"/>'
+        yield _stroke(upper, series.look)
+    yield _stroke(lower, series.look)
+    for mark, (x, low, high) in zip(series.marks, at, strict=True):
+        ends = sorted({low, high})
+        drawn = "".join(_marker(x, y, series.look) for y in ends)
+        if len(ends) > 1:
+            drawn += _stroke([(x, low), (x, high)], series.look)
+        yield f"<g><title>{_text(f'{series.name}, {mark}')}</title>{drawn}</g>"
+
+
+def _dodged(frame: _Frame, mark: Mark, place: int) -> float:
+    """Return where a mark stands: series stand side by side where the axis has only one place."""
+    alone = len({mark.x for series in frame.chart.series for mark in series.marks}) == 1
+    return frame.x(mark.x) + (26 * (place - (len(frame.chart.series) - 1) / 2) if alone else 0)
+
+
+def _marker(x: float, y: float, look: int) -> str:
+    shape = {
+        "circle": f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" {{}}/>',
+        "square": f'<rect x="{x - 3.4:.1f}" y="{y - 3.4:.1f}" width="6.8" height="6.8" {{}}/>',
+        "triangle": f'<path d="M{x:.1f} {y - 4.4:.1f}l4.4 7.6h-8.8Z" {{}}/>',
+        "diamond": f'<path d="M{x:.1f} {y - 5:.1f}l5 5l-5 5l-5 -5Z" {{}}/>',
+    }[MARKERS[look % len(MARKERS)]]
+    return shape.format(_colour("fill", look))
+
+
+def _stroke(points: Sequence[tuple[float, float]], look: int) -> str:
+    dashes = DASHES[look % len(DASHES)]
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return f'<path {_colour("stroke", look)} fill="none" stroke-width="2"{dashed} d="{_path(points)}"/>'
+
+
+def _colour(attribute: str, look: int) -> str:
+    number = look % len(COLOURS)
+    return f'class="{attribute}-{number}" {attribute}="{COLOURS[number]}"'
+
+
+def _ink(colour: str) -> str:
+    return f'class="{"ink" if colour == INK else "faint"}-text" fill="{colour}"'
+
+
+def _path(points: Iterable[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))
+
+
+def grid(low: float, high: float) -> list[float]:
+    """Return four to eight round values from `low` to `high`, both kept where they are round."""
+    step = _round_step((high - low) / 5)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [number * step for number in range(first, last + 1)]
+
+
+def round_range(values: Sequence[float], most: float = math.inf) -> tuple[float, float]:
+    """Return round bounds around the values, from 0 up to at most `most`."""
+    low, high = min(values), max(values)
+    step = _round_step(max(high - low, 0.05 * max(abs(high), 1e-9)) / 4)
+    bottom, top = max(0.0, math.floor(low / step) * step), min(most, math.ceil(high / step) * step)
+    return (bottom, top) if top > bottom else (max(0.0, bottom - step), bottom + step if bottom < most else bottom)
+
+
+def _round_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))

@@ -1,0 +1,261 @@
+
+"use strict";
+// Everything a model wrote reaches the document as a text node: no HTML is ever made from it.
+
+const root = document.documentElement;
+const byId = (id) => document.getElementById(id);
+const SYMBOLS = { passed: "✓", failed: "✗", undecided: "?" };
+
+/** Make an element; `parts` are elements or text. */
+function make(name, className, ...parts) {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  element.append(...parts);
+  return element;
+}
+
+// ---- theme
+
+const THEMES = [["", "as the system"], ["light", "light"], ["dark", "dark"]];
+
+function startTheme() {
+  const button = byId("theme");
+  let place = 0;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    place = (place + 1) % THEMES.length;
+    const [theme, name] = THEMES[place];
+    if (theme) root.dataset.theme = theme;
+    else delete root.dataset.theme;
+    button.querySelector("span").textContent = name;
+  });
+}
+
+// ---- the table of problems: sort, filter, open
+
+function startTable() {
+  const table = byId("problem-table");
+  if (!table) return;
+  const bodies = [...table.tBodies];
+  table.querySelectorAll("th .sort").forEach((button, column) =>
+    button.addEventListener("click", () => sort(table, bodies, button.parentElement, column)));
+  table.addEventListener("click", (event) => {
+    const opener = event.target.closest(".open");
+    if (opener) toggle(opener);
+  });
+  startFilters(bodies);
+}
+
+function sort(table, bodies, head, column) {
+  const order = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+  for (const other of table.tHead.rows[0].cells) other.setAttribute("aria-sort", "none");
+  head.setAttribute("aria-sort", order);
+  const key = (body) => Number(body.rows[0].cells[column].dataset.sort || -1);
+  const sign = order === "ascending" ? 1 : -1;
+  table.append(...[...bodies].sort((a, b) => sign * (key(a) - key(b))));
+}
+
+function startFilters(bodies) {
+  const form = byId("filters"), find = byId("find"), verdict = byId("verdict"), disagree = byId("disagree");
+  const texts = new Map(bodies.map((body) => [body, body.rows[0].cells[0].textContent.toLowerCase()]));
+  const fits = (body) => {
+    const verdicts = body.dataset.verdicts.split(" ");
+    return texts.get(body).includes(find.value.trim().toLowerCase())
+      && (!verdict.value || verdicts.includes(verdict.value))
+      && (!disagree?.checked || new Set(verdicts).size > 1);
+  };
+  const apply = () => {
+    for (const body of bodies) body.hidden = !fits(body);
+    const shown = bodies.filter((body) => !body.hidden).length;
+    byId("shown").textContent = shown === bodies.length ? `${shown} problems` : `${shown} of ${bodies.length} problems`;
+  };
+  form.hidden = false;
+  form.addEventListener("input", apply);
+  form.addEventListener("submit", (event) => event.preventDefault());
+}
+
+async function toggle(opener) {
+  const body = opener.closest("tbody");
+  const open = opener.getAttribute("aria-expanded") !== "true";
+  opener.setAttribute("aria-expanded", String(open));
+  if (body.rows.length > 1) {
+    body.rows[1].hidden = !open;
+    return;
+  }
+  const panel = make("div", "panel");
+  const cell = make("td", "", panel);
+  cell.colSpan = body.rows[0].cells.length;
+  body.append(make("tr", "detail", cell));
+  try {
+    panel.append(...problem(await unpack(byId(`data-${opener.dataset.number}`).textContent)));
+  } catch (error) {
+    panel.append(make("p", "problem-error", `The candidates could not be unpacked: ${error.message}`));
+  }
+}
+
+async function unpack(text) {
+  if (!("DecompressionStream" in window)) throw new Error("this browser has no DecompressionStream");
+  const stream = new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+
+/** Decode base 85, in Python's alphabet but with a comma for `<`: 5 characters are 4 bytes. */
+function bytes(text) {
+  const values = new Map([...DIGITS].map((digit, value) => [digit, value]));
+  const padded = text.padEnd(Math.ceil(text.length / 5) * 5, "~");
+  const view = new DataView(new ArrayBuffer((padded.length / 5) * 4));
+  for (let at = 0; at < padded.length; at += 5) {
+    let number = 0;
+    for (let place = at; place < at + 5; place += 1) number = number * 85 + values.get(padded[place]);
+    view.setUint32((at / 5) * 4, number);
+  }
+  return view.buffer.slice(0, Math.floor((text.length * 4) / 5));
+}
+
+// ---- one problem
+
+function problem(data) {
+  const parts = [make("h3", "", "Prompt"), text(data.prompt)];
+  if (data.reference !== null) parts.push(make("p", "reference", "Reference: ", answer(data.reference)));
+  parts.push(make("div", "arms", ...data.arms.map(arm)));
+  return parts;
+}
+
+function arm(data) {
+  const total = data.index.length;
+  const parts = [make("h3", "", ...shown(data.name), " ", verdict(data.status, data.reason))];
+  if (!total) parts.push(make("p", "", "no candidates"));
+  for (let start = 0; start < total;) {
+    let end = start + 1;
+    while (end < total && data.group[end] === data.group[start]) end += 1;
+    parts.push(group(data, start, end));
+    start = end;
+  }
+  return make("div", "", ...parts);
+}
+
+function group(data, start, end) {
+  const share = make("span", `share ${data.statuses[start]}`, make("i", ""));
+  share.style.setProperty("--share", `${(100 * (end - start)) / data.index.length}%`);
+  const several = new Set(data.statuses.slice(start, end)).size > 1;
+  const summary = make("summary", "", answer(data.answer[start]), share,
+    make("span", "of", `${end - start} of ${data.index.length}`),
+    several ? make("span", "reason", "verdicts differ") : verdict(data.statuses[start], data.reasons[start]));
+  const details = make("details", "group", summary);
+  lazily(details, () => {
+    for (let place = start; place < end; place += 1) details.append(candidate(data, place));
+  });
+  return details;
+}
+
+function candidate(data, place) {
+  const facts = [`${data.num_tokens[place]} tokens`, data.finish_reason[place], data.sampler[place]];
+  if (data.rule[place]) facts.push(`answer by ${data.rule[place].replaceAll("_", " ")}`);
+  for (const [name, scores] of Object.entries(data.scores)) {
+    facts.push(`${name} ${scores[place] === null ? "–" : String(scores[place]).replace("-", "−")}`);
+  }
+  const summary = make("summary", "", `#${data.index[place]} `, verdict(data.statuses[place], data.reasons[place]));
+  if (data.index[place] === data.selected) summary.append(make("span", "handed", " · handed in"));
+  summary.append(" · ", ...shown(facts.join(" · ")));
+  const details = make("details", "candidate", summary);
+  lazily(details, () => details.append(...body(data, place)));
+  return details;
+}
+
+function body(data, place) {
+  const parts = [];
+  if (data.detail[place]) parts.push(make("p", "reason", ...shown(data.detail[place])));
+  const thought = data.reasoning[place];
+  if (thought !== null) {
+    const folded = make("details", "reasoning", make("summary", "", `Reasoning, ${thought.length} characters`));
+    lazily(folded, () => folded.append(text(thought)));
+    parts.push(folded);
+  }
+  parts.push(data.text[place] ? text(data.text[place]) : make("p", "reason", "(no text)"));
+  return parts;
+}
+
+function lazily(details, fill) {
+  details.addEventListener("toggle", fill, { once: true });
+}
+
+function verdict(status, reason) {
+  const mark = make("span", "", SYMBOLS[status]);
+  mark.setAttribute("aria-hidden", "true");
+  const parts = [make("span", `verdict ${status}`, mark, ` ${status}`)];
+  if (reason) parts.push(make("span", "reason", " ", ...shown(reason.replaceAll("_", " "))));
+  return make("span", "", ...parts);
+}
+
+function answer(value) {
+  return value === null ? make("span", "answer none", "no answer") : make("span", "answer", ...shown(value));
+}
+
+// ---- text: mathematics and code are set apart, and not a character is changed
+
+const CLOSERS = { "```": "```", "`": "`", "\\[": "\\]", "\\(": "\\)", "$$": "$$", "$": "$" };
+const KINDS = { "```": "code", "`": "inline", "\\[": "math display", "\\(": "math", "$$": "math display", "$": "math" };
+const OPENERS = /```|`|\\\[|\\\(|\$\$|\$/g;
+const LONGEST = { "```": 100000, "\\[": 4000, "$$": 4000, "\\(": 1000, "$": 400, "`": 400 };
+
+function text(source) {
+  const element = make("div", "text");
+  element.dir = "auto";
+  for (const [kind, part] of segments(source)) {
+    element.append(...(kind ? [make("span", kind, ...shown(part))] : shown(part)));
+  }
+  return element;
+}
+
+/** Split a text into [kind, part] pairs that add up to it; in linear time, however the delimiters stand. */
+function segments(source) {
+  const found = [], nearest = {};
+  let start = 0;
+  OPENERS.lastIndex = 0;
+  for (let match; (match = OPENERS.exec(source));) {
+    const opener = match[0], inside = match.index + opener.length;
+    const end = closing(source, opener, inside, nearest);
+    if (end < 0) continue;
+    if (match.index > start) found.push(["", source.slice(start, match.index)]);
+    start = OPENERS.lastIndex = end;
+    found.push([KINDS[opener], source.slice(match.index, end)]);
+  }
+  if (start < source.length) found.push(["", source.slice(start)]);
+  return found;
+}
+
+/** Return where the segment that `opener` began ends, -1 where it is none: too long, empty, or prices in dollars. */
+function closing(source, opener, inside, nearest) {
+  const closer = CLOSERS[opener];
+  if (!(nearest[closer] >= inside)) {
+    const next = source.indexOf(closer, inside);
+    nearest[closer] = next < 0 ? Infinity : next;
+  }
+  const at = nearest[closer];
+  if (at === inside || at - inside > LONGEST[opener]) return -1;
+  const part = source.slice(inside, at);
+  if (opener.length === 1 && part.includes("\n")) return -1;
+  if (opener === "$" && (/^\s|\s$/.test(part) || /\d/.test(source[at + 1] ?? ""))) return -1;
+  return at + closer.length;
+}
+
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Return text as nodes; controls and marks of text direction stand alone with their name before them. */
+function shown(source) {
+  const parts = [];
+  let start = 0;
+  for (const match of source.matchAll(CONTROLS)) {
+    const control = make("span", "control", match[0]);
+    control.dataset.name = `U+${match[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+    parts.push(source.slice(start, match.index), control);
+    start = match.index + 1;
+  }
+  parts.push(source.slice(start));
+  return parts;
+}
+
+startTheme();
+startTable();

@@ -1,0 +1,100 @@
+"""Numbers and names as people read them. What is not known, None or NaN, is always an en dash."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+
+UNKNOWN = "–"
+NBSP = "\u00a0"  # a number and its unit stay on one line
+_BIDI = {"\u061c", "\u200e", "\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+_LINE_BREAKS = re.compile(r"\s+")
+
+
+def known(value: float | None) -> bool:
+    """Return whether there is a number to show."""
+    return value is not None and math.isfinite(value)
+
+
+def percent(share: float | None, *, sign: bool = False) -> str:
+    """Return 0.567 as `56.7 %`; with `sign`, `+56.7 %` and a true minus."""
+    return f"{_points(share, sign)}{NBSP}%" if known(share) else UNKNOWN
+
+
+def percent_range(lower: float | None, upper: float | None, *, sign: bool = False) -> str:
+    """Return `56.7 %`, or `50.0 – 56.7 %` where what is undecided makes a range."""
+    if not known(lower) or not known(upper):
+        return UNKNOWN
+    low, high = _points(lower, sign), _points(upper, sign)
+    return f"{low}{NBSP}%" if low == high else f"{low}{NBSP}–{NBSP}{high}{NBSP}%"
+
+
+def interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
+    """Return the bounds of an interval of shares in percent: `40.1 – 72.0`."""
+    return f"{_points(low, sign)}{NBSP}–{NBSP}{_points(high, sign)}" if known(low) and known(high) else UNKNOWN
+
+
+def count(number: float | None) -> str:
+    """Return a count with thin spaces between thousands."""
+    return f"{number:,.0f}".replace(",", "\u202f") if number is not None and known(number) else UNKNOWN
+
+
+def decimal(number: float | None) -> str:
+    """Return a measured number with three significant digits, whole where it is large."""
+    if number is None or not known(number):
+        return UNKNOWN
+    return count(number) if abs(number) >= 1000 else _minus(f"{number:.3g}")
+
+
+def p_value(value: float | None) -> str:
+    """Return a p-value: `< 0.001`, else two significant digits at most three decimals."""
+    if value is None or not known(value):
+        return UNKNOWN
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def seconds(value: float | None) -> str:
+    """Return a duration: `4.2 s`, `3 min 20 s`, `2 h 5 min`."""
+    if value is None or not known(value):
+        return UNKNOWN
+    if value < 60:
+        return f"{value:.1f}{NBSP}s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return `1 problem`, `2 problems`."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def at_k(figure: str, k: int) -> str:
+    """Return a figure's name at one k: `maj@8`, `pass^8`, `first of 8`."""
+    return f"{figure[:-1]}{k}" if figure.endswith(("@k", "^k")) else f"{figure} of {k}"
+
+
+def visible(text: str) -> str:
+    """Return text that reads as it stands: controls, text direction marks and lone surrogates show as `⟨U+202E⟩`."""
+    return "".join(char if _harmless(char) else f"⟨U+{ord(char):04X}⟩" for char in text)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return the text on one line of at most `most` characters, an ellipsis where it was longer."""
+    line = _LINE_BREAKS.sub(" ", text[: 8 * most]).strip()
+    return line if len(line) <= most and len(text) <= 8 * most else f"{line[: most - 1]}…"
+
+
+def _harmless(char: str) -> bool:
+    return char in "\n\t" or not (unicodedata.category(char) in {"Cc", "Cs", "Cn"} or char in _BIDI)
+
+
+def _points(share: float | None, sign: bool) -> str:
+    if share is None:
+        return UNKNOWN
+    rounded = round(100 * share, 1) + 0.0  # no minus zero
+    return _minus(f"{rounded:+.1f}" if sign and rounded else f"{rounded:.1f}")
+
+
+def _minus(number: str) -> str:
+    return number.replace("-", "−")
