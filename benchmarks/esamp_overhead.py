@@ -7,12 +7,15 @@
     full    β = 0.25
 
 Each arm is an engine in a process of its own, all of them loaded before the first is timed; only one works at a time.
-Only steps in which all rows decode are timed; a round is one pass of each arm. A line is: model, shape (problems ×
-candidates), arm, milliseconds a step (median over the rounds of a pass's median), tokens/s relative to plain (median
-and range over the rounds). `--set KEY=VALUE` changes ESamp's settings, so that each lever can be priced.
+Only steps in which all rows decode are timed. A round is one short pass of each arm, and the next round begins with
+another arm; a pass has as many steps as it takes for training and for the measurement of the KL to come in their share.
+A line is: model, shape (problems × candidates), arm, milliseconds a step (median over the rounds of a pass's mean),
+tokens/s relative to plain (median over the rounds of the round's ratio, and the median's 95 % interval, by order
+statistics). `--set KEY=VALUE` changes ESamp's settings, so that each lever can be priced.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -29,14 +32,14 @@ def main() -> None:
     arguments = parse()
     if arguments.arm:
         return serve(arguments)
-    print("| model | shape | arm | ms a step | tokens/s against plain | range |\n|---|---|---|---|---|---|")
+    print("| model | shape | arm | ms a step | tokens/s against plain | 95 % interval |\n|---|---|---|---|---|---|")
     for model in arguments.model or [SMOLLM2]:
         arms = [arm for arm in ARMS if arguments.host == "vllm" or arm != "taps"]
         processes = {arm: start(arguments, model, arm) for arm in arms}
         for process in processes.values():
             ask(process, None)
         for shape in arguments.shape:
-            rounds = [{arm: ask(processes[arm], shape) for arm in arms} for _ in range(arguments.rounds)]
+            rounds = [one_round(processes, shape, number) for number in range(arguments.rounds)]
             for arm in arms:
                 print(line(model, shape, arm, rounds), flush=True)
         for process in processes.values():
@@ -45,13 +48,20 @@ def main() -> None:
     return None
 
 
+def one_round(processes: dict[str, subprocess.Popen], shape: str, number: int) -> dict[str, float]:
+    """Return each arm's milliseconds a step; every round begins with another arm."""
+    arms = list(processes)
+    first = number % len(arms)
+    return {arm: ask(processes[arm], shape) for arm in arms[first:] + arms[:first]}
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", choices=("vllm", "transformers"), default="vllm")
     parser.add_argument("--model", action="append", help="repeatable; the small packaged one by default")
     parser.add_argument("--shape", action="append", help="problems x candidates, 1x16 and 8x4 by default")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=48, help="timed steps in a pass")
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--steps", type=int, default=16, help="timed steps in a pass")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--compile", action="store_true", help="let vLLM compile the model")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of ESamp")
@@ -74,7 +84,7 @@ def start(arguments: argparse.Namespace, model: str, arm: str) -> subprocess.Pop
 
 
 def ask(process: subprocess.Popen, shape: str | None) -> float:
-    """Have an arm time one pass; return its median milliseconds a step. None: wait until it is ready."""
+    """Have an arm time one pass; return its milliseconds a step. None: wait until it is ready."""
     if shape is not None:
         process.stdin.write(f"{shape}\n")
         process.stdin.flush()
@@ -85,9 +95,10 @@ def ask(process: subprocess.Popen, shape: str | None) -> float:
 
 
 def line(model: str, shape: str, arm: str, rounds: list[dict[str, float]]) -> str:
-    ratios = [one["plain"] / one[arm] for one in rounds]
+    ratios = sorted(one["plain"] / one[arm] for one in rounds)
     milliseconds = statistics.median(one[arm] for one in rounds)
-    spread = f"{min(ratios):.3f}–{max(ratios):.3f}"
+    low = max(0, int((len(ratios) - 1.96 * len(ratios) ** 0.5) / 2))
+    spread = f"{ratios[low]:.3f}–{ratios[-1 - low]:.3f}"
     name = os.path.basename(model)
     return f"| {name} | {shape} | {arm} | {milliseconds:.1f} | {statistics.median(ratios):.3f} | {spread} |"
 
@@ -100,10 +111,14 @@ def serve(arguments: argparse.Namespace) -> None:
     engine = engine_of(arguments)
     with engine:
         print("measured 0", flush=True)
-        for number, told in enumerate(sys.stdin):
+        names = itertools.count()
+        for told in sys.stdin:
             problems, candidates = map(int, told.split("x"))
-            requests = requests_of(problems, candidates, arguments, number)
-            print(f"measured {timed(engine, requests, arguments.steps)}", flush=True)
+            milliseconds = None
+            while milliseconds is None:
+                requests = requests_of(problems, candidates, arguments, next(names))
+                milliseconds = timed(engine, requests, arguments.steps)
+            print(f"measured {milliseconds}", flush=True)
 
 
 def engine_of(arguments: argparse.Namespace):
@@ -155,22 +170,20 @@ def requests_of(problems: int, candidates: int, arguments: argparse.Namespace, n
     ]
 
 
-def timed(engine, requests: list, num_steps: int) -> float:
-    """Serve the requests; return the median milliseconds of the steps in which none had finished."""
+def timed(engine, requests: list, num_steps: int) -> float | None:
+    """Serve the requests; return the mean milliseconds of `num_steps` steps, None where a row ended among them."""
     for request in requests:
         engine.add(request)
-    engine.step()  # reads the prompts
-    spent: list[float] = []
-    num_finished = 0
-    while num_finished == 0 and len(spent) < num_steps:
-        began = time.perf_counter()
-        num_finished += len(engine.step())
-        spent.append(time.perf_counter() - began)
+    num_finished = sum(len(engine.step()) for _ in range(2))  # the prompts, and the first guided step
+    began = time.perf_counter()
+    num_finished += sum(len(engine.step()) for _ in range(num_steps))
+    spent = time.perf_counter() - began
+    early = num_finished > 0
     for request in requests:
         engine.cancel(request.problem_id, request.index)
     while num_finished < len(requests):
         num_finished += len(engine.step())
-    return 1e3 * statistics.median(spent)
+    return None if early else 1e3 * spent / num_steps
 
 
 if __name__ != "__main__":  # what vLLM imports under the name `esamp_overhead`
