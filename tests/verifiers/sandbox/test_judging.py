@@ -3,6 +3,8 @@
 import ast
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -308,3 +310,27 @@ def test_a_mutant_that_its_tests_can_see_fails_and_no_other(sandbox: Sandbox, hu
     ]
     assert ["failed" if seen else "passed" for seen in plain] == [verdict.status for verdict in verdicts]
     assert sum(plain) > 150
+
+
+def is_seen_by_a_fresh_interpreter(known: Known, program: str) -> bool:
+    """The slow reference: the tests in the program's own process, which must end well within ten seconds."""
+    command = [sys.executable, "-I", "-c", f"{program}\n{known.tests.tests[0]}"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
+
+
+@pytest.mark.slow
+def test_every_solution_of_humaneval_with_one_change_that_its_tests_see_fails(
+    sandbox: Sandbox, humaneval: list[Known]
+) -> None:
+    def first_seen(each: Known) -> str | None:
+        return next((program for program in mutants(each) if is_seen_by_a_fresh_interpreter(each, program)), None)
+
+    hasty = Limits(cpu_seconds=4, wall_seconds=40, total_cpu_seconds=8)
+    with ThreadPoolExecutor(2) as threads:
+        changed = dict(zip(humaneval, threads.map(first_seen, humaneval), strict=True))
+        wrong = [(each, program) for each, program in changed.items() if program is not None]
+        verdicts = list(threads.map(lambda pair: judge(sandbox, pair[1], pair[0].tests, hasty).verdict, wrong))
+    assert [verdict.status for verdict in verdicts] == ["failed"] * 151  # the other 13 have no such change to make

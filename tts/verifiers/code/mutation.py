@@ -62,11 +62,12 @@ def _changed_text(given: str, rng: random.Random) -> str:
 
 
 def _changed_word(word: str, rng: random.Random) -> str:
-    """Return a number near a number, else a word of the same letters and length."""
+    """Return a number near a number, else a word of the same letters with its signs and brackets in place."""
     if INTEGER.fullmatch(word):
         return str(_changed_int(int(word), rng))
-    place = rng.randrange(len(word))
-    return word[:place] + rng.choice(word) + word[place + 1 :]
+    places = [place for place, character in enumerate(word) if character.isalnum()] or range(len(word))
+    place = rng.choice(places)
+    return word[:place] + word[rng.choice(places)] + word[place + 1 :]
 
 
 def changed(value: Value, rng: random.Random) -> Value:
