@@ -44,7 +44,6 @@ class CandidateFile:
 
     statistics: Mapping[str, Any] = {}
     selected_anew = False
-    num_waiting: int
 
     def __init__(self, path: Path, problems: str | None, overrides: Sequence[str] = ()) -> None:
         self.path = path
@@ -60,7 +59,6 @@ class CandidateFile:
         self._candidates: dict[str, dict[int, Candidate]] = {}
         for candidate in self._read_candidates():
             self._candidates.setdefault(candidate.problem_id, {})[candidate.index] = candidate
-        self.num_waiting = len(self._rows) - len(self._candidates)
 
     def _read_problems(self, spec: str) -> Iterator[ProblemRow]:
         with open_problems(spec, default_kind=self.recipe.task.kind, seed=self.recipe.seed) as source:
@@ -126,6 +124,11 @@ class CandidateFile:
     def problem_ids(self) -> Sequence[str]:
         """The problems that have candidates, in the order of their file."""
         return [name for name in self._rows if name in self._candidates]
+
+    @property
+    def waiting_ids(self) -> Sequence[str]:
+        """The problems that have none."""
+        return [name for name in self._rows if name not in self._candidates]
 
     def row(self, problem_id: str) -> ProblemRow:
         """Return one problem with its reference."""

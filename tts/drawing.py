@@ -182,10 +182,10 @@ class Drawing:
 def _drawn(pending: _Pending, *, resumed: bool) -> Drawn:
     candidates = tuple(pending.candidates[index] for index in sorted(pending.candidates))
     seconds = None if resumed else time.monotonic() - pending.began
-    return Drawn(pending.number, pending.row, candidates, _shortfall(candidates, pending.unasked), seconds)
+    return Drawn(pending.number, pending.row, candidates, shortfall(candidates, pending.unasked), seconds)
 
 
-def _shortfall(candidates: tuple[Candidate, ...], unasked: tuple[int, ...]) -> str | None:
+def shortfall(candidates: tuple[Candidate, ...], unasked: tuple[int, ...] = ()) -> str | None:
     """Say which candidates are missing and why, or None where all are there."""
     failed = [candidate for candidate in candidates if candidate.finish_reason == "error"]
     if not failed and not unasked:

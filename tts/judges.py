@@ -36,12 +36,12 @@ class Judges:
         if SCORER in self._open and self.selector.scorer is not None:
             self.selector.scorer.close()
 
-    def judged(self, run: Stored, row: ProblemRow, candidates: Sequence[Candidate]) -> Judged:
-        """Return what is derived from a stored problem's candidates, as far as it is stored, else anew.
+    def judged(self, run: Stored, row: ProblemRow, candidates: Sequence[Candidate], *, afresh: bool = False) -> Judged:
+        """Return what is derived from a stored problem's candidates: as it is stored, else, or if `afresh`, anew.
 
         All are undecided where judging failed. Raises TTSError where a verifier or scorer cannot be opened.
         """
-        known = run.graded(row.problem.id)
+        known = None if afresh else run.graded(row.problem.id)
         if known is not None and not run.selected_anew:
             return known
         try:

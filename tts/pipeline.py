@@ -190,7 +190,7 @@ class Run:
             return row
         try:
             judged = self._judged(row, drawn)
-            solution = _solution(row, drawn, judged)
+            solution = solution_of(row, drawn, judged)
             self.tally.add(solution, drawn.candidates, judged.verdicts)
         except Exception as error:
             solution = _failed(row, drawn, f"{type(error).__name__} while judging: {error}")
@@ -229,7 +229,8 @@ def open_run(
         yield Run(recipe, rows, folder, stop)
 
 
-def _solution(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:
+def solution_of(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:
+    """Return what became of a problem that was drawn and judged."""
     return Solution(
         problem_id=row.problem.id,
         selection=judged.selection,

@@ -56,8 +56,8 @@ class Stored(Protocol):
         """The problems that have candidates."""
 
     @property
-    def num_waiting(self) -> int:
-        """How many problems have no candidate yet."""
+    def waiting_ids(self) -> Sequence[str]:
+        """The problems that have none."""
 
     @property
     def errors(self) -> Sequence[RowError]:
@@ -155,9 +155,9 @@ class StoredRun:
         return [name for name in self._rows if name in self._offsets]
 
     @property
-    def num_waiting(self) -> int:
-        """How many problems have no candidate yet."""
-        return len(self._rows) - len(self.problem_ids)
+    def waiting_ids(self) -> Sequence[str]:
+        """The problems that have none yet."""
+        return [name for name in self._rows if name not in self._offsets]
 
     def row(self, problem_id: str) -> ProblemRow:
         """Return one problem with its reference."""

@@ -44,8 +44,8 @@ def choose_problems(
 def _complete(name: str, run: Stored, warnings: list[str], *, need_all: bool) -> tuple[str, ...]:
     """Return the problems with candidates; with `need_all` those with as many as any other."""
     ids = tuple(run.problem_ids)
-    if run.num_waiting:
-        warnings.append(f"{name}: {run.num_waiting} problems have no candidates and are left out: draw them")
+    if run.waiting_ids:
+        warnings.append(f"{name}: {len(run.waiting_ids)} problems have no candidates and are left out: draw them")
     most = max((run.num_candidates(one) for one in ids), default=0)
     full = tuple(one for one in ids if run.num_candidates(one) == most)
     if need_all and len(full) < len(ids):

@@ -1,0 +1,120 @@
+"""`tts grade` and `tts select`: stored candidates, judged anew without a model."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli_parts import Result, rows
+
+Command = Callable[..., Result]
+DERIVED = ("selections.jsonl", "verdicts.jsonl", "summary.json")
+
+
+@pytest.fixture
+def run(tts: Command, recipe: Path, tmp_path: Path) -> Path:
+    recipe.write_text(recipe.read_text().replace("task: math", "task: math\nproblems: ./p.jsonl"))
+    (tmp_path / "p.jsonl").write_text(rows([("a", "42"), ("b", "41"), ("c", "42")]))
+    assert tts("solve", "-r", recipe, "--run", "r").code == 0
+    return tmp_path / "r"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_grading_gives_what_solving_gave_and_changes_nothing(tts: Command, run: Path) -> None:
+    before = contents(run)
+    result = tts("grade", "r")
+    assert result.code == 0, result.err
+    assert {row["id"]: row["verdict"]["status"] for row in result.records} == {
+        "a": "passed",
+        "b": "failed",
+        "c": "passed",
+    }
+    assert {row["run"] for row in result.records} == {"r"}
+    assert "3 problems graded: majority_vote 66.7 %" in result.err
+    assert contents(run) == before
+
+
+def test_lost_derived_files_come_back_as_they_were(tts: Command, run: Path) -> None:
+    before = contents(run)
+    for name in DERIVED:
+        (run / name).unlink()
+    assert tts("grade", "r", "--write").code == 0
+    after = contents(run)
+    assert {name: after[name] for name in after if name != "lock"} == {
+        name: before[name] for name in before if name != "lock"
+    }
+
+
+def test_another_selector_chooses_anew_and_only_writes_when_told(tts: Command, run: Path) -> None:
+    before = contents(run)
+    voted, first = tts("select", "r"), tts("select", "r", "--selector", "first")
+    assert (voted.code, first.code) == (0, 0), first.err
+    assert {tuple(row["selection"]["weights"]) for row in voted.records} == {(2.0, 1.0)}
+    assert {tuple(row["selection"]["weights"]) for row in first.records} == {(1.0, 0.0, 0.0)}
+    assert contents(run) == before
+    assert tts("select", "r", "--selector", "first", "--write").code == 0
+    after = contents(run)
+    assert json.loads(after["run.json"])["recipe"]["selector"]["name"] == "first"
+    assert {name for name in before if before[name] != after[name]} == {"run.json", "selections.jsonl"}
+    assert tts("solve", "--run", "r").records[0]["selection"]["weights"] == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.usefixtures("run")
+def test_a_bound_may_be_shown_and_is_not_written(tts: Command) -> None:
+    shown = tts("select", "r", "--selector", "oracle")
+    assert {row["verdict"]["status"] for row in shown.records} == {"passed"}
+    assert tts("select", "r", "--selector", "oracle", "--write").code == 2
+
+
+def test_scorers_rank_where_their_fields_are_there(tts: Command, tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text(rows([("a", "1"), ("b", "2")]))
+    lines = [
+        {"problem_id": name, "text": f"\\boxed{{{answer}}}", "mean_logprob": logprob, "finish_reason": "stop"}
+        for name in "ab"
+        for answer, logprob in ((1, -2.0), (1, -3.0), (2, -0.5))
+    ]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    voted = tts("select", "c.jsonl", "--problems", "p.jsonl")
+    ranked = tts("select", "c.jsonl", "--problems", "p.jsonl", "--selector", "best_of_n", "--scorer", "likelihood")
+    assert ranked.code == 0, ranked.err
+    assert [row["answer"] for row in voted.records] == ["1", "1"]
+    assert [row["answer"] for row in ranked.records] == ["2", "2"]
+
+
+def test_a_file_of_candidates_is_judged_by_another_task(tts: Command, tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text(
+        json.dumps({"id": 1, "problem": "Which city?", "answer": "Rome"}) + "\n" + json.dumps({"id": 2, "problem": "?"})
+    )
+    (tmp_path / "c.jsonl").write_text('{"problem_id": 1, "text": "Answer: ROME."}\n{"problem_id": 7, "text": "x"}\n')
+    result = tts("grade", "c.jsonl", "--problems", "p.jsonl", "--set", "task=text")
+    assert result.code == 1
+    assert {row["id"]: row["error"] and row["error"]["type"] for row in result.records} == {
+        "1": None,
+        None: "unknown_problem",
+        "2": "no_candidates",
+    }
+    assert "line 2: c.jsonl" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("grade", "r", "--set", "sampler.temperature=1"), "judged anew, not drawn anew"),
+        (("grade", "r", "--set", "task.verifier=chess"), "no verifier"),
+        (("select", "r", "--scorer", "likelihood"), "must go with a --selector"),
+        (("select", "r", "--selector", "best_of_n"), "scorer"),
+        (("grade", "p.jsonl"), "--problems"),
+        (("grade", "nowhere"), "nothing there"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_written(
+    tts: Command, run: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    before = contents(run)
+    refused = tts(*arguments)
+    assert (refused.code, refused.out) == (2, "")
+    assert told in refused.err
+    assert contents(run) == before

@@ -1,0 +1,126 @@
+"""`tts grade` and `tts select`: verdicts and selections anew from stored candidates, with no model."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tts.cli.options import StoredProblems
+from tts.cli.solve import EXIT_SOME_FAILED, PLAIN, Overrides
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tts.rejudging import Rejudging
+
+Runs = Annotated[list[Path], typer.Argument(help="Run folders, or JSONL files of candidates (with --problems).")]
+Write = Annotated[
+    bool, typer.Option("--write", help="Put the result into the run folder, in the place of what was derived before.")
+]
+
+
+def grade(runs: Runs, problems: StoredProblems = None, overrides: Overrides = None, write: Write = False) -> None:
+    """Judge stored candidates anew, by the run's own verifier or another (--set task.verifier…).
+
+    One record a problem, as from `tts solve`, with `run` before it. Nothing is drawn, and without --write nothing is
+    changed. Exit codes are those of `tts solve`.
+    """
+    _rejudge(runs, problems, overrides or (), write=write, afresh=True)
+
+
+def select(  # noqa: PLR0917 - typer's parameters are options; nobody passes them by position
+    runs: Runs,
+    selector: Annotated[
+        str | None, typer.Option("--selector", "-s", metavar="NAME", help="What chooses. (default: the run's own)")
+    ] = None,
+    scorer: Annotated[
+        str | None, typer.Option("--scorer", metavar="NAME", help="What it ranks or weighs by, if it needs that.")
+    ] = None,
+    problems: StoredProblems = None,
+    overrides: Overrides = None,
+    write: Write = False,
+) -> None:
+    """Choose anew among stored candidates; verdicts that are stored are used as they are.
+
+    One record a problem, as from `tts solve`, with `run` before it. Nothing is drawn, and without --write nothing is
+    changed. Exit codes are those of `tts solve`.
+    """
+    from tts.errors import UsageError
+
+    if scorer is not None and selector is None:
+        raise UsageError("`--scorer` must go with a --selector that uses it, such as best_of_n")
+    chosen = [] if selector is None else [f"selector={selector}"]
+    chosen += [] if scorer is None else [f"selector.scorer={scorer}"]
+    _rejudge(runs, problems, [*chosen, *(overrides or ())], write=write, afresh=False)
+
+
+def _rejudge(
+    paths: Sequence[Path], problems: str | None, overrides: Sequence[str], *, write: bool, afresh: bool
+) -> None:
+    from rich.console import Console
+
+    from tts.candidate_file import open_stored
+    from tts.cli.interrupt import leave_closed_pipe, stop_on_signals
+    from tts.rejudging import Rejudging
+
+    stop, stdout = threading.Event(), Console()
+    rejudgings = [Rejudging(run, afresh) for run in open_stored(paths, problems, overrides)]
+    with stop_on_signals(stop) as signals:
+        try:
+            for rejudging in rejudgings:
+                _show(rejudging, overrides, stdout, stop, write=write)
+        except BrokenPipeError:
+            leave_closed_pipe()
+        finally:
+            for rejudging in rejudgings:
+                rejudging.run.close()
+    if signals:
+        print("tts: interrupted; nothing that was drawn is changed", file=sys.stderr)
+        raise typer.Exit(128 + signals[0])
+    if any(rejudging.num_failed for rejudging in rejudgings):
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _show(
+    rejudging: Rejudging, overrides: Sequence[str], stdout: Console, stop: threading.Event, *, write: bool
+) -> None:
+    from rich.console import Console
+
+    from tts import jsonl
+    from tts.cli.display import result_line
+    from tts.cli.output import record
+    from tts.types import RowError
+
+    stderr = Console(stderr=True)
+    for outcome in rejudging.write_back(overrides) if write else rejudging.outcomes():
+        if stdout.is_terminal:
+            stdout.print(result_line(outcome, stdout.width))
+        else:
+            sys.stdout.buffer.write(jsonl.dumps({"run": str(rejudging.run.path), **record(outcome)}))
+            sys.stdout.buffer.flush()
+            if isinstance(outcome, RowError):
+                stderr.print(f"tts: line {outcome.line}: {outcome.message}", **PLAIN)
+        if stop.is_set():
+            return
+    for line in _summary(rejudging):
+        stderr.print(line, **PLAIN)
+
+
+def _summary(rejudging: Rejudging) -> list[str]:
+    from tts.cli.display import interval, means
+
+    tally, run = rejudging.tally, rejudging.run
+    selector = run.recipe.resolved()["selector"]["name"]
+    lines = [f"note: {note}" for note in run.notes]
+    if tally.num_graded:
+        figures = ((selector, tally.accuracy), ("single candidate", tally.pass_at_1))
+        told = "; ".join(f"{name} {means(value)} (95 % interval {interval(value)})" for name, value in figures)
+        lines.append(f"{run.path}: {tally.num_graded} problems graded: {told}")
+    else:
+        lines.append(f"{run.path}: {tally.num_problems} problems, none of them with a reference")
+    return lines

@@ -1,0 +1,87 @@
+"""Stored candidates judged anew: by another verifier, selector or scorer, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tts.derived import DerivedFiles
+from tts.drawing import Drawn, shortfall
+from tts.errors import UsageError
+from tts.judges import FAILED, Judges
+from tts.judging import Judged
+from tts.metrics.tally import Tally
+from tts.pipeline import Outcome, Solved, solution_of
+from tts.protocols import BoundSelector
+from tts.run_folder import RunFolder, read_job
+from tts.stored import Stored, StoredRun
+from tts.types import RowError
+
+Keep = Callable[[str, Judged], None]
+"""What takes the judgements of one problem."""
+
+
+@dataclass(slots=True)
+class Rejudging:
+    """One stored run, judged again; `tally` counts along. `afresh` does not look at what is stored as derived.
+
+    `num_failed` counts rows that are no problem or candidate, problems without candidates, and those not judged.
+    """
+
+    run: Stored
+    afresh: bool
+    tally: Tally = field(default_factory=Tally)
+    num_failed: int = 0
+
+    def outcomes(self, keep: Keep | None = None) -> Iterator[Outcome]:
+        """Yield an error record for each bad row, an outcome a problem, and an error where it has no candidates."""
+        for error in self.run.errors:
+            self.num_failed += 1
+            self.tally.num_row_errors += 1
+            yield error
+        with Judges(self.run.recipe) as judges:
+            for number, problem_id in enumerate(self.run.problem_ids):
+                yield self._outcome(number, problem_id, judges, keep)
+        for problem_id in self.run.waiting_ids:
+            self.num_failed += 1
+            message = f"problem {problem_id!r} has no candidates: draw them"
+            yield RowError(self.run.row(problem_id).line, problem_id, "no_candidates", message)
+
+    def _outcome(self, number: int, problem_id: str, judges: Judges, keep: Keep | None) -> Solved:
+        row, candidates = self.run.row(problem_id), self.run.candidates(problem_id)
+        judged = judges.judged(self.run, row, candidates, afresh=self.afresh)
+        failed = judged.verdict.detail if judged.verdict.reason == FAILED else None
+        if keep is not None and failed is None:
+            keep(problem_id, judged)
+        solution = solution_of(row, Drawn(number, row, candidates, failed or shortfall(candidates)), judged)
+        self.tally.add(solution, candidates, judged.verdicts)
+        self.num_failed += solution.error is not None
+        return Solved(row, solution)
+
+    def write_back(self, overrides: Sequence[str]) -> Iterator[Outcome]:
+        """Yield the outcomes, and put what is derived in the place of what was; the candidates stay as they are.
+
+        Interrupted, it leaves the rest to be derived by whoever opens the folder next. Raises RunFolderError where
+        another process writes the folder.
+        """
+        if not isinstance(self.run, StoredRun):
+            raise UsageError(f"`--write` must go with a run folder, got the file {self.run.path}")
+        recipe = self.run.recipe
+        if isinstance(recipe.selector, BoundSelector):
+            raise UsageError("`--write` must not go with a selector that peeks at the verdicts: leave it out")
+        with RunFolder(self.run.path) as folder:
+            folder.forget_derived()
+            if overrides:
+                job = read_job(folder.path) or {}
+                folder.write_job({**job, "recipe": recipe.resolved(), "recipe_hash": recipe.hash()})
+            derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
+            yield from self.outcomes(derived.write)
+            if self._is_whole():
+                folder.write_summary(self.tally.summary())
+
+    def _is_whole(self) -> bool:
+        """Tell whether every candidate is there, so that the tally is the run's."""
+        wanted = self.run.recipe.sampler.num_candidates
+        return not self.run.waiting_ids and all(
+            self.run.num_candidates(name) == wanted for name in self.run.problem_ids
+        )
