@@ -99,6 +99,7 @@ BUNDLED_SETS = {
     known.name: known
     for known in (
         ProblemSet("quickstart", "Short problems from one-step arithmetic to algebra, easy to hard", 67, "bundled"),
+        ProblemSet("creative", "Opening lines of stories to go on with; there is no right answer", 20, "bundled"),
     )
 }
 

@@ -1,0 +1,100 @@
+"""A report of a large stored run: how long it takes from the files to all figures, and how much memory.
+
+    python benchmarks/report.py FOLDER [--problems 1000] [--candidates 256] [--embeddings ngrams]
+
+Writes a simulated run into FOLDER (problems of all difficulties, texts of about 100 words, verdicts and selections as
+a finished run has them), unless it is there, then reads it back as `tts report` does, at nine values of k, candidates
+left out of the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import resource
+import time
+from pathlib import Path
+
+from tts import job
+from tts.derived import DerivedFiles
+from tts.judging import Judged
+from tts.recipe import rebuild_recipe
+from tts.report.analyse import report_of
+from tts.run_folder import RunFolder
+from tts.selectors.majority_vote import MajorityVote
+from tts.types import Answer, Ballot, Candidate, Problem, Reference, Verdict
+
+KS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+WORDS = [f"word{number}" for number in range(400)]
+
+
+def simulate(path: Path, num_problems: int, num_candidates: int) -> None:
+    rng = random.Random(0)
+    recipe = rebuild_recipe(
+        {
+            "task": "math",
+            "engine": {"name": "replay", "script": ["simulated"]},
+            "sampler": {"name": "temperature", "num_candidates": num_candidates},
+            "selector": "majority_vote",
+        },
+        name="simulated",
+    )
+    with RunFolder(path) as folder:
+        job.prepare(folder, recipe, "-", None)
+        derived = DerivedFiles(folder, scored=False)
+        for number in range(num_problems):
+            name = f"p{number}"
+            problem = Problem(name, f"What is {number}?", "math")
+            folder["problems.jsonl"].append({"line": number + 1, "problem": problem, "reference": Reference("0")})
+            candidates = [_candidate(rng, name, index) for index in range(num_candidates)]
+            folder["candidates.jsonl"].append(*candidates)
+            derived.write(name, _judged(rng, candidates))
+        folder["problems.jsonl"].append({"end": num_problems})
+
+
+def _candidate(rng: random.Random, name: str, index: int) -> Candidate:
+    text = " ".join(rng.choices(WORDS, k=100))
+    reason = "length" if rng.random() < 0.08 else "stop"
+    logprob = -rng.random()
+    return Candidate(name, index, text, None, reason, 90, 130, 130 * logprob, logprob, 5 + rng.random(), index, "s")
+
+
+def _judged(rng: random.Random, candidates: list[Candidate]) -> Judged:
+    popularity = [rng.random() ** 4 for _ in range(rng.randint(2, 60))]
+    found = rng.choices(range(len(popularity)), popularity, k=len(candidates))
+    finished = [candidate.finish_reason == "stop" for candidate in candidates]
+    answers = [Answer(str(one), "boxed") if done else None for one, done in zip(found, finished, strict=True)]
+    numbers = {text: place for place, text in enumerate(dict.fromkeys(one.text for one in answers if one))}
+    classes = [numbers[one.text] if one else None for one in answers]
+    verdicts = [
+        Verdict("undecided", "truncated") if one is None else Verdict("passed" if one.text == "0" else "failed")
+        for one in answers
+    ]
+    selection = MajorityVote().select(Ballot(tuple(candidates), tuple(answers), tuple(classes)))
+    return Judged(tuple(answers), tuple(classes), (), selection, tuple(verdicts), Verdict("failed", "wrong_answer"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--problems", type=int, default=1000)
+    parser.add_argument("--candidates", type=int, default=256)
+    parser.add_argument("--embeddings", default="ngrams")
+    args = parser.parse_args()
+    if not args.folder.exists():
+        simulate(args.folder, args.problems, args.candidates)
+    ks = [k for k in KS if k <= args.candidates]
+    began, used = time.perf_counter(), time.process_time()
+    report = report_of([args.folder], ks, embeddings=args.embeddings, candidates=False)
+    wall, processor = time.perf_counter() - began, time.process_time() - used
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print("| problems × candidates | values of k | lines | texts compared by | seconds | processor seconds | peak MB |")
+    print("|---|---|---|---|---|---|---|")
+    print(
+        f"| {args.problems} × {args.candidates} | {len(ks)} | {len(report.arms[0].lines)} | {args.embeddings} | "
+        f"{wall:.1f} | {processor:.1f} | {peak:.0f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
