@@ -39,7 +39,9 @@ FORMULAS = (
 )
 
 
-def report(num_problems: int = 6, num_candidates: int = 8, *, arms: Sequence[str] = ("vanilla", "min_p")) -> Report:
+def report(
+    num_problems: int = 6, num_candidates: int = 8, *, arms: Sequence[str] = ("vanilla", "min_p"), num_words: int = 40
+) -> Report:
     """Return a report with plausible figures that agree with each other in kind, not in number."""
     ks = tuple(2**power for power in range(num_candidates.bit_length()) if 2**power <= num_candidates)
     made = tuple(arm(name, ks, num_problems, 0.05 * place) for place, name in enumerate(arms))
@@ -56,7 +58,7 @@ def report(num_problems: int = 6, num_candidates: int = 8, *, arms: Sequence[str
             "Intervals: 95 %, BCa bootstrap over problems, 10,000 draws, seed 0.",
         ),
         warnings=("3 of 48 candidates of vanilla were cut by the length limit: raise sampler.max_tokens (now 256).",),
-        problems=tuple(problem(place, arms, num_candidates) for place in range(num_problems)),
+        problems=tuple(problem(place, arms, num_candidates, num_words) for place in range(num_problems)),
     )
 
 
@@ -99,22 +101,22 @@ def recipe(name: str) -> Mapping[str, JSON]:
     return {"problems": "quickstart", "task": "math", "sampler": sampler, "selector": "majority_vote", "seed": 0}
 
 
-def problem(place: int, arms: Sequence[str], num_candidates: int) -> ProblemView:
+def problem(place: int, arms: Sequence[str], num_candidates: int, num_words: int) -> ProblemView:
     randomness = random.Random(place)
-    views = tuple(arm_view(name, randomness, num_candidates) for name in arms)
+    views = tuple(arm_view(name, randomness, num_candidates, num_words) for name in arms)
     prompt = rf"A train takes {place + 3} minutes for $\frac{{{place + 1}}}{{2}}$ km. How many minutes for 21 km?"
     return ProblemView(f"word-{place + 1:02}", "math", prompt, "42", views)
 
 
-def arm_view(name: str, randomness: random.Random, num_candidates: int) -> ArmView:
-    candidates = tuple(candidate(index, randomness) for index in range(num_candidates))
+def arm_view(name: str, randomness: random.Random, num_candidates: int, num_words: int) -> ArmView:
+    candidates = tuple(candidate(index, randomness, num_words) for index in range(num_candidates))
     chosen = next((one for one in candidates if one.group == 0), None)
     if chosen is None:
         return ArmView(name, None, "failed", "no_answer", candidates)
     return ArmView(name, chosen.index, chosen.status, chosen.reason, candidates)
 
 
-def candidate(index: int, randomness: random.Random, num_words: int = 40) -> CandidateView:
+def candidate(index: int, randomness: random.Random, num_words: int) -> CandidateView:
     """Return a candidate with one of three answers, or cut off before it had any."""
     answers: list[tuple[str | None, int | None, Status, str]] = [
         ("42", 0, "passed", ""),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import bench, doctor, recipes, serve_args, solve
+from tts.cli import bench, doctor, recipes, rejudge, report, serve_args, solve
 from tts.errors import TTSError
 from tts.version import __version__
 
@@ -22,6 +22,9 @@ app = typer.Typer(
 )
 app.command("solve")(solve.solve)
 app.command("bench")(bench.bench)
+app.command("grade")(rejudge.grade)
+app.command("select")(rejudge.select)
+app.command("report")(report.report)
 app.add_typer(recipes.app, name="recipes")
 app.command("serve-args")(serve_args.serve_args)
 app.command("doctor")(doctor.doctor)

@@ -99,7 +99,7 @@ def draw(chart: Chart) -> str:
         f'role="img" aria-labelledby={key} {FONT} font-size="12">',
         f'<title id="{chart.name}-title">{_text(chart.title)}</title>',
         f'<desc id="{chart.name}-text">{_text(chart.description)}</desc>',
-        f'<text x="0" y="15" font-size="14" font-weight="600" {_ink(INK)}>{_text(shortened(chart.title, 70))}</text>',
+        f'<text x="0" y="15" font-size="14" font-weight="600" {_ink(INK)}>{_text(shortened(chart.title, 60))}</text>',
         *legend,
         *_axes(frame),
         *(line for place, series in enumerate(chart.series) for line in _band(frame, series, place)),
@@ -113,8 +113,8 @@ def _legend(chart: Chart) -> tuple[list[str], float]:
     """Return the legend's entries, as many a row as fit, and where the plot begins below them."""
     lines, x, y = [], 0.0, 36.0
     for series in chart.series:
-        name = shortened(series.name, 60)
-        width = 44 + 6.6 * len(name)
+        name = shortened(series.name, 48)
+        width = 44 + 7 * len(name)
         if x and x + width > WIDTH:
             x, y = 0.0, y + 18
         lines.append(_stroke([(x, y - 4), (x + 26, y - 4)], series.look) + _marker(x + 13, y - 4, series.look))

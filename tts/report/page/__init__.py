@@ -17,11 +17,13 @@ from tts.version import __version__
 
 
 def write_page(report: Report, path: Path) -> None:
-    """Write the report as one HTML file, which replaces one that is there.
+    """Write the report as one HTML file, whole or not at all; it replaces one that is there.
 
     All figures and tables can be read without JavaScript; the candidates' texts are unpacked by it.
     """
-    path.write_text(page(report), encoding="utf-8", newline="\n")
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(page(report), encoding="utf-8", newline="\n")
+    partial.replace(path)
 
 
 def page(report: Report) -> str:

@@ -1,0 +1,275 @@
+"""The page in a real browser: nothing fails, nothing is loaded, everything can be reached."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from chromium_parts import Chromium
+from report_parts import report, with_undecided
+
+from tts.report.data import Report
+from tts.report.page import page, write_page
+
+FIRST = "document.querySelector('#problem-table .open')"
+
+
+@pytest.fixture
+def opened(chromium: Chromium, tmp_path: Path) -> Chromium:
+    """The usual report, open."""
+    return show(chromium, report(), tmp_path)
+
+
+def show(chromium: Chromium, made: Report, folder: Path, width: int = 1280) -> Chromium:
+    path = folder / "page.html"
+    write_page(made, path)
+    chromium.media()
+    chromium.open(path, width=width)
+    return chromium
+
+
+def quiet(chromium: Chromium) -> bool:
+    """Return whether nothing was logged, thrown or loaded since the page was opened."""
+    return (chromium.complaints, chromium.requests) == ([], [])
+
+
+def ids(chromium: Chromium) -> list[str]:
+    return list(
+        chromium.run(
+            "[...document.querySelectorAll('#problem-table tbody:not([hidden]) .open')].map(b => b.textContent)"
+        )
+    )
+
+
+def expand(chromium: Chromium) -> None:
+    """Open the first problem, its first group and that one's first candidate."""
+    chromium.run(f"{FIRST}.click()")
+    chromium.wait("document.querySelector('.group')")
+    chromium.run("document.querySelector('.group').open = true")
+    chromium.wait("document.querySelector('.candidate')")
+    chromium.run("document.querySelector('.candidate').open = true")
+    chromium.wait("document.querySelector('.candidate > .text')")
+
+
+def test_nothing_is_loaded_and_nothing_fails(opened: Chromium) -> None:
+    expand(opened)
+    assert quiet(opened)
+
+
+def test_the_policy_lets_nothing_else_run(opened: Chromium) -> None:
+    opened.run("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.broken = 1\">')")
+    opened.run("document.body.append(Object.assign(document.createElement('script'), {text: 'window.broken = 1'}))")
+    opened.run("fetch('https://example.invalid/').catch(() => 0)")
+    assert opened.run("window.broken === undefined")
+    assert opened.requests == []
+
+
+def test_figures_and_tables_are_there_without_javascript() -> None:
+    text = page(report())
+    visible = re.sub(r"<(script|style).*?</\1>", "", text, flags=re.S)
+    assert visible.count("<svg") == 6
+    for found in ("maj@8", "45.0\u00a0%", "min_p − vanilla", "word-06"):
+        assert found in visible
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_both_themes_can_be_read(opened: Chromium, scheme: str) -> None:
+    opened.media(scheme=scheme)
+    expand(opened)
+    named = "['passed', 'failed', 'undecided'].map(c => Object.assign(document.createElement('b'), {className: c}))"
+    opened.run(f"document.querySelector('.reference').append(...{named})")
+    for place in ("body", ".faint-text", ".passed", ".failed", ".undecided", ".open", ".answer", "summary"):
+        assert contrast(opened, place) >= 4.5, place
+
+
+def test_the_button_changes_the_theme(opened: Chromium) -> None:
+    seen = []
+    for _ in range(3):
+        opened.run("document.getElementById('theme').click()")
+        seen.append(opened.run("getComputedStyle(document.body).backgroundColor"))
+    assert seen[0] == seen[2]
+    assert seen[0] != seen[1]
+
+
+@pytest.mark.parametrize("width", [320, 400, 768, 1280])
+def test_no_width_makes_the_page_scroll_sideways(chromium: Chromium, tmp_path: Path, width: int) -> None:
+    show(chromium, report(arms=("a_long_name_of_a_recipe" * 3, "b")), tmp_path, width)
+    expand(chromium)
+    assert chromium.run("document.documentElement.scrollWidth") <= width
+    assert chromium.run("document.querySelector('.panel').getBoundingClientRect().right") <= width
+
+
+def test_a_column_sorts_both_ways(opened: Chromium) -> None:
+    share = "[...document.querySelectorAll('#problem-table tbody')].map(b => Number(b.rows[0].cells[2].dataset.sort))"
+    button = "document.querySelectorAll('.sort')[2]"
+    opened.run(f"{button}.click()")
+    assert opened.run(share) == sorted(opened.run(share))
+    assert opened.run(f"{button}.parentElement.getAttribute('aria-sort')") == "ascending"
+    opened.run(f"{button}.click()")
+    assert opened.run(share) == sorted(opened.run(share), reverse=True)
+    opened.run("document.querySelector('.sort').click()")
+    assert ids(opened) == [f"word-{number:02}" for number in range(1, 7)]
+
+
+def test_an_open_problem_moves_with_its_row(opened: Chromium) -> None:
+    expand(opened)
+    opened.run("document.querySelector('.sort').click()")
+    opened.run("document.querySelector('.sort').click()")
+    assert ids(opened)[-1] == "word-01"
+    assert opened.run("document.querySelector('.detail').parentElement.querySelector('.open').textContent") == "word-01"
+
+
+def test_filters_find_by_text_verdict_and_disagreement(chromium: Chromium, tmp_path: Path) -> None:
+    made = report()
+    first, second, *rest = made.problems
+    agreeing = tuple(replace(arm, status="passed") for arm in first.arms)
+    differing = (replace(second.arms[0], status="failed"), replace(second.arms[1], status="undecided"))
+    problems = (replace(first, arms=agreeing), replace(second, arms=differing))
+    others = tuple(replace(one, arms=agreeing) for one in rest)
+    show(chromium, replace(made, problems=(*problems, *others)), tmp_path)
+    chromium.run("filters.elements.find.value = ' WORD-03 '; filters.dispatchEvent(new Event('input'))")
+    assert ids(chromium) == ["word-03"]
+    assert chromium.run("shown.textContent") == "1 of 6 problems"
+    chromium.run(
+        "filters.elements.find.value = ''; verdict.value = 'undecided'; filters.dispatchEvent(new Event('input'))"
+    )
+    assert ids(chromium) == ["word-02"]
+    chromium.run("verdict.value = ''; disagree.click()")
+    assert ids(chromium) == ["word-02"]
+    chromium.run("disagree.click()")
+    assert len(ids(chromium)) == 6
+
+
+def test_the_keyboard_reaches_sorting_and_candidates(opened: Chromium) -> None:
+    opened.run("document.querySelectorAll('.sort')[0].focus()")
+    opened.press("Enter")
+    assert opened.run("document.activeElement.parentElement.getAttribute('aria-sort')") == "ascending"
+    opened.run(f"{FIRST}.focus()")
+    opened.press("Space")
+    opened.wait("document.querySelector('.group > summary')")
+    assert opened.run("document.activeElement.getAttribute('aria-expanded')") == "true"
+    opened.run("document.querySelector('.group > summary').focus()")
+    opened.press("Enter")
+    opened.wait("document.querySelector('.candidate')")
+    opened.press("Tab")
+    assert opened.run("document.activeElement.closest('.candidate') !== null")
+    assert opened.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_a_closed_problem_opens_again_as_it_was(opened: Chromium) -> None:
+    expand(opened)
+    opened.run(f"{FIRST}.click()")
+    assert opened.run("document.querySelector('.detail').hidden")
+    opened.run(f"{FIRST}.click()")
+    assert not opened.run("document.querySelector('.detail').hidden")
+    assert opened.run("document.querySelectorAll('.detail').length") == 1
+
+
+def test_candidates_are_grouped_by_answer_the_largest_first_no_answer_last(opened: Chromium) -> None:
+    expand(opened)
+    for arm, view in enumerate(report().problems[0].arms):
+        column = f"[...document.querySelectorAll('.arms > div')[{arm}].querySelectorAll('.group')]"
+        sizes = opened.run(f"{column}.map(g => parseInt(g.querySelector('.of').textContent))")
+        answers = opened.run(f"{column}.map(g => g.querySelector('.answer').textContent)")
+        assert sum(sizes) == len(view.candidates)
+        named = [size for size, answer in zip(sizes, answers, strict=True) if answer != "no answer"]
+        assert named == sorted(named, reverse=True)
+        assert "no answer" not in answers[:-1]
+
+
+def test_tables_and_figures_are_named_for_screen_readers(opened: Chromium) -> None:
+    assert opened.run("[...document.querySelectorAll('table')].every(t => t.caption?.textContent)")
+    assert opened.run("[...document.querySelectorAll('th')].every(t => t.scope)")
+    assert opened.run(
+        "[...document.querySelectorAll('figure')].every(f => f.querySelector('svg[role=img] > title + desc')"
+        " && f.querySelector('figcaption table'))"
+    )
+    assert opened.run(
+        "(all => all.length === new Set(all).size)([...document.querySelectorAll('[id]')].map(e => e.id))"
+    )
+    assert opened.run("[...document.querySelectorAll('input, select')].every(e => e.labels.length === 1)")
+
+
+def test_the_markup_is_balanced() -> None:
+    class Balance(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.path: list[str] = []
+
+        def handle_starttag(self, tag: str, _: object) -> None:
+            if tag not in {"meta", "link", "input"}:
+                self.path.append(tag)
+
+        def handle_endtag(self, tag: str) -> None:
+            assert self.path.pop() == tag
+
+    reader = Balance()
+    reader.feed(page(report()))
+    assert reader.path == []
+
+
+def test_print_hides_the_controls_and_is_black_on_white(opened: Chromium) -> None:
+    opened.run("document.documentElement.dataset.theme = 'dark'")
+    opened.media(scheme="dark", kind="print")
+    assert opened.run("getComputedStyle(filters).display") == "none"
+    assert opened.run("getComputedStyle(document.body).colorScheme") == "light"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(report(arms=("only",)), id="one arm"),
+        pytest.param(report(arms=("a", "b", "c", "d", "e")), id="five arms"),
+        pytest.param(report(num_candidates=1), id="one k"),
+        pytest.param(with_undecided(report()), id="undecided"),
+        pytest.param(replace(report(), problems=()), id="no problems"),
+        pytest.param(
+            replace(report(), problems=(), arms=(), ks=(), contrasts=(), warnings=(), method=()), id="nothing"
+        ),
+        pytest.param(
+            replace(
+                report(), arms=tuple(replace(arm, lines=()) for arm in report().arms), contrasts=(), headline="vendi"
+            ),
+            id="nothing graded",
+        ),
+        pytest.param(
+            replace(
+                report(),
+                problems=tuple(
+                    replace(one, arms=tuple(replace(arm, candidates=(), selected=None) for arm in one.arms[:1]))
+                    for one in report().problems
+                ),
+            ),
+            id="no candidates",
+        ),
+    ],
+)
+def test_reports_of_every_shape_open_without_complaint(chromium: Chromium, tmp_path: Path, made: Report) -> None:
+    show(chromium, made, tmp_path, width=400)
+    if made.problems:
+        chromium.run(f"{FIRST}.click()")
+        chromium.wait("document.querySelector('.arms')")
+    shown = chromium.run("document.body.innerText")
+    assert quiet(chromium)
+    assert chromium.run("document.documentElement.scrollWidth") <= 400
+    for word in ("NaN", "None", "null", "undefined", "inf ", "[object"):
+        assert word not in shown
+
+
+def contrast(chromium: Chromium, place: str) -> float:
+    """Return the contrast (WCAG 2.2) between the colour of the first such element and the page behind it."""
+    script = f"""(() => {{
+      const canvas = document.createElement('canvas').getContext('2d', {{willReadFrequently: true}});
+      const light = (colour) => {{
+        canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+        const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map(v => v / 255)
+          .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      }};
+      const element = document.querySelector('{place}'), style = getComputedStyle(element);
+      const text = light(element instanceof SVGElement ? style.fill : style.color);
+      const paper = light(getComputedStyle(document.body).backgroundColor);
+      return (Math.max(text, paper) + 0.05) / (Math.min(text, paper) + 0.05);
+    }})()"""
+    return float(chromium.run(script))

@@ -1,0 +1,107 @@
+"""`tts report`: what stored runs say, as a page, figures and data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tts.cli.options import Embeddings, NoCandidates, PerplexityModel, StoredProblems, read_ks
+
+
+def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes them by position
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN…", help="Run folders, a folder of `tts bench`, or JSONL files of candidates."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The page. (default: report.html in the run, if it is one)"),
+    ] = None,
+    k: Annotated[
+        str | None, typer.Option("--k", metavar="1,8,64", help="Candidates to choose from. (default: powers of two)")
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Write each figure as SVG and PNG (extra: plot).")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="DIR", help="Write the data as CSV files.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The whole report on stdout; a page only where --out asks for it.")
+    ] = False,
+    stored_problems: StoredProblems = None,
+    embeddings: Embeddings = None,
+    perplexity: PerplexityModel = None,
+    no_candidates: NoCandidates = False,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of intervals, tests and subsets.")] = 0,
+) -> None:
+    """Write one self-contained HTML page about stored runs: curves, comparison, cost, diversity, every candidate.
+
+    The page needs no network and no server. Several runs are compared on the problems that all of them have.
+    """
+    from tts.errors import RunWriteError, UsageError
+    from tts.report.analyse import report_of
+    from tts.report.csv_files import write_csv
+    from tts.report.figures import write_figures
+    from tts.report.page import write_page
+    from tts.report.png import renderer
+    from tts.report.spread import AUTO
+
+    page = out or (None if as_json else _default_page(runs))
+    if figures is not None:
+        renderer()  # what is missing is said before the work
+    for folder in filter(None, (figures, csv)):
+        _make(folder)
+    if page is not None and not page.parent.is_dir():
+        raise UsageError(f"`--out` must be a file in a folder that exists, got {page}")
+    found = report_of(
+        runs,
+        read_ks(k),
+        problems=stored_problems,
+        seed=seed,
+        embeddings=embeddings or AUTO,
+        perplexity=perplexity,
+        candidates=not no_candidates,
+    )
+    try:
+        if page is not None:
+            write_page(found, page)
+            _tell(f"the page is {page}")
+        if figures is not None:
+            _tell(f"{len(write_figures(found, figures))} figure files are in {figures}")
+        if csv is not None:
+            _tell(f"{len(write_csv(found, csv))} CSV files are in {csv}")
+    except OSError as error:
+        raise RunWriteError(f"cannot write {error.filename}: {error.strerror}") from error
+    if as_json:
+        _print_json(found)
+
+
+def _default_page(runs: list[Path]) -> Path:
+    """Return where the page goes: into the one folder it is about, else into this folder."""
+    return runs[0] / "report.html" if len(runs) == 1 and runs[0].is_dir() else Path("report.html")
+
+
+def _make(folder: Path) -> None:
+    from tts.errors import UsageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} must be a folder to write into, got: {error.strerror}") from error
+
+
+def _print_json(found: object) -> None:
+    from tts import jsonl
+    from tts.cli.interrupt import leave_closed_pipe
+
+    try:
+        sys.stdout.buffer.write(jsonl.dumps(found))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        leave_closed_pipe()
+
+
+def _tell(text: str) -> None:
+    print(f"tts: {text}", file=sys.stderr)
