@@ -121,7 +121,7 @@ def test_closing_twice_and_before_the_first_row_is_fine(tmp_path: Path) -> None:
 def test_the_named_sets_are_described_and_the_bundled_ones_have_that_many_problems() -> None:
     known = {known.name: known for known in named_problem_sets()}
     mathematics = {"quickstart", "aime_2024", "aime_2025", "math_500", "gsm8k", "gpqa_diamond"}
-    assert set(known) == mathematics | {"humaneval", "mbpp", "livecodebench"}
+    assert set(known) == mathematics | {"creative", "humaneval", "mbpp", "livecodebench"}
     assert all(entry.description and entry.num_problems > 0 for entry in known.values())
     for name in [name for name, entry in known.items() if entry.source == "bundled"]:
         with open_source(name) as source:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from tts.component import Component
 from tts.pipeline import open_run
 from tts.problems import open_problems
 from tts.recipe import rebuild_recipe
+from tts.types import Ballot, Selection
 
 Script = Sequence[str | Mapping[str, Any]]
 
@@ -44,3 +46,13 @@ def boxed(*answers: str) -> list[str]:
 
 def cut(text: str = "so far") -> dict[str, Any]:
     return {"text": text, "finish_reason": "length"}
+
+
+class LastAnswer(Component):
+    """A selector that the package does not have: the last candidate."""
+
+    scorer: ClassVar[None] = None
+
+    def select(self, ballot: Ballot) -> Selection:
+        last = ballot.candidates[-1]
+        return Selection(last.index, "", (1.0,), 1, 0)

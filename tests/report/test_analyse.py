@@ -174,3 +174,11 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     for path, told in ((tmp_path / "nowhere", "nothing there"), (tmp_path / "empty", r"without run\.json")):
         with pytest.raises(RunFolderError, match=told):
             report(path)
+
+
+def test_a_selector_of_a_plugin_has_its_own_line(tmp_path: Path, problems: Path) -> None:
+    run = draw(tmp_path / "r", problems, FOUR, selector={"name": "stored_parts:LastAnswer"})
+    (arm,) = report(run, ks=(1, 4)).arms
+    found = points(arm, "stored_parts:LastAnswer")
+    assert found[1].lower == pytest.approx(5 / 8)
+    assert found[4].lower == pytest.approx(0.5)  # of a the last is right, of b it is not

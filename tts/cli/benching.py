@@ -33,6 +33,12 @@ QUICKSTART_LIMIT = 16
 """Problems of the quickstart where neither recipe nor problems are named: what a small computer does in minutes."""
 
 
+ONE_AFTER_ANOTHER = (
+    "The recipes ran one after the other, not interleaved: what else the machine did meanwhile is in the ratio of "
+    "their tokens per second."
+)
+
+
 class ArmStop(threading.Event):
     """The end of one arm: its own, which no other arm hears of, or the whole benchmark's."""
 
@@ -82,6 +88,7 @@ class Benching:
         self.stop = threading.Event()
         self.started = False
         self.num_failed = 0
+        self._resumed = False
         self._stderr = Console(stderr=True)
         self._notes: list[str] = []
 
@@ -90,6 +97,7 @@ class Benching:
     def prepare(self) -> None:
         """Decide what is to be done, and check it before anything is written. Raises UsageError."""
         stored = self.folder.plan()
+        self._resumed = stored is not None
         self.plan = self._new_plan() if stored is None else self._plan_again(stored)
         for arm in self.plan.arms:
             check_engine(arm.recipe)
@@ -121,7 +129,7 @@ class Benching:
         asked = self.asked
         if asked.stored and asked.stored != stored.stored:
             raise RunFolderError(f"{self.folder.path} is a benchmark of other stored runs: choose another --run DIR")
-        if asked.problems not in (None, stored.problems):
+        if asked.problems not in (None, stored.problems) or asked.limit not in (None, stored.limit):
             raise RunFolderError(f"{self.folder.path} is a benchmark on other problems: choose another --run DIR")
         most = max((arm.recipe.sampler.num_candidates for arm in stored.arms), default=None)
         if most is not None and max(asked.ks, default=0) > most:
@@ -162,8 +170,8 @@ class Benching:
 
     def draw(self, *, as_json: bool) -> None:
         """Draw what is missing of every arm, one arm after the other. Raises StoppedError, TTSError."""
+        first = self._first_source() if self.plan.arms else None
         arms = self.plan.arms
-        first = self._first_source() if arms else None
         self.folder.write_plan(self.plan)
         self.started = True
         for place, arm in enumerate(arms):
@@ -171,13 +179,21 @@ class Benching:
                 self._tell(f"recipe {place + 1} of {len(arms)}: {arm.name}")
             rows = first if place == 0 and first else self._source_of(arm, arms[0], first)
             self._draw_arm(arm, rows, silent=place > 0, as_json=as_json)
+        if self.plan.limit is not None:
+            self._notes.append(f"The first {self.plan.limit} problems, as --limit says.")
         if len(arms) > 1:
-            self._notes.append("The recipes ran one after the other, each alone on the machine as far as we know.")
+            self._notes.append(ONE_AFTER_ANOTHER)
 
     def _first_source(self) -> source.Source:
-        arm, limit = self.plan.arms[0], self.plan.limit
-        found = self._choose(arm, limit)
-        if self.asked.names_nothing and limit is None and found.rows is not None and found.spec == arm.recipe.problems:
+        arm = self.plan.arms[0]
+        found = self._choose(arm, self.plan.limit)
+        if (
+            not self._resumed
+            and self.asked.names_nothing
+            and not self.asked.limit
+            and found.spec == arm.recipe.problems
+        ):
+            self.plan = replace(self.plan, limit=QUICKSTART_LIMIT)
             self._tell(f"the first {QUICKSTART_LIMIT} of the quickstart's problems; --limit N takes more or fewer")
             return self._choose(arm, QUICKSTART_LIMIT)
         return found

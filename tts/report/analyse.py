@@ -19,7 +19,7 @@ from tts.metrics.resampling import NUM_DRAWS
 from tts.report import advice
 from tts.report.data import Arm, Contrast, Cost, ProblemView, Quality, Report
 from tts.report.gather import Gathered, Wanted, gather
-from tts.report.lines import PRIMARY, contrasts, line, only
+from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, has_own_curve, line, only, own_curve
 from tts.report.scope import check_ks, choose_problems, distinct_names
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, measure, spread
 from tts.stored import Stored
@@ -128,9 +128,13 @@ class _Study:
 
     def of(self, run: Stored, name: str, problem_ids: tuple[str, ...]) -> _Studied:
         """Read one run, and return what there is to say of it alone."""
-        gathered = gather(run, name, Wanted(problem_ids, self.num_texts, self.views), self.advance)
+        selector = run.recipe.selector
+        wanted = Wanted(problem_ids, self.num_texts, self.views, ballots=has_own_curve(selector))
+        gathered = gather(run, name, wanted, self.advance)
         graded = pool(gathered.graded_rows())
         found = curves(graded, self.ks, seed=self.seed) if graded.num_problems else []
+        if gathered.ballots:
+            found.append(own_curve(selector, gathered.ballots, graded, self.ks, self.seed))
         arm = Arm(
             name=name,
             run=str(run.path),
@@ -216,7 +220,8 @@ def _method(found: Sequence[Contrast], compared: Measure, num_texts: int, seed: 
     yield (
         "pass@k and pass^k are unbiased estimates from all candidates; maj@k, first and best_of_n are expectations "
         "over all subsets of k candidates, exact; self_consistency is one over "
-        f"{NUM_DRAWS:,} random subsets (seed {seed}), with its standard error in `sampling_error`."
+        f"{NUM_DRAWS:,} random subsets (seed {seed}; a selector of a plugin over {NUM_OWN_DRAWS:,}), with its standard "
+        "error in `sampling_error`."
     )
     yield f"Intervals: 95 %, problems as the unit; {METHOD}; seed {seed}."
     yield (

@@ -16,7 +16,7 @@ from tts.problems import ProblemRow
 from tts.protocols import Scorer
 from tts.report.data import ArmView, CandidateView
 from tts.stored import Stored
-from tts.types import Candidate, Problem, Score
+from tts.types import Ballot, Candidate, Problem, Score
 
 READY_SCORERS = ("likelihood", "self_certainty", "novelty")
 """Scorers that read nothing but what engines note on a candidate: they cost nothing, so every report has them."""
@@ -32,7 +32,8 @@ Scores = Mapping[str, Sequence[Score]]
 class Gathered:
     """What is known of one arm. `rows` and `graded` run in parallel, one a problem; `views` and `texts` by its id.
 
-    `counts` has `candidates`, `truncated`, …, and the tokens. `reasons` counts why verdicts are undecided.
+    `ballots` are those of the graded problems, empty where nothing needs them. `counts` has `candidates`, `truncated`,
+    …, and the tokens. `reasons` counts why verdicts are undecided.
     """
 
     rows: list[PoolRow] = field(default_factory=list)
@@ -42,6 +43,7 @@ class Gathered:
     texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     prompts: dict[str, str] = field(default_factory=dict)
     views: dict[str, ArmView] = field(default_factory=dict)
+    ballots: list[Ballot] = field(default_factory=list)
 
     def graded_rows(self) -> Iterator[PoolRow]:
         """Yield the rows of the problems that have a reference."""
@@ -50,11 +52,12 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which problems to gather, how many texts of each, and whether to keep every candidate for the page."""
+    """Which problems to gather, how many texts of each, whether to keep all for the page, and for a selector to run."""
 
     problem_ids: tuple[str, ...]
     num_texts: int
     views: bool
+    ballots: bool
 
 
 def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) -> Gathered:
@@ -72,6 +75,8 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             _add(gathered, row, candidates, judged, scores)
             gathered.texts[problem_id] = tuple(map(written, candidates[: wanted.num_texts]))
             gathered.prompts[problem_id] = row.problem.prompt
+            if wanted.ballots and gathered.graded[-1]:
+                gathered.ballots.append(Ballot(candidates, judged.answers, judged.classes, judged.scores))
             if wanted.views:
                 gathered.views[problem_id] = _view(name, candidates, judged, scores)
             advance()

@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import cast
 
 import numpy as np
 
+from tts import registry
+from tts.component import Component
 from tts.metrics.bootstrap import estimates
 from tts.metrics.comparison import Comparison, adjusted_p_values, compare
 from tts.metrics.cost import expected_tokens
-from tts.metrics.curves import Curve
+from tts.metrics.curves import Curve, selected_curve
 from tts.metrics.pool import Pool
+from tts.metrics.resampling import chosen_by, sampled_odds
+from tts.metrics.selection import SelectionOdds
+from tts.protocols import BoundSelector, Selector
 from tts.report.data import Contrast, Line, Point
+from tts.types import Ballot
 
 PRIMARY = ("pass@k", "maj@k")
 """The figures that arms are compared in. More of them would cost power: every p-value is corrected for all."""
+
+
+NUM_OWN_DRAWS = 4096
+"""Subsets that a selector without a formula is run on; it is slow. Each problem gets 16 at least."""
 
 
 def line(curve: Curve, pool: Pool, seed: int) -> Line:
@@ -28,6 +39,23 @@ def line(curve: Curve, pool: Pool, seed: int) -> Line:
         for row, (k, one, error) in enumerate(zip(curve.ks, found, curve.sampling_errors, strict=True))
     )
     return Line(curve.name, tuple(points))
+
+
+def has_own_curve(selector: Selector) -> bool:
+    """Tell whether a selector's accuracy@k is not among `curves`, so that it must be run itself on drawn subsets."""
+    name = registry.name_of("selectors", cast("Component", selector).__class__)
+    return name not in registry.builtin("selectors") and not isinstance(selector, BoundSelector)
+
+
+def own_curve(selector: Selector, ballots: Sequence[Ballot], pool: Pool, ks: Sequence[int], seed: int) -> Curve:
+    """Return the accuracy@k of any selector by running it on random subsets; `ballots` go with the pool's problems."""
+
+    def odds(pool: Pool, k: int) -> SelectionOdds:
+        choose = chosen_by(selector, ballots)
+        return sampled_odds(pool, k, choose, pool.classes >= 0, num_draws=NUM_OWN_DRAWS, seed=seed)
+
+    name = registry.name_of("selectors", cast("Component", selector).__class__)
+    return selected_curve(name, odds, pool, ks)
 
 
 def contrasts(arms: Sequence[tuple[str, Sequence[Curve]]], seed: int) -> tuple[Contrast, ...]:
