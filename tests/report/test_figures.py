@@ -11,7 +11,7 @@ import pytest
 from report_parts import report, with_undecided
 
 from tts.errors import MissingExtraError, UsageError
-from tts.report.chart import grid, round_range
+from tts.report.chart import COLOURS, DASHES, Series, grid, round_range
 from tts.report.data import Report
 from tts.report.figures import charts, draw, write_figures
 
@@ -63,6 +63,21 @@ def test_arms_differ_in_marker_and_dashes_and_not_in_colour_alone() -> None:
     assert "<circle" in text
     assert "<rect" in text
     assert "stroke-dasharray" in text
+
+
+def test_nine_lines_look_different_and_chance_alone_is_grey() -> None:
+    made = report(arms=("only",))
+    lines = made.arms[0].lines
+    more = tuple(replace(lines[0], figure=f"best_of_n({number})") for number in range(4))
+    chart = charts(replace(made, arms=(replace(made.arms[0], lines=(*lines, *more)),)))[0]
+    looks = [(stroke(series), DASHES[series.look % len(DASHES)]) for series in chart.series]
+    assert len(set(looks)) == len(chart.series) == 10
+    assert [series.name for series in chart.series if stroke(series) == COLOURS[-1]] == ["random"]
+
+
+def stroke(series: Series) -> str:
+    picture = ElementTree.fromstring(draw(replace(charts(report())[0], series=(series,))))
+    return next(path.get("stroke", "") for path in picture.findall(f"{SVG}path") if path.get("stroke-width") == "2")
 
 
 def test_one_value_of_k_stands_side_by_side() -> None:

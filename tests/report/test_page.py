@@ -130,7 +130,7 @@ def test_filters_find_by_text_verdict_and_disagreement(chromium: Chromium, tmp_p
     show(chromium, replace(made, problems=(*problems, *others)), tmp_path)
     chromium.run("filters.elements.find.value = ' WORD-03 '; filters.dispatchEvent(new Event('input'))")
     assert ids(chromium) == ["word-03"]
-    assert chromium.run("shown.textContent") == "1 of 6 problems"
+    assert chromium.run("document.getElementById('shown').textContent") == "1 of 6 problems"
     chromium.run(
         "filters.elements.find.value = ''; verdict.value = 'undecided'; filters.dispatchEvent(new Event('input'))"
     )

@@ -15,7 +15,7 @@ from tts.report.wording import NBSP, shortened, visible
 
 COLOURS = ("#0067a5", "#c44e00", "#00795a", "#a63d83", "#7a6a00", "#2f8fc9", "#5b5b66")
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "12 4", "4 2", "1 4")
-GREY = 6  # the look of a line to measure others by
+GREY = -1  # the look of a line to measure others by: it has the last colour, which no other line gets
 MARKERS = ("circle", "square", "triangle", "diamond")
 WIDTH, PLOT_HEIGHT = 520, 270
 LEFT, RIGHT, BOTTOM = 46, 14, 44
@@ -166,12 +166,13 @@ def _band(frame: _Frame, series: Series, place: int) -> Iterator[str]:
 
 
 def _line(frame: _Frame, series: Series, place: int) -> Iterator[str]:
-    """Yield the line; where undecided verdicts make ranges, both ends of them with the space between filled."""
+    """Yield the line; where undecided verdicts make ranges, both ends, and what is between filled if it has a band."""
     at = [(_dodged(frame, mark, place), frame.y(mark.lower), frame.y(mark.upper)) for mark in series.marks]
     upper, lower = [(x, high) for x, _, high in at], [(x, low) for x, low, _ in at]
     if upper != lower:
-        outline = _path([*upper, *reversed(lower)])
-        yield f'<path {_colour("fill", series.look)} fill-opacity="0.3" d="{outline}Z"/>'
+        if any(mark.band for mark in series.marks):
+            outline = _path([*upper, *reversed(lower)])
+            yield f'<path {_colour("fill", series.look)} fill-opacity="0.25" d="{outline}Z"/>'
         yield _stroke(upper, series.look)
     yield _stroke(lower, series.look)
     for mark, (x, low, high) in zip(series.marks, at, strict=True):
@@ -205,7 +206,7 @@ def _stroke(points: Sequence[tuple[float, float]], look: int) -> str:
 
 
 def _colour(attribute: str, look: int) -> str:
-    number = look % len(COLOURS)
+    number = len(COLOURS) - 1 if look == GREY else look % (len(COLOURS) - 1)
     return f'class="{attribute}-{number}" {attribute}="{COLOURS[number]}"'
 
 

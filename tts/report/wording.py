@@ -27,12 +27,15 @@ def percent_range(lower: float | None, upper: float | None, *, sign: bool = Fals
     if not known(lower) or not known(upper):
         return UNKNOWN
     low, high = _points(lower, sign), _points(upper, sign)
-    return f"{low}{NBSP}%" if low == high else f"{low}{NBSP}–{NBSP}{high}{NBSP}%"
+    between = "to" if sign else "–"
+    return f"{low}{NBSP}%" if low == high else f"{low}{NBSP}{between}{NBSP}{high}{NBSP}%"
 
 
 def interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
-    """Return the bounds of an interval of shares in percent: `40.1 – 72.0`."""
-    return f"{_points(low, sign)}{NBSP}–{NBSP}{_points(high, sign)}" if known(low) and known(high) else UNKNOWN
+    """Return the bounds of an interval of shares in percent: `40.1 – 72.0`; with signs, `−3.1 to +13.2`."""
+    between = "to" if sign else "–"
+    known_both = known(low) and known(high)
+    return f"{_points(low, sign)}{NBSP}{between}{NBSP}{_points(high, sign)}" if known_both else UNKNOWN
 
 
 def count(number: float | None) -> str:

@@ -1,4 +1,9 @@
-"""One self-contained HTML file of a report: nothing is loaded, and only its own script and style may run."""
+"""One self-contained HTML file of a report: nothing is loaded, and only its own script and style may run.
+
+Mathematics stays the LaTeX that the model wrote, set apart by colour, and is not typeset: what models write is often
+not quite LaTeX, a typesetter that fits into the page knows a part of it, and a reader who looks for the reason of a
+verdict needs the characters that were judged. So the element holds the text of a candidate to the character.
+"""
 
 from __future__ import annotations
 

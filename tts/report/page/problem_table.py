@@ -9,7 +9,7 @@ from tts.types import Status
 
 SYMBOLS: dict[Status, str] = {"passed": "✓", "failed": "✗", "undecided": "?"}
 ORDER: dict[Status, str] = {"passed": "2", "undecided": "1", "failed": "0"}
-MOST_PROMPT = 150
+MOST_PROMPT = 600  # what the text filter searches; the style shows two lines of it
 
 
 def problem_table(report: Report) -> list[Html]:
