@@ -63,9 +63,9 @@ class Plan:
 def arms_of(
     names: Sequence[str], overrides: Sequence[str], num_candidates: int | None, seeds: Sequence[int]
 ) -> tuple[BenchArm, ...]:
-    """Return one arm a recipe. `num_candidates` None leaves the recipes' own; `seeds`: none, one for all, or one each.
+    """Return one arm a recipe. `num_candidates` goes before the recipes' own, an override before it (None: neither).
 
-    Raises UsageError where two arms would draw the very same candidates.
+    `seeds`: none, one for all, or one each. Raises UsageError where an arm would draw fewer, or two arms the same ones.
     """
     if len(seeds) not in (0, 1, len(names)):
         raise UsageError(
@@ -73,12 +73,20 @@ def arms_of(
         )
     drawn = [] if num_candidates is None else [f"sampler.num_candidates={num_candidates}"]
     recipes = [
-        load_recipe(name, [*overrides, *drawn, *_seed(seeds, place)], purpose="bench")
+        load_recipe(name, [*drawn, *overrides, *_seed(seeds, place)], purpose="bench")
         for place, name in enumerate(names)
     ]
     arms = tuple(BenchArm(name, recipe) for name, recipe in zip(_distinct(recipes), recipes, strict=True))
+    _refuse_few(arms, num_candidates or 0)
     _refuse_twins(arms)
     return arms
+
+
+def _refuse_few(arms: Sequence[BenchArm], most: int) -> None:
+    for arm in arms:
+        drawn = arm.recipe.sampler.num_candidates
+        if drawn < most:
+            raise UsageError(f"`--k` must be at most sampler.num_candidates, got {most}, but {drawn} in {arm.name}")
 
 
 def _seed(seeds: Sequence[int], place: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,8 +199,19 @@ def _what_is_there(path: Path) -> str:
 def run_folders(paths: Sequence[Path]) -> Iterator[Path]:
     """Yield the run folders that `paths` name: itself, or those in a folder that `tts bench` wrote, in its order."""
     for path in paths:
-        inner = sorted(file.parent for file in path.glob("*/run.json")) if path.is_dir() else []
-        if inner and not (path / "run.json").exists():
-            yield from sorted(inner, key=lambda folder: (folder / "run.json").stat().st_ctime_ns)
+        plan = path / "bench.json"
+        if plan.is_file():
+            arms = [path / arm["name"] for arm in _plan(plan)["arms"]]
+            yield from (arm for arm in arms if (arm / "run.json").exists())
         else:
             yield path
+
+
+def _plan(file: Path) -> dict[str, Any]:
+    try:
+        plan = json.loads(file.read_bytes())
+        if isinstance(plan, dict) and "arms" in plan:
+            return plan
+    except ValueError as error:
+        raise RunFolderError(f"{file} is not JSON ({error}): the file was changed from outside") from error
+    raise RunFolderError(f"{file} is no plan of a benchmark: the file was changed from outside")

@@ -160,6 +160,24 @@ def test_ks_that_are_none_are_refused(tts: Command, recipe: Path, problems: Path
     assert "whole numbers from 1 on" in result.err
 
 
+def test_more_may_be_drawn_than_k_asks_and_no_fewer(tts: Command, recipe: Path, problems: Path, tmp_path: Path) -> None:
+    command = (problems, "-r", recipe, "--k", "1,2", "--set")
+    assert bench(tts, *command, "sampler.num_candidates=3", "--run", "b").code == 0
+    assert len((tmp_path / "b" / "scripted" / "candidates.jsonl").read_text().splitlines()) == 6 * 3
+    fewer = bench(tts, *command, "sampler.num_candidates=1", "--run", "c")
+    assert (fewer.code, (tmp_path / "c").exists()) == (2, False)
+
+
+def test_a_model_that_is_missing_is_told_before_anything_is_drawn(
+    tts: Command, recipe: Path, problems: Path, tmp_path: Path
+) -> None:
+    for option in (("--embeddings", "./nowhere"), ("--perplexity", "./nowhere"), ("--perplexity", "x")):
+        extra = ("--embeddings", "none") if option[1] == "x" else ()
+        refused = tts("bench", problems, "-r", recipe, "--run", "b", *option, *extra)
+        assert refused.code == 2
+        assert not (tmp_path / "b").exists()
+
+
 def test_folders_of_others_are_refused(tts: Command, recipe: Path, problems: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.tex").write_text("")

@@ -26,6 +26,7 @@ from tts.pipeline import Outcome, Run, open_run
 from tts.recipe import Difference, differences, rebuild_recipe
 from tts.report.analyse import Options, analyse
 from tts.report.data import Report
+from tts.report.spread import check_measure
 from tts.stored import Stored
 from tts.types import RowError
 
@@ -101,6 +102,7 @@ class Benching:
         self.plan = self._new_plan() if stored is None else self._plan_again(stored)
         for arm in self.plan.arms:
             check_engine(arm.recipe)
+        check_measure(self.plan.embeddings, self.plan.perplexity)
 
     def _new_plan(self) -> Plan:
         asked = self.asked
@@ -122,7 +124,8 @@ class Benching:
 
     def _tell_number(self, arms: Sequence[BenchArm]) -> None:
         if self.asked.ks and arms:
-            self._tell(f"drawing {max(self.asked.ks)} candidates a problem, as --k asks, whatever a recipe says")
+            numbers = " and ".join(sorted({str(arm.recipe.sampler.num_candidates) for arm in arms}))
+            self._tell(f"drawing {numbers} candidates a problem, as --k asks, whatever a recipe says")
 
     def _plan_again(self, stored: Plan) -> Plan:
         """Return the plan of a folder that has one, with the figures that are asked for now."""

@@ -21,7 +21,7 @@ from tts.report.data import Arm, Contrast, Cost, ProblemView, Quality, Report
 from tts.report.gather import Gathered, Wanted, gather
 from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, has_own_curve, line, only, own_curve
 from tts.report.scope import check_ks, choose_problems, distinct_names
-from tts.report.spread import AUTO, MOST_TEXTS, Measure, measure, spread
+from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure, spread
 from tts.stored import Stored
 
 
@@ -78,6 +78,7 @@ def analyse(
     """
     if not runs:
         raise UsageError("`runs` must be at least one run, got none")
+    check_measure(options.embeddings, options.perplexity)
     names = distinct_names(runs)
     chosen, warnings = choose_problems(names, runs, options.ks)
     ks = check_ks(runs, chosen, options.ks)
@@ -192,7 +193,7 @@ def _comparable(studied: Sequence[_Studied]) -> list[tuple[str, Sequence[Curve]]
 def _alike(studied: Sequence[_Studied]) -> Iterator[str]:
     """Yield where two arms hold the very same candidates."""
     for first, second in combinations(studied, 2):
-        if first.gathered.texts == second.gathered.texts:
+        if first.gathered.digest.digest() == second.gathered.digest.digest():
             yield (
                 f"{first.arm.name} and {second.arm.name} hold the same candidates (the same recipe and seed?), "
                 "so comparing them says nothing: give one of them another seed"

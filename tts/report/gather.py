@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ class Gathered:
     """What is known of one arm. `rows` and `graded` run in parallel, one a problem; `views` and `texts` by its id.
 
     `ballots` are those of the graded problems, empty where nothing needs them. `counts` has `candidates`, `truncated`,
-    …, and the tokens. `reasons` counts why verdicts are undecided.
+    …, and the tokens. `reasons` counts why verdicts are undecided. `digest` is of all that was written.
     """
 
     rows: list[PoolRow] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Gathered:
     prompts: dict[str, str] = field(default_factory=dict)
     views: dict[str, ArmView] = field(default_factory=dict)
     ballots: list[Ballot] = field(default_factory=list)
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def graded_rows(self) -> Iterator[PoolRow]:
         """Yield the rows of the problems that have a reference."""
@@ -75,6 +77,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             _add(gathered, row, candidates, judged, scores)
             gathered.texts[problem_id] = tuple(map(written, candidates[: wanted.num_texts]))
             gathered.prompts[problem_id] = row.problem.prompt
+            gathered.digest.update(repr([problem_id, *map(written, candidates)]).encode(errors="surrogatepass"))
             if wanted.ballots and gathered.graded[-1]:
                 gathered.ballots.append(Ballot(candidates, judged.answers, judged.classes, judged.scores))
             if wanted.views:

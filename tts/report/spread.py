@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tts.errors import UsageError
+from tts.engines.pretrained import load_tokenizer, resolve
+from tts.errors import EngineError, UsageError
 from tts.metrics.diversity import Embedder, Kernel, diversity, packaged_embedding_model, perplexities
 from tts.metrics.ngrams import ngram_kernel
 from tts.report.data import Spread
@@ -26,14 +27,24 @@ class Measure:
     perplexity_model: str | None = None
 
 
+def check_measure(embeddings: str, perplexity_model: str | None) -> None:
+    """Raise UsageError where a model that is asked for is not there: before any work. Loads no more than tokenizers."""
+    if embeddings == NONE and perplexity_model is not None:
+        raise UsageError("`--embeddings` must not be none where `--perplexity` is asked for: say ngrams")
+    named = None if embeddings in (AUTO, NGRAMS, NONE) else embeddings
+    for model in filter(None, (named, perplexity_model)):
+        try:
+            load_tokenizer(resolve(model))
+        except EngineError as error:
+            raise UsageError(str(error)) from error
+
+
 def measure(embeddings: str, perplexity_model: str | None) -> Measure:
     """Return what `embeddings` asks for: `ngrams`, `none`, a model's id or folder, or `auto`.
 
     `auto` is the packaged embedding model where it is installed, else n-grams. Loads the embedding model.
     """
     if embeddings == NONE:
-        if perplexity_model is not None:
-            raise UsageError("`--embeddings` must not be none where `--perplexity` is asked for: say ngrams")
         return Measure(NONE, None)
     packaged = packaged_embedding_model()
     if embeddings == NGRAMS or (embeddings == AUTO and packaged is None):
