@@ -128,17 +128,22 @@ def test_filters_find_by_text_verdict_and_disagreement(chromium: Chromium, tmp_p
     problems = (replace(first, arms=agreeing), replace(second, arms=differing))
     others = tuple(replace(one, arms=agreeing) for one in rest)
     show(chromium, replace(made, problems=(*problems, *others)), tmp_path)
-    chromium.run("filters.elements.find.value = ' WORD-03 '; filters.dispatchEvent(new Event('input'))")
+    choose(chromium, "find.value = ' WORD-03 '")
     assert ids(chromium) == ["word-03"]
     assert chromium.run("document.getElementById('shown').textContent") == "1 of 6 problems"
-    chromium.run(
-        "filters.elements.find.value = ''; verdict.value = 'undecided'; filters.dispatchEvent(new Event('input'))"
-    )
+    choose(chromium, "find.value = ''")
+    choose(chromium, "verdict.value = 'undecided'")
     assert ids(chromium) == ["word-02"]
-    chromium.run("verdict.value = ''; disagree.click()")
+    choose(chromium, "verdict.value = ''")
+    choose(chromium, "disagree.checked = true")
     assert ids(chromium) == ["word-02"]
-    chromium.run("disagree.click()")
+    choose(chromium, "disagree.checked = false")
     assert len(ids(chromium)) == 6
+
+
+def choose(chromium: Chromium, setting: str) -> None:
+    """Set one control of the filters, as a reader would."""
+    chromium.run(f"filters.elements.{setting}; filters.dispatchEvent(new Event('input'))")
 
 
 def test_the_keyboard_reaches_sorting_and_candidates(opened: Chromium) -> None:
