@@ -60,10 +60,10 @@ def test_data_and_figures_go_into_folders(tts: Command, runs: tuple[Path, Path],
     assert result.code == 0, result.err
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert {"maj-at-k.svg", "maj-at-k.png", "tokens.svg", "tokens.png"} <= names
-    candidates = list(csv.DictReader((tmp_path / "data" / "candidates.csv").open()))
+    candidates = list(csv.DictReader((tmp_path / "data" / "candidates.csv").read_text().splitlines()))
     assert len(candidates) == 2 * 4 * 4
     assert {row["answer"] for row in candidates} == {"42", "41", ""}
-    curves = list(csv.DictReader((tmp_path / "data" / "curves.csv").open()))
+    curves = list(csv.DictReader((tmp_path / "data" / "curves.csv").read_text().splitlines()))
     at = {(row["figure"], row["k"]): float(row["lower"]) for row in curves if row["arm"] == curves[0]["arm"]}
     assert at["pass@k", "4"] == 1.0
     assert at["random", "1"] == pytest.approx((3 * 2 / 4 + 1 / 4) / 4)
