@@ -72,17 +72,22 @@ class StoredFile:
         """Return the record that begins at byte `offset`."""
         return _parse(self.line(offset), f"{self.path}, byte {offset}")
 
-    def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield (byte offset, record) of every line that is there now."""
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (byte offset, line) of every line that is there now."""
         offset = 0
         if self.size == 0:
             return
         with self.path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
+            for line in lines:
                 if offset >= self.size:
                     return
-                yield offset, _parse(line, f"{self.path}:{number}")
+                yield offset, line
                 offset += len(line)
+
+    def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (byte offset, record) of every line that is there now."""
+        for number, (offset, line) in enumerate(self.lines(), start=1):
+            yield offset, _parse(line, f"{self.path}:{number}")
 
     def close(self) -> None:
         """Close the file."""

@@ -182,3 +182,16 @@ def test_a_selector_of_a_plugin_has_its_own_line(tmp_path: Path, problems: Path)
     found = points(arm, "stored_parts:LastAnswer")
     assert found[1].lower == pytest.approx(5 / 8)
     assert found[4].lower == pytest.approx(0.5)  # of a the last is right, of b it is not
+
+
+def test_ids_of_all_sorts_are_read_back(tmp_path: Path) -> None:
+    names = {'q"1': "1", "b\\": "1", 'ü, "index": 7': "1", "x\ny": "1"}
+    problems = write_problems(tmp_path / "p.jsonl", names)
+    run = draw(tmp_path / "r", problems, boxed("1", "2"))
+    lines = (run / "candidates.jsonl").read_text().splitlines()
+    (run / "candidates.jsonl").write_text(
+        "".join(json.dumps(json.loads(line), sort_keys=True) + "\n" for line in lines)
+    )
+    assert [one.id for one in report(run).problems] == list(names)
+    (run / "candidates.jsonl").write_text("".join(line + "\n" for line in lines))
+    assert [one.id for one in report(run).problems] == list(names)

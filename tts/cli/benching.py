@@ -30,7 +30,7 @@ from tts.report.spread import check_measure
 from tts.stored import Stored
 from tts.types import RowError
 
-QUICKSTART_LIMIT = 16
+QUICKSTART_LIMIT = 12
 """Problems of the quickstart where neither recipe nor problems are named: what a small computer does in minutes."""
 
 
