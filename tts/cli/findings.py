@@ -111,9 +111,10 @@ def _show_plot(report: Report, console: Console) -> None:
     width = max(24, min(64, console.width - 8))
     drawn = plot(curves, [f"k={k}" if place == 0 else str(k) for place, k in enumerate(report.ks)], width=width)
     ranges = any(point.lower < point.upper for _, _, line in lines for point in line.points)
-    legend += "   (undecided counted as wrong)" if ranges else ""
-    for line in ["", f"%  {legend}", *drawn, ""]:
-        console.print(line if console.encoding.lower().startswith("utf") else line.translate(ASCII), **PLAIN)
+    note = ["%  (undecided counted as wrong)"] if ranges else []
+    for text in ["", f"%  {legend}", *note, *drawn, ""]:
+        shown = text if console.encoding.lower().startswith("utf") else text.translate(ASCII)
+        console.print(shown, markup=False, highlight=False)
 
 
 def _contrasts(report: Report) -> Table:

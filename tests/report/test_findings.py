@@ -1,0 +1,54 @@
+"""What `tts bench` prints for people: 80 columns, no colour."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from stored_parts import boxed, cut, draw, write_problems
+
+from tts.cli.findings import records, show
+from tts.report.analyse import report_of
+from tts.report.data import Report
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    problems = write_problems(tmp_path / "p.jsonl", {f"q{number}": "1" for number in range(8)})
+    plain = draw(tmp_path / "plain", problems, [*boxed("1", "2", "1"), cut()], name="plain")
+    other = draw(tmp_path / "other", problems, boxed("1", "1", "2", "3"), name="other", sampler={"temperature": 1.3})
+    return report_of([plain, other], (1, 2, 4), embeddings="ngrams")
+
+
+def printed(report: Report, width: int) -> list[str]:
+    out = io.StringIO()
+    show(report, Console(file=out, width=width, no_color=True))
+    return out.getvalue().replace("\xa0", " ").splitlines()
+
+
+def test_tables_plot_and_headline_fit_80_columns(report: Report) -> None:
+    lines = printed(report, 80)
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    for told in ("plain: 8 problems, 32 candidates", "maj@4", "other minus plain", "p (Holm)", "k=1", "tokens written"):
+        assert told in text
+    assert "50.0 – 75.0 %" in text  # plain's pass@1: the candidate that was cut may be right or wrong
+    assert "(undecided counted as wrong)" in text
+
+
+def test_texts_without_a_reference_show_what_they_have(tmp_path: Path) -> None:
+    problems = write_problems(tmp_path / "p.jsonl", {"a": None, "b": None})
+    found = report_of([draw(tmp_path / "r", problems, ["one two", "three four"])], embeddings="ngrams")
+    text = "\n".join(printed(found, 80))
+    assert "Vendi" in text
+    assert "maj@" not in text
+
+
+def test_every_point_contrast_arm_and_warning_is_a_record(report: Report) -> None:
+    found = list(records(report))
+    assert sum("figure" in record for record in found) == sum(len(arm.lines) * 3 for arm in report.arms)
+    assert sum("contrast" in record for record in found) == 6
+    assert [record["arm"] for record in found if "cost" in record] == ["plain", "other"]
+    assert sum("warning" in record for record in found) == len(report.warnings)
