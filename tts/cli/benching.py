@@ -7,23 +7,22 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from tts import job, jsonl
-from tts.bench import BenchArm, BenchFolder, Plan, arms_of, default_path
+from tts.bench import BenchArm, BenchFolder, Plan, default_path
 from tts.candidate_file import open_stored
 from tts.cli import source
+from tts.cli.bench_plan import Asked, new_plan, plan_again
 from tts.cli.display import LiveProgress
 from tts.cli.findings import PLAIN, records, show
 from tts.cli.output import write_json_line
 from tts.cli.solve import check_engine
-from tts.errors import RunFolderError, UsageError
 from tts.pipeline import Outcome, Run, open_run
-from tts.recipe import Difference, differences, rebuild_recipe
 from tts.report.analyse import Options, analyse
 from tts.report.data import Report
 from tts.report.spread import check_measure
@@ -56,28 +55,6 @@ class StoppedError(Exception):
     """The user has interrupted the command; everything drawn is on disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the command line says. `embeddings` None: as the plan says, `auto` for a new one."""
-
-    problems: str | None
-    recipes: tuple[str, ...]
-    ks: tuple[int, ...]
-    stored: tuple[str, ...]
-    stored_problems: str | None
-    overrides: tuple[str, ...]
-    seeds: tuple[int, ...]
-    limit: int | None
-    embeddings: str | None
-    perplexity: str | None
-    candidates: bool
-
-    @property
-    def names_nothing(self) -> bool:
-        """Whether neither recipes nor stored candidates are named."""
-        return not self.recipes and not self.stored
-
-
 class Benching:
     """One benchmark from its plan to its page. `num_failed` counts bad rows and problems with missing candidates."""
 
@@ -99,75 +76,13 @@ class Benching:
         """Decide what is to be done, and check it before anything is written. Raises UsageError."""
         stored = self.folder.plan()
         self._resumed = stored is not None
-        self.plan = self._new_plan() if stored is None else self._plan_again(stored)
+        self.plan = new_plan(self.asked) if stored is None else plan_again(self.asked, stored, self.folder.path)
         for arm in self.plan.arms:
             check_engine(arm.recipe)
         check_measure(self.plan.embeddings, self.plan.perplexity)
-
-    def _new_plan(self) -> Plan:
-        asked = self.asked
-        names = (job.DEFAULT_RECIPE,) if asked.names_nothing else asked.recipes
-        if asked.seeds and not names:
-            raise UsageError("`--seed` must go with a --recipe: stored candidates are drawn already")
-        arms = arms_of(names, asked.overrides if names else (), max(asked.ks, default=None), asked.seeds)
-        self._tell_number(arms)
-        return Plan(
-            arms=arms,
-            ks=asked.ks,
-            problems=asked.problems,
-            limit=asked.limit,
-            stored=asked.stored,
-            stored_problems=asked.stored_problems or (None if arms else asked.problems),
-            embeddings=asked.embeddings or "auto",
-            perplexity=asked.perplexity,
-        )
-
-    def _tell_number(self, arms: Sequence[BenchArm]) -> None:
-        if self.asked.ks and arms:
-            numbers = " and ".join(sorted({str(arm.recipe.sampler.num_candidates) for arm in arms}))
+        if stored is None and self.asked.ks and self.plan.arms:
+            numbers = " and ".join(sorted({str(arm.recipe.sampler.num_candidates) for arm in self.plan.arms}))
             self._tell(f"drawing {numbers} candidates a problem, as --k asks, whatever a recipe says")
-
-    def _plan_again(self, stored: Plan) -> Plan:
-        """Return the plan of a folder that has one, with the figures that are asked for now."""
-        asked = self.asked
-        if asked.stored and asked.stored != stored.stored:
-            raise RunFolderError(f"{self.folder.path} is a benchmark of other stored runs: choose another --run DIR")
-        if asked.problems not in (None, stored.problems) or asked.limit not in (None, stored.limit):
-            raise RunFolderError(f"{self.folder.path} is a benchmark on other problems: choose another --run DIR")
-        most = max((arm.recipe.sampler.num_candidates for arm in stored.arms), default=None)
-        if most is not None and max(asked.ks, default=0) > most:
-            raise RunFolderError(
-                f"{self.folder.path} has {most} candidates a problem, got --k {max(asked.ks)}: choose another --run DIR"
-            )
-        again = arms_of(asked.recipes, asked.overrides, most, asked.seeds) if asked.recipes else self._same(stored)
-        self._refuse_changes(stored.arms, again)
-        return replace(
-            stored,
-            ks=asked.ks or stored.ks,
-            embeddings=asked.embeddings or stored.embeddings,
-            perplexity=asked.perplexity or stored.perplexity,
-        )
-
-    def _same(self, stored: Plan) -> tuple[BenchArm, ...]:
-        if self.asked.seeds:
-            raise UsageError("`--seed` must go with a --recipe")
-        return tuple(
-            BenchArm(arm.name, rebuild_recipe(arm.recipe.resolved(), self.asked.overrides, purpose="bench"))
-            for arm in stored.arms
-        )
-
-    def _refuse_changes(self, old: Sequence[BenchArm], new: Sequence[BenchArm]) -> None:
-        changes: list[str | Difference] = []
-        if [arm.name for arm in old] != [arm.name for arm in new]:
-            changes.append(f"recipes: {', '.join(arm.name for arm in old)} → {', '.join(arm.name for arm in new)}")
-        for before, after in zip(old, new, strict=False):
-            changes += differences(before.recipe.resolved(), after.recipe.resolved())
-        if changes:
-            told = "\n".join(f"  {change}" for change in changes)
-            raise RunFolderError(
-                f"{self.folder.path} holds another benchmark. Changed:\n{told}\nGo on with it as it is (leave out "
-                "--recipe, --set and --seed), or choose another --run DIR."
-            )
 
     # --- drawing
 
