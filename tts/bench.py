@@ -40,7 +40,8 @@ class BenchArm:
 class Plan:
     """What a benchmark is: enough to go on with it. `problems` None: each recipe's own; `ks` empty: powers of two.
 
-    `stored` are the runs and files that are taken as they are, `stored_problems` what goes with such a file.
+    `stored` are the runs and files that are taken as they are, `stored_problems` what goes with such a file. In each of
+    the `turns` every arm draws its share of the problems.
     """
 
     arms: tuple[BenchArm, ...]
@@ -52,6 +53,7 @@ class Plan:
     embeddings: str = "auto"
     perplexity: str | None = None
     seed: int = 0
+    turns: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as bench.json has it."""

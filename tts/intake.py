@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from tts import jsonl
@@ -20,13 +21,28 @@ from tts.types import Reference, RowError
 Row = ProblemRow | RowError
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Sitting `number` (from 0) of `total` in which a run is drawn; it ends where its share of the rows does."""
+
+    number: int
+    total: int
+
+    def end(self, num_rows: int) -> int:
+        """Return how many of all rows are drawn once this turn and those before it are over."""
+        return -(-num_rows * (self.number + 1) // self.total)
+
+
 class Intake(threading.Thread):
     """Copies `rows` to `file` in the background. Rows that are there already must come again as they were.
 
-    `rows` None: nothing more comes, the stored rows are all. Reading may begin before `start`.
+    `rows` None: nothing more comes, the stored rows are all. Reading may begin before `start`. A `turn` hands out its
+    rows, and those of the turns before it, once the input is read to its end.
     """
 
-    def __init__(self, rows: Iterable[Row] | None, file: AppendFile, stop: threading.Event) -> None:
+    def __init__(
+        self, rows: Iterable[Row] | None, file: AppendFile, stop: threading.Event, turn: Turn | None = None
+    ) -> None:
         super().__init__(name="tts-intake", daemon=True)
         self.finished = rows is None
         self._rows = rows or ()
@@ -41,6 +57,8 @@ class Intake(threading.Thread):
             self.num_rows += "end" not in record
         self._reader = file.path.open("rb")
         self._num_taken = 0
+        self._num_rows_taken = 0
+        self._turn = turn
 
     @property
     def complete(self) -> bool:
@@ -96,12 +114,13 @@ class Intake(threading.Thread):
         Raises what reading the input raised, once the rows before it are taken.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._num_taken < self._num_lines or self.finished, wait_seconds)
-            num_ready = self._num_lines - self._num_taken
+            self._changed.wait_for(lambda: self._num_ready() or self.finished, wait_seconds)
+            num_ready = self._num_ready()
         for _ in range(num_ready):
             self._num_taken += 1
             record = json.loads(self._reader.readline())
             if "end" not in record:
+                self._num_rows_taken += 1
                 return stored_row(record)
         if self.finished and self._error is not None:
             raise self._error
@@ -110,7 +129,13 @@ class Intake(threading.Thread):
     @property
     def exhausted(self) -> bool:
         """Whether every row has been taken and no more can come."""
-        return self.finished and self._num_taken >= self._num_lines and self._error is None
+        return self.finished and not self._num_ready() and self._error is None
+
+    def _num_ready(self) -> int:
+        """Return how many lines may be read now; one that marks the end is among them."""
+        if self._turn is None or (self.finished and self._num_rows_taken < self._turn.end(self.num_rows)):
+            return self._num_lines - self._num_taken
+        return 0
 
     def close(self) -> None:
         """Wait for the copying to end (it looks at the stop event between rows) and close the reader."""

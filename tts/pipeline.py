@@ -18,7 +18,7 @@ from tts import job
 from tts.derived import DerivedFiles
 from tts.drawing import Drawing, Drawn, Progress
 from tts.errors import RunWriteError
-from tts.intake import Intake, Row
+from tts.intake import Intake, Row, Turn
 from tts.judging import Judged, count, judge
 from tts.metrics.tally import Tally
 from tts.problems import ProblemRow
@@ -47,11 +47,17 @@ class Run:
     """One recipe over one input, in one prepared run folder. Iterate over `outcomes()` once.
 
     `rows` None: the rows that the folder holds are all. Setting `stop` (from any thread or signal handler) ends the
-    iteration soon, with everything that was drawn on disk. `complete` tells whether it came to its end.
+    iteration soon, with everything that was drawn on disk. `complete` tells whether it came to its end. With a `turn`
+    it comes to its end after that turn's share of the rows; a later turn goes on.
     """
 
     def __init__(
-        self, recipe: Recipe, rows: Iterable[Row] | None, folder: RunFolder, stop: threading.Event | None = None
+        self,
+        recipe: Recipe,
+        rows: Iterable[Row] | None,
+        folder: RunFolder,
+        stop: threading.Event | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self.recipe = recipe
         self.folder = folder
@@ -62,7 +68,8 @@ class Run:
         self.plugin: PluginReport | None = None
         self.tasks = every_task(recipe.task)
         supported = None if rows is None else (self._supported(row) for row in rows)
-        self.intake = Intake(supported, folder["problems.jsonl"], self.stop)
+        self.turn = turn
+        self.intake = Intake(supported, folder["problems.jsonl"], self.stop, turn)
         self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
         self._abandoned = threading.Event()
         self._opening = threading.Lock()
@@ -107,6 +114,7 @@ class Run:
             "num_tokens": self.progress.num_tokens,
             "drawing_seconds": self.progress.seconds_drawing(),
             **({"plugin": self.plugin} if self.plugin else {}),
+            **({"turn": self.turn.number} if self.turn else {}),
             "host": job.host(),
             "versions": job.versions(),
         }
@@ -217,16 +225,18 @@ def open_run(
     limit: int | None = None,
     retry_errors: bool = False,
     stop: threading.Event | None = None,
+    turn: Turn | None = None,
 ) -> Iterator[Run]:
     """Open (or resume) the run folder at `path` for this recipe and yield the run; the folder is locked meanwhile.
 
-    `spec` and `limit` are noted as where the rows come from. `retry_errors` draws candidates that failed anew. Raises
+    `spec` and `limit` are noted as where the rows come from. `retry_errors` draws candidates that failed anew, and a
+    `turn` no more than its share of the rows (see `Run`). Raises
     RunFolderError where the folder belongs to another recipe or writer.
     """
     with RunFolder(Path(path)) as folder:
         job.prepare(folder, recipe, spec, limit)
         job.redraw(folder, recipe, retry_errors=retry_errors)
-        yield Run(recipe, rows, folder, stop)
+        yield Run(recipe, rows, folder, stop, turn)
 
 
 def solution_of(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:

@@ -26,11 +26,12 @@ KEY = re.compile(rb'\{("problem_id": "(?:[^"\\]|\\.)*", "index": \d+), "')
 
 @dataclass(frozen=True, slots=True)
 class Sitting:
-    """What one sitting of a run drew, and in how many seconds."""
+    """What one sitting of a run drew, and in how many seconds. `turn`: which turn it was, where recipes took turns."""
 
     num_candidates: int
     num_tokens: int
     seconds: float
+    turn: int | None
 
 
 class Stored(Protocol):
@@ -190,7 +191,10 @@ class StoredRun:
     def sittings(self) -> list[Sitting]:
         """Return the sittings that drew something, as far as they ended in good order."""
         records = [record for _, record in self._folder["sessions.jsonl"].records() if record["num_candidates"]]
-        return [Sitting(one["num_candidates"], one["num_tokens"], one["drawing_seconds"]) for one in records]
+        return [
+            Sitting(one["num_candidates"], one["num_tokens"], one["drawing_seconds"], one.get("turn"))
+            for one in records
+        ]
 
     def close(self) -> None:
         """Close the files."""

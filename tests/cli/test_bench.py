@@ -204,3 +204,27 @@ def test_the_quickstart_runs_on_the_real_model(tts: Command) -> None:
     assert {"best_of_n(likelihood)", "self_consistency(self_certainty)"} <= {
         row.get("figure") for row in result.records
     }
+
+
+def test_recipes_that_take_turns_are_compared_in_speed_and_draw_the_same(
+    tts: Command, recipe: Path, other: Path, problems: Path, tmp_path: Path
+) -> None:
+    command = (problems, "-r", recipe, "-r", other, "--k", "1,2")
+    whole, turns = bench(tts, *command, "--run", "whole"), bench(tts, *command, "--run", "turns", "--turns", "4")
+    assert (whole.code, turns.code) == (0, 0), turns.err
+    assert [row for row in turns.records if "figure" in row] == [row for row in whole.records if "figure" in row]
+    assert turns.err.count("recipe 1 of 2: scripted, turn") == 4
+    (speed,) = [row["speed"] for row in turns.records if "speed" in row]
+    assert (speed["first"], speed["second"], speed["num_turns"]) == ("other", "scripted", 4)
+    assert speed["lowest"] <= speed["ratio"] <= speed["highest"]
+    assert not [row for row in whole.records if "speed" in row]
+    sittings = (tmp_path / "turns" / "scripted" / "sessions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["num_candidates"] for line in sittings] == [4, 2, 4, 2]  # of six problems
+
+
+def test_bad_rows_are_told_once_however_many_turns_there_are(tts: Command, recipe: Path, other: Path) -> None:
+    given = rows([("q1", "42"), ("q2", "42")]) + '{"id": "q3"}\n' + rows([("q4", "42")])
+    result = bench(tts, "-r", recipe, "-r", other, "--k", "2", "--run", "b", "--turns", "2", stdin=given)
+    assert result.code == 1, result.err
+    assert len([row for row in result.records if row.get("line") == 3]) == 1
+    assert result.err.count("line 3") == 1

@@ -94,5 +94,5 @@ def test_a_page_that_cannot_be_written_is_one_line(tts: Command, runs: tuple[Pat
 
 def test_json_keys_are_those_of_the_records(tts: Command, runs: tuple[Path, Path]) -> None:
     (found,) = make(tts, runs[0], "--json", "--no-candidates").records
-    assert set(found) == {"title", "headline", "ks", "arms", "contrasts", "method", "warnings", "problems"}
+    assert set(found) == {"title", "headline", "ks", "arms", "contrasts", "method", "warnings", "problems", "speeds"}
     assert json.dumps(found["problems"]) == "[]"

@@ -16,6 +16,7 @@ from tts.report.data import (
     ProblemView,
     Quality,
     Report,
+    Speed,
     Spread,
 )
 from tts.types import JSON, Status
@@ -59,6 +60,7 @@ def report(
         ),
         warnings=("3 of 48 candidates of vanilla were cut by the length limit: raise sampler.max_tokens (now 256).",),
         problems=tuple(problem(place, arms, num_candidates, num_words) for place in range(num_problems)),
+        speeds=(Speed(arms[1], arms[0], 0.953, 0.91, 0.99, 4),) if len(arms) > 1 else (),
     )
 
 

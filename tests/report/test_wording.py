@@ -100,6 +100,7 @@ def test_csv_files_hold_every_record_and_no_text(tmp_path: Path) -> None:
     assert {name: len(found) for name, found in rows.items()} == {
         "curves": 2 * 6 * 4,
         "comparisons": 8,
+        "speeds": 1,
         "arms": 2,
         "problems": 12,
         "candidates": 96,

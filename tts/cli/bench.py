@@ -45,6 +45,15 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Take only the first N problems.")
     ] = None,
+    turns: Annotated[
+        int | None,
+        typer.Option(
+            "--turns",
+            metavar="N",
+            min=1,
+            help="Let the recipes take N turns each, to compare their tokens/s; a turn loads its model. (default: 1)",
+        ),
+    ] = None,
     embeddings: Embeddings = None,
     perplexity: PerplexityModel = None,
     no_candidates: NoCandidates = False,
@@ -68,6 +77,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         overrides=tuple(overrides or ()),
         seeds=tuple(seeds or ()),
         limit=limit,
+        turns=turns,
         embeddings=embeddings,
         perplexity=perplexity,
         candidates=not no_candidates,

@@ -24,6 +24,7 @@ class Asked:
     overrides: tuple[str, ...]
     seeds: tuple[int, ...]
     limit: int | None
+    turns: int | None
     embeddings: str | None
     perplexity: str | None
     candidates: bool
@@ -47,6 +48,7 @@ def new_plan(asked: Asked) -> Plan:
         ks=asked.ks,
         problems=asked.problems,
         limit=asked.limit,
+        turns=asked.turns or 1,
         stored=asked.stored,
         stored_problems=asked.stored_problems or (None if arms else asked.problems),
         embeddings=asked.embeddings or "auto",
@@ -70,6 +72,7 @@ def plan_again(asked: Asked, stored: Plan, path: Path) -> Plan:
     return replace(
         stored,
         ks=asked.ks or stored.ks,
+        turns=asked.turns or stored.turns,
         embeddings=asked.embeddings or stored.embeddings,
         perplexity=asked.perplexity or stored.perplexity,
     )

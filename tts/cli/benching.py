@@ -22,6 +22,7 @@ from tts.cli.display import LiveProgress
 from tts.cli.findings import PLAIN, records, show
 from tts.cli.output import write_json_line
 from tts.cli.solve import check_engine
+from tts.intake import Turn
 from tts.pipeline import Outcome, Run, open_run
 from tts.report.analyse import Options, analyse
 from tts.report.data import Report
@@ -35,8 +36,9 @@ QUICKSTART_LIMIT = 12
 
 ONE_AFTER_ANOTHER = (
     "The recipes ran one after the other, not interleaved: what else the machine did meanwhile is in the ratio of "
-    "their tokens per second."
+    "their tokens per second (--turns 4 lets them take turns)."
 )
+TAKING_TURNS = "The recipes took {} turns, each drawing its share of the problems in a turn, in an order that changed."
 
 
 class ArmStop(threading.Event):
@@ -87,20 +89,28 @@ class Benching:
     # --- drawing
 
     def draw(self, *, as_json: bool) -> None:
-        """Draw what is missing of every arm, one arm after the other. Raises StoppedError, TTSError."""
+        """Draw what is missing of every arm, turn by turn, one arm after the other. Raises StoppedError, TTSError."""
         first = self._first_source() if self.plan.arms else None
-        arms = self.plan.arms
+        arms, num_turns = self.plan.arms, self.plan.turns
         self.folder.write_plan(self.plan)
         self.started = True
-        for place, arm in enumerate(arms):
-            if len(arms) > 1:
-                self._tell(f"recipe {place + 1} of {len(arms)}: {arm.name}")
-            rows = first if place == 0 and first else self._source_of(arm, arms[0], first)
-            self._draw_arm(arm, rows, silent=place > 0, as_json=as_json)
+        for turn in [Turn(number, num_turns) for number in range(num_turns)]:
+            for arm in arms[:: -1 if turn.number % 2 else 1]:
+                if len(arms) > 1:
+                    part = f", turn {turn.number + 1} of {num_turns}" if num_turns > 1 else ""
+                    self._tell(f"recipe {arms.index(arm) + 1} of {len(arms)}: {arm.name}{part}")
+                self._draw_arm(arm, self._rows(arm, first, turn), turn, as_json=as_json)
         if self.plan.limit is not None:
             self._notes.append(f"The first {self.plan.limit} problems, as --limit says.")
         if len(arms) > 1:
-            self._notes.append(ONE_AFTER_ANOTHER)
+            self._notes.append(ONE_AFTER_ANOTHER if num_turns == 1 else TAKING_TURNS.format(num_turns))
+
+    def _rows(self, arm: BenchArm, first: source.Source | None, turn: Turn) -> source.Source:
+        """Return an arm's problems; after the first turn its folder has them all."""
+        assert first is not None
+        if turn.number > 0:
+            return source.Source(first.spec, None)
+        return first if arm is self.plan.arms[0] else self._source_of(arm, self.plan.arms[0], first)
 
     def _first_source(self) -> source.Source:
         arm = self.plan.arms[0]
@@ -121,18 +131,20 @@ class Benching:
         named = self.asked.problems or (None if stored else self.plan.problems)
         return source.choose(named, arm.recipe, stored, limit, self.stop)
 
-    def _source_of(self, arm: BenchArm, first_arm: BenchArm, first: source.Source | None) -> source.Source:
+    def _source_of(self, arm: BenchArm, first_arm: BenchArm, first: source.Source) -> source.Source:
         """Return a later arm's problems: the first arm's, unless each recipe has its own."""
-        assert first is not None
         own = first_arm.recipe.problems
         if first.spec == own and arm.recipe.problems != own:
             return self._choose(arm, self.plan.limit)
         return source.Source(first.spec, self.folder.rows_of(first_arm.name))
 
-    def _draw_arm(self, arm: BenchArm, rows: source.Source, *, silent: bool, as_json: bool) -> None:
+    def _draw_arm(self, arm: BenchArm, rows: source.Source, turn: Turn, *, as_json: bool) -> None:
         path, stop = self.folder.arm(arm.name), ArmStop(self.stop)
+        is_last = turn.number == turn.total - 1
+        silent = arm is not self.plan.arms[0] or not is_last  # a later arm has the same bad rows, a last turn has all
+        part = turn if turn.total > 1 else None
         with (
-            open_run(arm.recipe, rows.rows, path, spec=rows.spec, limit=self.plan.limit, stop=stop) as work,
+            open_run(arm.recipe, rows.rows, path, spec=rows.spec, limit=self.plan.limit, stop=stop, turn=part) as work,
             LiveProgress(work, self._stderr),
         ):
             for outcome in work.outcomes():
@@ -140,7 +152,8 @@ class Benching:
                     self._tell_error(outcome, as_json=as_json)
         if not work.complete:
             raise StoppedError
-        self._count(work, arm, silent=silent)
+        if is_last:
+            self._count(work, arm, silent=silent)
 
     def _count(self, work: Run, arm: BenchArm, *, silent: bool) -> None:
         tally = work.tally

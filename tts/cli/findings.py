@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tts.cli.plot import ASCII, MARKS, Curve, plot
 from tts.report.data import Arm, Line, Point, Report
-from tts.report.headline import headline
+from tts.report.headline import headline, speed
 from tts.report.wording import at_k, count, decimal, interval, p_value, percent_range, plural, seconds
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -26,6 +26,8 @@ def records(report: Report) -> Iterator[dict[str, Any]]:
                 yield {"arm": arm.name, "figure": line.figure, **_fields(point)}
     for contrast in report.contrasts:
         yield {"contrast": contrast}
+    for one in report.speeds:
+        yield {"speed": one}
     for arm in report.arms:
         yield {"arm": arm.name, "cost": arm.cost, "quality": arm.quality, "spread": arm.spread}
     for warning in report.warnings:
@@ -46,7 +48,10 @@ def show(report: Report, console: Console) -> None:
         _show_plot(report, console)
     if report.contrasts:
         console.print(_contrasts(report), "", sep="\n")
-    console.print(_costs(report.arms), "", _texts(report.arms), "", sep="\n")
+    console.print(_costs(report.arms), "", sep="\n")
+    for one in report.speeds:
+        console.print(f"{speed(one)}\n", markup=False, highlight=False)
+    console.print(_texts(report.arms), "", sep="\n")
     for sentence in headline(report):
         console.print(sentence, markup=False, highlight=False)
 

@@ -21,6 +21,7 @@ from tts.report.data import Arm, Contrast, Cost, ProblemView, Quality, Report
 from tts.report.gather import Gathered, Wanted, gather
 from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, has_own_curve, line, only, own_curve
 from tts.report.scope import check_ks, choose_problems, distinct_names
+from tts.report.speed import speeds
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure, spread
 from tts.stored import Stored
 
@@ -102,6 +103,7 @@ def analyse(
         method=(*options.notes, *_method(found, compared, study.num_texts, options.seed)),
         warnings=tuple(warnings),
         problems=tuple(_problem_views(runs, chosen, studied)) if options.candidates else (),
+        speeds=speeds({name: run.sittings() for name, run in zip(names, runs, strict=True)}),
     )
 
 

@@ -16,14 +16,15 @@ TEXTS = {"text", "reasoning", "detail", "scores"}
 
 
 def write_csv(report: Report, folder: Path) -> list[Path]:
-    """Write `curves`, `comparisons`, `arms`, `problems` and `candidates` (without texts) into `folder`, which is made.
+    """Write `curves`, `comparisons`, `speeds`, `arms`, `problems` and `candidates` (without texts) into `folder`.
 
-    Return the files. UTF-8; shares are in [0, 1]; a file without records has no lines.
+    Return the files; the folder is made. UTF-8; shares are in [0, 1]; a file without records has no lines.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = {
         "curves": _curves(report),
         "comparisons": map(asdict, report.contrasts),
+        "speeds": map(asdict, report.speeds),
         "arms": map(_arm, report.arms),
         "problems": _problems(report),
         "candidates": _candidates(report),

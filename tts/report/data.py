@@ -120,6 +120,18 @@ class Contrast:
 
 
 @dataclass(frozen=True, slots=True)
+class Speed:
+    """Tokens per second of arm `first` against arm `second`: geometric mean and extremes over the turns they took."""
+
+    first: str
+    second: str
+    ratio: float
+    lowest: float
+    highest: float
+    num_turns: int
+
+
+@dataclass(frozen=True, slots=True)
 class CandidateView:
     """One candidate as the page shows it. `group` numbers its answer within the arm (None: no answer)."""
 
@@ -164,7 +176,8 @@ class ProblemView:
 class Report:
     """All of it. `method` says in sentences how intervals, tests and corrections are made; `warnings` are sentences.
 
-    `headline` names the figure that the job is about: `maj@k`, or `vendi` for texts that nothing verifies.
+    `headline` names the figure that the job is about: `maj@k`, or `vendi` for texts that nothing verifies. `speeds` is
+    empty where the arms did not take turns.
     """
 
     title: str
@@ -175,3 +188,4 @@ class Report:
     method: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[ProblemView, ...]
+    speeds: tuple[Speed, ...] = ()

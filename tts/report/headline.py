@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tts.report.data import Arm, Contrast, Line, Point, Report
+from tts.report.data import Arm, Contrast, Line, Point, Report, Speed
 from tts.report.wording import NBSP, at_k, decimal, interval, known, p_value, percent_range, plural
 
 SIGNIFICANT = 0.05
@@ -59,6 +59,12 @@ def _accuracy(figure: str, arm: Arm, point: Point) -> str:
         f"{sentence}; a single candidate is right {percent_range(blind.lower, blind.upper)} of the time, and a perfect "
         f"choice among {point.k} would reach {percent_range(oracle.lower, oracle.upper)}."
     )
+
+
+def speed(one: Speed) -> str:
+    """Return how fast one arm drew beside another, as a sentence."""
+    turns = "in one turn" if one.num_turns == 1 else f"in {one.num_turns} turns ({one.lowest:.2f} to {one.highest:.2f})"
+    return f"{one.first} drew {one.ratio:.2f} times the tokens per second of {one.second}, {turns}."
 
 
 def _difference(contrast: Contrast) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tts.report.chart import Chart, draw
 from tts.report.data import Arm, Contrast, Report
 from tts.report.figures import charts
-from tts.report.headline import SIGNIFICANT, headline, last_point
+from tts.report.headline import SIGNIFICANT, headline, last_point, speed
 from tts.report.page.html import Content, Html, details, join, table, tag
 from tts.report.wording import (
     NBSP,
@@ -47,7 +47,7 @@ def sections(report: Report, problems: Sequence[Html]) -> Iterator[Html]:
         yield _section("comparison", "Comparison", *_comparison(report))
     yield _section("problems", "Problems", *problems)
     if report.arms:
-        yield _section("cost", "Cost", _cost(report.arms))
+        yield _section("cost", "Cost", _cost(report.arms), *(tag("p", speed(one)) for one in report.speeds))
         yield _section("quality", "Quality and diversity", *_quality(report))
     if any(arm.statistics for arm in report.arms):
         yield _section("plugins", "Samplers’ own figures", _by_key([arm.statistics for arm in report.arms], report))

@@ -1,0 +1,36 @@
+"""How fast one recipe drew beside another: fair only where they took turns, since what else a machine does changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from tts.report.data import Speed
+from tts.stored import Sitting
+
+
+def speeds(arms: Mapping[str, Sequence[Sitting]]) -> tuple[Speed, ...]:
+    """Return the ratio for each two arms that took turns together; a turn that was interrupted does not count."""
+    rates = {name: _rates(sittings) for name, sittings in arms.items()}
+    pairs = [(first, second, rates[first].keys() & rates[second].keys()) for second, first in combinations(arms, 2)]
+    return tuple(
+        _speed(first, second, [rates[first][turn] / rates[second][turn] for turn in turns])
+        for first, second, turns in pairs
+        if turns
+    )
+
+
+def _speed(first: str, second: str, ratios: Sequence[float]) -> Speed:
+    mean = math.exp(math.fsum(map(math.log, ratios)) / len(ratios))
+    return Speed(first, second, mean, min(ratios), max(ratios), len(ratios))
+
+
+def _rates(sittings: Sequence[Sitting]) -> dict[int, float]:
+    """Return the tokens per second of each turn that was drawn in one sitting."""
+    turns = [sitting.turn for sitting in sittings]
+    return {
+        one.turn: one.num_tokens / one.seconds
+        for one in sittings
+        if one.turn is not None and turns.count(one.turn) == 1 and one.seconds > 0 and one.num_tokens > 0
+    }
