@@ -35,7 +35,7 @@ def main() -> None:
         return serve(arguments)
     print("| model | shape | arm | ms a step | tokens/s against plain | 95 % interval |\n|---|---|---|---|---|---|")
     for model in arguments.model or [SMOLLM2]:
-        arms = [arm for arm in ARMS if arguments.host == "vllm" or arm != "taps"]
+        arms = [arm for arm in arguments.arms or ARMS if arguments.host == "vllm" or arm != "taps"]
         processes = {arm: start(arguments, model, arm) for arm in arms}
         for process in processes.values():
             ask(process, None)
@@ -65,6 +65,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--host", choices=("vllm", "transformers"), default="vllm")
     parser.add_argument("--model", action="append", help="repeatable; the small packaged one by default")
     parser.add_argument("--shape", action="append", help="problems x candidates, 1x16 and 8x4 by default")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, help="plain and others; each loads the model (default: all)")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--steps", type=int, default=16, help="timed steps in a pass")
     parser.add_argument("--dtype", default="auto")
@@ -72,6 +73,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of ESamp")
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.arms and "plain" not in arguments.arms:
+        parser.error("--arms must have plain among them, which the others are compared with")
     arguments.shape = arguments.shape or ["1x16", "8x4"]
     return arguments
 
