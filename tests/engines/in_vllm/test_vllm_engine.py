@@ -30,7 +30,7 @@ def first_words(candidates):
 
 def test_top_n_sigma_and_first_token_decide_what_may_be_drawn(engine):
     greedy = run(engine, requests(PROMPTS[:1], temperature=0.0))
-    narrow = run(engine, requests(PROMPTS[:1], temperature=5.0, top_n_sigma=0.001))
+    narrow = run(engine, requests(PROMPTS[:1], temperature=5.0, top_n_sigma=1e-6))
     likeliest = {key: one.text for key, one in greedy.items()}
     assert {key: one.text for key, one in narrow.items()} == likeliest  # nothing else is left, at any temperature
     hot = run(engine, requests(PROMPTS[:1], num=8, max_tokens=40, temperature=0.0, first_token=FirstToken(30.0, 16)))
