@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from tts import jsonl
-from tts.errors import RunFolderError, RunWriteError, UsageError
+from tts.errors import RunFolderError, UsageError
 from tts.intake import Row, stored_row
 from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.report.data import Report
-from tts.run_folder import StoredFolder
+from tts.run_folder import StoredFolder, read_whole, write_whole
 
 FORMAT = 1
 PLAN = "bench.json"
@@ -111,6 +111,14 @@ def _refuse_twins(arms: Sequence[BenchArm]) -> None:
             )
 
 
+def read_plan(path: Path) -> dict[str, Any] | None:
+    """Return the bench.json of the folder `path` as it stands, None where there is none. Raises RunFolderError."""
+    plan = read_whole(path / PLAN, FORMAT)
+    if plan is not None and "arms" not in plan:
+        raise RunFolderError(f"{path / PLAN} is no plan of a benchmark: the file was changed from outside")
+    return plan
+
+
 class BenchFolder:
     """The folder of a benchmark. Making one reads nothing and writes nothing."""
 
@@ -119,16 +127,10 @@ class BenchFolder:
 
     def plan(self) -> Plan | None:
         """Return what the folder's benchmark is; None where the folder is new. Raises RunFolderError for any other."""
-        file = self.path / PLAN
-        if not file.exists():
+        stored = read_plan(self.path)
+        if stored is None:
             self._refuse_foreign()
             return None
-        try:
-            stored = json.loads(file.read_bytes())
-        except ValueError as error:
-            raise RunFolderError(f"{file} is not JSON ({error}): the file was changed from outside") from error
-        if stored.get("format") != FORMAT:
-            raise RunFolderError(f"{file} has format {stored.get('format')}; this version of tts reads format {FORMAT}")
         return _plan(stored)
 
     def _refuse_foreign(self) -> None:
@@ -151,23 +153,14 @@ class BenchFolder:
 
     def write_plan(self, plan: Plan) -> None:
         """Write bench.json, whole or not at all."""
-        self._write(PLAN, (json.dumps(plan.as_dict(), indent=2, ensure_ascii=False) + "\n").encode())
+        write_whole(self.path / PLAN, (json.dumps(plan.as_dict(), indent=2, ensure_ascii=False) + "\n").encode())
 
     def write_report(self, report: Report) -> None:
         """Write report.json and report.html, each whole or not at all."""
         from tts.report.page import write_page
 
-        self._write(REPORT, jsonl.dumps(report))
+        write_whole(self.path / REPORT, jsonl.dumps(report))
         write_page(report, self.path / PAGE)
-
-    def _write(self, name: str, content: bytes) -> None:
-        target, partial = self.path / name, self.path / f"{name}.partial"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(content)
-            partial.replace(target)
-        except OSError as error:
-            raise RunWriteError(f"cannot write {target}: {error.strerror}") from error
 
     def rows_of(self, name: str) -> Iterable[Row]:
         """Return the input of an arm that has read it to its end, for another arm."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic
 
 from tts import jsonl
 from tts.judging import Judged
-from tts.run_folder import RunFolder, StoredFile, StoredFolder
+from tts.run_folder import AppendFile, File, Files
 from tts.types import Answer, Score, Verdict
 
 
-class StoredJudgements:
+class StoredJudgements(Generic[File]):
     """Reads back what was derived. `scored`: whether the selector has a scorer, so that its scores are a part."""
 
-    def __init__(self, folder: RunFolder | StoredFolder, *, scored: bool) -> None:
+    def __init__(self, folder: Files[File], *, scored: bool) -> None:
         names = ("scores", "selections", "verdicts") if scored else ("selections", "verdicts")
-        self._files: dict[str, StoredFile] = {name: folder[f"{name}.jsonl"] for name in names}
+        self._files = {name: folder[f"{name}.jsonl"] for name in names}
         self._offsets = {
             name: {record["problem_id"]: offset for offset, record in file.records()}
             for name, file in self._files.items()
@@ -32,12 +32,8 @@ class StoredJudgements:
         return None if None in offsets else _judged(parts)
 
 
-class DerivedFiles(StoredJudgements):
+class DerivedFiles(StoredJudgements[AppendFile]):
     """Reads back what an earlier sitting derived; writes what is new."""
-
-    def __init__(self, folder: RunFolder, *, scored: bool) -> None:
-        super().__init__(folder, scored=scored)
-        self._folder = folder
 
     def write(self, problem_id: str, judged: Judged) -> None:
         """Append the lines of one problem that are not there yet."""
@@ -46,9 +42,9 @@ class DerivedFiles(StoredJudgements):
             "selections": {"selection": judged.selection, "answers": judged.answers, "classes": judged.classes},
             "verdicts": {"verdict": judged.verdict, "verdicts": judged.verdicts},
         }
-        for name in self._files:
+        for name, file in self._files.items():
             if problem_id not in self._offsets[name]:
-                self._folder[f"{name}.jsonl"].append({"problem_id": problem_id, **parts[name]})
+                file.append({"problem_id": problem_id, **parts[name]})
 
 
 def _judged(parts: dict[str, dict[str, Any]]) -> Judged:

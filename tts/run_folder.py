@@ -19,7 +19,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from tts import jsonl
 from tts.errors import RunFolderError, RunWriteError
@@ -144,29 +144,48 @@ def _parse(line: bytes, where: str) -> dict[str, Any]:
     return record
 
 
-def read_job(path: Path) -> dict[str, Any] | None:
-    """Return the run.json of the folder `path`, or None where there is none yet."""
-    file = path / "run.json"
+def read_whole(file: Path, version: int) -> dict[str, Any] | None:
+    """Return the JSON object in `file`, whose key `format` must be `version`; None where there is no such file."""
     if not file.exists():
         return None
-    job = _parse(file.read_bytes(), str(file))
-    if job.get("format") != FORMAT:
-        raise RunFolderError(f"{file} has format {job.get('format')}; this version of tts reads format {FORMAT}")
-    return job
+    record = _parse(file.read_bytes(), str(file))
+    if record.get("format") != version:
+        raise RunFolderError(f"{file} has format {record.get('format')}; this version of tts reads format {version}")
+    return record
 
 
-class StoredFolder:
-    """One run's folder, for reading alone: it takes no lock and changes nothing."""
+def write_whole(file: Path, content: bytes) -> None:
+    """Make `content` all that `file` holds, whole or not at all; its folder is made. Raises RunWriteError."""
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(file)
+    except OSError as error:
+        raise RunWriteError(f"cannot write {file}: {error.strerror}") from error
 
-    def __init__(self, path: Path) -> None:
+
+def read_job(path: Path) -> dict[str, Any] | None:
+    """Return the run.json of the folder `path`, or None where there is none yet."""
+    return read_whole(path / "run.json", FORMAT)
+
+
+File = TypeVar("File", bound=StoredFile)
+
+
+class Files(Generic[File]):
+    """The JSONL files of a folder, each opened on first use."""
+
+    def __init__(self, path: Path, open_file: Callable[[Path], File]) -> None:
         self.path = path
-        self._files: dict[str, StoredFile] = {}
+        self._open_file = open_file
+        self._files: dict[str, File] = {}
 
-    def __getitem__(self, name: str) -> StoredFile:
-        """Return the file `name`, opened on first use."""
+    def __getitem__(self, name: str) -> File:
+        """Return the file `name`."""
         if name not in self._files:
             try:
-                self._files[name] = StoredFile(self.path / name)
+                self._files[name] = self._open_file(self.path / name)
             except OSError as error:
                 raise RunFolderError(f"cannot open {self.path / name}: {error.strerror}") from error
         return self._files[name]
@@ -178,12 +197,18 @@ class StoredFolder:
         self._files.clear()
 
 
-class RunFolder:
+class StoredFolder(Files[StoredFile]):
+    """One run's folder, for reading alone: it takes no lock and changes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, StoredFile)
+
+
+class RunFolder(Files[AppendFile]):
     """One run's folder, locked for this process while it is open."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._files: dict[str, AppendFile] = {}
+        super().__init__(path, AppendFile)
         try:
             path.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(path)
@@ -199,15 +224,6 @@ class RunFolder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __getitem__(self, name: str) -> AppendFile:
-        """Return the file `name`, opened (and its torn last line cut off) on first use."""
-        if name not in self._files:
-            try:
-                self._files[name] = AppendFile(self.path / name)
-            except OSError as error:
-                raise RunFolderError(f"cannot open {self.path / name}: {error.strerror}") from error
-        return self._files[name]
-
     def write_job(self, job: dict[str, Any]) -> None:
         """Write run.json, whole or not at all."""
         self._replace("run.json", {"format": FORMAT, **job})
@@ -217,12 +233,8 @@ class RunFolder:
         self._replace("summary.json", summary)
 
     def _replace(self, name: str, content: dict[str, Any]) -> None:
-        target, partial = self.path / name, self.path / f"{name}.partial"
-        try:
-            partial.write_text(json.dumps(content, indent=2, ensure_ascii=False, default=jsonl.as_dict) + "\n")
-            partial.replace(target)
-        except OSError as error:
-            raise RunWriteError(f"cannot write {target}: {error.strerror}") from error
+        text = json.dumps(content, indent=2, ensure_ascii=False, default=jsonl.as_dict)
+        write_whole(self.path / name, f"{text}\n".encode())
 
     def forget_derived(self) -> None:
         """Delete what is derived from the candidates, so that it is computed anew."""
@@ -259,9 +271,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the files and give the lock back."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        super().close()
         if self._lock >= 0:
             os.ftruncate(self._lock, 0)
             os.close(self._lock)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tts import jsonl
+from tts.bench import read_plan
 from tts.derived import StoredJudgements
 from tts.errors import RunFolderError, UsageError
 from tts.intake import stored_row
 from tts.judging import Judged
 from tts.problems import ProblemRow
 from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
-from tts.run_folder import StoredFolder, read_job
+from tts.run_folder import StoredFile, StoredFolder, read_job
 from tts.types import Candidate, RowError
 
 KEY = re.compile(rb'\{("problem_id": "(?:[^"\\]|\\.)*", "index": \d+), "')
@@ -146,7 +147,7 @@ class StoredRun:
             found.setdefault(record["problem_id"], {})[record["index"]] = offset
         return found
 
-    def _read_derived(self, drawn_by: Recipe) -> StoredJudgements | None:
+    def _read_derived(self, drawn_by: Recipe) -> StoredJudgements[StoredFile] | None:
         """Return what was derived, if the verifier that is asked for derived it."""
         changes = differences(drawn_by.resolved(), self.recipe.resolved())
         if not only_later_stages(changes):
@@ -210,19 +211,9 @@ def _what_is_there(path: Path) -> str:
 def run_folders(paths: Sequence[Path]) -> Iterator[Path]:
     """Yield the run folders that `paths` name: itself, or those in a folder that `tts bench` wrote, in its order."""
     for path in paths:
-        plan = path / "bench.json"
-        if plan.is_file():
-            arms = [path / arm["name"] for arm in _plan(plan)["arms"]]
-            yield from (arm for arm in arms if (arm / "run.json").exists())
-        else:
+        plan = read_plan(path)
+        if plan is None:
             yield path
-
-
-def _plan(file: Path) -> dict[str, Any]:
-    try:
-        plan = json.loads(file.read_bytes())
-        if isinstance(plan, dict) and "arms" in plan:
-            return plan
-    except ValueError as error:
-        raise RunFolderError(f"{file} is not JSON ({error}): the file was changed from outside") from error
-    raise RunFolderError(f"{file} is no plan of a benchmark: the file was changed from outside")
+        else:
+            arms = [path / arm["name"] for arm in plan["arms"]]
+            yield from (arm for arm in arms if (arm / "run.json").exists())

@@ -18,17 +18,16 @@ from tts.report.page.html import Html, join
 from tts.report.page.payload import block
 from tts.report.page.problem_table import problem_table
 from tts.report.page.sections import scope, sections
+from tts.run_folder import write_whole
 from tts.version import __version__
 
 
 def write_page(report: Report, path: Path) -> None:
-    """Write the report as one HTML file, whole or not at all; it replaces one that is there.
+    """Write the report as one HTML file, whole or not at all; it replaces one that is there. Raises RunWriteError.
 
     All figures and tables can be read without JavaScript; the candidates' texts are unpacked by it.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(page(report), encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_whole(path, page(report).encode())
 
 
 def page(report: Report) -> str:
