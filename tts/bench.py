@@ -8,7 +8,6 @@ report.json       what was found; report.html shows it
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,6 +19,7 @@ from tts.errors import RunFolderError, UsageError
 from tts.intake import Row, stored_row
 from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.report.data import Report
+from tts.report.spread import AUTO
 from tts.run_folder import StoredFolder, read_whole, write_whole
 
 FORMAT = 1
@@ -50,9 +50,8 @@ class Plan:
     limit: int | None
     stored: tuple[str, ...] = ()
     stored_problems: str | None = None
-    embeddings: str = "auto"
+    embeddings: str = AUTO
     perplexity: str | None = None
-    seed: int = 0
     turns: int = 1
 
     def as_dict(self) -> dict[str, Any]:
@@ -184,10 +183,3 @@ def _plan(stored: Mapping[str, Any]) -> Plan:
     )
     kept = {name: stored[name] for name in Plan.__slots__ if name != "arms"}
     return Plan(**{**kept, "arms": arms, "ks": tuple(stored["ks"]), "stored": tuple(stored["stored"])})
-
-
-def default_path() -> Path:
-    """Return a folder below ./runs that does not exist yet, named after the time."""
-    stem = f"bench-{time.strftime('%Y%m%d-%H%M%S')}"
-    numbered = (Path("runs", stem if number == 1 else f"{stem}-{number}") for number in range(1, 1000))
-    return next(path for path in numbered if not path.exists())

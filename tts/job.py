@@ -37,9 +37,9 @@ def host() -> dict[str, Any]:
     return {"name": platform.node(), "platform": platform.platform(), "num_cpus": os.cpu_count()}
 
 
-def default_path(recipe: Recipe) -> Path:
-    """Return a folder below ./runs that does not exist yet, named after the recipe and the time."""
-    stem = f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+def default_path(name: str) -> Path:
+    """Return a folder below ./runs that does not exist yet, named after `name` and the time."""
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     path = Path("runs", stem)
     number = 2
     while path.exists():

@@ -10,6 +10,7 @@ from tts import job
 from tts.bench import BenchArm, Plan, arms_of
 from tts.errors import RunFolderError, UsageError
 from tts.recipe import Difference, differences, rebuild_recipe
+from tts.report.spread import AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def new_plan(asked: Asked) -> Plan:
         turns=asked.turns or 1,
         stored=asked.stored,
         stored_problems=asked.stored_problems or (None if arms else asked.problems),
-        embeddings=asked.embeddings or "auto",
+        embeddings=asked.embeddings or AUTO,
         perplexity=asked.perplexity,
     )
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from tts import job, jsonl
-from tts.bench import BenchArm, BenchFolder, Plan, default_path
+from tts import job
+from tts.bench import PAGE, BenchArm, BenchFolder, Plan
 from tts.candidate_file import open_stored
 from tts.cli import source
 from tts.cli.bench_plan import Asked, new_plan, plan_again
 from tts.cli.display import LiveProgress
-from tts.cli.findings import PLAIN, records, show
-from tts.cli.output import write_json_line
+from tts.cli.findings import records, show
+from tts.cli.output import PLAIN, record, write_json
 from tts.cli.solve import check_engine
 from tts.intake import Turn
 from tts.pipeline import Outcome, Run, open_run
@@ -64,7 +64,7 @@ class Benching:
 
     def __init__(self, asked: Asked, path: Path | None) -> None:
         self.asked = asked
-        self.folder = BenchFolder(path or default_path())
+        self.folder = BenchFolder(path or job.default_path("bench"))
         self.stop = threading.Event()
         self.started = False
         self.num_failed = 0
@@ -168,7 +168,7 @@ class Benching:
         if isinstance(outcome, RowError):
             self._tell(f"line {outcome.line}: {outcome.message}")
             if not as_json and not sys.stdout.isatty():
-                write_json_line(outcome)
+                write_json(record(outcome))
 
     # --- findings
 
@@ -179,7 +179,6 @@ class Benching:
         runs = open_stored(paths, plan.stored_problems)
         options = Options(
             ks=plan.ks,
-            seed=plan.seed,
             embeddings=plan.embeddings,
             perplexity=plan.perplexity,
             candidates=self.asked.candidates,
@@ -224,20 +223,15 @@ class Benching:
             sys.stdout.reconfigure(errors="replace")
         stdout = Console()
         if as_json:
-            _write([report])
+            write_json(report)
         elif stdout.is_terminal:
             show(report, stdout)
         else:
-            _write(records(report))
+            for line in records(report):
+                write_json(line)
         for warning in report.warnings:
             self._stderr.print(f"warning: {warning}", **PLAIN)
-        self._tell(f"everything is in {self.folder.path}; the page is {self.folder.path / 'report.html'}")
+        self._tell(f"everything is in {self.folder.path}; the page is {self.folder.path / PAGE}")
 
     def _tell(self, message: str) -> None:
         self._stderr.print(f"tts: {message}", **PLAIN)
-
-
-def _write(lines: Iterator[object] | Sequence[object]) -> None:
-    for line in lines:
-        sys.stdout.buffer.write(jsonl.dumps(line))
-    sys.stdout.buffer.flush()

@@ -8,12 +8,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tts.cli.output import PLAIN
 from tts.cli.plot import ASCII, MARKS, Curve, plot
 from tts.report.data import Arm, Line, Point, Report
 from tts.report.headline import headline, speed
 from tts.report.wording import at_k, count, decimal, interval, p_value, percent_range, plural, seconds
 
-PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 HEADLINES = ("pass@k", "maj@k")
 NOT_CHOICES = ("random", "pass@k", "pass^k")
 

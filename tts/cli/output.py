@@ -1,4 +1,4 @@
-"""Results on stdout: JSON lines for programs. (The table for people is in `display`.)"""
+"""What commands write: JSON lines on stdout for programs. (The table for people is in `display`.)"""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from tts import jsonl
 from tts.pipeline import Outcome
 from tts.types import RowError, Solution
 
+PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+"""How rich prints a line as it is."""
 
-def write_json_line(outcome: Outcome) -> None:
-    """Write one outcome to stdout and flush it."""
-    sys.stdout.buffer.write(jsonl.dumps(record(outcome)))
+
+def write_json(record: object) -> None:
+    """Write one record to stdout as a line of JSON, and flush it."""
+    sys.stdout.buffer.write(jsonl.dumps(record))
     sys.stdout.buffer.flush()
 
 

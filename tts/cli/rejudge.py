@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tts.cli.options import StoredProblems
-from tts.cli.solve import EXIT_SOME_FAILED, PLAIN, Overrides
+from tts.cli.solve import EXIT_SOME_FAILED, Overrides
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,9 +91,8 @@ def _show(
 ) -> None:
     from rich.console import Console
 
-    from tts import jsonl
     from tts.cli.display import result_line
-    from tts.cli.output import record
+    from tts.cli.output import PLAIN, record, write_json
     from tts.types import RowError
 
     stderr = Console(stderr=True)
@@ -101,8 +100,7 @@ def _show(
         if stdout.is_terminal:
             stdout.print(result_line(outcome, stdout.width))
         else:
-            sys.stdout.buffer.write(jsonl.dumps({"run": str(rejudging.run.path), **record(outcome)}))
-            sys.stdout.buffer.flush()
+            write_json({"run": str(rejudging.run.path), **record(outcome)})
             if isinstance(outcome, RowError):
                 stderr.print(f"tts: line {outcome.line}: {outcome.message}", **PLAIN)
         if stop.is_set():

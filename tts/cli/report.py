@@ -80,7 +80,9 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
 
 def _default_page(runs: list[Path]) -> Path:
     """Return where the page goes: into the one folder it is about, else into this folder."""
-    return runs[0] / "report.html" if len(runs) == 1 and runs[0].is_dir() else Path("report.html")
+    from tts.bench import PAGE
+
+    return runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE)
 
 
 def _make(folder: Path) -> None:
@@ -93,12 +95,11 @@ def _make(folder: Path) -> None:
 
 
 def _print_json(found: object) -> None:
-    from tts import jsonl
     from tts.cli.interrupt import leave_closed_pipe
+    from tts.cli.output import write_json
 
     try:
-        sys.stdout.buffer.write(jsonl.dumps(found))
-        sys.stdout.buffer.flush()
+        write_json(found)
     except BrokenPipeError:
         leave_closed_pipe()
 

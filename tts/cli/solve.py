@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tts.recipe import Recipe
 
 EXIT_SOME_FAILED = 1
-PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 def recipe_names(incomplete: str) -> list[str]:
@@ -81,7 +80,7 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     rows = source.choose(problems, resolved, stored, limit, stop)
     if dry_run:
         return print_plan(resolved, rows)
-    path = run or job.default_path(resolved)
+    path = run or job.default_path(resolved.name)
     with (
         open_run(resolved, rows.rows, path, spec=rows.spec, limit=limit, retry_errors=retry_errors, stop=stop) as work,
         stop_on_signals(stop) as signals,
@@ -117,7 +116,7 @@ def _show(run: Run, *, keep_order: bool) -> None:
     from rich.console import Console
 
     from tts.cli.display import LiveProgress, notes, result_line, summary_table
-    from tts.cli.output import write_json_line
+    from tts.cli.output import PLAIN, record, write_json
     from tts.types import RowError
 
     stdout, stderr = Console(), Console(stderr=True)
@@ -128,7 +127,7 @@ def _show(run: Run, *, keep_order: bool) -> None:
                 stdout.print(result_line(outcome, stdout.width))
                 progress.start()
             else:
-                write_json_line(outcome)
+                write_json(record(outcome))
                 if isinstance(outcome, RowError):
                     stderr.print(f"tts: line {outcome.line}: {outcome.message}", **PLAIN)
     console = stdout if stdout.is_terminal else stderr
