@@ -1,40 +1,73 @@
-"""Judging without drawing: a recipe's verifiers, scorer and selector, each opened when it is first needed."""
+"""A recipe's verifiers, scorer and selector, each opened when it is first needed, and what they say of candidates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tts.errors import UsageError, VerifierError
 from tts.judging import Judged, judge, reselect
 from tts.problems import ProblemRow
-from tts.protocols import Task
+from tts.protocols import Scorer, Verifier
 from tts.recipe import Recipe
-from tts.stored import Stored
 from tts.tasks import every_task
 from tts.types import Candidate, Selection, Verdict
 
+if TYPE_CHECKING:
+    from tts.stored import Stored
+
 FAILED = "judging_failed"
-SCORER = "scorer"
+"""The reason of a verdict that could not be reached because a verifier, scorer or selector raised."""
 
 
 class Judges:
-    """What a recipe judges with. Use it as a context: leaving it closes what was opened."""
+    """What a recipe judges with; any thread may open it. Use it as a context: leaving it closes everything.
 
-    def __init__(self, recipe: Recipe) -> None:
+    `opened` is called with each verifier or scorer that has been opened.
+    """
+
+    def __init__(self, recipe: Recipe, opened: Callable[[Verifier | Scorer], None] = lambda _: None) -> None:
         self.selector = recipe.selector
         self.tasks = every_task(recipe.task)
-        self._open: set[str] = set()
+        self._opened = opened
+        self._opening = threading.Lock()
+        self._open: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        for kind in self._open - {SCORER}:
-            self.tasks[kind].verifier.close()
-        if SCORER in self._open and self.selector.scorer is not None:
+        self.close()
+
+    def close(self) -> None:
+        """Close everything; safe to call twice."""
+        for task in self.tasks.values():
+            task.verifier.close()
+        if self.selector.scorer is not None:
             self.selector.scorer.close()
+
+    def open(self, kind: str) -> None:
+        """Open what judges problems of this kind, if that is not done. Raises TTSError where it cannot be opened."""
+        self._open_once(self.tasks[kind].verifier)
+        self._open_scorer()
+
+    def _open_scorer(self) -> None:
+        if self.selector.scorer is not None:
+            self._open_once(self.selector.scorer)
+
+    def _open_once(self, part: Verifier | Scorer) -> None:
+        with self._opening:
+            if id(part) not in self._open:
+                part.open()
+                self._opened(part)
+                self._open.add(id(part))
+
+    def judge(self, row: ProblemRow, candidates: Sequence[Candidate]) -> Judged:
+        """Return what is to be said of a problem's candidates. Raises what a verifier, scorer or selector raises."""
+        self.open(row.problem.kind)
+        return judge(self.tasks[row.problem.kind], self.selector, row.problem, row.reference, candidates)
 
     def judged(self, run: Stored, row: ProblemRow, candidates: Sequence[Candidate], *, afresh: bool = False) -> Judged:
         """Return what is derived from a stored problem's candidates: as it is stored, else, or if `afresh`, anew.
@@ -48,24 +81,11 @@ class Judges:
             if known is not None:
                 self._open_scorer()
                 return reselect(self.selector, row.problem, candidates, known)
-            task = self.tasks[row.problem.kind]
-            self._open_verifier(task)
-            self._open_scorer()
-            return judge(task, self.selector, row.problem, row.reference, candidates)
+            return self.judge(row, candidates)
         except (UsageError, VerifierError):
             raise
         except Exception as error:
             return _failed(candidates, f"{type(error).__name__}: {error}")
-
-    def _open_verifier(self, task: Task) -> None:
-        if task.kind not in self._open:
-            task.verifier.open()
-            self._open.add(task.kind)
-
-    def _open_scorer(self) -> None:
-        if SCORER not in self._open and self.selector.scorer is not None:
-            self.selector.scorer.open()
-            self._open.add(SCORER)
 
 
 def _failed(candidates: Sequence[Candidate], message: str) -> Judged:

@@ -19,13 +19,13 @@ from tts.derived import DerivedFiles
 from tts.drawing import Drawing, Drawn, Progress
 from tts.errors import RunWriteError
 from tts.intake import Intake, Row, Turn
-from tts.judging import Judged, count, judge
+from tts.judges import FAILED, Judges
+from tts.judging import Judged, count
 from tts.metrics.tally import Tally
 from tts.problems import ProblemRow
-from tts.protocols import PluginHost, Sandboxed
+from tts.protocols import PluginHost, Sandboxed, Scorer, Verifier
 from tts.recipe import Recipe
 from tts.run_folder import RunFolder
-from tts.tasks import every_task
 from tts.types import Counts, Message, PluginReport, Problem, RowError, Selection, Solution, Usage, Verdict
 
 QUEUE_SIZE = 64  # problems drawn and not yet judged; a slow verifier makes the drawing wait
@@ -66,14 +66,12 @@ class Run:
         self.progress = Progress()
         self.complete = False
         self.plugin: PluginReport | None = None
-        self.tasks = every_task(recipe.task)
+        self.judges = Judges(recipe, self._note_sandbox)
         supported = None if rows is None else (self._supported(row) for row in rows)
         self.turn = turn
         self.intake = Intake(supported, folder["problems.jsonl"], self.stop, turn)
         self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
         self._abandoned = threading.Event()
-        self._opening = threading.Lock()
-        self._ready: set[str] = set()
         self._queue: queue.Queue[Drawn | BaseException | None] = queue.Queue(QUEUE_SIZE)
 
     def outcomes(self, *, keep_order: bool = False) -> Iterator[Outcome]:
@@ -97,10 +95,7 @@ class Run:
             self._abandoned.set()
             drawing.join()
             self.intake.close()
-            for task in self.tasks.values():
-                task.verifier.close()
-            if self.recipe.selector.scorer is not None:
-                self.recipe.selector.scorer.close()
+            self.judges.close()
             with suppress(*(() if self.complete else (RunWriteError,))):  # what ended the run is the error to tell
                 self.folder["sessions.jsonl"].append(self._session(began))
 
@@ -121,9 +116,9 @@ class Run:
 
     def _supported(self, row: Row) -> Row:
         """Return the row, or an error in its place where no task knows its kind."""
-        if isinstance(row, RowError) or row.problem.kind in self.tasks:
+        if isinstance(row, RowError) or row.problem.kind in self.judges.tasks:
             return row
-        message = f"no task handles problems of kind {row.problem.kind!r}; there are: {', '.join(self.tasks)}"
+        message = f"no task handles problems of kind {row.problem.kind!r}; there are: {', '.join(self.judges.tasks)}"
         return RowError(row.line, row.problem.id, "unsupported_kind", message)
 
     # --- the drawing thread
@@ -152,20 +147,13 @@ class Run:
 
     def _messages(self, problem: Problem) -> tuple[Message, ...]:
         """Return what to send. What could not be judged here is not drawn: the error comes before the first token."""
-        self._make_ready(problem.kind)
-        return self.tasks[problem.kind].messages(problem)
+        self.judges.open(problem.kind)
+        return self.judges.tasks[problem.kind].messages(problem)
 
-    def _make_ready(self, kind: str) -> None:
-        """Open what judges problems of this kind, if that is not done, and note the sandbox that it found to hold."""
-        with self._opening:
-            scorer = () if self._ready else (self.recipe.selector.scorer,)
-            judges = () if kind in self._ready else (self.tasks[kind].verifier, *scorer)
-            for judge in judges:
-                if judge is not None:
-                    judge.open()
-                if isinstance(judge, Sandboxed):
-                    job.record_sandbox(self.folder, judge.protection())
-            self._ready.add(kind)
+    def _note_sandbox(self, judge: Verifier | Scorer) -> None:
+        """Note what the sandbox found to hold."""
+        if isinstance(judge, Sandboxed):
+            job.record_sandbox(self.folder, judge.protection())
 
     def _take_plugin_report(self) -> None:
         engine = self.recipe.engine
@@ -208,9 +196,7 @@ class Run:
     def _judged(self, row: ProblemRow, drawn: Drawn) -> Judged:
         judged = self._derived.read(row.problem.id)
         if judged is None:
-            self._make_ready(row.problem.kind)
-            task, selector = self.tasks[row.problem.kind], self.recipe.selector
-            judged = judge(task, selector, row.problem, row.reference, drawn.candidates)
+            judged = self.judges.judge(row, drawn.candidates)
             self._derived.write(row.problem.id, judged)
         return judged
 
@@ -260,7 +246,7 @@ def _failed(row: ProblemRow, drawn: Drawn, error: str) -> Solution:
         problem_id=row.problem.id,
         selection=Selection(None, None, (), 0, num_candidates),
         text=None,
-        verdict=Verdict("undecided", "judging_failed", error),
+        verdict=Verdict("undecided", FAILED, error),
         counts=Counts(num_candidates, 0, 0, 0, 0, None, None),
         usage=_usage(drawn),
         error=error,

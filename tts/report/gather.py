@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from tts import registry
@@ -148,7 +148,7 @@ def _drop_silent_scorers(gathered: Gathered) -> None:
     telling = [name for name in names if any(one is not None for row in gathered.rows for one in row.scores[name])]
     for place, row in enumerate(gathered.rows):
         kept = {name: row.scores[name] for name in telling}
-        gathered.rows[place] = PoolRow(**{**{key: getattr(row, key) for key in row.__slots__}, "scores": kept})
+        gathered.rows[place] = replace(row, scores=kept)
 
 
 def _view(name: str, candidates: Sequence[Candidate], judged: Judged, scores: Scores) -> ArmView:
