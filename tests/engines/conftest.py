@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from transformers_parts import SMOLLM2, TEMPLATE, byte_tokenizer
+from transformers_parts import SMOLLM2, save_random_model
 
 sys.path.append(str(Path(__file__).parents[1] / "samplers" / "esamp"))  # the slow twin of the distiller lives there
 
@@ -15,15 +15,13 @@ sys.path.append(str(Path(__file__).parents[1] / "samplers" / "esamp"))  # the sl
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random 2-layer Llama over bytes; `<think>` is a special token, the context has 256 tokens."""
     pytest.importorskip("torch", reason="needs the hf extra")
-    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
+    from transformers import LlamaConfig
 
     folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = byte_tokenizer()
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    set_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer) + 4,  # padding ids that no token has
+    save_random_model(
+        folder,
+        LlamaConfig,
+        num_padding_ids=4,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
@@ -31,11 +29,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_key_value_heads=2,
         max_position_embeddings=256,
         initializer_range=0.4,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.eos_token_id,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
     return folder
 
 

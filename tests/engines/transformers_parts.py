@@ -28,6 +28,24 @@ def byte_tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
 
 
+def save_random_model(folder, config_class, *, num_padding_ids=0, **sizes):
+    """Put a random model over bytes into `folder`, the same one for the same sizes. Padding ids are no token's."""
+    from transformers import AutoModelForCausalLM, set_seed
+
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    set_seed(0)
+    config = config_class(
+        vocab_size=len(tokenizer) + num_padding_ids,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+        **sizes,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+
+
 def request_for(prompt: str, index: int = 0, *, seed: int | None = None, **decoding) -> Request:
     """A request with a problem id equal to its prompt."""
     keys = {"max_tokens": 12, **decoding}

@@ -122,19 +122,11 @@ def test_what_cannot_be_is_refused_before_the_model_loads(keys, esamp, told):
 @pytest.fixture(scope="module")
 def without_auxiliary_states(tmp_path_factory):
     """A folder with a random GPT-2, an architecture that hands out no layer's states."""
-    from transformers import GPT2Config, GPT2LMHeadModel, set_seed
-    from transformers_parts import TEMPLATE, byte_tokenizer
+    from transformers import GPT2Config
+    from transformers_parts import save_random_model
 
     folder = tmp_path_factory.mktemp("gpt2")
-    tokenizer = byte_tokenizer()
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    set_seed(0)
-    config = GPT2Config(
-        vocab_size=len(tokenizer), n_positions=512, n_embd=128, n_layer=3, n_head=2, initializer_range=0.4,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-    )  # fmt: skip
-    GPT2LMHeadModel(config).save_pretrained(folder)
+    save_random_model(folder, GPT2Config, n_positions=512, n_embd=128, n_layer=3, n_head=2, initializer_range=0.4)
     return str(folder)
 
 

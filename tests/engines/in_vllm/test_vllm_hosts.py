@@ -82,20 +82,14 @@ def take_slots(worker, num: int) -> None:
 @pytest.fixture(scope="module")
 def in_two_parts(tmp_path_factory):
     """A folder with a random Llama whose heads two processes can share."""
-    from transformers import LlamaConfig, LlamaForCausalLM, set_seed
-    from transformers_parts import TEMPLATE, byte_tokenizer
+    from transformers import LlamaConfig
+    from transformers_parts import save_random_model
 
     folder = tmp_path_factory.mktemp("llama")
-    tokenizer = byte_tokenizer()
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    set_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4,
+    save_random_model(
+        folder, LlamaConfig, hidden_size=128, intermediate_size=256, num_hidden_layers=3, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.2,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
     return str(folder)
 
 
