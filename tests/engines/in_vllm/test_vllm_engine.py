@@ -17,9 +17,9 @@ from tts.types import FirstToken, Message  # as above
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore")]  # vLLM and what it imports warn of themselves
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def engine():
-    """One engine for all tests here; each serves requests of its own."""
+    """An engine of the test's own: vLLM has room for one in a process, and other tests open theirs."""
     with opened(batch_size=16, record_self_certainty=True) as opened_engine:
         yield opened_engine
 
@@ -65,6 +65,12 @@ def test_each_request_comes_back_once_with_its_reason(engine):
     assert "`max_tokens` must be at least 1, got 0" in found[2].error
     assert "the prompt must be shorter than the context of 512 tokens" in found[3].error
     assert (found[4].finish_reason, found[4].num_tokens) == ("length", 3)
+
+
+def test_a_second_engine_is_refused_while_one_is_open(engine):
+    with pytest.raises(EngineError, match="only one vllm engine can be open in a process"), opened():
+        pass
+    assert len(run(engine, requests(PROMPTS[:1], num=2, max_tokens=3))) == 2
 
 
 def test_a_cancelled_request_comes_back_and_the_others_go_on(engine):

@@ -15,12 +15,19 @@ if TYPE_CHECKING:
 WORKER = "tts.engines.vllm.worker.Worker"
 CPU_KV_CACHE_MB = 2048
 MEGABYTE = 2**20
+OPEN: list[Any] = []
+"""The engine that is open. vLLM has one set of process groups in a process, and the engine that ends takes it along."""
+
 TOKENS_PER_OUTPUT = 8
 """How many tokens vLLM gathers before it hands a running request's output over; every handing over costs time."""
 
 
 def start_vllm(engine: VLLMEngine, source: str) -> Any:
-    """Return a running `LLMEngine`. Raises EngineError where vLLM refuses the configuration or cannot load."""
+    """Return a running `LLMEngine`. Raises EngineError where vLLM refuses the configuration or cannot load, and where
+    another one is open.
+    """
+    if OPEN:
+        raise EngineError("only one vllm engine can be open in a process: close the other one first")
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
@@ -28,12 +35,13 @@ def start_vllm(engine: VLLMEngine, source: str) -> Any:
     try:
         made = EngineArgs(**arguments)
         refuse_unsupported(made.create_engine_config(), engine.worker_options())
-        return LLMEngine.from_engine_args(made)
+        OPEN.append(LLMEngine.from_engine_args(made))
     except TTSError:
         raise
     except Exception as error:  # configuration, download, memory, compilation: each raises its own
         reason = " ".join(str(error).split())
         raise EngineError(f"vLLM cannot start with {source!r}: {reason}") from error
+    return OPEN[0]
 
 
 def engine_arguments(engine: VLLMEngine, source: str) -> dict[str, Any]:
@@ -88,6 +96,7 @@ def stop_vllm(vllm: Any) -> None:
     """Stop the engine and free its memory."""
     from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
 
+    OPEN.clear()
     vllm.engine_core.shutdown()
     del vllm
     gc.collect()
