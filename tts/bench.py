@@ -19,7 +19,6 @@ from tts.errors import RunFolderError, UsageError
 from tts.intake import Row, stored_row
 from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.report.data import Report
-from tts.report.spread import AUTO
 from tts.run_folder import StoredFolder, read_whole, write_whole
 
 FORMAT = 1
@@ -48,11 +47,11 @@ class Plan:
     ks: tuple[int, ...]
     problems: str | None
     limit: int | None
-    stored: tuple[str, ...] = ()
-    stored_problems: str | None = None
-    embeddings: str = AUTO
-    perplexity: str | None = None
-    turns: int = 1
+    stored: tuple[str, ...]
+    stored_problems: str | None
+    embeddings: str
+    perplexity: str | None
+    turns: int
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as bench.json has it."""
