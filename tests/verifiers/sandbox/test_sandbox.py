@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -246,7 +248,32 @@ def test_a_timeout_is_repeated_alone_while_others_wait(sandbox: Sandbox) -> None
         assert [job.result().outcome for job in jobs] == ["timeout"] * 2 + ["ok"] * 6
 
 
-def test_a_lost_worker_or_server_is_replaced_and_the_run_repeated() -> None:
+def test_it_outlives_the_thread_that_opened_it() -> None:
+    """The kernel takes the thread that starts a process for the parent that the process may ask to die with."""
+    with Sandbox(workers=1, packages=()) as opened, ThreadPoolExecutor(1) as others:
+        opened.close()
+        before = children()
+        others.submit(opened.open).result()
+        [server] = children() - before
+        others.shutdown()
+        assert opened.run("import time\ntime.sleep(1)\nprint(1)", limits=LIMITS).stdout == b"1\n"
+        assert children() - before == {server}
+
+
+def test_it_ends_with_the_process_that_opened_it_however_that_ends() -> None:
+    host = "from tts.verifiers.code.sandbox import Sandbox\nbox = Sandbox(packages=())\nbox.open()\n"
+    host += "print(flush=True)\nbox.run('while True: pass')"
+    others = set(descendants())
+    with subprocess.Popen([sys.executable, "-c", host], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"\n"
+        started = set(descendants()) - others - {process.pid}
+        process.kill()
+    assert started
+    assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
+
+
+def test_a_lost_worker_is_replaced_and_the_run_repeated() -> None:
     others = set(descendants())
     with Sandbox(workers=1, packages=()) as opened:
         assert opened.run("print(1)", limits=LIMITS).outcome == "ok"
@@ -254,10 +281,17 @@ def test_a_lost_worker_or_server_is_replaced_and_the_run_repeated() -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, 9)
         assert opened.run("print(2)", limits=LIMITS).stdout == b"2\n"
-        for pid in set(descendants()) - others:
-            with suppress(ProcessLookupError):
-                os.kill(pid, 9)
-        assert opened.run("print(3)", limits=LIMITS).stdout == b"3\n"
+
+
+def test_a_lost_server_is_replaced_with_all_its_workers() -> None:
+    others = set(descendants())
+    with Sandbox(workers=2, packages=()) as opened, ThreadPoolExecutor(2) as threads:
+        for _ in range(2):
+            runs = threads.map(lambda number: opened.run(f"print({number})", limits=LIMITS), range(2))
+            assert [run.stdout for run in runs] == [b"0\n", b"1\n"]
+            for pid in set(descendants()) - others:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, 9)
 
 
 def test_closing_ends_runs_under_way_and_leaves_nothing() -> None:

@@ -190,7 +190,6 @@ def _bubblewrap(python: str, needs: Needs) -> list[str]:
     return [
         program,
         "--unshare-all",
-        "--die-with-parent",
         "--cap-drop",
         "ALL",
         "--dev",

@@ -162,16 +162,17 @@ class Sandbox:
 
     def _take(self) -> Worker:
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
             if self._server is None:
                 raise WorkerLostError("the sandbox is closed")
-            try:
-                return self._server.worker()
-            except OSError:
+            if not self._server.is_running():
                 self._stop()
                 self._start()
-                return self._server.worker()
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.is_running():
+                    return worker
+                worker.close()
+            return self._server.worker()
 
     def _put_back(self, worker: Worker) -> None:
         with self._lock:

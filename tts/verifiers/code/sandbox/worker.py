@@ -43,6 +43,10 @@ class Worker:
         except (OSError, ValueError) as error:
             raise WorkerLostError(str(error) or type(error).__name__) from error
 
+    def is_running(self) -> bool:
+        """Say whether a worker that has nothing to do is there still: it says nothing unasked, but hangs up."""
+        return not select.select([self._connection], [], [], 0)[0]
+
     def close(self) -> None:
         """Kill the worker and whatever it runs."""
         self._connection.close()
@@ -82,10 +86,12 @@ class Server:
             self.close()
             raise VerifierError(complaint)
 
+    def is_running(self) -> bool:
+        """Say whether the server is there still. Where it has ended, all its workers have."""
+        return self._process.poll() is None
+
     def worker(self) -> Worker:
         """Return a new worker. Raises OSError where the server is gone."""
-        if self._process.poll() is not None:
-            raise BrokenPipeError("the fork server is gone")
         ours, theirs = socket.socketpair()
         with theirs:
             try:

@@ -30,9 +30,11 @@ PRELOADED = (
 
 
 def main(control: socket.socket) -> None:
-    """Build what the first frame says, answer, and fork a worker for each socket that comes. Ends with the control."""
+    """Build what the first frame says, answer, and fork a worker for each socket that comes. Ends with the control.
+
+    It does not ask the kernel to die with its parent, which would be the one thread of the host that started it.
+    """
     setup = Setup.load(wire.decode(frames.receive(control)))
-    kernel.die_with_parent()
     os.environ.clear()
     try:
         server = Server(setup, control)
