@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from rich.console import Console
+
 from tts import jsonl
 from tts.judges import FAILED
 from tts.pipeline import Outcome
@@ -14,10 +16,17 @@ PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 """How rich prints a line as it is."""
 
 
-def write_json(record: object) -> None:
-    """Write one record to stdout as a line of JSON, and flush it."""
-    sys.stdout.buffer.write(jsonl.dumps(record))
+def write_json(content: object) -> None:
+    """Write it to stdout as a line of JSON, and flush it."""
+    sys.stdout.buffer.write(jsonl.dumps(content))
     sys.stdout.buffer.flush()
+
+
+def write_outcome(outcome: Outcome, stderr: Console, **before: object) -> None:
+    """Write one outcome for programs, `before` being its first keys; a row's error is told on `stderr`, too."""
+    write_json({**before, **record(outcome)})
+    if isinstance(outcome, RowError):
+        stderr.print(f"tts: line {outcome.line}: {outcome.message}", **PLAIN)
 
 
 def record(outcome: Outcome) -> dict[str, Any]:

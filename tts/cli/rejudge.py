@@ -92,17 +92,14 @@ def _show(
     from rich.console import Console
 
     from tts.cli.display import result_line
-    from tts.cli.output import PLAIN, record, write_json
-    from tts.types import RowError
+    from tts.cli.output import PLAIN, write_outcome
 
     stderr = Console(stderr=True)
     for outcome in rejudging.write_back(overrides) if write else rejudging.outcomes():
         if stdout.is_terminal:
             stdout.print(result_line(outcome, stdout.width))
         else:
-            write_json({"run": str(rejudging.run.path), **record(outcome)})
-            if isinstance(outcome, RowError):
-                stderr.print(f"tts: line {outcome.line}: {outcome.message}", **PLAIN)
+            write_outcome(outcome, stderr, run=str(rejudging.run.path))
         if stop.is_set():
             return
     for line in _summary(rejudging):

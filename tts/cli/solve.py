@@ -116,8 +116,7 @@ def _show(run: Run, *, keep_order: bool) -> None:
     from rich.console import Console
 
     from tts.cli.display import LiveProgress, notes, result_line, summary_table
-    from tts.cli.output import PLAIN, record, write_json
-    from tts.types import RowError
+    from tts.cli.output import PLAIN, write_outcome
 
     stdout, stderr = Console(), Console(stderr=True)
     with LiveProgress(run, stderr) as progress:
@@ -127,9 +126,7 @@ def _show(run: Run, *, keep_order: bool) -> None:
                 stdout.print(result_line(outcome, stdout.width))
                 progress.start()
             else:
-                write_json(record(outcome))
-                if isinstance(outcome, RowError):
-                    stderr.print(f"tts: line {outcome.line}: {outcome.message}", **PLAIN)
+                write_outcome(outcome, stderr)
     console = stdout if stdout.is_terminal else stderr
     if run.tally.num_graded:
         console.print(summary_table(run))
