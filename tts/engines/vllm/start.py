@@ -35,13 +35,14 @@ def start_vllm(engine: VLLMEngine, source: str) -> Any:
     try:
         made = EngineArgs(**arguments)
         refuse_unsupported(made.create_engine_config(), engine.worker_options())
-        OPEN.append(LLMEngine.from_engine_args(made))
+        vllm = LLMEngine.from_engine_args(made)
     except TTSError:
         raise
     except Exception as error:  # configuration, download, memory, compilation: each raises its own
         reason = " ".join(str(error).split())
         raise EngineError(f"vLLM cannot start with {source!r}: {reason}") from error
-    return OPEN[0]
+    OPEN.append(vllm)
+    return vllm
 
 
 def engine_arguments(engine: VLLMEngine, source: str) -> dict[str, Any]:
