@@ -163,7 +163,7 @@ def settings_of(arguments: argparse.Namespace) -> dict:
 def requests_of(problems: int, candidates: int, arguments: argparse.Namespace, number: int) -> list:
     from tts.types import Decoding, Guidance, Message, Request
 
-    ask_for = "Write the numbers from 1 to 900, one on each line, and nothing else. List"  # no row ends early
+    ask_for = "Write all whole numbers from 1 to 900 in words, one on each line. Leave none out."  # few rows end early
     decoding = Decoding(max_tokens=4 * arguments.steps, temperature=0.3)
     guided = arguments.arm != "plain"
     beta = 0.25 if arguments.arm == "full" else 0.0
@@ -171,7 +171,7 @@ def requests_of(problems: int, candidates: int, arguments: argparse.Namespace, n
         Request(
             problem_id=f"{number}.{problem}",
             index=index,
-            messages=(Message("user", f"{ask_for} {problem}."),),
+            messages=(Message("user", f"Exercise {number}.{problem}. {ask_for}"),),
             decoding=decoding,
             seed=1_000_000 * number + 1000 * problem + index,  # a round that is made anew is another one
             sampler=arguments.arm,

@@ -14,6 +14,7 @@ from tts.engines.vllm.certainty import Certainties
 from tts.engines.vllm.options import WorkerOptions
 from tts.engines.vllm.request_values import RequestValues
 from tts.samplers.esamp.core import ESampCore, Row
+from tts.samplers.esamp.fusion import kl_divergence
 from tts.types import Decoding, FirstToken
 
 GREEDY = 1e-5
@@ -166,7 +167,7 @@ class Guest:
         if self._certainties is not None:
             self._certainties.add([self._requests[row.request_id].name for row in self._step.rows], rows)
         if self._reference is not None and self._core is not None:
-            self._core.record_kl(kl_divergence(rows, self._reference.float()))
+            self._core.record_kl(kl_divergence(rows, self._reference))
 
     @property
     def shapes(self) -> bool:
@@ -241,9 +242,3 @@ def parent_of(request_id: str) -> str:
     """Return what the completions of one request have in common: vLLM calls child i of a request `i_request`."""
     index, _, parent = request_id.partition("_")
     return parent if parent and index.isdigit() else request_id
-
-
-def kl_divergence(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Return KL(softmax(logits) ‖ softmax(reference)) in nats, `[num_rows]`."""
-    new, old = logits.log_softmax(-1), reference.log_softmax(-1)
-    return (new.exp() * (new - old)).sum(-1)
