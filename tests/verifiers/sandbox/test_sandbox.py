@@ -3,12 +3,13 @@
 import asyncio
 import gc
 import os
+import resource
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -258,6 +259,20 @@ def test_it_outlives_the_thread_that_opened_it() -> None:
         others.shutdown()
         assert opened.run("import time\ntime.sleep(1)\nprint(1)", limits=LIMITS).stdout == b"1\n"
         assert children() - before == {server}
+
+
+def test_it_works_in_a_process_with_more_than_a_thousand_files_open() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2000:
+        pytest.skip(f"this user may open no more than {hard} files")
+    with ExitStack() as files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2000), hard))
+        files.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1100):
+            files.enter_context(open(os.devnull))
+        with Sandbox(workers=1, packages=()) as opened:
+            runs = [opened.run("print(1)", limits=LIMITS) for _ in range(2)]
+    assert [run.stdout for run in runs] == [b"1\n", b"1\n"]
 
 
 def test_it_ends_with_the_process_that_opened_it_however_that_ends() -> None:

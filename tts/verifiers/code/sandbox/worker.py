@@ -45,7 +45,7 @@ class Worker:
 
     def is_running(self) -> bool:
         """Say whether a worker that has nothing to do is there still: it says nothing unasked, but hangs up."""
-        return not select.select([self._connection], [], [], 0)[0]
+        return not _is_readable(self._connection, 0)
 
     def close(self) -> None:
         """Kill the worker and whatever it runs."""
@@ -109,9 +109,16 @@ class Server:
         self._process.wait()
 
     def _answer(self) -> str:
-        if not select.select([self._control], [], [], _START_SECONDS)[0]:
+        if not _is_readable(self._control, _START_SECONDS):
             return f"the fork server did not start within {_START_SECONDS} s"
         try:
             return str(wire.decode(frames.receive(self._control)))
         except (OSError, EOFError, ValueError):
             return "the fork server ended before it was ready"
+
+
+def _is_readable(connection: socket.socket, seconds: float) -> bool:
+    """Wait so long for something to read, be it the end; unlike `select`, with any number of files open."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(1e3 * seconds))
