@@ -62,7 +62,8 @@ def main() -> None:
     names = distinct_names(runs)
     chosen, warnings = choose_problems(names, runs, ks)
     ks = check_ks(runs, chosen, ks)
-    print(*warnings, sep="\n", file=sys.stderr)
+    for warning in warnings:
+        print(warning, file=sys.stderr)
     arms = [(name, within_limit(name, run, ids, ks)) for name, run, ids in zip(names, runs, chosen, strict=True)]
     if all(ids == chosen[0] for ids in chosen):
         print(*map(told, contrasts(arms, seed=0)), sep="\n")
