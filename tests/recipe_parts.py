@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from tts.component import Component, PathText, Slot
+from tts.components.component import Component
+from tts.components.slot import PathText, Slot
 from tts.errors import RecipeError
 from tts.protocols import Sampler
 from tts.recipe import Recipe, load_recipe

@@ -58,7 +58,7 @@ def test_the_plugins_mistakes_names_and_schema_are_like_a_built_ins(site: Path, 
     done = python(
         site,
         "import sys\n"
-        "from tts import registry\n"
+        "from tts.components import registry\n"
         "from tts.errors import RecipeError\n"
         "from tts.recipe import load_recipe, recipe_schema\n"
         "print(registry.names('samplers')[-1], 'samplers.alternating' in recipe_schema()['$defs'])\n"

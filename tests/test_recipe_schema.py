@@ -11,7 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from recipe_parts import COMPLETE, with_sampler
 
-from tts import registry
+from tts.components import registry
 from tts.recipe import recipe_schema, shipped_recipes
 
 BEST_OF_N = COMPLETE.replace("majority_vote", "{name: best_of_n, scorer: likelihood}")

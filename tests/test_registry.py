@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tts import registry
+from tts.components import registry
 from tts.errors import RegistryError
 from tts.samplers.greedy import Greedy
 from tts.scorers.likelihood import Likelihood
@@ -133,10 +133,10 @@ def test_a_plugin_that_takes_a_built_in_name_is_refused(install: Install) -> Non
 @pytest.mark.parametrize(
     ("source", "told"),
     [
-        ("class X: pass", "`odd:X` must be a subclass of `tts.component.Component`, got <class 'odd.X'>"),
-        ("X = 3", "`odd:X` must be a subclass of `tts.component.Component`, got 3"),
+        ("class X: pass", "`odd:X` must be a subclass of `tts.Component`, got <class 'odd.X'>"),
+        ("X = 3", "`odd:X` must be a subclass of `tts.Component`, got 3"),
         (
-            "from tts.component import Component\nclass X(Component):\n    num_candidates: int = 1\n",
+            "from tts.components.component import Component\nclass X(Component):\n    num_candidates: int = 1\n",
             "`odd:X` must be a sampler, but lacks `interacting`, `max_tokens`, `requests`, `requires`",
         ),
         ("from tts.samplers.independent import IndependentSampler as X", "but lacks `sampling_temperature`"),
@@ -163,7 +163,7 @@ def test_every_built_in_loads_and_keeps_its_name(kind: registry.ComponentKind) -
 
 def test_no_component_class_brings_a_heavy_library_with_it() -> None:
     script = (
-        "import sys\nfrom tts import registry\n"
+        "import sys\nfrom tts.components import registry\n"
         "[registry.load(kind, name) for kind in registry.KINDS for name in registry.builtin(kind)]\n"
         "print([name for name in ('torch', 'transformers', 'sympy', 'math_verify', 'vllm') if name in sys.modules])"
     )

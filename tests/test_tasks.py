@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from tts import registry
+from tts.components import registry
 from tts.protocols import Task
 from tts.tasks import ChoiceTask, CodeCompletionTask, CodeTask, MathTask, TextTask
 from tts.types import Kind, Message, Problem

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 from tts.version import __version__
 
 if TYPE_CHECKING:
-    from tts.component import Component, Slot
+    from tts.components.component import Component
+    from tts.components.slot import Slot
     from tts.pipeline import Outcome, Run, Solved, open_run
     from tts.problems import open_problems
     from tts.recipe import Recipe, load_recipe, recipe_schema, shipped_recipes
 
 _HOMES = {
-    "Component": "tts.component",
+    "Component": "tts.components.component",
     "Outcome": "tts.pipeline",
     "Recipe": "tts.recipe",
     "Run": "tts.pipeline",
-    "Slot": "tts.component",
+    "Slot": "tts.components.slot",
     "Solved": "tts.pipeline",
     "load_recipe": "tts.recipe",
     "open_problems": "tts.problems",

@@ -25,7 +25,7 @@ from tts.types import (
 
 
 class Opens(Protocol):
-    """The life of a component (see `tts.component.Component`)."""
+    """The life of a component (see `tts.Component`)."""
 
     def check(self) -> None:
         """Raise where what `open` needs is plainly missing; cheap."""

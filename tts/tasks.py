@@ -9,8 +9,9 @@ from typing import Annotated, ClassVar, cast, get_args
 
 from pydantic import Field, field_validator
 
-from tts import registry
-from tts.component import Component, Slot
+from tts.components import registry
+from tts.components.component import Component
+from tts.components.slot import Slot
 from tts.protocols import Task, Verifier
 from tts.types import Kind, Message, Problem
 

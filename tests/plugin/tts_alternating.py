@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.types import Decoding, Order, Request
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.pipeline import open_run
 from tts.problems import open_problems
 from tts.recipe import rebuild_recipe

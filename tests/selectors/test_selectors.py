@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.errors import RecipeError, ScorerError
 from tts.protocols import BoundSelector
 from tts.scorers.likelihood import Likelihood

@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO, Protocol, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, model_validator
 
-from tts.component import Section
+from tts.components.component import Section
 from tts.errors import EngineError
 from tts.types import FinishReason
 

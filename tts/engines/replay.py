@@ -11,7 +11,8 @@ from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from tts.component import Component, PathText, Section
+from tts.components.component import Component, Section
+from tts.components.slot import PathText
 from tts.engines.completions import (
     Completion,
     Completions,

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from tts import registry
-from tts.component import Component, ComponentKind, Section, may_be_path, singular, slot_of
+from tts.components import registry
+from tts.components.component import Component, ComponentKind, Section, singular
+from tts.components.slot import may_be_path, slot_of
 from tts.errors import TTSError
 from tts.recipe.mistakes import Mistake, Subject, explain, refusal
 from tts.recipe.model import Recipe

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, cast
 
-from tts import registry
-from tts.component import Component, ComponentKind
+from tts.components import registry
+from tts.components.component import Component, ComponentKind
 from tts.errors import TTSError
 from tts.protocols import BoundSelector, Engine, Sampler, Scorer
 from tts.recipe.mistakes import Mistake, refusal

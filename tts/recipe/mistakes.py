@@ -10,10 +10,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from tts.component import Section
+from tts.components.component import Section
+from tts.components.registry import near, nearest
 from tts.errors import RecipeError
 from tts.recipe.tree import Node, Place, shown
-from tts.registry import near, nearest
 
 _MUST_BE: Final = {
     "int_type": "an integer",

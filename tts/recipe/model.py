@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, PrivateAttr
 
-from tts.component import PathText, Section, Slot
+from tts.components.component import Section
+from tts.components.slot import PathText, Slot
 from tts.protocols import Engine, Sampler, Selector, Task
 
 LATER_STAGES: Final = ("selector", "task.verifier")

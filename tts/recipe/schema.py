@@ -13,8 +13,9 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import to_jsonable_python
 
-from tts import registry
-from tts.component import SLOT_MARK, Component, ComponentKind, Section, Slot, slot_of
+from tts.components import registry
+from tts.components.component import Component, ComponentKind, Section
+from tts.components.slot import SLOT_MARK, Slot, slot_of
 from tts.recipe.model import Recipe
 
 JSONSchema: TypeAlias = dict[str, Any]

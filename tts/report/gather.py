@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from tts import registry
-from tts.component import Component
+from tts.components import registry
+from tts.components.component import Component
 from tts.judges import Judges
 from tts.judging import Judged, is_known
 from tts.metrics.pool import PoolRow, pool_row

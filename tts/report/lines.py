@@ -9,8 +9,8 @@ from typing import cast
 
 import numpy as np
 
-from tts import registry
-from tts.component import Component
+from tts.components import registry
+from tts.components.component import Component
 from tts.metrics.bootstrap import estimates
 from tts.metrics.comparison import Comparison, adjusted_p_values, compare
 from tts.metrics.cost import expected_tokens

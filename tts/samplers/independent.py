@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.types import Decoding, FirstToken, Order, Request
 
 StopStrings = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]

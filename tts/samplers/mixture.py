@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationInfo, field_serializer, field_validator, model_validator
 
-from tts.component import Component, Slot
+from tts.components.component import Component
+from tts.components.slot import Slot
 from tts.samplers.independent import IndependentSampler
 from tts.types import Order, Request
 

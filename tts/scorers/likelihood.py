@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.types import Candidate, Problem, Score
 
 ROUNDING = 1e-6  # a mean of log-probabilities may exceed 0 by this much and still be a rounding error

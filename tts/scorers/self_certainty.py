@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.types import Candidate, Problem, Score
 
 

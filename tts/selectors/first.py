@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.selectors.contenders import contenders, rerank
 from tts.types import Ballot, Selection
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.selectors.contenders import contenders, vote
 from tts.types import Ballot, Selection
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, NoReturn
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.errors import RecipeError
 from tts.selectors.contenders import contenders, rerank
 from tts.types import Ballot, Selection, Status, Verdict

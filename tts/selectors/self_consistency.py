@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tts.component import Component, Slot
+from tts.components.component import Component
+from tts.components.slot import Slot
 from tts.errors import ScorerError
 from tts.protocols import Scorer
 from tts.selectors.contenders import name_score, scored_contenders, vote

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.types import Answer, Problem, Reference, Verdict
 from tts.verifiers.by_key import group_keys, judge_keys
 from tts.verifiers.math.extract import last_box

@@ -7,7 +7,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Sequence
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.types import Answer, Problem, Reference, Verdict
 from tts.verifiers.by_key import group_keys, judge_keys
 from tts.verifiers.math.extract import last_box

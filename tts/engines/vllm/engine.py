@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
-from tts.component import Component, PathText
+from tts.components.component import Component
+from tts.components.slot import PathText
 from tts.engines.models import locate
 from tts.engines.pretrained import load_tokenizer, require_packages, resolve, share_cores
 from tts.engines.prompts import Prompts

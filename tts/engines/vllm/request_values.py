@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError
 
-from tts.component import Section
-from tts.registry import nearest
+from tts.components.component import Section
+from tts.components.registry import nearest
 
 
 class RequestValues(Section):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 from typing import TYPE_CHECKING, Any
 
+from tts.components.registry import nearest
 from tts.engines.vllm.support import refuse_unsupported
 from tts.errors import EngineError, TTSError
-from tts.registry import nearest
 
 if TYPE_CHECKING:
     from tts.engines.vllm.engine import VLLMEngine

@@ -8,9 +8,9 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from tts.component import Section
+from tts.components.component import Section
+from tts.components.registry import nearest
 from tts.errors import RecipeError
-from tts.registry import nearest
 
 
 class ESampSettings(Section):

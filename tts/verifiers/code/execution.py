@@ -6,7 +6,7 @@ import threading
 
 from pydantic import Field, PrivateAttr
 
-from tts.component import Component, Strings
+from tts.components.component import Component, Strings
 from tts.types import JSON
 from tts.verifiers.code.sandbox import Limits, Sandbox
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pydantic import Field, PrivateAttr
 
-from tts.component import Component
+from tts.components.component import Component
 from tts.types import Answer, Problem, Reference, Verdict
 from tts.verifiers.math.classes import partition
 from tts.verifiers.math.extract import extract, last_box, last_phrase

@@ -12,8 +12,8 @@ from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Final, Generic, Protocol, get_args
 
 from tts import protocols
-from tts.built_in import BUILT_IN
-from tts.component import Component, ComponentKind, singular
+from tts.components.built_in import BUILT_IN
+from tts.components.component import Component, ComponentKind, singular
 from tts.errors import RegistryError
 
 KINDS: Final[tuple[ComponentKind, ...]] = get_args(ComponentKind)
@@ -127,7 +127,7 @@ def _told(error: Exception) -> str:
 def _checked(kind: ComponentKind, origin: str, found: Any) -> type[Component]:
     """Return what was found if it is a component with everything that its kind's protocol asks."""
     if not (isinstance(found, type) and issubclass(found, Component)):
-        raise RegistryError(f"{origin} must be a subclass of `tts.component.Component`, got {found!r}")
+        raise RegistryError(f"{origin} must be a subclass of `tts.Component`, got {found!r}")
     missing = _members(_PROTOCOLS[kind]) - {*dir(found), *found.model_fields}
     missing |= getattr(found, "__abstractmethods__", frozenset())
     if missing:

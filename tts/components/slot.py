@@ -1,28 +1,21 @@
-"""What every component is: a frozen, strict class whose documented fields are its recipe keys."""
+"""Fields that hold more than a plain value: other components, and paths that are taken from the recipe's folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Final, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-ComponentKind = Literal["engines", "samplers", "scorers", "selectors", "verifiers", "tasks"]
+from tts.components.component import Component, ComponentKind, singular
+from tts.components.registry import name_of
 
 SLOT_MARK: Final = "tts-slot"
 """Stands in a class's own JSON Schema for what a slot may hold; `tts.recipe.schema` replaces it."""
-
-Strings = Annotated[tuple[str, ...], Field(strict=False)]
-"""A tuple of strings that may also be built from a list."""
-
-
-def singular(kind: ComponentKind) -> str:
-    """Return the word for one component of this kind."""
-    return kind.removesuffix("s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,39 +25,6 @@ class FromRecipe:
 
 PathText = Annotated[str, FromRecipe()]
 """A path, or a name that is none (a model's id, a data set's name)."""
-
-
-class Section(BaseModel):
-    """A mapping of a recipe: its public fields are the keys, their docstrings the descriptions."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class Component(Section):
-    """Base of engines, samplers, scorers, selectors, verifiers and tasks.
-
-    The public fields are the keys of the component's recipe section; each needs a description. What a component holds
-    while it works (a loaded model, worker processes) lives in private attributes, made by `open` and freed by `close`.
-    Building one is cheap, and touches neither disk nor network.
-    """
-
-    def check(self) -> None:
-        """Raise where what `open` needs is plainly missing (a package, say). Cheap; called before any work."""
-
-    def open(self) -> None:
-        """Load what the component needs. Called once, before its first use; raises a TTSError when it cannot."""
-
-    def close(self) -> None:
-        """Free everything. Safe to call twice and without `open`."""
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +52,6 @@ class Slot:
 
     def dump(self, component: Component) -> dict[str, Any]:
         """Return the component's section: its name and every key, defaults included."""
-        from tts.registry import name_of
-
         return {"name": name_of(self.kind, type(component)), **component.model_dump(mode="json")}
 
     def _built(self, number: Any, info: ValidationInfo) -> Component:

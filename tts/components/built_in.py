@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tts.component import ComponentKind
+from tts.components.component import ComponentKind
 
 BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
     "engines": {
