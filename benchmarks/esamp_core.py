@@ -115,7 +115,7 @@ def record(name: str, path: str, prompt: str) -> None:
     """Sample 16 answers at T = 1, never ending them, and save the hidden states of each step."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from tts.engines.pretrained import resolve
+    from tts.models.pretrained import resolve
 
     source = resolve(name)
     tokenizer = AutoTokenizer.from_pretrained(source)

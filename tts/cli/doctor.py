@@ -78,7 +78,7 @@ def _sandbox() -> Iterator[str]:
 
 
 def _models() -> Iterator[str]:
-    from tts.engines.models import models_at_hand
+    from tts.models.locate import models_at_hand
 
     models = models_at_hand()
     for model in models:

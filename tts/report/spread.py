@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tts.engines.pretrained import load_tokenizer, resolve
 from tts.errors import EngineError, UsageError
 from tts.metrics.diversity import Embedder, Kernel, diversity, packaged_embedding_model, perplexities
 from tts.metrics.ngrams import ngram_kernel
+from tts.models.pretrained import load_tokenizer, resolve
 from tts.report.data import Spread
 
 MOST_TEXTS = 16

@@ -113,7 +113,7 @@ def test_the_engine_does_what_plain_passes_and_autograd_do():
     """Four groups of eight, over 500 guided tokens, in float32; every row starts in the same step."""
     from transformers import AutoModelForCausalLM
 
-    from tts.engines.pretrained import resolve
+    from tts.models.pretrained import resolve
     from tts.samplers.esamp.settings import ESampSettings
 
     settings = {"beta": 0.25, "num_slots": 4, "kl_every": 1, "learning_rate": 1e-3, "train_every": 1}

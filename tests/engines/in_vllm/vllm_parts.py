@@ -84,8 +84,8 @@ def stock(asked: Sequence[Request], prompts: dict[str, list[int]]) -> dict[tuple
     """What vLLM writes by itself, with its own worker: number of tokens and the sum of their log-probabilities."""
     from vllm import LLM, SamplingParams
 
-    from tts.engines.pretrained import resolve
     from tts.engines.vllm.start import pick_dtype
+    from tts.models.pretrained import resolve
 
     llm = LLM(
         resolve(SMOLLM2), dtype=pick_dtype("auto", on_cpu=True), max_num_seqs=KEYS["batch_size"],

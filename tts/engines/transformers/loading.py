@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tts.engines.pretrained import quiet, readable_errors
 from tts.errors import EngineError
+from tts.models.pretrained import cpu_multiplies_bfloat16, quiet, readable_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,6 @@ def pick_dtype(dtype: str, device: Any, stored: Any) -> Any:
     if device.type == "cpu" and not (stored == torch.bfloat16 and cpu_multiplies_bfloat16()):
         return torch.float32
     return stored
-
-
-def cpu_multiplies_bfloat16() -> bool:
-    """Tell whether this CPU has instructions for bfloat16."""
-    import torch
-
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 def probe(model: Any) -> list[tuple[Any, Any]]:

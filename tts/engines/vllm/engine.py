@@ -8,12 +8,12 @@ from pydantic import Field, PrivateAttr
 
 from tts.components.component import Component
 from tts.components.slot import PathText
-from tts.engines.models import locate
-from tts.engines.pretrained import load_tokenizer, require_packages, resolve, share_cores
 from tts.engines.prompts import Prompts
 from tts.engines.vllm import installation
 from tts.engines.vllm.options import WorkerOptions
 from tts.errors import EngineError
+from tts.models.locate import locate
+from tts.models.pretrained import load_tokenizer, require_packages, resolve, share_cores
 from tts.samplers.esamp.settings import ESampSettings
 from tts.types import Candidate, Message, Plugin, PluginReport, Request
 

@@ -26,7 +26,7 @@ def serve_command(recipe: Recipe) -> tuple[str, ...]:
     engine, sampler = recipe.engine, recipe.sampler
     if not isinstance(engine, VLLMEngine):
         raise UsageError("`engine.name` must be vllm to serve a recipe; try --set engine.name=vllm")
-    from tts.engines.pretrained import resolve
+    from tts.models.pretrained import resolve
 
     settings = ESampSettings.from_dict(sampler.plugin.settings) if isinstance(sampler, ESamp) else None
     options = WorkerOptions(esamp=settings)

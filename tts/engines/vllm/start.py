@@ -75,7 +75,7 @@ def engine_arguments(engine: VLLMEngine, source: str) -> dict[str, Any]:
 
 def pick_dtype(dtype: str, *, on_cpu: bool) -> str:
     """Return the number format; `auto` is float32 on a CPU without bfloat16 instructions, which emulates it slowly."""
-    from tts.engines.transformers.loading import cpu_multiplies_bfloat16
+    from tts.models.pretrained import cpu_multiplies_bfloat16
 
     return "float32" if dtype == "auto" and on_cpu and not cpu_multiplies_bfloat16() else dtype
 

@@ -16,9 +16,9 @@ pytest.importorskip("accelerate", reason="needs the hf extra")
 
 from transformers_parts import TEMPLATE, request_for, run  # noqa: E402  # after the skip
 
-from tts.engines.gguf_conversion import converted  # noqa: E402  # as above
 from tts.engines.transformers import TransformersEngine  # noqa: E402  # as above
 from tts.errors import EngineError  # noqa: E402  # as above
+from tts.models.gguf_conversion import converted  # noqa: E402  # as above
 
 WIDTH, HIDDEN = 32, 64
 VOCABULARY = 260
@@ -112,7 +112,7 @@ def test_a_conversion_that_was_killed_leaves_no_half_model(source, cache):
     die = (
         "import os, pathlib, sys, transformers\n"
         "transformers.PreTrainedModel.save_pretrained = lambda *_, **__: os._exit(9)\n"
-        "from tts.engines.gguf_conversion import converted\n"
+        "from tts.models.gguf_conversion import converted\n"
         "converted(pathlib.Path(sys.argv[1]))"
     )
     result = subprocess.run([sys.executable, "-c", die, str(source)], env=os.environ, check=False)
@@ -125,7 +125,7 @@ def test_a_conversion_that_was_killed_leaves_no_half_model(source, cache):
 
 def test_two_processes_that_want_a_model_at_once_both_get_it(source, cache):
     code = (
-        "import pathlib, sys; from tts.engines.gguf_conversion import converted;"
+        "import pathlib, sys; from tts.models.gguf_conversion import converted;"
         "print(converted(pathlib.Path(sys.argv[1])))"
     )
     command = [sys.executable, "-c", code, str(source)]

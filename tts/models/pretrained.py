@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tts.engines.models import locate
 from tts.errors import EngineError, MissingExtraError
+from tts.models.locate import locate
 
 REQUIRED = ("torch", "transformers", "accelerate")
 
@@ -35,7 +35,7 @@ def share_cores() -> None:
 
 def resolve(model: str) -> str:
     """Return the folder or hub id to load for the recipe's `model`; a GGUF file is converted first."""
-    from tts.engines.gguf_conversion import converted
+    from tts.models.gguf_conversion import converted
 
     where = locate(model)
     is_gguf = isinstance(where, Path) and where.suffix == ".gguf"
@@ -83,3 +83,11 @@ def readable_errors(source: str, part: str) -> Iterator[None]:
             f"cannot load the {part} of {source!r}: {reason} — check the name; without a network, `model` must be a "
             "folder, a .gguf file, `package://NAME/FILE.gguf`, or a model that is in the hub's cache already"
         ) from error
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Tell whether this CPU has instructions for bfloat16."""
+    import torch
+
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

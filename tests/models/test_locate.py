@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tts.engines.models import ModelAtHand, locate, models_at_hand
 from tts.errors import EngineError
+from tts.models.locate import ModelAtHand, locate, models_at_hand
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tts.engines.models import conversion_cache
 from tts.errors import EngineError
+from tts.models.locate import conversion_cache
 
 FORMAT = "1"
 """Part of the folder's name; changed when the conversion changes, so that old folders are not taken for new ones."""

@@ -1,0 +1,1 @@
+"""Where a Hugging Face model comes from, for engines, scorers and metrics."""
