@@ -23,8 +23,8 @@ from typing import Any, TypeAlias
 
 import torch
 
-from tts.samplers.esamp.core import ESampCore, Row
-from tts.samplers.esamp.settings import ESampSettings
+from tts.plugins.esamp.core import ESampCore, Row
+from tts.plugins.esamp.settings import ESampSettings
 
 LEVERS: dict[str, dict[str, Any]] = {
     "the paper's": {"train_every": 1, "learning_rate": 4e-4},

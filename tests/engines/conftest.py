@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from transformers_parts import SMOLLM2, save_random_model
 
-sys.path.append(str(Path(__file__).parents[1] / "samplers" / "esamp"))  # the slow twin of the distiller lives there
+sys.path.append(str(Path(__file__).parents[1] / "plugins" / "esamp"))  # the slow twin of the distiller lives there
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from esamp_twin import Twin, squared_error
 
-from tts.samplers.esamp.distiller import DistillerBank
-from tts.samplers.esamp.settings import ESampSettings
+from tts.plugins.esamp.distiller import DistillerBank
+from tts.plugins.esamp.settings import ESampSettings
 
 
 @dataclass

@@ -14,8 +14,8 @@ from transformers_parts import SMOLLM2, by_key, guided, request_for, run, unmeas
 from tts.engines.filters import Filters  # noqa: E402  # as above
 from tts.engines.transformers import TransformersEngine  # noqa: E402  # as above
 from tts.errors import EngineError, RecipeError  # noqa: E402  # as above
+from tts.plugins.esamp.settings import ESampSettings  # noqa: E402  # as above
 from tts.protocols import PluginHost  # noqa: E402  # as above
-from tts.samplers.esamp.settings import ESampSettings  # noqa: E402  # as above
 from tts.types import Decoding, Guidance, Plugin, PluginReport  # noqa: E402  # as above
 
 PROMPTS = ("a", "How many?", "Sum of 2 and 3, then 4 more, please")

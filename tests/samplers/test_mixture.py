@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tts.samplers.esamp.sampler import ESamp
+from tts.samplers.esamp import ESamp
 from tts.samplers.fire import Fire
 from tts.samplers.greedy import Greedy
 from tts.samplers.min_p import MinP

@@ -19,7 +19,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "min_p": "tts.samplers.min_p:MinP",
         "top_n_sigma": "tts.samplers.top_n_sigma:TopNSigma",
         "fire": "tts.samplers.fire:Fire",
-        "esamp": "tts.samplers.esamp.sampler:ESamp",
+        "esamp": "tts.samplers.esamp:ESamp",
         "mixture": "tts.samplers.mixture:Mixture",
     },
     "scorers": {

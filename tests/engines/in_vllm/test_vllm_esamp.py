@@ -114,7 +114,7 @@ def test_the_engine_does_what_plain_passes_and_autograd_do():
     from transformers import AutoModelForCausalLM
 
     from tts.models.pretrained import resolve
-    from tts.samplers.esamp.settings import ESampSettings
+    from tts.plugins.esamp.settings import ESampSettings
 
     settings = {"beta": 0.25, "num_slots": 4, "kl_every": 1, "learning_rate": 1e-3, "train_every": 1}
     asked = guided(requests(num=8, max_tokens=45, temperature=1.0), 0.25)

@@ -12,10 +12,10 @@ import torch
 from tts.engines.transformers import taps
 from tts.engines.transformers.guide import Projection, Rows
 from tts.engines.transformers.row import Row
-from tts.samplers.esamp import core
-from tts.samplers.esamp.core import ESampCore
-from tts.samplers.esamp.fusion import kl_divergence
-from tts.samplers.esamp.settings import ESampSettings
+from tts.plugins.esamp import core
+from tts.plugins.esamp.core import ESampCore
+from tts.plugins.esamp.fusion import kl_divergence
+from tts.plugins.esamp.settings import ESampSettings
 from tts.types import PluginReport, Request
 
 NOBODY = core.Row("", 0, 1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from tts.engines.filters import Filters
-from tts.samplers.esamp.fusion import within_kept
+from tts.plugins.esamp.fusion import within_kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tts.engines.transformers.row import CandidateWriter, Detokenizer, Ending, R
 from tts.engines.transformers.sampling import noise_source
 from tts.engines.transformers.self_check import check_decoding
 from tts.errors import EngineError
-from tts.samplers.esamp.settings import ESampSettings
+from tts.plugins.esamp.settings import ESampSettings
 from tts.types import Request
 
 if TYPE_CHECKING:

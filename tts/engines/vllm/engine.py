@@ -14,7 +14,7 @@ from tts.engines.vllm.options import WorkerOptions
 from tts.errors import EngineError
 from tts.models.locate import locate
 from tts.models.pretrained import load_tokenizer, require_packages, resolve, share_cores
-from tts.samplers.esamp.settings import ESampSettings
+from tts.plugins.esamp.settings import ESampSettings
 from tts.types import Candidate, Message, Plugin, PluginReport, Request
 
 if TYPE_CHECKING:

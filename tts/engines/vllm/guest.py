@@ -13,8 +13,8 @@ from tts.engines.filters import Filters, at_token
 from tts.engines.vllm.certainty import Certainties
 from tts.engines.vllm.options import WorkerOptions
 from tts.engines.vllm.request_values import RequestValues
-from tts.samplers.esamp.core import ESampCore, Row
-from tts.samplers.esamp.fusion import kl_divergence
+from tts.plugins.esamp.core import ESampCore, Row
+from tts.plugins.esamp.fusion import kl_divergence
 from tts.types import Decoding, FirstToken
 
 GREEDY = 1e-5

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tts.samplers.esamp.settings import ESampSettings
+from tts.plugins.esamp.settings import ESampSettings
 
 KEY = "tts"
 """Where the options stand in `additional_config`."""

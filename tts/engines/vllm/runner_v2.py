@@ -9,7 +9,7 @@ import torch
 from tts.engines.vllm.guest import Guest, Step
 from tts.engines.vllm.mixin import Base, put_in_front
 from tts.engines.vllm.tap import Tap
-from tts.samplers.esamp.core import Row
+from tts.plugins.esamp.core import Row
 
 
 class GuestOfV2(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs

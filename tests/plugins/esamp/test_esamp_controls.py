@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the hf extra")
 
 from tts.errors import EngineError  # noqa: E402  # after the skip
-from tts.samplers.esamp.controls import (  # noqa: E402  # as above
+from tts.plugins.esamp.controls import (  # noqa: E402  # as above
     Distilled,
     Draw,
     Noise,
@@ -18,9 +18,9 @@ from tts.samplers.esamp.controls import (  # noqa: E402  # as above
     control_of,
     gaussian,
 )
-from tts.samplers.esamp.distiller import squared_error  # noqa: E402  # as above
-from tts.samplers.esamp.fusion import fuse  # noqa: E402  # as above
-from tts.samplers.esamp.settings import ESampSettings  # noqa: E402  # as above
+from tts.plugins.esamp.distiller import squared_error  # noqa: E402  # as above
+from tts.plugins.esamp.fusion import fuse  # noqa: E402  # as above
+from tts.plugins.esamp.settings import ESampSettings  # noqa: E402  # as above
 
 H_LAST = torch.tensor([[[1.0, 2.0], [0.0, 5.0]]])
 PREDICTION = torch.tensor([[[4.0, 6.0], [0.0, 3.0]]])  # errors of length 5 and 2

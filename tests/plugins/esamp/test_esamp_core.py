@@ -14,10 +14,10 @@ torch = pytest.importorskip("torch", reason="needs the hf extra")
 from esamp_twin import Twin, squared_error  # noqa: E402  # after the skip
 from torch._subclasses import FakeTensorMode  # noqa: E402  # as above
 
-from tts.samplers.esamp.core import MAX_DEPARTED, ESampCore, Row  # noqa: E402  # as above
-from tts.samplers.esamp.distiller import DistillerBank  # noqa: E402  # as above
-from tts.samplers.esamp.fusion import kl_divergence  # noqa: E402  # as above
-from tts.samplers.esamp.settings import ESampSettings  # noqa: E402  # as above
+from tts.plugins.esamp.core import MAX_DEPARTED, ESampCore, Row  # noqa: E402  # as above
+from tts.plugins.esamp.distiller import DistillerBank  # noqa: E402  # as above
+from tts.plugins.esamp.fusion import kl_divergence  # noqa: E402  # as above
+from tts.plugins.esamp.settings import ESampSettings  # noqa: E402  # as above
 
 D, W, RATE, PROMPT = 16, 8, 4e-3, 3
 BOTH_LAYOUTS = pytest.mark.parametrize("all_slots", [False, True], ids=["exact rows", "all slots"])

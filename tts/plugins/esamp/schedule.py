@@ -9,10 +9,10 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from tts.samplers.esamp.controls import Control, gaussian
-from tts.samplers.esamp.distiller import DistillerBank, Prediction, joined
-from tts.samplers.esamp.stats import Milliseconds
-from tts.samplers.esamp.step import Cells, Lesson, SlotRows, predict, train
+from tts.plugins.esamp.controls import Control, gaussian
+from tts.plugins.esamp.distiller import DistillerBank, Prediction, joined
+from tts.plugins.esamp.stats import Milliseconds
+from tts.plugins.esamp.step import Cells, Lesson, SlotRows, predict, train
 
 
 @dataclass(frozen=True, slots=True)

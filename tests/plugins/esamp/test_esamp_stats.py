@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tts.samplers.esamp.stats import LONG_RUN, LossTotals, LossTrace, Mean, RequestTrace, Statistics
+from tts.plugins.esamp.stats import LONG_RUN, LossTotals, LossTrace, Mean, RequestTrace, Statistics
 
 FINE = Statistics(
     steps=100,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tts.errors import RecipeError
-from tts.samplers.esamp.settings import ESampSettings
+from tts.plugins.esamp.settings import ESampSettings
 
 
 def test_the_defaults_are_the_papers_but_for_three() -> None:
@@ -62,5 +62,5 @@ def test_a_shared_distiller_needs_one_slot() -> None:
 
 
 def test_settings_and_statistics_need_no_torch() -> None:
-    code = "import sys, tts.samplers.esamp.settings, tts.samplers.esamp.stats; sys.exit('torch' in sys.modules)"
+    code = "import sys, tts.plugins.esamp.settings, tts.plugins.esamp.stats; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import torch
 
-from tts.samplers.esamp.controls import Control, Draw, norm
-from tts.samplers.esamp.distiller import DistillerBank, Objective, Prediction
-from tts.samplers.esamp.fusion import fuse
+from tts.plugins.esamp.controls import Control, Draw, norm
+from tts.plugins.esamp.distiller import DistillerBank, Objective, Prediction
+from tts.plugins.esamp.fusion import fuse
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from tts.samplers.esamp.settings import ESampSettings
+from tts.plugins.esamp.settings import ESampSettings
 from tts.samplers.temperature import Temperature
 from tts.types import Guidance, Order, Plugin, Request
 

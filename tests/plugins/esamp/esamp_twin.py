@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from tts.samplers.esamp.distiller import DistillerBank
+from tts.plugins.esamp.distiller import DistillerBank
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the hf extra")
 
-from tts.samplers.esamp.fusion import fuse, kl_divergence, within_kept  # noqa: E402  # after the skip
+from tts.plugins.esamp.fusion import fuse, kl_divergence, within_kept  # noqa: E402  # after the skip
 
 REFERENCE = torch.tensor([[2.0, -4.0], [1.0, 3.0]])
 Q = torch.tensor([[1.0, -2.0], [1.0, 7.0]])

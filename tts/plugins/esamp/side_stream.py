@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias
 
 import torch
 
-from tts.samplers.esamp.all_slots import AllSlots
-from tts.samplers.esamp.controls import Control
-from tts.samplers.esamp.distiller import DistillerBank
-from tts.samplers.esamp.step import Mixed
+from tts.plugins.esamp.all_slots import AllSlots
+from tts.plugins.esamp.controls import Control
+from tts.plugins.esamp.distiller import DistillerBank
+from tts.plugins.esamp.step import Mixed
 
 Phase: TypeAlias = Literal["predict", "train", "wait"]
 

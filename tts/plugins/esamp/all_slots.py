@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import torch
 
-from tts.samplers.esamp.controls import Control, gaussian
-from tts.samplers.esamp.distiller import DistillerBank
-from tts.samplers.esamp.schedule import Outcome
-from tts.samplers.esamp.stats import Milliseconds
-from tts.samplers.esamp.step import Cells, Lesson, Mixed, SlotRows, predict, train
+from tts.plugins.esamp.controls import Control, gaussian
+from tts.plugins.esamp.distiller import DistillerBank
+from tts.plugins.esamp.schedule import Outcome
+from tts.plugins.esamp.stats import Milliseconds
+from tts.plugins.esamp.step import Cells, Lesson, Mixed, SlotRows, predict, train
 
 
 class Waiting(NamedTuple):

@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch.nn.functional import silu
 
-from tts.samplers.esamp.pace import Pace
+from tts.plugins.esamp.pace import Pace
 
 NUM_BLOCKS = 2
 ADAM_EPSILON = 1e-4

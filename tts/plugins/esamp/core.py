@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import torch
 
-from tts.samplers.esamp.all_slots import AllSlots
-from tts.samplers.esamp.controls import Control, Draw, control_of
-from tts.samplers.esamp.distiller import DistillerBank
-from tts.samplers.esamp.groups import Group, Groups, Waiting
-from tts.samplers.esamp.schedule import ExactRows, Outcome, Schedule
-from tts.samplers.esamp.settings import ESampSettings
-from tts.samplers.esamp.side_stream import SideStream
-from tts.samplers.esamp.stats import RequestTrace, Statistics
-from tts.samplers.esamp.step import SlotRows
-from tts.samplers.esamp.telemetry import Telemetry
+from tts.plugins.esamp.all_slots import AllSlots
+from tts.plugins.esamp.controls import Control, Draw, control_of
+from tts.plugins.esamp.distiller import DistillerBank
+from tts.plugins.esamp.groups import Group, Groups, Waiting
+from tts.plugins.esamp.schedule import ExactRows, Outcome, Schedule
+from tts.plugins.esamp.settings import ESampSettings
+from tts.plugins.esamp.side_stream import SideStream
+from tts.plugins.esamp.stats import RequestTrace, Statistics
+from tts.plugins.esamp.step import SlotRows
+from tts.plugins.esamp.telemetry import Telemetry
 
 MAX_UNREAD = 128
 """How many tensors of statistics may wait until the host reads them, which makes it wait for the device."""

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from tts.samplers.esamp.stats import LossTrace
+from tts.plugins.esamp.stats import LossTrace
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from tts.errors import EngineError
-from tts.samplers.esamp.distiller import Objective, squared_error
-from tts.samplers.esamp.settings import ESampSettings
+from tts.plugins.esamp.distiller import Objective, squared_error
+from tts.plugins.esamp.settings import ESampSettings
 
 
 class Draw(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from tts.samplers.esamp.stats import LossTotals, LossTrace, Mean, Milliseconds, Statistics
+from tts.plugins.esamp.stats import LossTotals, LossTrace, Mean, Milliseconds, Statistics
 
 
 class Reading(NamedTuple):

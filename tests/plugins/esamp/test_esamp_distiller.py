@@ -10,8 +10,8 @@ from esamp_twin import Twin, falls, vocabulary_kl, weights_of  # noqa: E402  # a
 from esamp_twin import squared_error as twin_squared_error  # noqa: E402  # as above
 from torch._subclasses import FakeTensorMode  # noqa: E402  # as above
 
-from tts.samplers.esamp.controls import VocabularyKL  # noqa: E402  # as above
-from tts.samplers.esamp.distiller import (  # noqa: E402  # as above
+from tts.plugins.esamp.controls import VocabularyKL  # noqa: E402  # as above
+from tts.plugins.esamp.distiller import (  # noqa: E402  # as above
     DistillerBank,
     Term,
     rms_normalised,

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.samplers.esamp.groups import Group, Groups
+from tts.plugins.esamp.groups import Group, Groups
 
 
 class Watched(Groups):

@@ -1,0 +1,1 @@
+"""What runs inside an engine for a sampler: a folder a plugin."""
