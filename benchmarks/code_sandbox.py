@@ -22,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tts.verifiers.code.judging import Assertions, judge
-from tts.verifiers.code.sandbox import Sandbox
+from tts.programs.judging import Assertions, judge
+from tts.sandbox import Sandbox
 
 Row: TypeAlias = dict[str, Any]
 Checker: TypeAlias = Callable[[Row], bool]

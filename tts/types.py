@@ -29,7 +29,7 @@ class Problem:
 
     A code problem asks for `entry_point` (`name`, or `Class.method`), or for a program that reads standard input where
     that is empty. `starter_code` is the code that the answer begins with or completes; `public_tests` are the examples
-    that the prompt shows (see `tts.program_tests`).
+    that the prompt shows (see `tts.programs.forms`).
     """
 
     id: str
@@ -47,7 +47,7 @@ class Problem:
 class Reference:
     """The known answer of one problem, for the verifier alone. Both fields None: nothing is known.
 
-    `tests` are the hidden tests of a code problem (see `tts.program_tests`).
+    `tests` are the hidden tests of a code problem (see `tts.programs.forms`).
     """
 
     answer: str | None = None

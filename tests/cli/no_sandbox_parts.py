@@ -7,7 +7,7 @@ import errno
 import struct
 
 from tts.cli import main
-from tts.verifiers.code.sandbox.inside import calls, kernel
+from tts.sandbox.inside import calls, kernel
 
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tts.program_tests import as_object
+from tts.programs.forms import as_object
 from tts.scorers.public_tests import PublicTests
 from tts.types import Candidate, FinishReason, Problem
 

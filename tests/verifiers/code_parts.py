@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tts.program_tests import as_object
+from tts.programs.forms import as_object
 from tts.types import Answer, Problem, Reference
 
 CLIP = Problem(

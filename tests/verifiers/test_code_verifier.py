@@ -21,9 +21,9 @@ from code_parts import (
 )
 
 from tts.problems import ProblemRow, open_problems
-from tts.program_tests import as_object
+from tts.programs.forms import as_object
 from tts.types import Problem, Reference
-from tts.verifiers.code.verifier import CodeVerifier
+from tts.verifiers.code import CodeVerifier
 
 CRASHES = ("def clip(x, top):\n    return 1 / 0", "def clip(x, top):\n    return nothing")
 LOOPS = "def clip(x, top):\n    while True:\n        pass"

@@ -72,7 +72,7 @@ def _vllm() -> Iterator[str]:
 
 
 def _sandbox() -> Iterator[str]:
-    from tts.verifiers.code.health import sandbox_health
+    from tts.programs.health import sandbox_health
 
     yield from sandbox_health()
 

@@ -38,7 +38,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
     "verifiers": {
         "math": "tts.verifiers.math:MathVerifier",
         "choice": "tts.verifiers.choice:ChoiceVerifier",
-        "code": "tts.verifiers.code.verifier:CodeVerifier",
+        "code": "tts.verifiers.code:CodeVerifier",
         "text": "tts.verifiers.text:TextVerifier",
     },
     "tasks": {

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 
 from tts.problems.examples import docstring_examples
 from tts.problems.jsonl import BadRow, shown
-from tts.program_tests import TestsError, called_names
+from tts.programs.forms import TestsError, called_names
 from tts.types import JSON
 
 Values = Mapping[str, JSON]

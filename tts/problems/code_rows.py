@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tts.problems.jsonl import BadRow, shown
-from tts.program_tests import ENTRY_POINT, TestsError, as_object
+from tts.programs.forms import ENTRY_POINT, TestsError, as_object
 from tts.types import JSON
 
 CODE_KEYS = ("tests", "public_tests", "entry_point", "starter_code")

@@ -37,7 +37,7 @@ def read_rows(stream: BinaryIO, default_kind: Kind) -> Iterator[ProblemRow | Row
     `answer`, `tests`, `choices` | `options` and `kind`; a key whose value is null counts as absent. A row without an id
     is called `line-<its line>`. The kind is the row's own, else `choice` where it has choices, `code` where it has
     tests, else `default_kind`. A row of kind `code` may bring `entry_point`, `starter_code`, `tests` (hidden) and
-    `public_tests` (those that the prompt shows) in the forms of `tts.program_tests`; rows as HumanEval, MBPP and
+    `public_tests` (those that the prompt shows) in the forms of `tts.programs.forms`; rows as HumanEval, MBPP and
     LiveCodeBench publish them are understood too. All other keys become the problem's metadata.
     """
     return understand(read_json_lines(stream), default_kind)

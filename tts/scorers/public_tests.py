@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from tts.errors import ScorerError, VerifierError
-from tts.program_tests import TestsError
+from tts.programs import judging
+from tts.programs.exam import Exam, read_exam
+from tts.programs.execution import RunsPrograms
+from tts.programs.extract import extract
+from tts.programs.forms import TestsError
+from tts.programs.judging import Judgement
 from tts.types import Candidate, Problem, Score
-from tts.verifiers.code import judging
-from tts.verifiers.code.exam import Exam, read_exam
-from tts.verifiers.code.execution import RunsPrograms
-from tts.verifiers.code.extract import extract
-from tts.verifiers.code.judging import Judgement
 
 
 class PublicTests(RunsPrograms):

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tts.programs.extract import extract, without_thinking
+
+HUMANEVAL = dedent(
+    '''\
+    import math
+
+
+    def area(r: float) -> float:
+        """ The area of a circle.
+        >>> area(0.0)
+        0.0
+        """
+    '''
+)
+LEETCODE = "class Solution:\n    def twice(self, n: int) -> int:\n        "
+WHOLE = "def area(r):\n    return math.pi * r * r"
+
+
+def found(text: str, entry_point: str = "area", starter_code: str = "") -> tuple[str, str]:
+    answer = extract(text, entry_point, starter_code)
+    assert answer is not None, text
+    return answer.rule, answer.text
+
+
+def run(text: str, entry_point: str, starter_code: str, *args: object) -> object:
+    """Extract the program, run it here (it is our own) and call its function."""
+    names: dict[str, object] = {}
+    exec(found(text, entry_point, starter_code)[1], names)
+    function = names[entry_point.partition(".")[0]]
+    method = entry_point.partition(".")[2]
+    return (getattr(function(), method) if method else function)(*args)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "opening", ["```python", "```py", "```Python3", "```", "``` python", "~~~python", "````python", "```{.python}"]
+)
+def test_a_fenced_block_of_any_tag_is_the_program(opening: str) -> None:
+    marks = opening[:4] if opening.startswith("````") else opening[:3]
+    assert found(f"Here it is:\n\n{opening}\n{WHOLE}\n{marks}\nIt works.") == ("fenced", WHOLE)
+    assert found(f"{opening}\n{WHOLE}\n{marks}") == ("fenced", WHOLE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Code: ```python\n{WHOLE}\n```",
+        f"- ```python\n{WHOLE}\n```",
+        f"```python\n{WHOLE}```",
+        f"```python\n\n\n{WHOLE}\n\n```\n",
+        f"```python\r\n{WHOLE}\r\n```\r\n".replace("\r\n    ", "\n    "),
+        "1. Do this:\n   ```python\n   def area(r):\n       return math.pi * r * r\n   ```\n2. Done",
+        f"```java\n{WHOLE}\n```",
+        f"```python title=x.py\n{WHOLE}\n```",
+    ],
+)
+def test_sloppy_fences_are_understood(text: str) -> None:
+    assert found(text) == ("fenced", WHOLE)
+
+
+def test_a_block_on_one_line_is_read() -> None:
+    assert found("```python area = lambda r: r```") == ("fenced", "area = lambda r: r")
+    assert found("```def area(r): return r```") == ("fenced", "def area(r): return r")
+
+
+def test_a_block_that_is_never_closed_runs_to_the_end() -> None:
+    assert found(f"Sure.\n```python\n{WHOLE}\n") == ("unclosed_fence", WHOLE)
+    assert found(f"```python\nx = 1\n```python\n{WHOLE}") == ("unclosed_fence", WHOLE)
+
+
+def test_marks_inside_a_docstring_belong_to_the_program() -> None:
+    code = 'def area(r):\n    """\n    ```python\n    area(1)\n    ```\n    """\n    return r'
+    assert found(f"```python\n{code}\n```\nText") == ("fenced", code)
+    assert found(f"```\n{code.replace(chr(34) * 3, chr(39) * 3)}\n```")[1].endswith("return r")
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        "```python\nprint(area(2))\n```",
+        "```\n12.56\n```",
+        "```bash\npython area.py\n```",
+        "```python\n>>> area(0)\n0.0\n```",
+        "```python\nassert area(0) == 0\n```\n```text\nok\n```",
+    ],
+)
+def test_examples_of_use_around_the_program_do_not_count(others: str) -> None:
+    assert found(f"```python\n{WHOLE}\n```\nFor example:\n{others}") == ("fenced", WHOLE)
+    assert found(f"{others}\nThe program:\n```python\n{WHOLE}\n```") == ("fenced", WHOLE)
+
+
+def test_the_last_program_counts() -> None:
+    first, second = WHOLE, "def area(r):\n    return 3 * r * r"
+    assert found(f"```python\n{first}\n```\nBetter:\n```python\n{second}\n```") == ("fenced", second)
+    assert found(f"```python\n{second}\n```\nNo, wait:\n```\n{first}\n```") == ("fenced", first)
+
+
+def test_earlier_blocks_come_along_where_they_define_what_is_used() -> None:
+    helper = "def square(x):\n    return x * x"
+    main = "def area(r):\n    return PI * square(r)"
+    text = f"```python\nPI = 3\n```\n```python\n{helper}\n```\n```python\nunused = 1\n```\n```python\n{main}\n```"
+    assert found(text) == ("fenced_parts", f"PI = 3\n\n\n{helper}\n\n\n{main}")
+    assert run(text, "area", "", 2) == 12
+
+
+def test_an_earlier_block_that_does_something_stays_out() -> None:
+    text = f"```python\nPI = 3\nprint(PI)\n```\n```python\n{WHOLE.replace('math.pi', 'PI')}\n```"
+    assert found(text)[0] == "fenced"
+
+
+@pytest.mark.parametrize("tag", ["think", "thinking", "reasoning"])
+def test_what_was_thought_is_not_the_answer(tag: str) -> None:
+    draft = "```python\ndef area(r):\n    return 0\n```"
+    assert found(f"<{tag}>\n{draft}\n</{tag}>\n```python\n{WHOLE}\n```") == ("fenced", WHOLE)
+    assert extract(f"<{tag}>\n{draft}\nstill thinking", "area") is None
+    assert extract(f"<{tag}>\n{draft}\n</{tag}>\nI give up.", "area") is None
+
+
+def test_a_thinking_section_that_the_prompt_opened_ends_with_its_tag() -> None:
+    assert without_thinking("hm\n</think>\n\nanswer") == "\n\nanswer"
+    assert without_thinking("print('</think> is a tag')") == "print('</think> is a tag')"
+
+
+def test_code_without_fences_is_found_between_the_words() -> None:
+    doc = (
+        'def area(r):\n    """Area.\n\nIt has sentences. Two.\n    """\n    if r < 0:\n\n        return 0\n    return r'
+    )
+    text = f"To solve this, we multiply. For each r it is one step.\n\n{doc}\n\nThis function returns r. Easy.\n"
+    assert found(text) == ("bare", doc)
+    assert found(f"import math\n\n{WHOLE}\n") == ("bare", f"import math\n\n{WHOLE}")
+    assert found(f"[PYTHON]\n{WHOLE}\n[/PYTHON]") == ("bare", WHOLE)
+
+
+def test_code_indented_as_markdown_wants_it_is_found() -> None:
+    assert found("The answer:\n\n    def area(r):\n        return r\n\nThat is all.") == (
+        "bare",
+        "def area(r):\n    return r",
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    area = r * r\n    return area * 3\n",
+        "\n    area = r * r\n    return area * 3",
+        "area = r * r\n    return area * 3\n",
+        "area = r * r\nreturn area * 3\n",
+        "  area = r * r\n  return area * 3",
+        "    if r:\n        return r * r * 3\n    return 0\n\n\nprint(area(1))\n",
+        "if r:\n        return r * r * 3\n    return 0\n\n\ndef test():\n    assert area(2) == 12\n\ntest()\n",
+        "if r:\n    return r * r * 3\nreturn 0\n",
+        "    return square(r) * 3\n\n\ndef square(x):\n    return x * x\n\n\nif __name__ == '__main__':\n    area(1)\n",
+    ],
+)
+def test_a_raw_completion_goes_on_with_the_signature(body: str) -> None:
+    assert found(body, "area", HUMANEVAL)[0] == "completion"
+    assert run(body, "area", HUMANEVAL, 2) == 12
+
+
+@pytest.mark.parametrize(
+    "body", ["return n + n", "        m = n\n        return m + n\n", "m = n\n        return m + n"]
+)
+def test_a_raw_completion_goes_on_with_a_method(body: str) -> None:
+    assert run(body, "Solution.twice", LEETCODE, 4) == 8
+
+
+@pytest.mark.parametrize("body", ["    r = r * r\n    return r * 3", "r = r * r\nreturn r * 3"])
+def test_a_fenced_body_goes_on_with_the_signature(body: str) -> None:
+    text = f"The body:\n```python\n{body}\n```\nDone."
+    assert found(text, "area", HUMANEVAL)[0] == "fenced_completion"
+    assert run(text, "area", HUMANEVAL, 2) == 12
+
+
+def test_a_whole_function_gets_the_imports_that_the_problem_showed() -> None:
+    assert found(f"```python\n{WHOLE}\n```", "area", HUMANEVAL) == ("fenced", f"import math\n\n\n{WHOLE}")
+    assert found(f"import math\n{WHOLE}", "area", HUMANEVAL) == ("bare", f"import math\n{WHOLE}")
+    future = found(f"```python\nfrom __future__ import annotations\n{WHOLE}\n```", "area", HUMANEVAL)[1]
+    assert future.startswith("from __future__ import annotations\nimport math\n")
+    assert compile(future, "answer", "exec")
+
+
+def test_a_program_that_reads_its_input_is_preferred_where_no_function_is_asked_for() -> None:
+    program = "n = int(input())\nprint(n)"
+    loop = "for i in range(3):\n    pass"
+    text = f"```python\n{program}\n```\nThe loop alone:\n```python\n{loop}\n```\nOutput:\n```\n3\n```"
+    assert found(text, "") == ("fenced", program)
+    assert found(f"Read it. Then print.\n\n{program}\n\nDone.", "") == ("bare", program)
+    assert found("print(42)", "") == ("bare", "print(42)")
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "I do not know.", "The answer is 42.", "```\n```", "```python\n   \n```"])
+@pytest.mark.parametrize("starter_code", ["", HUMANEVAL])
+def test_words_are_no_program(text: str, starter_code: str) -> None:
+    assert extract(text, "area" if starter_code else "", starter_code) is None
+
+
+FENCES = ("```", "~~~", "```python\n", '"""', "'''", "\\", "#", "<think>", "</think>", "    ", "\t", "\n", "\r\n")
+CODE = (
+    "def area(r):",
+    "    return r\n",
+    "class Solution:",
+    "import x",
+    "from x import",
+    "x = ",
+    "(",
+    ")",
+    "\x00",
+    "\ud800",
+)
+PIECES = st.sampled_from((*FENCES, *CODE, "text "))
+
+
+@given(st.lists(PIECES | st.text(max_size=5)).map("".join), st.sampled_from(["", "area", "Solution.f"]))
+def test_no_text_raises_and_none_gives_an_empty_program(text: str, entry_point: str) -> None:
+    for starter_code in ("", HUMANEVAL, LEETCODE):
+        answer = extract(text, entry_point, starter_code)
+        assert answer is None or (answer.text.strip() and answer.rule)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "```\n",
+        "`",
+        '"',
+        "'",
+        "(",
+        "x = ",
+        "\\",
+        "def f(",
+        "import a, ",
+        "</think>",
+        " ",
+        "#",
+        "```python\nx1 = y\n```\n",
+    ],
+)
+def test_long_texts_take_no_more_than_linear_time(piece: str) -> None:
+    extract(piece * (100_000 // len(piece)), "area", HUMANEVAL)  # a quadratic rule would not end
+    extract(f"```python\n{piece * (100_000 // len(piece))}", "area", HUMANEVAL)

@@ -1,0 +1,336 @@
+"""Verdicts on programs by their tests: comparisons, kinds of tests, and the public benchmarks' own solutions."""
+
+import ast
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tts.programs.judging import (
+    Assertions,
+    CallTest,
+    CallTests,
+    StdioTest,
+    StdioTests,
+    judge,
+    judge_all,
+    observe_calls,
+    observe_stdio,
+    same_output,
+    same_value,
+)
+from tts.sandbox import Limits, Sandbox
+from tts.types import Verdict
+
+LIMITS = Limits(cpu_seconds=20, wall_seconds=60, total_cpu_seconds=40)
+ADD = StdioTests((StdioTest("1 2", "3"), StdioTest("5 5", "10"), StdioTest("2 2", "4")))
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(workers=2, packages=()) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "tolerance", "same"),
+    [
+        (b"1\n2\n", b"1\n2", None, True),
+        (b"  1  \r\n2\t\n\n", b"1\n2\n", None, True),
+        (b"1 2 3", b"1  2\n3", None, True),
+        (b"", b"\n", None, True),
+        (b"1", b"", None, False),
+        (b"12", b"1 2", None, False),
+        (b"YES", b"Yes", None, False),
+        (b"1.0", b"1", None, False),
+        (b"1.0", b"1", 0.0, True),
+        (b"0.3333333", b"0.333333333", 1e-6, True),
+        (b"0.3334", b"0.333333333", 1e-6, False),
+        (b"1000000.5", b"1000000.4", 1e-6, True),
+        (b"1e3 x", b"1000 x", 1e-6, True),
+        (b"nan", b"NaN", 1e-6, True),
+        (b"nan", b"1", 1e-6, False),
+        (b"inf", b"1e400", 1e-6, False),
+        (b"1 2", b"1", 1e-6, False),
+    ],
+)
+def test_outputs_are_compared_as_lines_then_tokens_then_numbers(
+    got: bytes, expected: bytes, tolerance: float | None, same: bool
+) -> None:
+    assert same_output(got, expected, tolerance) is same
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "tolerance", "same"),
+    [
+        ((1, [2]), [1, (2,)], None, True),
+        ([1, 2], [1, 2, 3], None, False),
+        ([1], 1, None, False),
+        ("1", 1, None, False),
+        (1.0, 1, None, True),
+        (0.1 + 0.2, 0.3, None, False),
+        (0.1 + 0.2, 0.3, 1e-9, True),
+        ({"a": [0.1 + 0.2]}, {"a": (0.3,)}, 1e-9, True),
+        ({"a": 1}, {"a": 1, "b": 2}, None, False),
+        (math.nan, math.nan, None, True),
+        (math.nan, 1.0, 1e9, False),
+        (math.inf, 1.0, 1e9, False),
+        (math.inf, math.inf, None, True),
+        (10**400, 1.0, 1e-9, False),
+        (10**400, 10**400, 1e-9, True),
+        (2**53 + 1, 2**53, None, False),
+        ({1, 2}, {2, 1}, None, True),
+        (None, None, None, True),
+        (None, 0, None, False),
+    ],
+)
+def test_values_are_compared_as_python_does(got: Any, expected: Any, tolerance: float | None, same: bool) -> None:
+    assert same_value(got, expected, tolerance) is same
+
+
+def test_a_right_and_a_wrong_program_of_each_kind(sandbox: Sandbox) -> None:
+    right, wrong = "print(sum(map(int, input().split())))", "print(3)"
+    assert judge(sandbox, right, ADD, LIMITS).verdict == Verdict("passed")
+    verdict = judge(sandbox, wrong, ADD, LIMITS).verdict
+    assert verdict == Verdict("failed", "wrong_answer", "test 2 of 3: for 5 5 expected 10, got 3\n")
+    calls = CallTests("f", (CallTest((1, 2), 3), CallTest((5, 5), 10)))
+    assert judge(sandbox, "def f(a, b): return a + b", calls, LIMITS).verdict == Verdict("passed")
+    verdict = judge(sandbox, "def f(a, b): return 3", calls, LIMITS).verdict
+    assert verdict == Verdict("failed", "wrong_answer", "test 2 of 2: f(5, 5) expected 10, got 3")
+    asserts = Assertions(("assert f(1, 2) == 3", "assert f(5, 5) == 10"), ("f",))
+    assert judge(sandbox, "def f(a, b): return a + b", asserts, LIMITS).verdict == Verdict("passed")
+    verdict = judge(sandbox, "def f(a, b): return 3", asserts, LIMITS).verdict
+    assert verdict == Verdict("failed", "wrong_answer", "test 2 of 2: assert f(5, 5) == 10: f(5, 5) returned 3")
+
+
+def test_with_all_tests_each_has_its_outcome_even_after_a_crash(sandbox: Sandbox) -> None:
+    def outcomes(program: str, tests: Any) -> list[str]:
+        judged = judge(sandbox, program, tests, LIMITS, all_tests=True)
+        assert [trial.index for trial in judged.outcomes] == list(range(len(tests.tests)))
+        return [trial.outcome for trial in judged.outcomes]
+
+    function = "import os\ndef f(x):\n    if x == 1: os._exit(0)\n    return x"
+    calls = CallTests("f", tuple(CallTest((n,), 3 if n == 2 else n) for n in range(4)))
+    assert outcomes(function, calls) == ["ok", "runtime_error", "wrong_answer", "ok"]
+    asserts = Assertions(tuple(f"assert f({n}) == {3 if n == 2 else n}" for n in range(4)), ("f",))
+    assert outcomes(function, asserts) == ["ok", "runtime_error", "wrong_answer", "ok"]
+    assert outcomes("print(3 if input() != '5 5' else 1 / 0)", ADD) == ["ok", "runtime_error", "wrong_answer"]
+
+
+def test_a_program_without_tests_is_undecided(sandbox: Sandbox) -> None:
+    assert judge(sandbox, "pass", StdioTests(()), LIMITS).verdict == Verdict("undecided", "no_tests")
+
+
+def test_broken_tests_leave_the_verdict_open(sandbox: Sandbox) -> None:
+    verdict = judge(sandbox, "def f(x): return x", Assertions(("assert f(1) ==",), ("f",)), LIMITS).verdict
+    assert (verdict.status, verdict.reason) == ("undecided", "harness_error")
+
+
+def test_half_of_a_surrogate_pair_in_a_test_is_given_as_it_is(sandbox: Sandbox) -> None:
+    tests = StdioTests((StdioTest("\ud800", "3"),))
+    program = "import sys\nprint(len(sys.stdin.buffer.read()))"
+    assert judge(sandbox, program, tests, LIMITS).verdict == Verdict("passed")
+    assert judge(sandbox, "print('\ud800')", tests, LIMITS).verdict.reason == "runtime_error"
+    assert observe_stdio(sandbox, program, ["\udfff"], LIMITS)[0].output == "3"
+
+
+def test_many_programs_are_judged_in_order(sandbox: Sandbox) -> None:
+    programs = [f"print(sum(map(int, input().split())) + {n % 3})" for n in range(9)]
+    judged = judge_all(sandbox, programs, ADD, LIMITS)
+    assert [each.verdict.status == "passed" for each in judged] == [n % 3 == 0 for n in range(9)]
+
+
+def test_behaviour_is_observed_without_expectations(sandbox: Sandbox) -> None:
+    seen = observe_stdio(sandbox, "print(int(input()) * 2)", ["4", "x"], LIMITS)
+    assert [(each.outcome, each.output) for each in seen] == [("ok", "8"), ("runtime_error", "")]
+    program = "import os\ndef f(x):\n    if x < 0: os._exit(0)\n    return {x, 2}, [x], (x,), {'b': 1, 'a': x}"
+    seen = observe_calls(sandbox, program, "f", [(1,), (-1,), (0,)], LIMITS)
+    assert [each.outcome for each in seen] == ["ok", "runtime_error", "ok"]
+    assert seen[2].output == "[{0, 2}, [0], [0], {'a': 0, 'b': 1}]"
+
+
+@dataclass(frozen=True)
+class Known:
+    name: str
+    program: str
+    tests: Assertions
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def humaneval(shared_data: Path) -> list[Known]:
+    return [
+        Known(
+            row["id"],
+            row["prompt"] + row["canonical_solution"],
+            Assertions((f"{row['test']}\ncheck({row['entry_point']})",), (row["entry_point"],), row["prompt"]),
+        )
+        for row in rows(shared_data / "humaneval.jsonl")
+    ]
+
+
+@pytest.fixture(scope="module")
+def mbpp(shared_data: Path) -> list[Known]:
+    return [
+        Known(
+            row["id"],
+            row["code"],
+            Assertions(tuple(row["tests"]), (row["entry_point"],), "\n".join(["import sys", *row["test_imports"]])),
+        )
+        for row in rows(shared_data / "mbpp_sanitized.jsonl")
+    ]
+
+
+def failures(sandbox: Sandbox, known: list[Known], workers: int = 2) -> dict[str, Verdict]:
+    with ThreadPoolExecutor(workers) as threads:
+        judged = threads.map(lambda each: judge(sandbox, each.program, each.tests, LIMITS).verdict, known)
+        return {each.name: verdict for each, verdict in zip(known, judged, strict=True) if verdict.status != "passed"}
+
+
+def test_every_reference_solution_of_humaneval_passes(sandbox: Sandbox, humaneval: list[Known]) -> None:
+    assert len(humaneval) == 164
+    assert failures(sandbox, humaneval) == {}
+
+
+@pytest.mark.slow
+def test_every_reference_solution_of_mbpp_passes(sandbox: Sandbox, mbpp: list[Known]) -> None:
+    assert len(mbpp) == 427
+    assert failures(sandbox, mbpp) == {}
+
+
+@pytest.mark.slow
+def test_eight_workers_on_few_cores_give_the_same_verdicts(humaneval: list[Known]) -> None:
+    mixed = [Known(each.name, each.program if n % 2 else emptied(each), each.tests) for n, each in enumerate(humaneval)]
+    with Sandbox(workers=8, packages=()) as crowded, Sandbox(workers=1, packages=()) as quiet:
+        many = {name: verdict.status for name, verdict in failures(crowded, mixed, 8).items()}
+        one = {name: verdict.status for name, verdict in failures(quiet, mixed, 1).items()}
+    assert many == one
+    assert len(one) == 82
+
+
+def entry(tree: ast.Module, name: str) -> ast.FunctionDef:
+    return next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
+
+
+def emptied(known: Known) -> str:
+    """The program with the body of its entry point replaced by `pass`."""
+    tree = ast.parse(known.program)
+    entry(tree, known.tests.functions[0]).body = [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def test_every_solution_of_humaneval_without_its_body_fails(sandbox: Sandbox, humaneval: list[Known]) -> None:
+    empty = [Known(each.name, emptied(each), each.tests) for each in humaneval]
+    verdicts = failures(sandbox, empty)
+    assert len(verdicts) == 164
+    assert {verdict.status for verdict in verdicts.values()} == {"failed"}
+    assert {verdict.reason for verdict in verdicts.values()} <= {"wrong_answer", "runtime_error"}
+
+
+SWAPS = {
+    ast.Lt: ast.GtE,
+    ast.Gt: ast.LtE,
+    ast.LtE: ast.Gt,
+    ast.GtE: ast.Lt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.Mod: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+}
+
+
+def mutants(known: Known) -> Iterator[str]:
+    """Programs that differ from the solution in one operator or one number of the entry point."""
+    count = sum(1 for _ in places(ast.parse(known.program), known.tests.functions[0]))
+    for index in range(count):
+        tree = ast.parse(known.program)
+        owner, field, position = list(places(tree, known.tests.functions[0]))[index]
+        old = getattr(owner, field)
+        if position is not None:
+            old[position] = SWAPS[type(old[position])]()
+        elif isinstance(owner, ast.Constant):
+            owner.value += 1
+        else:
+            setattr(owner, field, SWAPS[type(old)]())
+        yield ast.unparse(tree)
+
+
+def places(tree: ast.Module, name: str) -> Iterator[tuple[Any, str, int | None]]:
+    for node in ast.walk(entry(tree, name)):
+        if isinstance(node, ast.Compare):
+            yield from ((node, "ops", n) for n, op in enumerate(node.ops) if type(op) in SWAPS)
+        elif isinstance(node, ast.BinOp | ast.BoolOp) and type(node.op) in SWAPS:
+            yield node, "op", None
+        elif isinstance(node, ast.Constant) and type(node.value) is int:
+            yield node, "value", None
+
+
+def seen_by_its_tests(known: Known, program: str) -> bool:
+    """Whether the tests, run plainly beside the mutant in this process, notice it; the slow reference."""
+    namespace: dict[str, Any] = {}
+    try:
+        exec(program, namespace)
+        exec(known.tests.tests[0], namespace)
+    except Exception:
+        return True
+    return False
+
+
+@pytest.mark.slow
+def test_a_mutant_that_its_tests_can_see_fails_and_no_other(sandbox: Sandbox, humaneval: list[Known]) -> None:
+    hasty = Limits(cpu_seconds=2, wall_seconds=20, total_cpu_seconds=4)
+    chosen = [(each, program) for each in humaneval for program in list(mutants(each))[:2]]
+
+    def status(pair: tuple[Known, str]) -> Verdict:
+        return judge(sandbox, pair[1], pair[0].tests, hasty).verdict
+
+    with ThreadPoolExecutor(2) as threads:
+        verdicts = list(threads.map(status, chosen))
+    assert len(chosen) > 200
+    plain = [
+        verdict.reason in ("timeout", "memory_limit") or seen_by_its_tests(*pair)  # those would not end here
+        for verdict, pair in zip(verdicts, chosen, strict=True)
+    ]
+    assert ["failed" if seen else "passed" for seen in plain] == [verdict.status for verdict in verdicts]
+    assert sum(plain) > 150
+
+
+def is_seen_by_a_fresh_interpreter(known: Known, program: str) -> bool:
+    """The slow reference: the tests in the program's own process, which must end well within ten seconds."""
+    command = [sys.executable, "-I", "-c", f"{program}\n{known.tests.tests[0]}"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
+
+
+@pytest.mark.slow
+def test_every_solution_of_humaneval_with_one_change_that_its_tests_see_fails(
+    sandbox: Sandbox, humaneval: list[Known]
+) -> None:
+    def first_seen(each: Known) -> str | None:
+        return next((program for program in mutants(each) if is_seen_by_a_fresh_interpreter(each, program)), None)
+
+    hasty = Limits(cpu_seconds=4, wall_seconds=40, total_cpu_seconds=8)
+    with ThreadPoolExecutor(2) as threads:
+        changed = dict(zip(humaneval, threads.map(first_seen, humaneval), strict=True))
+        wrong = [(each, program) for each, program in changed.items() if program is not None]
+        verdicts = list(threads.map(lambda pair: judge(sandbox, pair[1], pair[0].tests, hasty).verdict, wrong))
+    assert [verdict.status for verdict in verdicts] == ["failed"] * 151  # the other 13 have no such change to make

@@ -1,0 +1,485 @@
+"""Programs that attack the sandbox or its judge, and the verdict that each must get.
+
+`@FOLDER@`, `@PORT@`, `@UDP@` and `@VICTIM@` stand for what the host lays out as bait: a folder with a secret and a
+socket, a TCP and a UDP port, and a process. A program that says `escaped` has got through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tts.programs.judging import Assertions, CallTest, CallTests, StdioTest, StdioTests, Tests
+from tts.sandbox import Limits
+
+ESCAPED = StdioTests((StdioTest("", "escaped"),))
+FOUR = StdioTests((StdioTest("", "4"),))
+ABOUT_FOUR = StdioTests((StdioTest("", "4"),), tolerance=1e-6)
+SQUARE = Assertions(("assert f(7) == 49", "assert f(2) == 4"), ("f",))
+SQUARE_CALLS = CallTests("f", (CallTest((7,), 49), CallTest((2,), 4)))
+LIMITS = Limits(
+    cpu_seconds=0.5, wall_seconds=1.5, total_cpu_seconds=1, total_wall_seconds=4, memory_mb=128, processes=8
+)
+FORKING = replace(LIMITS, may_fork=True)
+
+
+@dataclass(frozen=True)
+class Hostile:
+    name: str
+    verdict: str
+    program: str
+    tests: Tests = ESCAPED
+    limits: Limits = LIMITS
+
+
+def _syscall(name: str, x86_64: int, aarch64: int, arguments: str = "0, 0, 0, 0") -> Hostile:
+    program = f"""
+import ctypes, platform
+number = {x86_64} if platform.machine() == "x86_64" else {aarch64}
+ctypes.CDLL(None).syscall(number, {arguments})
+print("escaped")
+"""
+    return Hostile(f"calls {name}", "sandbox_violation", program)
+
+
+def _attack(name: str, verdict: str, program: str) -> Hostile:
+    return Hostile(name, verdict, program + '\nprint("escaped")\n')
+
+
+EXHAUSTION = (
+    Hostile("loops for ever", "timeout", "while True: pass"),
+    Hostile("sleeps for ever", "timeout", "import time\ntime.sleep(1e6)"),
+    Hostile("computes in C for ever", "timeout", "9 ** 9 ** 9"),
+    Hostile("matches a regular expression for ever", "timeout", "import re\nre.match('(a+)+b', 'a' * 64)"),
+    Hostile(
+        "ignores every signal and loops",
+        "timeout",
+        """
+import signal
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError):
+        pass
+while True: pass
+""",
+    ),
+    Hostile(
+        "swallows every exception and loops",
+        "timeout",
+        "while True:\n    try:\n        x = [0] * 10**9\n    except BaseException:\n        pass",
+    ),
+    Hostile("fills a list", "memory_limit", "x = []\nwhile True: x.append(' ' * 10**6)"),
+    Hostile("asks for ten gigabytes", "memory_limit", "bytearray(10**10)"),
+    Hostile("maps memory", "runtime_error", "import mmap\nkeep = [mmap.mmap(-1, 10**8) for _ in range(100)]"),
+    Hostile(
+        "makes anonymous files",
+        "runtime_error",
+        "import os\nos.write(os.memfd_create('x'), b'x')",
+    ),
+    Hostile("forks without leave", "runtime_error", "import os\nos.fork()"),
+    Hostile("forks for ever", "runtime_error", "import os\nwhile True: os.fork()", limits=FORKING),
+    Hostile(
+        "forks for ever and never gives up",
+        "timeout",
+        "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass",
+        limits=FORKING,
+    ),
+    Hostile(
+        "starts threads for ever",
+        "runtime_error",
+        "import threading\nfor _ in range(99): threading.Thread(target=threading.Event().wait, daemon=True).start()",
+    ),
+    Hostile("floods stdout", "output_limit", "while True: print('x' * 1000)"),
+    Hostile("floods stderr", "output_limit", "import sys\nwhile True: print('x' * 1000, file=sys.stderr)"),
+    Hostile("writes a large file", "runtime_error", "f = open('f', 'wb')\nwhile True: f.write(bytes(10**6))"),
+    Hostile(
+        "fills its folder",
+        "runtime_error",
+        "for i in range(99):\n    with open(f'f{i}', 'wb') as f: f.write(bytes(10**7))",
+    ),
+    Hostile("makes many files", "runtime_error", "for i in range(10**5): open(f'f{i}', 'w').close()"),
+    Hostile(
+        "opens many files",
+        "runtime_error",
+        "keep = [open(0, closefd=False) for _ in range(9)]\nimport os\nwhile True: os.dup(0)",
+    ),
+    Hostile("recurses without end", "runtime_error", "def f(): f()\nf()"),
+    Hostile(
+        "crashes the interpreter",
+        "runtime_error",
+        "import ctypes\nctypes.string_at(0)",
+    ),
+    Hostile(
+        "exits with a huge stack",
+        "runtime_error",
+        "import sys\nsys.setrecursionlimit(10**9)\n"
+        "class A:\n    def __getattr__(self, name): return getattr(self, name)\nA().x",
+        limits=replace(LIMITS, cpu_seconds=8, total_cpu_seconds=16, wall_seconds=30, total_wall_seconds=60),
+    ),
+)
+
+FILES = (
+    _attack("writes outside", "runtime_error", "open('@FOLDER@/written', 'w').write('x')"),
+    _attack("reads a secret", "runtime_error", "open('@FOLDER@/secret').read()"),
+    _attack("reads the users", "runtime_error", "open('/etc/passwd').read()"),
+    _attack("lists home folders", "runtime_error", "import os\nos.listdir('/home') and os.listdir('/root/.ssh')"),
+    _attack("writes through a link", "runtime_error", "import os\nos.symlink('@FOLDER@', 'x')\nopen('x/written', 'w')"),
+    _attack("reads by way of /proc", "runtime_error", "open('/proc/self/root/@FOLDER@/secret').read()"),
+    _attack("reads its memory by way of /proc", "runtime_error", "open('/proc/self/mem', 'rb')"),
+    _attack("climbs out of the root", "runtime_error", "open('../' * 40 + '@FOLDER@/secret').read()"),
+    _attack("changes the standard library", "runtime_error", "import os\nopen(os.__file__, 'a').write('#')"),
+    _attack("makes a device", "runtime_error", "import os\nos.mknod('d', 0o60666, os.makedev(8, 0))"),
+    _attack("becomes root", "runtime_error", "import os\nos.setuid(0)"),
+    _attack("changes its root", "sandbox_violation", "import os\nos.chroot('.')"),
+    _attack("starts a shell", "wrong_answer", "import os\nos.system('touch @FOLDER@/written') and exit()"),
+    _attack("starts a program", "runtime_error", "import subprocess\nsubprocess.run(['/bin/true'])"),
+    _attack("becomes another program", "runtime_error", "import os, sys\nos.execv(sys.executable, ['python'])"),
+    _syscall("mount", 165, 40),
+    _syscall("unshare", 272, 97, "0x10000000"),
+    _syscall("clone into a new namespace", 56, 220, "0x10000011, 0, 0, 0, 0"),
+    _syscall("ptrace", 101, 117),
+    _syscall("process_vm_readv", 310, 270),
+    _syscall("bpf", 321, 280),
+    _syscall("io_uring_setup", 425, 425),
+    _syscall("open_by_handle_at", 304, 265),
+    _syscall("keyctl", 250, 219),
+    _syscall("perf_event_open", 298, 241),
+    _syscall("pidfd_getfd", 438, 438),
+)
+
+SECRETS = (
+    Hostile(
+        "finds no descriptor but its own",
+        "passed",
+        """
+import os
+found = 0
+for fd in range(3, 300):
+    try:
+        os.fstat(fd)
+        found += 1
+    except OSError:
+        pass
+print(4 + found)
+""",
+        FOUR,
+    ),
+    Hostile("finds an empty environment", "passed", "import os\nprint(4 + len(os.environ))", FOUR),
+    Hostile(
+        "looks for the expected output in its memory",
+        "wrong_answer",
+        """
+import gc, sys
+wanted = "the-expected" + "-output"
+for thing in gc.get_objects():
+    for part in (thing.values() if isinstance(thing, dict) else thing if isinstance(thing, (list, tuple)) else ()):
+        if isinstance(part, (str, bytes)) and wanted in str(part) and part is not wanted:
+            print(wanted)
+""",
+        StdioTests((StdioTest("", "the-expected-output"),)),
+    ),
+    Hostile(
+        "looks for the expected value in all frames",
+        "wrong_answer",
+        """
+import sys
+def f(x):
+    frame = sys._getframe().f_back
+    while frame:
+        for value in list(frame.f_locals.values()) + list(frame.f_globals.values()):
+            if f"assert f({x}) " + "==" in repr(value)[:10**6]:
+                return x * x
+        frame = frame.f_back
+""",
+        SQUARE,
+    ),
+)
+
+NETWORK = (
+    _attack("connects by TCP", "runtime_error", "import socket\nsocket.create_connection(('127.0.0.1', @PORT@), 1)"),
+    _attack("sends by UDP", "runtime_error", "import socket\nsocket.socket(2, 2).sendto(b'x', ('127.0.0.1', @UDP@))"),
+    _attack("connects to a socket file", "runtime_error", "import socket\nsocket.socket(1).connect('@FOLDER@/socket')"),
+    _attack("connects to a hidden socket", "runtime_error", "import socket\nsocket.socket(1).connect('\\0@FOLDER@')"),
+    _attack("asks for a name", "runtime_error", "import socket\nsocket.getaddrinfo('example.org', 80)"),
+    _attack("listens", "runtime_error", "import socket\nsocket.create_server(('', 0))"),
+    _attack("sends raw packets", "runtime_error", "import socket\nsocket.socket(socket.AF_PACKET, socket.SOCK_RAW)"),
+)
+
+PROCESSES = (
+    _attack("kills everything", "runtime_error", "import os\nos.kill(-1, 9)"),
+    _attack("kills a process of the host", "runtime_error", "import os\nos.kill(@VICTIM@, 9)"),
+    _attack("stops a process of the host", "runtime_error", "import os, signal\nos.kill(@VICTIM@, signal.SIGSTOP)"),
+    _attack(
+        "has a signal sent by a descriptor",
+        "runtime_error",
+        "import fcntl, os\nr, w = os.pipe()\nfcntl.fcntl(r, fcntl.F_SETOWN, @VICTIM@)",
+    ),
+    _attack("raises its priority", "runtime_error", "import os\nos.nice(-5)"),
+    _attack(
+        "becomes a real-time process",
+        "runtime_error",
+        "import os\nos.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))",
+    ),
+    _attack(
+        "raises its limits", "runtime_error", "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (10**6, 10**6))"
+    ),
+    Hostile(
+        "leaves a daemon behind",
+        "wrong_answer",
+        """
+import os, time
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        while True: time.sleep(1)
+    os._exit(0)
+print("done")
+""",
+        limits=FORKING,
+    ),
+    Hostile(
+        "leaves a child that keeps writing",
+        "wrong_answer",
+        "import os\nif not os.fork():\n    while True: os.write(1, b'')\nprint('done')",
+        limits=FORKING,
+    ),
+    Hostile("kills itself", "runtime_error", "import os, sys\nos.kill(os.getpid(), 9)\nsys.exit(1)"),
+)
+
+FRAMES = """
+import os, struct
+def send(data): os.write(3, struct.pack(">I", len(data)) + data)
+"""
+
+FORGING = (
+    Hostile(
+        "returns an object that equals everything",
+        "not_plain_data",
+        "class E:\n    def __eq__(self, other): return True\n    __hash__ = object.__hash__\ndef f(x): return E()",
+        SQUARE,
+    ),
+    Hostile(
+        "returns an object that equals everything, to a caller",
+        "not_plain_data",
+        "class E:\n    def __eq__(self, other): return True\n    __hash__ = object.__hash__\ndef f(x): return E()",
+        SQUARE_CALLS,
+    ),
+    Hostile(
+        "returns an int that lies",
+        "wrong_answer",
+        "class I(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\ndef f(x): return I(5)",
+        SQUARE,
+    ),
+    Hostile(
+        "returns a str that lies",
+        "wrong_answer",
+        "class S(str):\n    def __eq__(self, other): return True\n    __hash__ = str.__hash__\ndef f(x): return S('5')",
+        SQUARE,
+    ),
+    Hostile(
+        "returns a list that lies",
+        "wrong_answer",
+        "class L(list):\n    def __eq__(self, other): return True\ndef f(x): return L([5])",
+        Assertions(("assert f(7) == [1]", "assert f(2) == [2]"), ("f",)),
+    ),
+    Hostile(
+        "returns a class that equals everything",
+        "not_plain_data",
+        "class M(type):\n    def __eq__(self, other): return True\n    __hash__ = type.__hash__\n"
+        "class E(metaclass=M): pass\ndef f(x): return E",
+        SQUARE,
+    ),
+    Hostile(
+        "changes the built-ins",
+        "wrong_answer",
+        "import builtins\nbuiltins.AssertionError = ValueError\nbuiltins.abs = lambda x: 0\ndef f(x): return 5",
+        SQUARE,
+    ),
+    Hostile(
+        "traces the caller",
+        "wrong_answer",
+        "import sys\ndef t(frame, event, arg):\n    frame.f_trace_lines = False\n    return t\n"
+        "sys.settrace(t)\ndef f(x): return 5",
+        SQUARE,
+    ),
+    Hostile("exits while it is loaded", "runtime_error", "import sys\nsys.exit(0)", SQUARE),
+    Hostile("exits while it is called", "runtime_error", "import os\ndef f(x): os._exit(0)", SQUARE),
+    Hostile("exits while it is called, to a caller", "runtime_error", "import os\ndef f(x): os._exit(0)", SQUARE_CALLS),
+    Hostile("raises what nobody catches", "runtime_error", "class B(BaseException): pass\ndef f(x): raise B", SQUARE),
+    Hostile(
+        "claims success at exit",
+        "wrong_answer",
+        "import atexit\natexit.register(print, 'passed')\ndef f(x): return 5",
+        SQUARE,
+    ),
+    Hostile(
+        "raises an error that cannot be shown",
+        "runtime_error",
+        "class E(Exception):\n    def __str__(self): raise ValueError\ndef f(x): raise E",
+        SQUARE,
+    ),
+    Hostile("defines no such function", "runtime_error", "def g(x): return x * x", SQUARE),
+    Hostile("is no program", "runtime_error", "def f(x) return x * x", SQUARE),
+    Hostile("returns one answer to all", "wrong_answer", "def f(x): return 49", SQUARE),
+    Hostile("loops when it is called", "timeout", "def f(x):\n    while True: pass", SQUARE),
+    Hostile(
+        "returns an endless generator",
+        "timeout",
+        "def f(x):\n    while True: yield 1",
+        Assertions(("assert list(f(1)) == [1]",), ("f",)),
+    ),
+    Hostile(
+        "dies where the test catches everything",
+        "runtime_error",
+        "import os\ndef f(x): os._exit(0)",
+        Assertions(("try:\n    f(1)\nexcept:\n    pass",), ("f",)),
+    ),
+    Hostile(
+        "ends the test's loop early",
+        "runtime_error",
+        "def f(x): raise StopIteration",
+        Assertions(("assert all(map(lambda x: f(x) == 1, range(5)))",), ("f",)),
+    ),
+    Hostile(
+        "has the test loop for ever",
+        "timeout",
+        "def f(x): return 10**18",
+        Assertions(("assert sum(1 for _ in range(f(7))) == 3",), ("f",)),
+    ),
+    Hostile(
+        "has a test loop that catches everything",
+        "timeout",
+        "def f(x): return 10**18",
+        Assertions(("try:\n    for _ in range(f(7)): pass\nexcept:\n    pass",), ("f",)),
+    ),
+    Hostile("returns NaN", "wrong_answer", "def f(x): return float('nan')", SQUARE),
+    Hostile("returns NaN to a caller", "wrong_answer", "def f(x): return float('nan')", SQUARE_CALLS),
+    Hostile(
+        "returns infinity where a tolerance is given",
+        "wrong_answer",
+        "def f(x): return float('inf')",
+        replace(SQUARE_CALLS, tolerance=1e9),
+    ),
+)
+
+PROTOCOL = (
+    Hostile(
+        "answers before it is asked",
+        "wrong_answer",
+        FRAMES + "ready = b't\\0\\0\\0\\1s\\0\\0\\0\\5ready'\nsend(ready)\n"
+        "send(b't\\0\\0\\0\\3s\\0\\0\\0\\6returni\\1\\4N')\ndef f(x): return 5",
+        SQUARE,
+    ),
+    Hostile(
+        "says that it is ready and ends",
+        "runtime_error",
+        FRAMES + "send(b't\\0\\0\\0\\1s\\0\\0\\0\\5ready')\nos._exit(0)",
+        SQUARE,
+    ),
+    Hostile(
+        "announces a huge frame",
+        "not_plain_data",
+        "import os\ndef f(x):\n    os.write(3, b'\\xff' * 4)\n    return x * x",
+        SQUARE,
+    ),
+    Hostile("sends garbage", "not_plain_data", FRAMES + "def f(x): send(b'\\x80\\x04garbage')", SQUARE),
+    Hostile(
+        "sends a pickle",
+        "not_plain_data",
+        FRAMES + "import pickle\nclass P:\n    def __reduce__(self): return (print, ('escaped',))\n"
+        "def f(x): send(pickle.dumps(P()))",
+        SQUARE,
+    ),
+    Hostile("sends an empty frame", "not_plain_data", FRAMES + "def f(x): send(b'')", SQUARE),
+    Hostile(
+        "sends half a frame and waits",
+        "timeout",
+        "import os, time\ndef f(x):\n    os.write(3, b'\\0\\0\\0\\x09t')\n    time.sleep(1e6)",
+        SQUARE,
+    ),
+    Hostile(
+        "sends a request of its own",
+        "wrong_answer",
+        FRAMES + "def f(x):\n    send(b't\\0\\0\\0\\3s\\0\\0\\0\\x09attributei\\1\\0s\\0\\0\\0\\x0b__globals__')\n"
+        "    os.read(3, 10**6)\n    return 5",
+        SQUARE,
+    ),
+    Hostile("closes the wire", "runtime_error", "import os\ndef f(x):\n    os.close(3)\n    return x * x", SQUARE),
+    Hostile(
+        "asks for a test's function by number",
+        "wrong_answer",
+        FRAMES + "request = b't\\0\\0\\0\\3s\\0\\0\\0\\4calli\\1\\0t\\0\\0\\0\\2t\\0\\0\\0\\0d\\0\\0\\0\\0'\n"
+        "def f(x):\n    send(request)\n"
+        "    os.read(3, 10**6)\n    return 5",
+        SQUARE,
+    ),
+)
+
+DECODING = (
+    Hostile(
+        "nests a thousand deep",
+        "not_plain_data",
+        "def f(x):\n    y = []\n    for _ in range(1000): y = [y]\n    return y",
+        SQUARE,
+    ),
+    Hostile("nests without end", "not_plain_data", "def f(x):\n    y = []\n    y.append(y)\n    return y", SQUARE),
+    Hostile(
+        "sends a frame that nests too deep",
+        "not_plain_data",
+        FRAMES + "def f(x): send(b't\\0\\0\\0\\3s\\0\\0\\0\\6return' + b'l\\0\\0\\0\\1' * 1000 + b'NN')",
+        SQUARE,
+    ),
+    Hostile(
+        "returns keys of one hash",
+        "not_plain_data",
+        FRAMES
+        + """
+keys = b"".join(b"i\\x0a" + (k * (2**61 - 1)).to_bytes(10, "big") for k in range(50000))
+def f(x): send(b"t\\0\\0\\0\\3s\\0\\0\\0\\6returnS" + struct.pack(">I", 50000) + keys + b"N")
+""",
+        SQUARE,
+    ),
+    Hostile("returns a number of many digits", "wrong_answer", "def f(x): return 10**50000", SQUARE),
+    Hostile("returns a number of many digits to a caller", "wrong_answer", "def f(x): return 10**50000", SQUARE_CALLS),
+    Hostile(
+        "returns much to each of many callers",
+        "output_limit",
+        "def f(x): return 'x' * 10**6",
+        CallTests("f", tuple(CallTest((n,), "x" * 10**6) for n in range(100))),
+        replace(LIMITS, total_cpu_seconds=20, total_wall_seconds=60),
+    ),
+    Hostile(
+        "claims a length without end",
+        "wrong_answer",
+        "class L:\n    def __len__(self): return 2**62\n    def __iter__(self): return iter(())\ndef f(x): return L()",
+        Assertions(("assert list(f(7)) == []",), ("f",)),
+    ),
+    Hostile("returns too much", "not_plain_data", "def f(x): return 'x' * 2**21", SQUARE),
+    Hostile(
+        "returns a list with a false length",
+        "not_plain_data",
+        FRAMES + "def f(x): send(b't\\0\\0\\0\\3s\\0\\0\\0\\6returnl\\xff\\xff\\xff\\xffN')",
+        SQUARE,
+    ),
+    Hostile("returns text that is no text", "wrong_answer", "def f(x): return '\\ud800'", SQUARE),
+    Hostile("writes bytes that are no text", "wrong_answer", "import os\nos.write(1, b'\\xff\\xfe4')", FOUR),
+)
+
+COMPARISON = (
+    Hostile("adds an invisible character", "wrong_answer", "print('4\\u200b')", FOUR),
+    Hostile("adds a zero byte", "wrong_answer", "print('4\\0')", FOUR),
+    Hostile("pads with a space that is none", "wrong_answer", "print('4\\u00a0')", FOUR),
+    Hostile("writes the number in another way", "wrong_answer", "print('4e0')", FOUR),
+    Hostile("writes NaN", "wrong_answer", "print('nan')", ABOUT_FOUR),
+    Hostile("writes infinity", "wrong_answer", "print('inf')", ABOUT_FOUR),
+    Hostile("writes a number with underscores", "wrong_answer", "print('0_4')", ABOUT_FOUR),
+    Hostile("writes digits of another script", "wrong_answer", "print('\\u0664')", ABOUT_FOUR),
+    Hostile("writes a number without end", "wrong_answer", "print('4' * 10**5)", ABOUT_FOUR),
+    Hostile("writes two answers", "wrong_answer", "print('4 5')", ABOUT_FOUR),
+    Hostile("is right, and fails", "runtime_error", "print(4)\nraise SystemExit(3)", FOUR),
+    Hostile("is right, and never ends", "timeout", "print(4, flush=True)\nwhile True: pass", FOUR),
+    Hostile("is right, and says too much", "output_limit", "print(4)\nprint(' ' * 2**21)", FOUR),
+    Hostile("writes by other means", "passed", "import os\nos.write(1, b'4')", FOUR),
+)
+
+ALL = (*EXHAUSTION, *FILES, *SECRETS, *NETWORK, *PROCESSES, *FORGING, *PROTOCOL, *DECODING, *COMPARISON)

@@ -1,0 +1,41 @@
+"""From the plain data of a problem's tests to what the judging takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tts.programs.completion import with_preamble
+from tts.programs.forms import as_object
+from tts.programs.judging import Assertions, CallTest, CallTests, StdioTest, StdioTests, Tests
+from tts.types import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """Tests, and the code that stands before every program."""
+
+    tests: Tests
+    prelude: str
+
+    def program(self, code: str) -> str:
+        """Return the whole program for an answer."""
+        return with_preamble(self.prelude, code)
+
+
+def read_exam(value: JSON) -> Exam:
+    """Return the tests that `value` states in a form of `tts.programs.forms`. Raises TestsError."""
+    stated: dict[str, Any] = as_object(value)
+    return Exam(_tests(stated), stated.get("prelude", ""))
+
+
+def _tests(stated: dict[str, Any]) -> Tests:
+    if "stdin" in stated:
+        stdio = tuple(StdioTest(case["input"], case["output"]) for case in stated["stdin"])
+        return StdioTests(stdio, stated.get("tolerance"))
+    function = stated["entry_point"]
+    if "calls" in stated:
+        calls = tuple(CallTest(tuple(case["args"]), case["expected"]) for case in stated["calls"])
+        return CallTests(function, calls, stated.get("tolerance"))
+    sources = (f"{stated['check']}\n\ncheck({function})\n",) if "check" in stated else tuple(stated["asserts"])
+    return Assertions(sources, (function,), stated.get("setup", ""))

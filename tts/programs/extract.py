@@ -1,0 +1,119 @@
+"""The program in an answer: which of its fenced blocks, which lines without fences, or the rest of a function.
+
+Nothing is parsed, compiled or run; every rule is textual, takes linear time and cannot raise.
+"""
+
+from __future__ import annotations
+
+import re
+from textwrap import dedent
+
+from tts.programs.bare import code_runs, has_code, starts_with_code
+from tts.programs.completion import complete, leading_body, with_preamble
+from tts.programs.fences import Block, blocks
+from tts.types import Answer
+
+THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>")
+THOUGHT_END = re.compile(r"</think>[ \t]*(?=\n|\Z)")
+READS_INPUT = re.compile(r"\binput\s*\(|\bstdin\b|\bopen\s*\(\s*0")
+PRINTS = re.compile(r"\bprint\s*\(|\bstdout\b")
+RETURNS = re.compile(r"^\s*(?:return|yield|raise)\b", re.MULTILINE)
+TOP_LEVEL_DEF = re.compile(r"^(?:(?:async[ ]+)?def|class)[ ]", re.MULTILINE)
+ASSIGNED = r"[A-Za-z_]\w*[ ]*(?::[^=\n]+)?=(?!=)"
+DEFINES = re.compile(rf"(?:from\s+[\w.]+\s+)?import\s|(?:async\s+def|def|class)\s+\w+|@\w|{ASSIGNED}")
+NAMES = re.compile(
+    rf"^(?:(?:async[ ]+)?def|class)[ ]+(\w+)|^(?={ASSIGNED})(\w+)|^(?:from[ ]+[\w.]+[ ]+)?import[ ]+(.+)", re.MULTILINE
+)
+WORD = re.compile(r"[^\W\d]\w*")
+
+
+def extract(text: str, entry_point: str = "", starter_code: str = "") -> Answer | None:
+    """Return the program that `text` hands in and the rule that found it; None where there is none.
+
+    Rules: `fenced`, `fenced_parts` (with earlier blocks that define what it uses), `unclosed_fence`, `bare` (lines
+    that look like code), `fenced_completion` and `completion` (the rest of `starter_code`). The last block or run of
+    lines that defines `entry_point` counts (that reads the input, where it is empty), Python before other tags. What
+    stands before the function in `starter_code` is put before a program that leaves it out.
+    """
+    answer = without_thinking(text.replace("\r\n", "\n"))
+    found = [block for block in blocks(answer) if block.code.strip()]
+    wanted = _definition(entry_point)
+    return _from_blocks(found, wanted, starter_code) if found else _from_lines(answer, wanted, starter_code)
+
+
+def without_thinking(text: str) -> str:
+    """Return what follows the thinking section that `text` begins with: nothing, where it never ends."""
+    opened = THOUGHT.match(text)
+    if opened:
+        return text.partition(f"</{opened[1]}>")[2]
+    closed = None if "<think>" in text else THOUGHT_END.search(text)
+    return text[closed.end() :] if closed else text
+
+
+def _definition(entry_point: str) -> re.Pattern[str]:
+    """Return what finds the place where `entry_point` is defined; without one, where the input is read."""
+    if not entry_point:
+        return READS_INPUT
+    names = "|".join(map(re.escape, entry_point.split(".")))
+    return re.compile(
+        rf"^[ \t]*(?:(?:async[ \t]+)?def|class)[ \t]+(?:{names})\b|^(?:{names})[ \t]*=[ \t]*lambda\b", re.MULTILINE
+    )
+
+
+def _from_blocks(found: list[Block], wanted: re.Pattern[str], starter_code: str) -> Answer:
+    place = max(range(len(found)), key=lambda place: (*_fitness(found[place], wanted), place))
+    best = found[place]
+    code = dedent(best.code).strip("\n")
+    if starter_code and not wanted.search(code) and not TOP_LEVEL_DEF.search(code):
+        return Answer(complete(starter_code, best.code), "fenced_completion")
+    parts = _with_parts(code, [dedent(block.code).strip("\n") for block in found[:place]], wanted)
+    rule = "unclosed_fence" if not best.closed else "fenced" if parts is code else "fenced_parts"
+    return Answer(_with_preamble(parts, wanted, starter_code), rule)
+
+
+def _fitness(block: Block, wanted: re.Pattern[str]) -> tuple[bool, ...]:
+    """Return what makes a block the program, the most telling first. What defines the function needs no tag."""
+    defines = wanted.search(block.code) is not None
+    is_session = block.code.lstrip().startswith((">>>", "$ "))
+    return defines, not is_session, defines or block.is_python, has_code(block.code), defines or not block.info
+
+
+def _with_parts(code: str, earlier: list[str], wanted: re.Pattern[str]) -> str:
+    """Put before `code` those earlier blocks that do nothing but define names, one of which it uses and lacks."""
+    used, defined = set(WORD.findall(code)), _defined(code)
+    for part in reversed(earlier):
+        names = _defined(part)
+        if (names & used) - defined and not wanted.search(part) and _only_defines(part):
+            code = f"{part}\n\n\n{code}"
+            used.update(WORD.findall(part))
+            defined |= names
+    return code
+
+
+def _defined(code: str) -> set[str]:
+    """Return the names that the top level of `code` defines or imports."""
+    return {name for groups in NAMES.findall(code) for group in groups for name in WORD.findall(group)}
+
+
+def _only_defines(code: str) -> bool:
+    top_level = (line for line in code.split("\n") if line and not line[0].isspace() and line[0] not in "#)]}'\"")
+    return all(DEFINES.match(line) for line in top_level)
+
+
+def _from_lines(text: str, wanted: re.Pattern[str], starter_code: str) -> Answer | None:
+    runs = code_runs(text)
+    programs = [run for run in runs if wanted.search(run)]
+    if programs:
+        return Answer(_with_preamble(programs[-1], wanted, starter_code), "bare")
+    if starter_code and starts_with_code(text):
+        return Answer(complete(starter_code, leading_body(text)), "completion")
+    if starter_code and runs and RETURNS.search(runs[-1]):
+        return Answer(complete(starter_code, runs[-1]), "completion")
+    programs = [run for run in runs if PRINTS.search(run)]
+    return Answer(programs[-1], "bare") if programs and wanted is READS_INPUT else None
+
+
+def _with_preamble(code: str, wanted: re.Pattern[str], starter_code: str) -> str:
+    """Put before `code` what stands before the function in `starter_code`: imports and functions that it may use."""
+    start = wanted.search(starter_code)
+    return with_preamble(starter_code[: start.start()], code) if start else code

@@ -1,0 +1,79 @@
+"""The fenced blocks of a text, read forgivingly: indented, never closed, closed at the end of a line of code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tts.programs.quotes import open_quote
+
+PYTHON_TAG = re.compile(r"\{?\.?(?:python|py|ipython|sage)(?:\d[\w.]*)?(?![\w+-])", re.IGNORECASE)
+MARKS = re.compile(r"(?P<indent>[ \t]*)(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)")
+LATE_MARKS = re.compile(r"[^`]*[:.]?[ \t](?P<marks>`{3,})[ \t]*(?P<info>[^`\s]+)[ \t]*")
+ONE_LINE = re.compile(
+    r"[ \t]*(?P<marks>`{3,})[ \t]*(?P<info>(?:python|py)\d?(?=[ \t]))?(?P<code>[^`]+)(?P=marks)[ \t]*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One fenced block: what follows the opening marks, the code between, and whether closing marks came."""
+
+    info: str
+    code: str
+    closed: bool
+
+    @property
+    def is_python(self) -> bool:
+        """Whether the block says that it is Python."""
+        return PYTHON_TAG.match(self.info) is not None
+
+
+def blocks(text: str) -> list[Block]:
+    """Return the fenced blocks in order.
+
+    Marks inside a triple-quoted string are the program's own. A block that opens inside another ends it, and one that
+    is never closed runs to the end of the text.
+    """
+    return list(_blocks(text.split("\n")))
+
+
+def _blocks(lines: list[str]) -> Iterator[Block]:
+    opened: re.Match[str] | None = None
+    code: list[str] = []
+    quote = ""
+    for line in lines:
+        if opened is None:
+            one_line = ONE_LINE.fullmatch(line)
+            if one_line:
+                yield Block(one_line["info"] or "", one_line["code"].strip(), closed=True)
+            opened, code, quote = None if one_line else _opening(line), [], ""
+            continue
+        marks = None if quote else MARKS.fullmatch(line)
+        if marks and marks["marks"].startswith(opened["marks"]):
+            yield _block(opened, code, closed=not marks["info"].strip())
+            opened, code = (marks if marks["info"].strip() else None), []
+        elif not quote and _closes_late(line, opened["marks"]):
+            yield _block(opened, [*code, line.rstrip().rstrip("`")], closed=True)
+            opened = None
+        else:
+            code.append(line)
+            quote = open_quote(line, quote)
+    if opened is not None:
+        yield _block(opened, code, closed=False)
+
+
+def _opening(line: str) -> re.Match[str] | None:
+    """Return the marks that open a block: alone on the line, or after words if they say that Python follows."""
+    late = LATE_MARKS.fullmatch(line)
+    return MARKS.fullmatch(line) or (late if late and PYTHON_TAG.fullmatch(late["info"]) else None)
+
+
+def _closes_late(line: str, marks: str) -> bool:
+    """Tell whether the marks that close a block stand at the end of its last line of code."""
+    return line.rstrip().endswith(marks) and line.count("`") == len(marks) and "#" not in line
+
+
+def _block(opened: re.Match[str], code: list[str], *, closed: bool) -> Block:
+    return Block(opened["info"].strip(), "\n".join(code), closed)

@@ -1,0 +1,188 @@
+"""From a program and its tests to a verdict, which is made here, outside of the program's process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from tts.programs.judging.compare import same_output, same_value
+from tts.programs.judging.records import Assertions, CallTests, Judgement, Observation, StdioTests, Tests, Trial
+from tts.sandbox import Limits, Returned, Run, Sandbox, Value
+from tts.types import Verdict
+
+_SHOWN = 300
+_DEFAULT = Limits()
+Item = TypeVar("Item")
+
+
+def judge(
+    sandbox: Sandbox, program: str, tests: Tests, limits: Limits = _DEFAULT, *, all_tests: bool = False
+) -> Judgement:
+    """Return the verdict on `program`. Ends with the first test that is not passed, unless `all_tests`.
+
+    Failed: sandbox_violation, output_limit, timeout, memory_limit, runtime_error, not_plain_data, wrong_answer.
+    Undecided: harness_error, no_tests.
+    """
+    if not tests.tests:
+        return Judgement(Verdict("undecided", "no_tests"), (), sandbox.profile.name)
+    if isinstance(tests, StdioTests):
+        trials = _stdio_trials(sandbox, program, tests, limits, all_tests)
+    elif isinstance(tests, CallTests):
+        trials = _call_trials(sandbox, program, tests, limits, all_tests)
+    else:
+        trials = _assertion_trials(sandbox, program, tests, limits, all_tests)
+    return Judgement(_verdict(trials, len(tests.tests)), tuple(trials), sandbox.profile.name)
+
+
+def judge_all(
+    sandbox: Sandbox, programs: Sequence[str], tests: Tests, limits: Limits = _DEFAULT, *, all_tests: bool = False
+) -> list[Judgement]:
+    """Judge several programs by the same tests, as many at a time as the sandbox has workers; order kept."""
+    with ThreadPoolExecutor(sandbox.workers, thread_name_prefix="tts-judge") as threads:
+        return list(threads.map(lambda program: judge(sandbox, program, tests, limits, all_tests=all_tests), programs))
+
+
+def observe_stdio(
+    sandbox: Sandbox, program: str, stdins: Sequence[str], limits: Limits = _DEFAULT
+) -> list[Observation]:
+    """Return what `program` does with each stdin; `output` is its stripped stdout."""
+    runs = [sandbox.run(program, _bytes(stdin), limits) for stdin in stdins]
+    return [Observation(run.outcome, _text(run.stdout.strip()) if run.outcome == "ok" else "") for run in runs]
+
+
+def observe_calls(
+    sandbox: Sandbox,
+    program: str,
+    function: str,
+    arguments: Sequence[tuple[Value, ...]],
+    limits: Limits = _DEFAULT,
+) -> list[Observation]:
+    """Return what `function` of `program` does with each of `arguments`; `output` is one text per value.
+
+    A call that never returned is not repeated, and the calls that follow it are made in a new process.
+    """
+    returned, _ = _all_calls(sandbox, program, function, arguments, limits)
+    return [Observation(each.outcome, _canonical(each.value) if each.outcome == "ok" else "") for each in returned]
+
+
+def _stdio_trials(sandbox: Sandbox, program: str, tests: StdioTests, limits: Limits, all_tests: bool) -> list[Trial]:
+    trials = []
+    for index, test in enumerate(tests.tests):
+        run = sandbox.run(program, _bytes(test.stdin), limits)
+        outcome, reason = run.outcome, run.reason
+        if outcome == "ok" and not same_output(run.stdout, _bytes(test.expected), tests.tolerance):
+            outcome = "wrong_answer"
+            reason = f"for {_trim(test.stdin)} expected {_trim(test.expected)}, got {_trim(_text(run.stdout))}"
+        trials.append(_trial(index, Returned(outcome, None, reason), run))
+        if outcome != "ok" and not all_tests:
+            break
+    return trials
+
+
+def _call_trials(sandbox: Sandbox, program: str, tests: CallTests, limits: Limits, all_tests: bool) -> list[Trial]:
+    arguments = [test.arguments for test in tests.tests]
+    returned, runs = _all_calls(sandbox, program, tests.function, arguments, limits, keep_going=all_tests)
+    trials = []
+    for index, (each, run) in enumerate(zip(returned, runs, strict=True)):
+        test = tests.tests[index]
+        if each.outcome == "ok" and not same_value(each.value, test.expected, tests.tolerance):
+            call = f"{tests.function}({', '.join(map(repr, test.arguments))})"
+            reason = f"{_trim(call)} expected {_trim(repr(test.expected))}, got {_trim(_canonical(each.value))}"
+            each = Returned("wrong_answer", None, reason)  # noqa: PLW2901 - the same return, judged
+        trials.append(_trial(index, each, run))
+        if each.outcome != "ok" and not all_tests:
+            break
+    return trials
+
+
+def _assertion_trials(
+    sandbox: Sandbox, program: str, tests: Assertions, limits: Limits, all_tests: bool
+) -> list[Trial]:
+    def check(rest: Sequence[str]) -> tuple[Sequence[Returned], Run]:
+        checked = sandbox.check(program, rest, tests.functions, setup=tests.setup, limits=limits, keep_going=all_tests)
+        return checked.tests, checked.run
+
+    returned, runs = _in_turns(check, tests.tests, keep_going=all_tests)
+    return [_trial(index, each, run) for index, (each, run) in enumerate(zip(returned, runs, strict=True))]
+
+
+def _all_calls(
+    sandbox: Sandbox,
+    program: str,
+    function: str,
+    arguments: Sequence[tuple[Value, ...]],
+    limits: Limits,
+    *,
+    keep_going: bool = True,
+) -> tuple[list[Returned], list[Run]]:
+    def call(rest: Sequence[tuple[Value, ...]]) -> tuple[Sequence[Returned], Run]:
+        called = sandbox.call(program, function, rest, limits)
+        return called.returned, called.run
+
+    return _in_turns(call, arguments, keep_going)
+
+
+def _in_turns(
+    attempt: Callable[[Sequence[Item]], tuple[Sequence[Returned], Run]], items: Sequence[Item], keep_going: bool
+) -> tuple[list[Returned], list[Run]]:
+    """Attempt all items in one process; where the process is stopped at one, go on behind it in a new one."""
+    returned: list[Returned] = []
+    runs: list[Run] = []
+    while len(returned) < len(items):
+        some, run = attempt(items[len(returned) :])
+        stopped = [] if run.outcome == "ok" else [Returned(run.outcome, None, run.reason)]
+        returned += [*some, *stopped]
+        runs += [run] * (len(some) + len(stopped))
+        if not keep_going:
+            break
+    return returned, runs
+
+
+def _trial(index: int, returned: Returned, run: Run) -> Trial:
+    return Trial(
+        index,
+        returned.outcome,
+        returned.reason,
+        run.cpu_seconds,
+        run.wall_seconds,
+        run.peak_memory_mb,
+        run.exit_code,
+        run.signal,
+        _trim(_text(run.stderr or run.stdout)),
+    )
+
+
+def _verdict(trials: Sequence[Trial], num_tests: int) -> Verdict:
+    bad = next((trial for trial in trials if trial.outcome != "ok"), None)
+    if bad is None:
+        return Verdict("passed")
+    detail = f"test {bad.index + 1} of {num_tests}: {bad.reason}"
+    if bad.outcome == "harness_error":
+        return Verdict("undecided", bad.outcome, detail)
+    return Verdict("failed", bad.outcome, detail)
+
+
+def _canonical(value: Value) -> str:
+    """Return one text for all equal values, whatever the order of sets and dicts."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_canonical, value))}]"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(_canonical, value)))}}}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(sorted(f'{_canonical(key)}: {_canonical(item)}' for key, item in value.items()))}}}"
+    if isinstance(value, int):
+        return hex(value) if value.bit_length() > 4096 else repr(int(value))
+    return repr(value)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # JSON may hold half a pair
+
+
+def _trim(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"

@@ -1,0 +1,100 @@
+"""The tests of a problem, and what came of them: frozen, typed, without logic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tts.sandbox import Value
+from tts.sandbox.records import Outcome
+from tts.types import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class StdioTest:
+    """What a program reads from stdin, and what it must write to stdout."""
+
+    stdin: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class StdioTests:
+    """Programs that read and write text. Outputs are the same where their stripped lines are, else their tokens.
+
+    With a `tolerance`, tokens that are numbers may differ by that much, absolute or relative.
+    """
+
+    tests: tuple[StdioTest, ...]
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assertions:
+    """Test code that raises where the program is wrong; it runs apart from the program.
+
+    The names in `functions` are the program's: each call of one goes to its process, and plain data comes back.
+    `setup` runs before the tests; the program never sees it.
+    """
+
+    tests: tuple[str, ...]
+    functions: tuple[str, ...]
+    setup: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallTest:
+    """The arguments of one call, and what it must return."""
+
+    arguments: tuple[Value, ...]
+    expected: Value
+
+
+@dataclass(frozen=True, slots=True)
+class CallTests:
+    """Calls of one function, `name` or `Class.method` (then of a new instance each). A tuple counts as a list.
+
+    With a `tolerance`, floats may differ by that much, absolute or relative.
+    """
+
+    function: str
+    tests: tuple[CallTest, ...]
+    tolerance: float | None = None
+
+
+Tests: TypeAlias = StdioTests | Assertions | CallTests
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How test `index` ended and why; what its process used and how it exited; what the program wrote, trimmed.
+
+    Calls and assertions share a process, and so its figures.
+    """
+
+    index: int
+    outcome: Outcome
+    reason: str = ""
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    exit_code: int | None = None
+    signal: int = 0
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on one program, the tests that led to it, and the sandbox profile it ran under."""
+
+    verdict: Verdict
+    outcomes: tuple[Trial, ...]
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a program did with one input: `output` is its stripped stdout, or one text per returned value."""
+
+    outcome: Outcome
+    output: str = ""

@@ -1,0 +1,234 @@
+"""The sandbox as its users see it."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple
+from typing import Any, Self
+
+from tts.errors import VerifierError
+from tts.sandbox.inside import wire
+from tts.sandbox.inside.settings import Order
+from tts.sandbox.mechanisms import Needs, start
+from tts.sandbox.records import (
+    Called,
+    Checked,
+    Limits,
+    Profile,
+    ProfileName,
+    Returned,
+    Run,
+    Value,
+)
+from tts.sandbox.worker import Server, Worker, WorkerLostError
+
+_PATIENCE = 5.0
+"""How many times its limit of wall time a run may take on a loaded machine before the harness is to blame."""
+
+_PAUSE_SECONDS = 0.2
+"""How long what spoilt a run is given to pass."""
+
+
+class Sandbox:
+    """Runs Python programs that nobody trusts, at most `workers` at a time; any number of threads may share it.
+
+    `packages` names the top-level packages of this environment that programs may import beside the standard library
+    (absent ones are left out), `preload` those of them that are imported ahead. The best profile that holds is taken,
+    or `profile` and no other; `rlimits-only` not without `allow_weak_sandbox`, and never for root. `files_mb` is the
+    room in the folder that a program may write to. `python` is the interpreter (None: the one that runs this).
+
+    A program that runs into a time limit is run once more with nothing beside it, and that counts. A run that the
+    harness spoils is repeated once; spoilt again, its outcome is `harness_error`.
+    """
+
+    def __init__(
+        self,
+        workers: int = 2,
+        *,
+        packages: Sequence[str] = ("numpy",),
+        preload: Sequence[str] = (),
+        allow_weak_sandbox: bool = False,
+        profile: ProfileName | None = None,
+        files_mb: int = 64,
+        python: str | None = None,
+    ) -> None:
+        if workers < 1:
+            raise VerifierError(f"`workers` must be 1 or more, got {workers}")
+        self.workers = workers
+        self._needs = Needs(tuple(packages), tuple(preload), files_mb, python, workers)
+        self._allow_weak = allow_weak_sandbox
+        self._only = profile
+        self._turns = _Turns(workers)
+        self._lock = threading.Lock()
+        self._idle: list[Worker] = []
+        self._server: Server | None = None
+        self._profile: Profile | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """What `open` found to hold. Raises VerifierError before that."""
+        if self._profile is None:
+            raise VerifierError("the sandbox must be open before its profile is known; call `open` first")
+        return self._profile
+
+    def open(self) -> None:
+        """Start the best profile that is seen to hold here. Raises VerifierError where none does."""
+        with self._lock:
+            if self._server is None:
+                self._start()
+
+    def close(self) -> None:
+        """Kill everything; runs under way end as `harness_error`. Safe to call twice and without `open`."""
+        with self._lock:
+            self._stop()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, program: str, stdin: bytes = b"", limits: Limits = Limits()) -> Run:  # noqa: B008 - frozen
+        """Run `program` as Python runs a file, with `stdin` to read."""
+        return self._settled(Order("run", program, astuple(limits), stdin), limits)[1]
+
+    def call(
+        self,
+        program: str,
+        function: str,
+        arguments: Sequence[tuple[Value, ...]],
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> Called:
+        """Run `program`, then call its `function` with each of `arguments`, all in one process.
+
+        `Class.method` is called on a new instance each time.
+        """
+        order = Order("call", program, astuple(limits), functions=(function,), arguments=tuple(arguments))
+        results, run = self._settled(order, limits)
+        return Called(results, run)
+
+    def check(
+        self,
+        program: str,
+        tests: Sequence[str],
+        functions: Sequence[str],
+        *,
+        setup: str = "",
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        keep_going: bool = False,
+    ) -> Checked:
+        """Run `program`, and beside it, in another process, `setup` and then each of `tests`.
+
+        There, the names in `functions` are the program's. With `keep_going`, a failed test does not end the check; a
+        program that has ended or been stopped does.
+        """
+        fixed = astuple(limits)
+        order = Order("check", program, fixed, b"", tuple(functions), (), setup, tuple(tests), keep_going)
+        results, run = self._settled(order, limits)
+        return Checked(results, run)
+
+    def _settled(self, order: Order, limits: Limits) -> tuple[tuple[Returned, ...], Run]:
+        """Run the order; once more alone after a timeout, once more after a harness error."""
+        data = wire.encode(order.dump())
+        with self._turns.one_of_many():
+            answer = self._once(data, limits)
+        if answer[1].outcome == "harness_error":
+            time.sleep(_PAUSE_SECONDS)
+            with self._turns.one_of_many():
+                answer = self._once(data, limits)
+        if answer[1].outcome == "timeout":
+            with self._turns.alone():
+                answer = self._once(data, limits)
+        return answer
+
+    def _once(self, order: bytes, limits: Limits) -> tuple[tuple[Returned, ...], Run]:
+        try:
+            worker = self._take()
+            try:
+                results, run = worker.ask(order, 60 + _PATIENCE * limits.total_wall_seconds)
+            except BaseException:
+                worker.close()
+                raise
+            self._put_back(worker)
+        except (WorkerLostError, OSError) as error:
+            return (), Run("harness_error", b"", b"", None, 0, 0.0, 0.0, 0.0, str(error))
+        return tuple(Returned(*result) for result in results), Run(*run)
+
+    def _take(self) -> Worker:
+        with self._lock:
+            if self._server is None:
+                raise WorkerLostError("the sandbox is closed")
+            if not self._server.is_running():
+                self._stop()
+                self._start()
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.is_running():
+                    return worker
+                worker.close()
+            return self._server.worker()
+
+    def _put_back(self, worker: Worker) -> None:
+        with self._lock:
+            if self._server is None:
+                worker.close()
+            else:
+                self._idle.append(worker)
+
+    def _start(self) -> None:
+        self._server, self._profile = start(self._needs, self._allow_weak, self._only)
+        self._finalizer = weakref.finalize(self, _close, self._server, self._idle)
+
+    def _stop(self) -> None:
+        if self._finalizer:
+            self._finalizer()
+        self._server = None
+
+
+def _close(server: Server, workers: list[Worker]) -> None:
+    while workers:
+        workers.pop().close()
+    server.close()
+
+
+class _Turns:
+    """Lets `most` threads work at a time, or one alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._change = threading.Condition()
+        self._num_working = 0
+        self._num_wanting_alone = 0
+
+    @contextmanager
+    def one_of_many(self) -> Iterator[None]:
+        with self._change:
+            self._change.wait_for(lambda: self._num_working < self._most and not self._num_wanting_alone)
+            self._num_working += 1
+        try:
+            yield
+        finally:
+            self._leave(1)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._change:
+            self._num_wanting_alone += 1
+            self._change.wait_for(lambda: self._num_working == 0)
+            self._num_wanting_alone -= 1
+            self._num_working += self._most
+        try:
+            yield
+        finally:
+            self._leave(self._most)
+
+    def _leave(self, places: int) -> None:
+        with self._change:
+            self._num_working -= places
+            self._change.notify_all()

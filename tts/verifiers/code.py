@@ -1,0 +1,99 @@
+"""The code verifier: programs are found in the answers, judged by hidden tests, and grouped by what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pydantic import Field
+
+from tts.errors import VerifierError
+from tts.programs import judging
+from tts.programs.behaviour import Behaviour, Observe, behaviours
+from tts.programs.exam import Exam, read_exam
+from tts.programs.execution import RunsPrograms
+from tts.programs.extract import extract
+from tts.programs.forms import TestsError
+from tts.programs.judging import Observation
+from tts.programs.trials import Step, take_steps, trial_steps
+from tts.types import JSON, Answer, Problem, Reference, Verdict
+from tts.verifiers.by_key import group_keys
+
+NO_ANSWER = Verdict("failed", "no_answer")
+
+
+class CodeVerifier(RunsPrograms):
+    """Answers that are Python programs, judged by running them in a sandbox.
+
+    A program is right where it passes every hidden test; the verdict is made outside of its process. Without any
+    reference, two programs are one answer where they behave alike on the examples that the problem shows and on inputs
+    mutated from them.
+    """
+
+    num_mutants: int = Field(default=8, ge=0)
+    """How many inputs are made from the problem's examples, beside these, to tell programs apart."""
+
+    def extract(self, problem: Problem, text: str) -> Answer | None:
+        """Return the program that `text` hands in, or None; the rule says where it stood (see `extract.extract`)."""
+        return extract(text, problem.entry_point, problem.starter_code)
+
+    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> list[int | None]:
+        """Return equivalence classes, numbered by first appearance; None for no answer.
+
+        The same text is always one class. A program that fails on an example or is stopped by a limit is like no
+        other, and so is every program where the problem shows no example that can be run.
+        """
+        programs = sorted({answer.text for answer in answers if answer})
+        known = self._behaviours(problem, programs) if len(programs) > 1 else {}
+        return group_keys([known.get(answer.text, answer.text) if answer else None for answer in answers])
+
+    def verify(
+        self,
+        problem: Problem,  # noqa: ARG002 - every verifier gets the problem
+        answers: Sequence[Answer | None],
+        reference: Reference,
+    ) -> list[Verdict]:
+        """Return one verdict per answer, order kept; equal texts are judged once.
+
+        Failed: no_answer, or the first test's failure: wrong_answer, runtime_error, timeout, memory_limit,
+        output_limit, sandbox_violation, not_plain_data. Undecided: no_reference, unparsable_reference,
+        sandbox_unavailable, harness_error.
+        """
+        programs = list(dict.fromkeys(answer.text for answer in answers if answer))
+        verdicts = dict(zip(programs, self._verdicts(programs, reference.tests), strict=True))
+        return [verdicts[answer.text] if answer else NO_ANSWER for answer in answers]
+
+    def _verdicts(self, programs: Sequence[str], tests: JSON) -> list[Verdict]:
+        if tests is None:
+            return [Verdict("undecided", "no_reference")] * len(programs)
+        try:
+            exam = read_exam(tests)
+        except TestsError as error:
+            return [Verdict("undecided", "unparsable_reference", str(error))] * len(programs)
+        whole = [exam.program(program) for program in programs]
+        try:
+            sandbox = self._open_sandbox()
+        except VerifierError as error:
+            return [Verdict("undecided", "sandbox_unavailable", str(error))] * len(programs)
+        return [judgement.verdict for judgement in judging.judge_all(sandbox, whole, exam.tests, self._limits())]
+
+    def _behaviours(self, problem: Problem, programs: Sequence[str]) -> dict[str, Behaviour]:
+        """Return the behaviour of the programs that have one to compare."""
+        try:
+            exam = read_exam(problem.public_tests)
+            on_examples, on_mutants = trial_steps(exam.tests, self.num_mutants, seed=problem.id)
+            if not on_examples:
+                return {}
+            return behaviours(programs, self._observer(exam, on_examples), self._observer(exam, on_mutants))
+        except (TestsError, VerifierError):
+            return {}
+
+    def _observer(self, exam: Exam, steps: Sequence[Step]) -> Observe:
+        """Return what takes programs through the steps, as many at a time as there are workers."""
+        sandbox, limits = self._open_sandbox(), self._limits()
+
+        def observe(programs: Sequence[str]) -> list[list[Observation]]:
+            with ThreadPoolExecutor(self.workers, thread_name_prefix="tts-code-verifier") as threads:
+                return list(threads.map(lambda code: take_steps(steps, sandbox, exam.program(code), limits), programs))
+
+        return observe
