@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tts.candidate_file import open_stored
 from tts.cli.options import read_ks
 from tts.metrics.curves import Curve, curves
 from tts.metrics.pool import pool
@@ -25,7 +24,8 @@ from tts.report.gather import Wanted, gather
 from tts.report.lines import PRIMARY, contrasts, line
 from tts.report.scope import check_ks, choose_problems, distinct_names
 from tts.report.wording import at_k, interval, p_value, percent
-from tts.stored import Stored
+from tts.runs.opening import open_stored
+from tts.runs.stored import Stored
 
 
 def within_limit(name: str, run: Stored, problem_ids: tuple[str, ...], ks: Sequence[int]) -> list[Curve]:

@@ -15,14 +15,13 @@ import resource
 import time
 from pathlib import Path
 
-from tts import job
-from tts.derived import DerivedFiles
-from tts.judging import Judged
 from tts.recipe import rebuild_recipe
 from tts.report.analyse import report_of
-from tts.run_folder import RunFolder
+from tts.runs import job
+from tts.runs.folder import RunFolder
+from tts.runs.judgements import DerivedFiles
 from tts.selectors.majority_vote import MajorityVote
-from tts.types import Answer, Ballot, Candidate, Problem, Reference, Verdict
+from tts.types import Answer, Ballot, Candidate, Judged, Problem, Reference, Verdict
 
 KS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 WORDS = [f"word{number}" for number in range(400)]

@@ -16,20 +16,21 @@ from tts.version import __version__
 if TYPE_CHECKING:
     from tts.components.component import Component
     from tts.components.slot import Slot
-    from tts.pipeline import Outcome, Run, Solved, open_run
+    from tts.pipeline.outcomes import Outcome, Solved
+    from tts.pipeline.run import Run, open_run
     from tts.problems import open_problems
     from tts.recipe import Recipe, load_recipe, recipe_schema, shipped_recipes
 
 _HOMES = {
     "Component": "tts.components.component",
-    "Outcome": "tts.pipeline",
+    "Outcome": "tts.pipeline.run",
     "Recipe": "tts.recipe",
-    "Run": "tts.pipeline",
+    "Run": "tts.pipeline.run",
     "Slot": "tts.components.slot",
-    "Solved": "tts.pipeline",
+    "Solved": "tts.pipeline.run",
     "load_recipe": "tts.recipe",
     "open_problems": "tts.problems",
-    "open_run": "tts.pipeline",
+    "open_run": "tts.pipeline.run",
     "recipe_schema": "tts.recipe",
     "shipped_recipes": "tts.recipe",
 }

@@ -65,6 +65,19 @@ class RowError:
 
 
 @dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """A row understood: what is asked, what is known about the answer, and the 1-based line it stood on."""
+
+    problem: Problem
+    reference: Reference
+    line: int
+
+
+InputRow: TypeAlias = "ProblemRow | RowError"
+"""What one row of the input was understood to be."""
+
+
+@dataclass(frozen=True, slots=True)
 class FirstToken:
     """How the first token of a completion is drawn where it differs: only the `top_k` likeliest, at `temperature`."""
 
@@ -227,6 +240,21 @@ class Verdict:
     status: Status
     reason: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """All that is derived from one problem's candidates; the tuples run parallel to them (`scores` may be empty).
+
+    `verdict` is the selection's.
+    """
+
+    answers: tuple[Answer | None, ...]
+    classes: tuple[int | None, ...]
+    scores: tuple[Score, ...]
+    selection: Selection
+    verdicts: tuple[Verdict, ...]
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ import math
 import random
 from dataclasses import dataclass, replace
 
-from tts.judging import Judged
 from tts.metrics.pool import Pool, PoolRow, pool, pool_row
-from tts.types import Answer, Ballot, Candidate, Score, Selection, Verdict
+from tts.types import Answer, Ballot, Candidate, Judged, Score, Selection, Verdict
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from tts.errors import ProblemsError
-from tts.problems import ProblemRow, open_problems, read_rows
+from tts.problems import open_problems, read_rows
 from tts.problems.examples import docstring_examples
-from tts.types import RowError
+from tts.types import ProblemRow, RowError
 
 HUMANEVAL: list[dict[str, Any]] = [
     {

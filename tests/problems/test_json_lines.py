@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.problems import ProblemRow, jsonl, read_rows
-from tts.types import RowError
+from tts.problems import jsonl, read_rows
+from tts.types import ProblemRow, RowError
 
 GOOD = b'{"id": "good", "problem": "p"}\n'
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from tts.errors import ProblemsError
-from tts.problems import ProblemRow, ProblemSource, open_problems
+from tts.problems import ProblemSource, open_problems
 from tts.problems.hub import HubSet, parse_hub_spec
 from tts.problems.named import shuffled
-from tts.types import RowError
+from tts.types import ProblemRow, RowError
 
 Rows = list[dict[str, object]]
 

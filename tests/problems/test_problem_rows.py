@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from tts.problems import ProblemRow, read_rows
-from tts.types import Kind, Message, RowError
+from tts.problems import read_rows
+from tts.types import Kind, Message, ProblemRow, RowError
 
 
 def read(*lines: bytes | str | dict[str, object], default_kind: Kind = "math") -> list[ProblemRow | RowError]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tts.errors import ProblemsError
-from tts.problems import ProblemRow, ProblemSource, named_problem_sets, open_problems
-from tts.types import Kind, RowError
+from tts.problems import ProblemSource, named_problem_sets, open_problems
+from tts.types import Kind, ProblemRow, RowError
 
 TWO_ROWS = b'{"id": "a", "problem": "p", "answer": 1}\n{"id": "b", "problem": "q"}\n'
 

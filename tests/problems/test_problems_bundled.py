@@ -13,7 +13,8 @@ import sympy
 from sympy.abc import x, y
 from sympy.parsing.sympy_parser import implicit_multiplication, parse_expr, standard_transformations
 
-from tts.problems import ProblemRow, open_problems
+from tts.problems import open_problems
+from tts.types import ProblemRow
 
 
 def bundled() -> list[ProblemRow]:

@@ -1,6 +1,5 @@
 from tts.problems import open_problems
-from tts.problems.rows import ProblemRow
-from tts.types import Reference
+from tts.types import ProblemRow, Reference
 
 
 def test_the_opening_lines_are_twenty_texts_without_an_answer() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tts.components.component import Component
-from tts.pipeline import open_run
+from tts.pipeline.run import open_run
 from tts.problems import open_problems
 from tts.recipe import rebuild_recipe
 from tts.types import Ballot, Selection

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from stored_parts import boxed, cut, draw, write_problems
 
-from tts import jsonl
 from tts.errors import RunFolderError, UsageError
 from tts.report.analyse import report_of
 from tts.report.data import Arm, Point, Report
+from tts.runs import records
 
 FOUR = {"a": boxed("1", "1", "2", "1"), "b": boxed("5", "2", "2", "3")}
 
@@ -164,7 +164,7 @@ def test_scores_that_engines_noted_rank_candidates(tmp_path: Path, problems: Pat
 
 
 def test_the_report_is_json(tmp_path: Path, problems: Path) -> None:
-    record = json.loads(jsonl.dumps(report(draw(tmp_path / "r", problems, FOUR))))
+    record = json.loads(records.dumps(report(draw(tmp_path / "r", problems, FOUR))))
     assert record["arms"][0]["lines"][1]["figure"] == "pass@k"
     assert record["problems"][0]["arms"][0]["candidates"][0]["answer"] == "1"
 

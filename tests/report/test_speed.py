@@ -5,7 +5,7 @@ import pytest
 from tts.report.data import Speed
 from tts.report.headline import speed
 from tts.report.speed import speeds
-from tts.stored import Sitting
+from tts.runs.stored import Sitting
 
 
 def turns(*rates: float) -> list[Sitting]:

@@ -20,9 +20,9 @@ from code_parts import (
     answers,
 )
 
-from tts.problems import ProblemRow, open_problems
+from tts.problems import open_problems
 from tts.programs.forms import as_object
-from tts.types import Problem, Reference
+from tts.types import Problem, ProblemRow, Reference
 from tts.verifiers.code import CodeVerifier
 
 CRASHES = ("def clip(x, top):\n    return 1 / 0", "def clip(x, top):\n    return nothing")

@@ -65,7 +65,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     Results are a table on a terminal, JSON lines where stdout is piped. DIR gets a run folder a recipe, report.json
     and report.html. Exit codes are those of `tts solve`.
     """
-    from tts.cli.bench_plan import Asked
+    from tts.bench.plan import Asked
     from tts.cli.benching import Benching
 
     asked = Asked(

@@ -13,21 +13,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from tts import job
-from tts.bench import PAGE, BenchArm, BenchFolder, Plan
-from tts.candidate_file import open_stored
+from tts.bench.folder import PAGE, BenchArm, BenchFolder, Plan
+from tts.bench.plan import Asked, new_plan, plan_again
 from tts.cli import source
-from tts.cli.bench_plan import Asked, new_plan, plan_again
 from tts.cli.display import LiveProgress
 from tts.cli.findings import records, show
 from tts.cli.output import PLAIN, record, write_json
 from tts.cli.solve import check_engine
-from tts.intake import Turn
-from tts.pipeline import Outcome, Run, open_run
+from tts.pipeline.intake import Turn
+from tts.pipeline.outcomes import Outcome
+from tts.pipeline.run import Run, open_run
 from tts.report.analyse import Options, analyse
 from tts.report.data import Report
 from tts.report.spread import check_measure
-from tts.stored import Stored
+from tts.runs import job
+from tts.runs.opening import open_stored
+from tts.runs.stored import Stored
 from tts.types import RowError
 
 QUICKSTART_LIMIT = 12

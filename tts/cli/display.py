@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tts.metrics.intervals import Estimate
-from tts.metrics.tally import Tally
-from tts.pipeline import Outcome, Run
+from tts.pipeline.outcomes import Outcome
+from tts.pipeline.run import Run
+from tts.pipeline.tally import Tally
 from tts.types import PluginReport, RowError, Solution
 
 MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "undecided": ("?", "yellow")}

@@ -30,7 +30,7 @@ def doctor() -> None:
 
 
 def _versions() -> Iterator[str]:
-    from tts import job
+    from tts.runs import job
 
     for name, version in job.versions().items():
         yield f"{name:<13} {version}"

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from tts import jsonl
-from tts.judges import FAILED
-from tts.pipeline import Outcome
+from tts.pipeline.judges import FAILED
+from tts.pipeline.outcomes import Outcome
+from tts.runs import records
 from tts.types import RowError, Solution
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -18,7 +18,7 @@ PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 def write_json(content: object) -> None:
     """Write it to stdout as a line of JSON, and flush it."""
-    sys.stdout.buffer.write(jsonl.dumps(content))
+    sys.stdout.buffer.write(records.dumps(content))
     sys.stdout.buffer.flush()
 
 

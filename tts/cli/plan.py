@@ -7,9 +7,8 @@ import sys
 import yaml
 
 from tts.cli.source import Source
-from tts.problems import ProblemRow
 from tts.recipe import Recipe
-from tts.types import RowError
+from tts.types import ProblemRow, RowError
 
 
 def print_plan(recipe: Recipe, source: Source) -> None:

@@ -16,7 +16,7 @@ from tts.cli.solve import EXIT_SOME_FAILED, Overrides
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tts.rejudging import Rejudging
+    from tts.pipeline.rejudging import Rejudging
 
 Runs = Annotated[list[Path], typer.Argument(help="Run folders, or JSONL files of candidates (with --problems).")]
 Write = Annotated[
@@ -64,9 +64,9 @@ def _rejudge(
 ) -> None:
     from rich.console import Console
 
-    from tts.candidate_file import open_stored
     from tts.cli.interrupt import leave_closed_pipe, stop_on_signals
-    from tts.rejudging import Rejudging
+    from tts.pipeline.rejudging import Rejudging
+    from tts.runs.opening import open_stored
 
     stop, stdout = threading.Event(), Console()
     rejudgings = [Rejudging(run, afresh) for run in open_stored(paths, problems, overrides)]

@@ -80,7 +80,7 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
 
 def _default_page(runs: list[Path]) -> Path:
     """Return where the page goes: into the one folder it is about, else into this folder."""
-    from tts.bench import PAGE
+    from tts.bench.folder import PAGE
 
     return runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE)
 

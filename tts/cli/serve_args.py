@@ -13,8 +13,8 @@ def serve_args(recipe: RecipeName = None, overrides: Overrides = None) -> None:
     Clients choose per request with `vllm_xargs`: esamp_beta, esamp_group, esamp_group_size, top_n_sigma,
     first_token_temperature, first_token_top_k. A wrong value is answered with HTTP 400.
     """
-    from tts.engines.vllm.serving import serve_command
-    from tts.job import DEFAULT_RECIPE
+    from tts.cli.serving import serve_command
     from tts.recipe import load_recipe
+    from tts.runs.job import DEFAULT_RECIPE
 
     print(shlex.join(serve_command(load_recipe(recipe or DEFAULT_RECIPE, overrides or ()))))

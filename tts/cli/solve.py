@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tts.pipeline import Run
+    from tts.pipeline.run import Run
     from tts.recipe import Recipe
 
 EXIT_SOME_FAILED = 1
@@ -66,12 +66,12 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     Results are JSON lines where stdout is piped, a table on a terminal. Exit code 0: every problem was answered;
     1: some ended as error records; 2: the command or the recipe is wrong; 130: interrupted.
     """
-    from tts import job
     from tts.cli import source
     from tts.cli.interrupt import leave_closed_pipe, stop_on_signals
     from tts.cli.plan import print_plan
     from tts.errors import TTSError
-    from tts.pipeline import open_run
+    from tts.pipeline.run import open_run
+    from tts.runs import job
 
     stop = threading.Event()
     stored = job.stored(run)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tts.cli import stdin
-from tts.problems import ProblemRow, open_problems
-from tts.types import RowError
+from tts.problems import open_problems
+from tts.types import ProblemRow, RowError
 
 if TYPE_CHECKING:
-    from tts.job import StoredJob
     from tts.recipe import Recipe
+    from tts.runs.job import StoredJob
 
 STDIN = "-"
 

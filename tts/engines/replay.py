@@ -13,7 +13,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from tts.components.component import Component, Section
 from tts.components.slot import PathText
-from tts.engines.completions import (
+from tts.errors import EngineError
+from tts.runs.completions import (
     Completion,
     Completions,
     MissingCompletionError,
@@ -21,7 +22,6 @@ from tts.engines.completions import (
     ScriptedCompletions,
     StoredCompletions,
 )
-from tts.errors import EngineError
 from tts.types import Candidate, FinishReason, Message, Request
 
 LONGEST_WAIT_SECONDS = 0.1

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.errors import ScorerError, UsageError
-from tts.judging import Judged
 from tts.metrics.subsets import Bools, Floats, Ints
 from tts.selectors.contenders import contenders, rank
-from tts.types import Ballot, Candidate, Score, Status
+from tts.types import Ballot, Candidate, Judged, Score, Status
 
 ABSTAINS = -1
 """The class of a candidate that no selector can hand in: unfinished, or without an answer."""

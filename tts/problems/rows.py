@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import BinaryIO, get_args
@@ -12,22 +12,13 @@ from tts.problems.choices import read_answer_letter, read_choices
 from tts.problems.code_formats import in_our_keys
 from tts.problems.code_rows import CODE_KEYS, CodeRow, read_code
 from tts.problems.jsonl import BadRow, Row, read_json_lines, shown, usable_id
-from tts.types import JSON, Kind, Message, Problem, Reference, RowError
+from tts.types import JSON, Kind, Message, Problem, ProblemRow, Reference, RowError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PROMPT_KEYS = ("problem", "prompt", "question", "messages")
 CHOICES_KEYS = ("choices", "options")
 KNOWN_KEYS = frozenset((*PROMPT_KEYS, *CHOICES_KEYS, "id", "answer", "tests", "kind"))
 ROLES = ("system", "user", "assistant")
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemRow:
-    """A row understood: what is asked, what is known about the answer, and the 1-based line it stood on."""
-
-    problem: Problem
-    reference: Reference
-    line: int
 
 
 def read_rows(stream: BinaryIO, default_kind: Kind) -> Iterator[ProblemRow | RowError]:

@@ -16,8 +16,8 @@ from tts.problems.code_sets import CODE_SETS, code_set_request
 from tts.problems.hub import hub_rows, load_hub_set, parse_hub_spec
 from tts.problems.jsonl import read_json_lines
 from tts.problems.named import BUNDLED_SETS, HUB_SETS, named_hub_rows
-from tts.problems.rows import ProblemRow, read_rows, understand
-from tts.types import Kind, RowError
+from tts.problems.rows import read_rows, understand
+from tts.types import Kind, ProblemRow, RowError
 
 
 class ProblemSource:

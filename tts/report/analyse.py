@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tts.candidate_file import open_stored
 from tts.errors import UsageError
 from tts.metrics.bootstrap import METHOD
 from tts.metrics.cost import expected_distinct_answers
@@ -23,7 +22,8 @@ from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, has_own_curve, l
 from tts.report.scope import check_ks, choose_problems, distinct_names
 from tts.report.speed import speeds
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure, spread
-from tts.stored import Stored
+from tts.runs.opening import open_stored
+from tts.runs.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ from typing import cast
 
 from tts.components import registry
 from tts.components.component import Component
-from tts.judges import Judges
-from tts.judging import Judged, is_known
 from tts.metrics.pool import PoolRow, pool_row
-from tts.problems import ProblemRow
+from tts.pipeline.judge import is_known
+from tts.pipeline.judges import Judges
 from tts.protocols import Scorer
 from tts.report.data import ArmView, CandidateView
-from tts.stored import Stored
-from tts.types import Ballot, Candidate, Problem, Score
+from tts.runs.stored import Stored
+from tts.types import Ballot, Candidate, Judged, Problem, ProblemRow, Score
 
 READY_SCORERS = ("likelihood", "self_certainty", "novelty")
 """Scorers that read nothing but what engines note on a candidate: they cost nothing, so every report has them."""

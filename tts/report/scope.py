@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tts.errors import UsageError
-from tts.stored import Stored, identity
+from tts.runs.stored import Stored, identity
 
 
 def distinct_names(runs: Sequence[Stored]) -> list[str]:

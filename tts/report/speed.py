@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from tts.report.data import Speed
-from tts.stored import Sitting
+from tts.runs.stored import Sitting
 
 
 def speeds(arms: Mapping[str, Sequence[Sitting]]) -> tuple[Speed, ...]:

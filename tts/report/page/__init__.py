@@ -18,7 +18,7 @@ from tts.report.page.html import Html, join
 from tts.report.page.payload import block
 from tts.report.page.problem_table import problem_table
 from tts.report.page.sections import scope, sections
-from tts.run_folder import write_whole
+from tts.runs.files import write_whole
 from tts.version import __version__
 
 

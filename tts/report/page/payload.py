@@ -12,9 +12,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from tts.jsonl import finite
 from tts.report.data import ArmView, CandidateView, ProblemView
 from tts.report.page.html import Html, tag
+from tts.runs.records import finite
 
 COLUMNS = ("index", "group", "answer", "rule", "detail", "finish_reason", "num_tokens", "sampler", "text", "reasoning")
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tts.judging import judge
+from tts.pipeline.judge import judge
 from tts.selectors.majority_vote import MajorityVote
 from tts.selectors.oracle import Oracle
 from tts.tasks import TextTask

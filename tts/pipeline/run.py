@@ -11,36 +11,30 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from tts import job
-from tts.derived import DerivedFiles
-from tts.drawing import Drawing, Drawn, Progress
 from tts.errors import RunWriteError
-from tts.intake import Intake, Row, Turn
-from tts.judges import FAILED, Judges
-from tts.judging import Judged, count
-from tts.metrics.tally import Tally
-from tts.problems import ProblemRow
+from tts.pipeline.drawing import Drawing, Progress
+from tts.pipeline.intake import Intake, Turn
+from tts.pipeline.judges import Judges
+from tts.pipeline.outcomes import Drawn, Outcome, Solved, failed_solution, solution_of
+from tts.pipeline.tally import Tally
 from tts.protocols import PluginHost, Sandboxed, Scorer, Verifier
 from tts.recipe import Recipe
-from tts.run_folder import RunFolder
-from tts.types import Counts, Message, PluginReport, Problem, RowError, Selection, Solution, Usage, Verdict
+from tts.runs import job
+from tts.runs.folder import RunFolder
+from tts.runs.judgements import DerivedFiles
+from tts.types import (
+    InputRow,
+    Judged,
+    Message,
+    PluginReport,
+    Problem,
+    ProblemRow,
+    RowError,
+)
 
 QUEUE_SIZE = 64  # problems drawn and not yet judged; a slow verifier makes the drawing wait
-
-
-@dataclass(frozen=True, slots=True)
-class Solved:
-    """A problem's row and what became of it."""
-
-    row: ProblemRow
-    solution: Solution
-
-
-Outcome = Solved | RowError
-"""What became of one input row: a solution, or what is wrong with the row."""
 
 
 class Run:
@@ -54,7 +48,7 @@ class Run:
     def __init__(
         self,
         recipe: Recipe,
-        rows: Iterable[Row] | None,
+        rows: Iterable[InputRow] | None,
         folder: RunFolder,
         stop: threading.Event | None = None,
         turn: Turn | None = None,
@@ -114,7 +108,7 @@ class Run:
             "versions": job.versions(),
         }
 
-    def _supported(self, row: Row) -> Row:
+    def _supported(self, row: InputRow) -> InputRow:
         """Return the row, or an error in its place where no task knows its kind."""
         if isinstance(row, RowError) or row.problem.kind in self.judges.tasks:
             return row
@@ -189,7 +183,7 @@ class Run:
             solution = solution_of(row, drawn, judged)
             self.tally.add(solution, drawn.candidates, judged.verdicts)
         except Exception as error:
-            solution = _failed(row, drawn, f"{type(error).__name__} while judging: {error}")
+            solution = failed_solution(row, drawn, f"{type(error).__name__} while judging: {error}")
             self.tally.add(solution, (), ())
         return Solved(row, solution)
 
@@ -204,7 +198,7 @@ class Run:
 @contextmanager
 def open_run(
     recipe: Recipe,
-    rows: Iterable[Row] | None,
+    rows: Iterable[InputRow] | None,
     path: Path | str,
     *,
     spec: str = "-",
@@ -223,48 +217,6 @@ def open_run(
         job.prepare(folder, recipe, spec, limit)
         job.redraw(folder, recipe, retry_errors=retry_errors)
         yield Run(recipe, rows, folder, stop, turn)
-
-
-def solution_of(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:
-    """Return what became of a problem that was drawn and judged."""
-    return Solution(
-        problem_id=row.problem.id,
-        selection=judged.selection,
-        text=_text(drawn, judged.selection.index),
-        verdict=judged.verdict,
-        counts=count(drawn.candidates, judged),
-        usage=_usage(drawn),
-        error=drawn.error,
-        metadata=row.problem.metadata,
-    )
-
-
-def _failed(row: ProblemRow, drawn: Drawn, error: str) -> Solution:
-    """Return the solution of a problem whose judging failed: no selection, no verdict, and why."""
-    num_candidates = len(drawn.candidates)
-    return Solution(
-        problem_id=row.problem.id,
-        selection=Selection(None, None, (), 0, num_candidates),
-        text=None,
-        verdict=Verdict("undecided", FAILED, error),
-        counts=Counts(num_candidates, 0, 0, 0, 0, None, None),
-        usage=_usage(drawn),
-        error=error,
-        metadata=row.problem.metadata,
-    )
-
-
-def _text(drawn: Drawn, index: int | None) -> str | None:
-    return next((candidate.text for candidate in drawn.candidates if candidate.index == index), None)
-
-
-def _usage(drawn: Drawn) -> Usage:
-    return Usage(
-        prompt_tokens=sum(candidate.num_prompt_tokens for candidate in drawn.candidates),
-        completion_tokens=sum(candidate.num_tokens for candidate in drawn.candidates),
-        scorer_tokens=0,
-        wall_seconds=drawn.wall_seconds,
-    )
 
 
 def _in_order(numbered: Iterator[tuple[int, Outcome]]) -> Iterator[Outcome]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tts.errors import RunFolderError
 from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
-from tts.run_folder import RunFolder, read_job
+from tts.runs.folder import RunFolder, read_job
 from tts.types import JSON, PluginReport
 
 DEFAULT_RECIPE = "quickstart"

@@ -7,7 +7,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from tts.types import Answer, Candidate, Message, Problem, Reference, RowError, Score, Selection, Verdict
+from tts.types import (
+    Answer,
+    Candidate,
+    InputRow,
+    Message,
+    Problem,
+    ProblemRow,
+    Reference,
+    RowError,
+    Score,
+    Selection,
+    Verdict,
+)
 
 Record = TypeVar("Record", Answer, Message, Reference, RowError, Score, Verdict)
 
@@ -59,3 +71,17 @@ def selection(row: Mapping[str, Any]) -> Selection:
 def optional(cls: type[Record], rows: Sequence[Mapping[str, Any] | None]) -> tuple[Record | None, ...]:
     """Build a tuple of records, None where the JSON has null."""
     return tuple(None if row is None else plain(cls, row) for row in rows)
+
+
+def row_record(row: InputRow) -> dict[str, Any]:
+    """Return what a line of problems.jsonl holds of a row."""
+    if isinstance(row, RowError):
+        return {"error": row}
+    return {"line": row.line, "problem": row.problem, "reference": row.reference}
+
+
+def stored_row(record: dict[str, Any]) -> InputRow:
+    """Return the row that a line of problems.jsonl holds; the line that marks the end holds none."""
+    if "error" in record:
+        return plain(RowError, record["error"])
+    return ProblemRow(problem(record["problem"]), plain(Reference, record["reference"]), record["line"])

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tts import job
-from tts.bench import BenchArm, Plan, arms_of
+from tts.bench.folder import BenchArm, Plan, arms_of
 from tts.errors import RunFolderError, UsageError
 from tts.recipe import Difference, differences, rebuild_recipe
 from tts.report.spread import AUTO
+from tts.runs import job
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tts.protocols import BoundSelector, Selector, Task
-from tts.types import Answer, Ballot, Candidate, Counts, Problem, Reference, Score, Selection, Verdict
+from tts.types import Ballot, Candidate, Counts, Judged, Problem, Reference, Selection, Verdict
 
 UNFINISHED = {"length": "truncated", "cancelled": "cancelled", "error": "engine_error"}
 """Why a candidate that did not end by itself has no verdict: it is neither right nor wrong, and counted apart."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """All that is derived from one problem's candidates; the tuples run parallel to them (`scores` may be empty).
-
-    `verdict` is the selection's.
-    """
-
-    answers: tuple[Answer | None, ...]
-    classes: tuple[int | None, ...]
-    scores: tuple[Score, ...]
-    selection: Selection
-    verdicts: tuple[Verdict, ...]
-    verdict: Verdict
 
 
 def judge(

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from tts.errors import ProblemsError, RunFolderError
-from tts.intake import Intake, Row
-from tts.problems import ProblemRow
-from tts.run_folder import AppendFile
-from tts.types import Message, Problem, Reference, RowError
+from tts.pipeline.intake import Intake
+from tts.runs.files import AppendFile
+from tts.types import InputRow, Message, Problem, ProblemRow, Reference, RowError
 
 WAIT = 5.0
 
@@ -24,13 +23,13 @@ def row(name: str, answer: str | None = "1") -> ProblemRow:
 BAD = RowError(2, None, "not_json", "broken")
 
 
-def intake(path: Path, rows: Iterable[Row] | None, stop: threading.Event | None = None) -> Intake:
+def intake(path: Path, rows: Iterable[InputRow] | None, stop: threading.Event | None = None) -> Intake:
     thread = Intake(rows, AppendFile(path / "problems.jsonl"), stop or threading.Event())
     thread.start()
     return thread
 
 
-def taken(thread: Intake) -> list[Row]:
+def taken(thread: Intake) -> list[InputRow]:
     rows = []
     try:
         while not thread.exhausted:
@@ -75,7 +74,7 @@ def test_another_input_is_refused_with_the_row(tmp_path: Path) -> None:
 
 
 def test_an_input_that_breaks_off_raises_once_its_rows_are_taken(tmp_path: Path) -> None:
-    def broken() -> Iterator[Row]:
+    def broken() -> Iterator[InputRow]:
         yield row("a")
         raise ProblemsError("the file ended in the middle")
 
@@ -89,7 +88,7 @@ def test_an_input_that_breaks_off_raises_once_its_rows_are_taken(tmp_path: Path)
 def test_a_row_is_there_before_the_next_one_is_read(tmp_path: Path) -> None:
     gate = threading.Event()
 
-    def slow() -> Iterator[Row]:
+    def slow() -> Iterator[InputRow]:
         yield row("a")
         assert gate.wait(WAIT)
         yield row("b")
@@ -105,7 +104,7 @@ def test_a_row_is_there_before_the_next_one_is_read(tmp_path: Path) -> None:
 def test_a_stopped_reading_leaves_no_end_mark_so_that_it_is_read_again(tmp_path: Path) -> None:
     stop = threading.Event()
 
-    def endless() -> Iterator[Row]:
+    def endless() -> Iterator[InputRow]:
         number = 0
         while True:
             yield row(str(number))

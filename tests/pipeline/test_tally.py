@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from tts.metrics.tally import Tally
+from tts.pipeline.tally import Tally
 from tts.types import Candidate, Counts, Selection, Solution, Usage, Verdict
 
 

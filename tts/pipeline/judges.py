@@ -8,15 +8,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tts.errors import UsageError, VerifierError
-from tts.judging import Judged, judge, reselect
-from tts.problems import ProblemRow
+from tts.pipeline.judge import judge, reselect
 from tts.protocols import Scorer, Verifier
 from tts.recipe import Recipe
 from tts.tasks import every_task
-from tts.types import Candidate, Selection, Verdict
+from tts.types import Candidate, Judged, ProblemRow, Selection, Verdict
 
 if TYPE_CHECKING:
-    from tts.stored import Stored
+    from tts.runs.stored import Stored
 
 FAILED = "judging_failed"
 """The reason of a verdict that could not be reached because a verifier, scorer or selector raised."""

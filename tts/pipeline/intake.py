@@ -12,13 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tts import jsonl
 from tts.errors import RunFolderError
-from tts.problems import ProblemRow
-from tts.run_folder import AppendFile
-from tts.types import Reference, RowError
-
-Row = ProblemRow | RowError
+from tts.runs import records
+from tts.runs.files import AppendFile
+from tts.types import InputRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ class Intake(threading.Thread):
     """
 
     def __init__(
-        self, rows: Iterable[Row] | None, file: AppendFile, stop: threading.Event, turn: Turn | None = None
+        self, rows: Iterable[InputRow] | None, file: AppendFile, stop: threading.Event, turn: Turn | None = None
     ) -> None:
         super().__init__(name="tts-intake", daemon=True)
         self.finished = rows is None
@@ -85,12 +82,12 @@ class Intake(threading.Thread):
             if number <= num_stored:
                 self._compare(number, row, next(stored))
             else:
-                self._append(_record(row), 1)
+                self._append(records.row_record(row), 1)
         if number >= num_stored and not self._stop_requested.is_set():
             self._mark_end(number)
 
-    def _compare(self, number: int, row: Row, stored: dict[str, Any]) -> None:
-        if jsonl.dumps(_record(row)) != jsonl.dumps(stored):
+    def _compare(self, number: int, row: InputRow, stored: dict[str, Any]) -> None:
+        if records.dumps(records.row_record(row)) != records.dumps(stored):
             raise RunFolderError(
                 f"row {number} of the input is not the one that {self._file.path} holds. "
                 "Give the same problems again, or choose another --run DIR."
@@ -108,7 +105,7 @@ class Intake(threading.Thread):
             self.num_rows += num_rows
             self._changed.notify_all()
 
-    def take(self, wait_seconds: float) -> Row | None:
+    def take(self, wait_seconds: float) -> InputRow | None:
         """Return the next row, waiting up to `wait_seconds` for it; None where there is none yet, or none at all.
 
         Raises what reading the input raised, once the rows before it are taken.
@@ -121,7 +118,7 @@ class Intake(threading.Thread):
             record = json.loads(self._reader.readline())
             if "end" not in record:
                 self._num_rows_taken += 1
-                return stored_row(record)
+                return records.stored_row(record)
         if self.finished and self._error is not None:
             raise self._error
         return None
@@ -142,17 +139,3 @@ class Intake(threading.Thread):
         if self.is_alive():
             self.join(timeout=1.0)
         self._reader.close()
-
-
-def _record(row: Row) -> dict[str, Any]:
-    if isinstance(row, RowError):
-        return {"error": row}
-    return {"line": row.line, "problem": row.problem, "reference": row.reference}
-
-
-def stored_row(record: dict[str, Any]) -> Row:
-    """Return the row that a line of problems.jsonl holds; the line that marks the end holds none."""
-    if "error" in record:
-        return jsonl.plain(RowError, record["error"])
-    problem, reference = jsonl.problem(record["problem"]), jsonl.plain(Reference, record["reference"])
-    return ProblemRow(problem, reference, record["line"])

@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tts import jsonl
-from tts.bench import read_plan
-from tts.derived import StoredJudgements
 from tts.errors import RunFolderError, UsageError
-from tts.intake import stored_row
-from tts.judging import Judged
-from tts.problems import ProblemRow
 from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
-from tts.run_folder import StoredFile, StoredFolder, read_job
-from tts.types import Candidate, RowError
+from tts.runs import records
+from tts.runs.files import StoredFile
+from tts.runs.folder import StoredFolder, read_job
+from tts.runs.judgements import StoredJudgements
+from tts.types import Candidate, Judged, ProblemRow, RowError
 
 KEY = re.compile(rb'\{("problem_id": "(?:[^"\\]|\\.)*", "index": \d+), "')
 """How a line of candidates.jsonl begins."""
@@ -99,7 +96,7 @@ class Stored(Protocol):
 
 def identity(row: ProblemRow) -> bytes:
     """Return what tells two problems apart that have the same id: a digest of question and reference."""
-    return hashlib.sha256(jsonl.dumps([row.problem, row.reference])).digest()
+    return hashlib.sha256(records.dumps([row.problem, row.reference])).digest()
 
 
 class StoredRun:
@@ -133,7 +130,7 @@ class StoredRun:
         errors: list[RowError] = []
         for offset, record in self._folder["problems.jsonl"].records():
             if "error" in record:
-                errors.append(jsonl.plain(RowError, record["error"]))
+                errors.append(records.plain(RowError, record["error"]))
             elif "problem" in record:
                 offsets[record["problem"]["id"]] = offset
         return offsets, tuple(errors)
@@ -171,7 +168,7 @@ class StoredRun:
 
     def row(self, problem_id: str) -> ProblemRow:
         """Return one problem with its reference."""
-        row = stored_row(self._folder["problems.jsonl"].read(self._rows[problem_id]))
+        row = records.stored_row(self._folder["problems.jsonl"].read(self._rows[problem_id]))
         assert isinstance(row, ProblemRow)
         return row
 
@@ -182,7 +179,7 @@ class StoredRun:
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
         file, offsets = self._folder["candidates.jsonl"], self._offsets[problem_id]
-        return tuple(jsonl.candidate(file.read(offsets[index])) for index in sorted(offsets))
+        return tuple(records.candidate(file.read(offsets[index])) for index in sorted(offsets))
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from all of a problem's candidates."""
@@ -206,14 +203,3 @@ def _what_is_there(path: Path) -> str:
     if not path.exists():
         return "nothing there"
     return "a folder without run.json" if path.is_dir() else "a file"
-
-
-def run_folders(paths: Sequence[Path]) -> Iterator[Path]:
-    """Yield the run folders that `paths` name: itself, or those in a folder that `tts bench` wrote, in its order."""
-    for path in paths:
-        plan = read_plan(path)
-        if plan is None:
-            yield path
-        else:
-            arms = [path / arm["name"] for arm in plan["arms"]]
-            yield from (arm for arm in arms if (arm / "run.json").exists())

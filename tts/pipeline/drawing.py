@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tts import jsonl
 from tts.errors import EngineError
-from tts.intake import Intake
-from tts.problems import ProblemRow
+from tts.pipeline.intake import Intake
+from tts.pipeline.outcomes import Drawn, shortfall
 from tts.protocols import Engine, GuidingSampler, PluginHost, Sampler
-from tts.run_folder import AppendFile
-from tts.types import Candidate, Message, Order, Problem, Request, RowError
+from tts.runs import records
+from tts.runs.files import AppendFile
+from tts.types import Candidate, Message, Order, Problem, ProblemRow, Request, RowError
 
 IDLE_SECONDS = 0.05  # how long to wait for a new input row while nothing is in flight
 
@@ -23,20 +23,6 @@ def candidate_seed(run_seed: int, problem_id: str, index: int) -> int:
     """Return the seed of one candidate, in [0, 2**53): a function of these three alone, so no batching changes it."""
     digest = hashlib.sha256(f"{run_seed}\0{index}\0{problem_id}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big") >> 11
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """Input row `number` (from 0) with all its candidates, ordered by index; `error` says why some are missing.
-
-    A row that is no problem has no candidates. `wall_seconds` is None where an earlier sitting drew them all.
-    """
-
-    number: int
-    row: ProblemRow | RowError
-    candidates: tuple[Candidate, ...] = ()
-    error: str | None = None
-    wall_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -139,7 +125,7 @@ class Drawing:
         """Order what is missing of one problem; return it at once where nothing is."""
         problem = row.problem
         candidates = {
-            index: jsonl.candidate(self.file.read(offset))
+            index: records.candidate(self.file.read(offset))
             for index, offset in self.recorded.get(problem.id, {}).items()
         }
         self.progress.num_resumed += len(candidates)
@@ -183,17 +169,3 @@ def _drawn(pending: _Pending, *, resumed: bool) -> Drawn:
     candidates = tuple(pending.candidates[index] for index in sorted(pending.candidates))
     seconds = None if resumed else time.monotonic() - pending.began
     return Drawn(pending.number, pending.row, candidates, shortfall(candidates, pending.unasked), seconds)
-
-
-def shortfall(candidates: tuple[Candidate, ...], unasked: tuple[int, ...] = ()) -> str | None:
-    """Say which candidates are missing and why, or None where all are there."""
-    failed = [candidate for candidate in candidates if candidate.finish_reason == "error"]
-    if not failed and not unasked:
-        return None
-    num_asked = len(candidates) + len(unasked)
-    num_there = len(candidates) - len(failed)
-    reasons = [f"candidate {candidate.index}: {candidate.error}" for candidate in failed[:3]]
-    if unasked:
-        reasons.append(f"the sampler did not ask for {', '.join(map(str, unasked[:8]))}")
-    more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
-    return f"{num_there} of {num_asked} candidates were drawn; {'; '.join(reasons)}{more}"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tts.errors import RunFolderError, RunWriteError
-from tts.run_folder import AppendFile, RunFolder, read_job
+from tts.runs.files import AppendFile
+from tts.runs.folder import RunFolder, read_job
 
 
 def test_records_come_back_in_order_and_by_offset(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_text_with_a_lone_surrogate_is_stored_and_read_back(tmp_path: Path) -> N
 
 
 def test_a_second_writer_is_refused_until_the_first_has_gone(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from tts.run_folder import RunFolder; RunFolder(Path(sys.argv[1]))"
+    code = "import sys; from pathlib import Path; from tts.runs.folder import RunFolder; RunFolder(Path(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(tmp_path)]
     with RunFolder(tmp_path):
         refused = subprocess.run(command, capture_output=True, text=True, check=False)

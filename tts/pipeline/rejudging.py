@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tts.derived import DerivedFiles
-from tts.drawing import Drawn, shortfall
 from tts.errors import UsageError
-from tts.judges import FAILED, Judges
-from tts.judging import Judged
-from tts.metrics.tally import Tally
-from tts.pipeline import Outcome, Solved, solution_of
+from tts.pipeline.judges import FAILED, Judges
+from tts.pipeline.outcomes import Drawn, Outcome, Solved, shortfall, solution_of
+from tts.pipeline.tally import Tally
 from tts.protocols import BoundSelector
-from tts.run_folder import RunFolder, read_job
-from tts.stored import Stored, StoredRun
-from tts.types import RowError
+from tts.runs.folder import RunFolder, read_job
+from tts.runs.judgements import DerivedFiles
+from tts.runs.stored import Stored, StoredRun
+from tts.types import Judged, RowError
 
 Keep = Callable[[str, Judged], None]
 """What takes the judgements of one problem."""

@@ -11,14 +11,13 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from tts.engines.completions import StoredCompletion
 from tts.errors import UsageError
-from tts.judging import Judged
-from tts.problems import ProblemRow, open_problems
+from tts.problems import open_problems
 from tts.problems.jsonl import BadRow, Row, read_json_lines, shown, usable_id
 from tts.recipe import Recipe, rebuild_recipe
-from tts.stored import Sitting, Stored, StoredRun, run_folders
-from tts.types import Candidate, RowError
+from tts.runs.completions import StoredCompletion
+from tts.runs.stored import Sitting
+from tts.types import Candidate, Judged, ProblemRow, RowError
 
 UNKNOWN_SEED = -1
 UNKNOWN_SAMPLER = "unknown"
@@ -153,20 +152,6 @@ class CandidateFile:
 
     def close(self) -> None:
         """Do nothing: the file has been read."""
-
-
-def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: Sequence[str] = ()) -> list[Stored]:
-    """Open run folders, folders that `tts bench` wrote, and files of candidates, for which `problems` is needed."""
-    opened: list[Stored] = []
-    try:
-        for path in run_folders(paths):
-            is_file = path.exists() and not path.is_dir()
-            opened.append(CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides))
-    except BaseException:
-        for run in opened:
-            run.close()
-        raise
-    return opened
 
 
 def judging_recipe(overrides: Sequence[str]) -> Recipe:

@@ -14,15 +14,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from tts import jsonl
 from tts.errors import RunFolderError, UsageError
-from tts.intake import Row, stored_row
 from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.report.data import Report
-from tts.run_folder import StoredFolder, read_whole, write_whole
+from tts.runs import records
+from tts.runs.files import write_whole
+from tts.runs.folder import StoredFolder
+from tts.runs.opening import FORMAT, PLAN, read_plan
+from tts.types import InputRow
 
-FORMAT = 1
-PLAN = "bench.json"
 REPORT = "report.json"
 PAGE = "report.html"
 
@@ -109,14 +109,6 @@ def _refuse_twins(arms: Sequence[BenchArm]) -> None:
             )
 
 
-def read_plan(path: Path) -> dict[str, Any] | None:
-    """Return the bench.json of the folder `path` as it stands, None where there is none. Raises RunFolderError."""
-    plan = read_whole(path / PLAN, FORMAT)
-    if plan is not None and "arms" not in plan:
-        raise RunFolderError(f"{path / PLAN} is no plan of a benchmark: the file was changed from outside")
-    return plan
-
-
 class BenchFolder:
     """The folder of a benchmark. Making one reads nothing and writes nothing."""
 
@@ -157,20 +149,20 @@ class BenchFolder:
         """Write report.json and report.html, each whole or not at all."""
         from tts.report.page import write_page
 
-        write_whole(self.path / REPORT, jsonl.dumps(report))
+        write_whole(self.path / REPORT, records.dumps(report))
         write_page(report, self.path / PAGE)
 
-    def rows_of(self, name: str) -> Iterable[Row]:
+    def rows_of(self, name: str) -> Iterable[InputRow]:
         """Return the input of an arm that has read it to its end, for another arm."""
         return _rows(self.arm(name))
 
 
-def _rows(path: Path) -> Iterator[Row]:
+def _rows(path: Path) -> Iterator[InputRow]:
     folder = StoredFolder(path)
     try:
         for _, record in folder["problems.jsonl"].records():
             if "end" not in record:
-                yield stored_row(record)
+                yield records.stored_row(record)
     finally:
         folder.close()
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Generic
 
-from tts import jsonl
-from tts.judging import Judged
-from tts.run_folder import AppendFile, File, Files
-from tts.types import Answer, Score, Verdict
+from tts.runs import records
+from tts.runs.files import AppendFile, File, Files
+from tts.types import Answer, Judged, Score, Verdict
 
 
 class StoredJudgements(Generic[File]):
@@ -51,10 +50,10 @@ def _judged(parts: dict[str, dict[str, Any]]) -> Judged:
     selections, verdicts = parts["selections"], parts["verdicts"]
     scores = parts.get("scores", {"scores": []})["scores"]
     return Judged(
-        answers=jsonl.optional(Answer, selections["answers"]),
+        answers=records.optional(Answer, selections["answers"]),
         classes=tuple(selections["classes"]),
-        scores=tuple(jsonl.plain(Score, score) for score in scores),
-        selection=jsonl.selection(selections["selection"]),
-        verdicts=tuple(jsonl.plain(Verdict, verdict) for verdict in verdicts["verdicts"]),
-        verdict=jsonl.plain(Verdict, verdicts["verdict"]),
+        scores=tuple(records.plain(Score, score) for score in scores),
+        selection=records.selection(selections["selection"]),
+        verdicts=tuple(records.plain(Verdict, verdict) for verdict in verdicts["verdicts"]),
+        verdict=records.plain(Verdict, verdicts["verdict"]),
     )

@@ -1,0 +1,1 @@
+"""What happens to a problem: it is taken in, drawn, judged and handed out."""

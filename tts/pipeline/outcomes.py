@@ -1,0 +1,91 @@
+"""What becomes of a problem: drawn, then solved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tts.pipeline.judge import count
+from tts.pipeline.judges import FAILED
+from tts.types import Candidate, Counts, Judged, ProblemRow, RowError, Selection, Solution, Usage, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Input row `number` (from 0) with all its candidates, ordered by index; `error` says why some are missing.
+
+    A row that is no problem has no candidates. `wall_seconds` is None where an earlier sitting drew them all.
+    """
+
+    number: int
+    row: ProblemRow | RowError
+    candidates: tuple[Candidate, ...] = ()
+    error: str | None = None
+    wall_seconds: float | None = None
+
+
+def shortfall(candidates: tuple[Candidate, ...], unasked: tuple[int, ...] = ()) -> str | None:
+    """Say which candidates are missing and why, or None where all are there."""
+    failed = [candidate for candidate in candidates if candidate.finish_reason == "error"]
+    if not failed and not unasked:
+        return None
+    num_asked = len(candidates) + len(unasked)
+    num_there = len(candidates) - len(failed)
+    reasons = [f"candidate {candidate.index}: {candidate.error}" for candidate in failed[:3]]
+    if unasked:
+        reasons.append(f"the sampler did not ask for {', '.join(map(str, unasked[:8]))}")
+    more = f" (and {len(failed) - 3} more)" if len(failed) > 3 else ""
+    return f"{num_there} of {num_asked} candidates were drawn; {'; '.join(reasons)}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """A problem's row and what became of it."""
+
+    row: ProblemRow
+    solution: Solution
+
+
+Outcome = Solved | RowError
+"""What became of one input row: a solution, or what is wrong with the row."""
+
+
+def solution_of(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:
+    """Return what became of a problem that was drawn and judged."""
+    return Solution(
+        problem_id=row.problem.id,
+        selection=judged.selection,
+        text=_text(drawn, judged.selection.index),
+        verdict=judged.verdict,
+        counts=count(drawn.candidates, judged),
+        usage=_usage(drawn),
+        error=drawn.error,
+        metadata=row.problem.metadata,
+    )
+
+
+def failed_solution(row: ProblemRow, drawn: Drawn, error: str) -> Solution:
+    """Return the solution of a problem whose judging failed: no selection, no verdict, and why."""
+    num_candidates = len(drawn.candidates)
+    return Solution(
+        problem_id=row.problem.id,
+        selection=Selection(None, None, (), 0, num_candidates),
+        text=None,
+        verdict=Verdict("undecided", FAILED, error),
+        counts=Counts(num_candidates, 0, 0, 0, 0, None, None),
+        usage=_usage(drawn),
+        error=error,
+        metadata=row.problem.metadata,
+    )
+
+
+def _text(drawn: Drawn, index: int | None) -> str | None:
+    return next((candidate.text for candidate in drawn.candidates if candidate.index == index), None)
+
+
+def _usage(drawn: Drawn) -> Usage:
+    return Usage(
+        prompt_tokens=sum(candidate.num_prompt_tokens for candidate in drawn.candidates),
+        completion_tokens=sum(candidate.num_tokens for candidate in drawn.candidates),
+        scorer_tokens=0,
+        wall_seconds=drawn.wall_seconds,
+    )

@@ -1,0 +1,1 @@
+"""What is on disk: run folders and their lines, and the candidate files of other tools."""

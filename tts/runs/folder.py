@@ -1,0 +1,137 @@
+"""The run folder: append-only JSONL files, one writer, resumable after any crash. The only file that writes results.
+
+run.json          the job: resolved recipe, its hash, versions, host; written anew when a later stage changes, and
+                  when the latest sitting knows its plugin's figures and its sandbox
+problems.jsonl    one input row a line, in order: {"problem", "reference"} or {"error"}; {"end"} once all are read
+candidates.jsonl  one candidate a line, appended as it arrives: the primary artefact
+scores.jsonl selections.jsonl verdicts.jsonl    one line a problem; derived, can be deleted and recomputed
+summary.json      the headline figures
+sessions.jsonl    one line per sitting: when it began and ended, on which host. All that is not repeatable is here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from tts.errors import RunFolderError
+from tts.runs import records
+from tts.runs.files import AppendFile, Files, StoredFile, read_whole, write_whole
+
+PRIMARY = ("problems.jsonl", "candidates.jsonl")
+DERIVED = ("scores.jsonl", "selections.jsonl", "verdicts.jsonl")
+FORMAT = 1
+
+
+def read_job(path: Path) -> dict[str, Any] | None:
+    """Return the run.json of the folder `path`, or None where there is none yet."""
+    return read_whole(path / "run.json", FORMAT)
+
+
+class StoredFolder(Files[StoredFile]):
+    """One run's folder, for reading alone: it takes no lock and changes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, StoredFile)
+
+
+class RunFolder(Files[AppendFile]):
+    """One run's folder, locked for this process while it is open."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, AppendFile)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _refuse_foreign(path)
+            self._lock = _lock(path)
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot use the run folder {path}: {error.strerror}. Choose another with --run DIR."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write_job(self, job: dict[str, Any]) -> None:
+        """Write run.json, whole or not at all."""
+        self._replace("run.json", {"format": FORMAT, **job})
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write summary.json, whole or not at all."""
+        self._replace("summary.json", summary)
+
+    def _replace(self, name: str, content: dict[str, Any]) -> None:
+        text = json.dumps(content, indent=2, ensure_ascii=False, default=records.as_dict)
+        write_whole(self.path / name, f"{text}\n".encode())
+
+    def forget_derived(self) -> None:
+        """Delete what is derived from the candidates, so that it is computed anew."""
+        for name in (*DERIVED, "summary.json"):
+            if name in self._files:
+                self._files.pop(name).close()
+            (self.path / name).unlink(missing_ok=True)
+
+    def recorded(self) -> dict[str, dict[int, int]]:
+        """Return where each recorded candidate begins in candidates.jsonl: problem id → index → byte offset."""
+        offsets: dict[str, dict[int, int]] = {}
+        for offset, record in self["candidates.jsonl"].records():
+            offsets.setdefault(record["problem_id"], {})[record["index"]] = offset
+        return offsets
+
+    def set_aside(self, unwanted: Callable[[dict[str, Any]], bool]) -> int:
+        """Move the candidates that are to be drawn anew to superseded.jsonl; return how many there were.
+
+        Crash-safe: the new candidates.jsonl takes the place of the old one in one step, last.
+        """
+        old, aside, kept = self["candidates.jsonl"], self["superseded.jsonl"], self.path / "candidates.jsonl.partial"
+        moved = [offset for offset, record in old.records() if unwanted(record)]
+        if moved:
+            with kept.open("wb") as out:
+                for _, record in old.records():
+                    if unwanted(record):
+                        aside.append(record)
+                    else:
+                        out.write(records.dumps(record))
+            self._files.pop("candidates.jsonl").close()
+            kept.replace(old.path)
+            self.forget_derived()
+        return len(moved)
+
+    def close(self) -> None:
+        """Close the files and give the lock back."""
+        super().close()
+        if self._lock >= 0:
+            os.ftruncate(self._lock, 0)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse a folder that holds something, and no run."""
+    names = {file.name for file in path.iterdir()}
+    foreign = sorted(names - {"lock", "run.json.partial"})
+    if foreign and "run.json" not in names:
+        raise RunFolderError(f"{path} is no run folder and not empty (it holds {foreign[0]}): choose another --run DIR")
+
+
+def _lock(path: Path) -> int:
+    """Lock the folder until the process ends, however it ends; return the descriptor that holds the lock."""
+    descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise RunFolderError(
+            f"{path} is being written by {holder or 'another process'}. Wait for it, or choose another --run DIR."
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"process {os.getpid()} on {os.uname().nodename}\n".encode())
+    return descriptor

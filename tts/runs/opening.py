@@ -1,0 +1,48 @@
+"""Opening what is there: run folders, folders that `tts bench` wrote, and files of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tts.errors import RunFolderError
+from tts.runs.candidate_file import CandidateFile
+from tts.runs.files import read_whole
+from tts.runs.stored import Stored, StoredRun
+
+FORMAT = 1
+PLAN = "bench.json"
+
+
+def run_folders(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yield the run folders that `paths` name: itself, or those in a folder that `tts bench` wrote, in its order."""
+    for path in paths:
+        plan = read_plan(path)
+        if plan is None:
+            yield path
+        else:
+            arms = [path / arm["name"] for arm in plan["arms"]]
+            yield from (arm for arm in arms if (arm / "run.json").exists())
+
+
+def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: Sequence[str] = ()) -> list[Stored]:
+    """Open run folders, folders that `tts bench` wrote, and files of candidates, for which `problems` is needed."""
+    opened: list[Stored] = []
+    try:
+        for path in run_folders(paths):
+            is_file = path.exists() and not path.is_dir()
+            opened.append(CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides))
+    except BaseException:
+        for run in opened:
+            run.close()
+        raise
+    return opened
+
+
+def read_plan(path: Path) -> dict[str, Any] | None:
+    """Return the bench.json of the folder `path` as it stands, None where there is none. Raises RunFolderError."""
+    plan = read_whole(path / PLAN, FORMAT)
+    if plan is not None and "arms" not in plan:
+        raise RunFolderError(f"{path / PLAN} is no plan of a benchmark: the file was changed from outside")
+    return plan
