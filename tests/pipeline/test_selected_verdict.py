@@ -5,7 +5,7 @@ import pytest
 from tts.pipeline.judge import judge
 from tts.selectors.majority_vote import MajorityVote
 from tts.selectors.oracle import Oracle
-from tts.tasks import TextTask
+from tts.tasks.text import TextTask
 from tts.types import Candidate, FinishReason, Problem, Reference, Verdict
 
 PROBLEM = Problem("p", "Which city?", "text")

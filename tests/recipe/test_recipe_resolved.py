@@ -15,7 +15,7 @@ from tts.errors import RecipeError
 from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
 from tts.samplers.temperature import Temperature
 from tts.selectors.majority_vote import MajorityVote
-from tts.tasks import TextTask
+from tts.tasks.text import TextTask
 
 MIXTURE = "{name: mixture, arms: [greedy, {name: 'recipe_parts:Rich', fallback: min_p}], shares: [1, 7]}"
 

@@ -42,10 +42,10 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "text": "tts.verifiers.text:TextVerifier",
     },
     "tasks": {
-        "math": "tts.tasks:MathTask",
-        "choice": "tts.tasks:ChoiceTask",
-        "code": "tts.tasks:CodeTask",
-        "code_completion": "tts.tasks:CodeCompletionTask",
-        "text": "tts.tasks:TextTask",
+        "math": "tts.tasks.math:MathTask",
+        "choice": "tts.tasks.choice:ChoiceTask",
+        "code": "tts.tasks.code:CodeTask",
+        "code_completion": "tts.tasks.code:CodeCompletionTask",
+        "text": "tts.tasks.text:TextTask",
     },
 }

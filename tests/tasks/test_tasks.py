@@ -9,7 +9,10 @@ from pydantic import ValidationError
 
 from tts.components import registry
 from tts.protocols import Task
-from tts.tasks import ChoiceTask, CodeCompletionTask, CodeTask, MathTask, TextTask
+from tts.tasks.choice import ChoiceTask
+from tts.tasks.code import CodeCompletionTask, CodeTask
+from tts.tasks.math import MathTask
+from tts.tasks.text import TextTask
 from tts.types import Kind, Message, Problem
 
 SUM = Problem("a", "What is 6*7?", "math")

@@ -1,0 +1,34 @@
+"""Multiple-choice problems."""
+
+from __future__ import annotations
+
+from functools import partial
+from string import ascii_uppercase
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from tts.components.slot import Slot
+from tts.protocols import Verifier
+from tts.tasks.prompt import Prompt, default_verifier
+from tts.types import Kind, Problem
+
+
+class ChoiceTask(Prompt):
+    """Multiple-choice problems."""
+
+    kind: ClassVar[Kind] = "choice"
+    placeholders: ClassVar[tuple[str, ...]] = ("{problem}", "{choices}")
+
+    template: str = (
+        "{problem}\n\n{choices}\n\nReason step by step. Then give the letter of the right option inside \\boxed{}."
+    )
+    """The user's message. `{problem}` stands for the problem's text and `{choices}` for the options, one `A) …` a line;
+    other braces mean themselves."""
+
+    verifier: Annotated[Verifier, Slot("verifiers")] = Field(default_factory=partial(default_verifier, "choice"))
+    """What finds the letter in a text and compares it with the reference."""
+
+    def _values(self, problem: Problem) -> dict[str, str]:
+        lines = (f"{letter}) {choice}" for letter, choice in zip(ascii_uppercase, problem.choices, strict=False))
+        return {**super()._values(problem), "{choices}": "\n".join(lines)}
