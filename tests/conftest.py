@@ -18,3 +18,15 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no public benchmark problems at {folder}: set TTS_SHARED_DATA to a folder that has them")
     return folder
+
+
+@pytest.fixture
+def png() -> None:
+    """Skip where no PNG can be drawn: the extra `plot` is not installed, or the system has no font."""
+    from tts.errors import MissingExtraError, UsageError
+    from tts.report.png import renderer
+
+    try:
+        renderer()
+    except (MissingExtraError, UsageError) as error:
+        pytest.skip(str(error))

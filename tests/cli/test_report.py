@@ -54,8 +54,8 @@ def test_json_is_the_whole_report_and_writes_no_page(tts: Command, runs: tuple[P
     assert not list(tmp_path.glob("**/report.html"))
 
 
+@pytest.mark.usefixtures("png")
 def test_data_and_figures_go_into_folders(tts: Command, runs: tuple[Path, Path], tmp_path: Path) -> None:
-    pytest.importorskip("resvg_py", reason="the extra plot is not installed")
     result = make(tts, *runs, "--out", "page.html", "--figures", "figures", "--csv", "data")
     assert result.code == 0, result.err
     names = {path.name for path in (tmp_path / "figures").iterdir()}

@@ -133,8 +133,8 @@ def test_an_axis_is_never_empty_and_holds_its_values(values: list[float]) -> Non
     assert len(grid(low, high)) > 1
 
 
+@pytest.mark.usefixtures("png")
 def test_files_are_svg_and_png(tmp_path: Path) -> None:
-    pytest.importorskip("resvg_py", reason="the extra plot is not installed")
     written = write_figures(report(), tmp_path / "figures")
     assert len(written) == 12
     for path in written:
