@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +41,33 @@ def test_every_public_name_can_be_imported() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'solv'"):
         tts.solv  # noqa: B018 - the access is the test
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_what_is_built_brings_the_recipes(kind: str, tmp_path: Path) -> None:
+    built, site = tmp_path / "built", tmp_path / "site"
+    root = Path(__file__).parents[1]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", built], cwd=root, check=True)
+    (file,) = built.iterdir()
+    offline = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(site)]
+    subprocess.run([*pip, "install", *offline, str(file)], check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tts", "recipes", "check", "quickstart.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = subprocess.run(
+        [sys.executable, "-c", "import tts; print(*tts.shipped_recipes().values(), sep='\\n')"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [Path(path) for path in found.stdout.splitlines()] == sorted((site / "tts" / "recipes").glob("*.yaml"))
+    assert len(found.stdout.splitlines()) == len(list((root / "recipes").glob("*.yaml")))

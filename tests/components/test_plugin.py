@@ -20,13 +20,13 @@ OFFLINE = ["--no-deps", "--no-build-isolation", "--no-index"]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build and install tests/plugin into a folder of its own, as a user would with pip."""
     folder = tmp_path_factory.mktemp("plugin")
-    source = shutil.copytree(Path(__file__).parent / "plugin", folder / "source")
+    source = shutil.copytree(Path(__file__).parents[1] / "plugin", folder / "source")
     subprocess.run([*PIP, *OFFLINE, "--target", str(folder / "site"), str(source)], check=True)
     return folder / "site"
 
 
 def python(site: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(site), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
     environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", script, *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

@@ -24,8 +24,12 @@ class Layers:
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Return the recipes that come with the package, by name, in alphabetical order."""
-    folder = Path(str(resources.files("tts").joinpath("recipes")))
+    """Return the recipes that come with the package, by name, in alphabetical order.
+
+    They are installed inside it; in a clone they stand beside it.
+    """
+    package = Path(str(resources.files("tts")))
+    folder = next(path for path in (package / "recipes", package.parent / "recipes") if path.is_dir())
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
