@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from tts.components.component import Component
-from tts.types import Decoding, Order, Request
+from tts import Component, Decoding, Order, Request
 
 
 class Alternating(Component):
