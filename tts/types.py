@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
+if TYPE_CHECKING:
+    JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
+else:
+    JSON = Any  # what decodes our records knows no type that contains itself
 Kind: TypeAlias = Literal["math", "choice", "code", "text"]
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error"]
 Status: TypeAlias = Literal["passed", "failed", "undecided"]
@@ -123,7 +126,7 @@ class Guidance:
 
 @dataclass(frozen=True, slots=True)
 class PluginReport:
-    """What a plugin did in one sitting: its figures (None: not measured), and what is wrong, a sentence each."""
+    """What a plugin did in one session: its figures (None: not measured), and what is wrong, a sentence each."""
 
     name: str
     figures: Mapping[str, float | None]

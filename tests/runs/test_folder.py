@@ -8,14 +8,15 @@ import pytest
 
 from tts.errors import RunFolderError, RunWriteError
 from tts.runs.files import AppendFile
-from tts.runs.folder import RunFolder, read_job
+from tts.runs.folder import Job, RunFolder, read_job
+from tts.types import Candidate
 
 
 def test_records_come_back_in_order_and_by_offset(tmp_path: Path) -> None:
     file = AppendFile(tmp_path / "a.jsonl")
     offsets = [file.append({"n": number, "text": "é" * number}) for number in range(5)]
-    assert [(offset, record["n"]) for offset, record in file.records()] == list(zip(offsets, range(5), strict=True))
-    assert file.read(offsets[3]) == {"n": 3, "text": "ééé"}
+    assert [(offset, record["n"]) for offset, record in file.records(dict)] == list(zip(offsets, range(5), strict=True))
+    assert file.read(offsets[3], dict) == {"n": 3, "text": "ééé"}
 
 
 def test_a_record_larger_than_one_read_block_comes_back_whole(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_a_record_larger_than_one_read_block_comes_back_whole(tmp_path: Path) ->
     file.append({"n": 1})
     offset = file.append({"text": "x" * 300_000})
     file.append({"n": 2})
-    assert file.read(offset) == {"text": "x" * 300_000}
+    assert file.read(offset, dict) == {"text": "x" * 300_000}
 
 
 @pytest.mark.parametrize("tail", [b'{"n": 2', b"\xc3", b'{"n": 2}', b"x" * 200_000])
@@ -45,14 +46,14 @@ def test_a_file_that_is_one_torn_line_becomes_empty(tmp_path: Path) -> None:
 def test_damage_inside_a_file_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"n": 0}\n{"n": \n{"n": 2}\n')
-    with pytest.raises(RunFolderError, match=r"a\.jsonl:2 is not a JSON record"):
-        list(AppendFile(path).records())
+    with pytest.raises(RunFolderError, match=r"a\.jsonl:2 cannot be read: "):
+        list(AppendFile(path).records(dict))
 
 
 def test_text_with_a_lone_surrogate_is_stored_and_read_back(tmp_path: Path) -> None:
     file = AppendFile(tmp_path / "a.jsonl")
     offset = file.append({"text": "a\ud800b"})
-    assert file.read(offset) == {"text": "a\ud800b"}
+    assert file.read(offset, dict) == {"text": "a\ud800b"}
 
 
 def test_a_second_writer_is_refused_until_the_first_has_gone(tmp_path: Path) -> None:
@@ -91,10 +92,10 @@ def _fill_until_limit(path: str) -> None:
 
 def test_a_full_disk_is_one_error_and_leaves_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_run_folder import *; "
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_folder import *; "
     call = "\ntry: _fill_until_limit(sys.argv[1])\nexcept RunWriteError as e: print(e)"
     result = subprocess.run(
-        [sys.executable, "-c", code + "from test_run_folder import _fill_until_limit" + call, str(path)],
+        [sys.executable, "-c", code + "from test_folder import _fill_until_limit" + call, str(path)],
         capture_output=True,
         text=True,
         check=True,
@@ -103,29 +104,34 @@ def test_a_full_disk_is_one_error_and_leaves_whole_lines(tmp_path: Path) -> None
     assert "File too large" in result.stdout
     content = path.read_bytes()
     assert content.endswith(b"\n")
-    numbers = [record["n"] for _, record in AppendFile(path).records()]
+    numbers = [record["n"] for _, record in AppendFile(path).records(dict)]
     assert numbers == list(range(len(numbers)))
     assert len(numbers) > 50
 
 
 def test_run_json_of_another_format_is_refused(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as folder:
-        folder.write_job({"recipe": {}})
-        assert read_job(tmp_path) == {"format": 1, "recipe": {}}
+        folder.write_job(name="mine", recipe={}, problems="-", limit=None)
+        folder.write_job(limit=3, host="here")
+        assert read_job(tmp_path) == Job("mine", {}, "-", 3)
     (tmp_path / "run.json").write_text('{"format": 99}')
     with pytest.raises(RunFolderError, match="format 99; this version of tts reads format 1"):
         read_job(tmp_path)
+
+
+def candidate(problem_id: str, index: int) -> Candidate:
+    return Candidate(problem_id, index, "x", None, "stop", 1, 1, None, None, None, 0, "temperature")
 
 
 def test_candidates_set_aside_move_to_their_own_file_and_derived_files_go(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as folder:
         for problem_id in ("a", "b"):
             for index in range(2):
-                folder["candidates.jsonl"].append({"problem_id": problem_id, "index": index})
+                folder["candidates.jsonl"].append(candidate(problem_id, index))
         folder["verdicts.jsonl"].append({"problem_id": "b"})
-        assert folder.set_aside(lambda record: record["problem_id"] == "a") == 2
+        assert folder.set_aside(lambda key: key.problem_id == "a") == 2
         assert set(folder.recorded()) == {"b"}
-        assert [record["problem_id"] for _, record in folder["superseded.jsonl"].records()] == ["a", "a"]
+        assert [one.problem_id for _, one in folder["superseded.jsonl"].records(Candidate)] == ["a", "a"]
         assert not (tmp_path / "verdicts.jsonl").exists()
         assert folder.set_aside(lambda _: False) == 0
 

@@ -8,7 +8,7 @@ report.json       what was found; report.html shows it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -20,7 +20,8 @@ from tts.report.data import Report
 from tts.runs import records
 from tts.runs.files import write_whole
 from tts.runs.folder import StoredFolder
-from tts.runs.opening import FORMAT, PLAN, read_plan
+from tts.runs.opening import FORMAT, PLAN, StoredPlan, read_plan
+from tts.runs.records import InputLine
 from tts.types import InputRow
 
 REPORT = "report.json"
@@ -160,17 +161,13 @@ class BenchFolder:
 def _rows(path: Path) -> Iterator[InputRow]:
     folder = StoredFolder(path)
     try:
-        for _, record in folder["problems.jsonl"].records():
-            if "end" not in record:
-                yield records.stored_row(record)
+        for _, line in folder["problems.jsonl"].records(InputLine):
+            if line.row is not None:
+                yield line.row
     finally:
         folder.close()
 
 
-def _plan(stored: Mapping[str, Any]) -> Plan:
-    arms = tuple(
-        BenchArm(arm["name"], rebuild_recipe(arm["recipe"], name=arm["name"], purpose="bench"))
-        for arm in stored["arms"]
-    )
-    kept = {name: stored[name] for name in Plan.__slots__ if name != "arms"}
-    return Plan(**{**kept, "arms": arms, "ks": tuple(stored["ks"]), "stored": tuple(stored["stored"])})
+def _plan(stored: StoredPlan) -> Plan:
+    arms = tuple(BenchArm(arm.name, rebuild_recipe(arm.recipe, name=arm.name, purpose="bench")) for arm in stored.arms)
+    return Plan(**{**records.as_dict(stored), "arms": arms})

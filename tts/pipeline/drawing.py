@@ -12,7 +12,6 @@ from tts.errors import EngineError
 from tts.pipeline.intake import Intake
 from tts.pipeline.outcomes import Drawn, shortfall
 from tts.protocols import Engine, GuidingSampler, PluginHost, Sampler
-from tts.runs import records
 from tts.runs.files import AppendFile
 from tts.types import Candidate, Message, Order, Problem, ProblemRow, Request, RowError
 
@@ -66,7 +65,7 @@ class Progress:
 class Drawing:
     """One sampler drawing from one engine into one candidates file.
 
-    `recorded` maps a problem's id to the byte offset of each candidate that an earlier sitting recorded.
+    `recorded` maps a problem's id to the byte offset of each candidate that an earlier session recorded.
     """
 
     engine: Engine
@@ -125,8 +124,7 @@ class Drawing:
         """Order what is missing of one problem; return it at once where nothing is."""
         problem = row.problem
         candidates = {
-            index: records.candidate(self.file.read(offset))
-            for index, offset in self.recorded.get(problem.id, {}).items()
+            index: self.file.read(offset, Candidate) for index, offset in self.recorded.get(problem.id, {}).items()
         }
         self.progress.num_resumed += len(candidates)
         missing = tuple(index for index in range(self.sampler.num_candidates) if index not in candidates)

@@ -6,7 +6,6 @@ problems, and the progress display soon knows how many there are.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ from typing import Any
 from tts.errors import RunFolderError
 from tts.runs import records
 from tts.runs.files import AppendFile
+from tts.runs.records import InputLine
 from tts.types import InputRow
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Sitting `number` (from 0) of `total` in which a run is drawn; it ends where its share of the rows does."""
+    """Session `number` (from 0) of `total` in which a run is drawn; it ends where its share of the rows does."""
 
     number: int
     total: int
@@ -49,9 +49,9 @@ class Intake(threading.Thread):
         self._error: Exception | None = None
         self._num_lines = 0
         self.num_rows = 0
-        for _, record in file.records():
+        for _, stored in file.records(InputLine):
             self._num_lines += 1
-            self.num_rows += "end" not in record
+            self.num_rows += stored.row is not None
         self._reader = file.path.open("rb")
         self._num_taken = 0
         self._num_rows_taken = 0
@@ -74,7 +74,7 @@ class Intake(threading.Thread):
 
     def _copy(self) -> None:
         num_stored = self.num_rows
-        stored = (record for _, record in self._file.records() if "end" not in record)
+        stored = (line.row for _, line in self._file.records(InputLine) if line.row is not None)
         number = 0
         for number, row in enumerate(self._rows, start=1):
             if self._stop_requested.is_set():
@@ -82,19 +82,19 @@ class Intake(threading.Thread):
             if number <= num_stored:
                 self._compare(number, row, next(stored))
             else:
-                self._append(records.row_record(row), 1)
+                self._append(records.input_line(row), 1)
         if number >= num_stored and not self._stop_requested.is_set():
             self._mark_end(number)
 
-    def _compare(self, number: int, row: InputRow, stored: dict[str, Any]) -> None:
-        if records.dumps(records.row_record(row)) != records.dumps(stored):
+    def _compare(self, number: int, row: InputRow, stored: InputRow) -> None:
+        if records.dumps(row) != records.dumps(stored):
             raise RunFolderError(
                 f"row {number} of the input is not the one that {self._file.path} holds. "
                 "Give the same problems again, or choose another --run DIR."
             )
 
     def _mark_end(self, number: int) -> None:
-        ends = [record["end"] for _, record in self._file.records() if "end" in record]
+        ends = [line.end for _, line in self._file.records(InputLine) if line.end is not None]
         if number not in ends[-1:]:
             self._append({"end": number}, 0)
 
@@ -115,10 +115,10 @@ class Intake(threading.Thread):
             num_ready = self._num_ready()
         for _ in range(num_ready):
             self._num_taken += 1
-            record = json.loads(self._reader.readline())
-            if "end" not in record:
+            line = records.loads(self._reader.readline(), InputLine, lambda: f"{self._file.path}:{self._num_taken}")
+            if line.row is not None:
                 self._num_rows_taken += 1
-                return records.stored_row(record)
+                return line.row
         if self.finished and self._error is not None:
             raise self._error
         return None

@@ -13,7 +13,7 @@ from tts.types import Candidate, Counts, Judged, ProblemRow, RowError, Selection
 class Drawn:
     """Input row `number` (from 0) with all its candidates, ordered by index; `error` says why some are missing.
 
-    A row that is no problem has no candidates. `wall_seconds` is None where an earlier sitting drew them all.
+    A row that is no problem has no candidates. `wall_seconds` is None where an earlier session drew them all.
     """
 
     number: int

@@ -10,7 +10,7 @@ from tts.pipeline.judges import FAILED, Judges
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, shortfall, solution_of
 from tts.pipeline.tally import Tally
 from tts.protocols import BoundSelector
-from tts.runs.folder import RunFolder, read_job
+from tts.runs.folder import RunFolder
 from tts.runs.judgements import DerivedFiles
 from tts.runs.stored import Stored, StoredRun
 from tts.types import Judged, RowError
@@ -70,8 +70,7 @@ class Rejudging:
         with RunFolder(self.run.path) as folder:
             folder.forget_derived()
             if overrides:
-                job = read_job(folder.path) or {}
-                folder.write_job({**job, "recipe": recipe.resolved(), "recipe_hash": recipe.hash()})
+                folder.write_job(recipe=recipe.resolved(), recipe_hash=recipe.hash())
             derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
             yield from self.outcomes(derived.write)
             if self._is_whole():

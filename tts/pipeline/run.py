@@ -24,6 +24,7 @@ from tts.recipe import Recipe
 from tts.runs import job
 from tts.runs.folder import RunFolder
 from tts.runs.judgements import DerivedFiles
+from tts.runs.records import Session
 from tts.types import (
     InputRow,
     Judged,
@@ -83,7 +84,9 @@ class Run:
             self.complete = not self.stop.is_set()
             if self.complete:
                 self.folder.write_summary(self.tally.summary())
-                job.record_plugin(self.folder, self.plugin, self.progress.tokens_per_second())
+                if self.plugin is not None:
+                    rate = {"tokens_per_second": self.progress.tokens_per_second(), "warnings": self.plugin.warnings}
+                    self.folder.write_job(statistics={self.plugin.name: {**self.plugin.figures, **rate}})
         finally:
             self.stop.set()
             self._abandoned.set()
@@ -91,22 +94,20 @@ class Run:
             self.intake.close()
             self.judges.close()
             with suppress(*(() if self.complete else (RunWriteError,))):  # what ended the run is the error to tell
-                self.folder["sessions.jsonl"].append(self._session(began))
-
-    def _session(self, began: float) -> dict[str, object]:
-        """Return the line of this sitting: all that another sitting would not repeat."""
-        return {
-            "began": began,
-            "ended": time.time(),
-            "complete": self.complete,
-            "num_candidates": self.progress.num_candidates,
-            "num_tokens": self.progress.num_tokens,
-            "drawing_seconds": self.progress.seconds_drawing(),
-            **({"plugin": self.plugin} if self.plugin else {}),
-            **({"turn": self.turn.number} if self.turn else {}),
-            "host": job.host(),
-            "versions": job.versions(),
-        }
+                self.folder.note_session(
+                    Session(
+                        began=began,
+                        ended=time.time(),
+                        complete=self.complete,
+                        num_candidates=self.progress.num_candidates,
+                        num_tokens=self.progress.num_tokens,
+                        drawing_seconds=self.progress.seconds_drawing(),
+                        plugin=self.plugin,
+                        turn=self.turn.number if self.turn else None,
+                        host=job.host(),
+                        versions=job.versions(),
+                    )
+                )
 
     def _supported(self, row: InputRow) -> InputRow:
         """Return the row, or an error in its place where no task knows its kind."""
@@ -147,7 +148,7 @@ class Run:
     def _note_sandbox(self, judge: Verifier | Scorer) -> None:
         """Note what the sandbox found to hold."""
         if isinstance(judge, Sandboxed):
-            job.record_sandbox(self.folder, judge.protection())
+            self.folder.write_job(sandbox=judge.protection())
 
     def _take_plugin_report(self) -> None:
         engine = self.recipe.engine

@@ -103,7 +103,7 @@ def analyse(
         method=(*options.notes, *_method(found, compared, study.num_texts, options.seed)),
         warnings=tuple(warnings),
         problems=tuple(_problem_views(runs, chosen, studied)) if options.candidates else (),
-        speeds=speeds({name: run.sittings() for name, run in zip(names, runs, strict=True)}),
+        speeds=speeds({name: run.sessions() for name, run in zip(names, runs, strict=True)}),
     )
 
 
@@ -155,10 +155,10 @@ class _Study:
 
 
 def _cost(run: Stored, gathered: Gathered) -> Cost:
-    """Return what the problems of the report took; seconds only where every candidate's sitting is known."""
-    counts, sittings = gathered.counts, run.sittings()
-    seconds = sum(sitting.seconds for sitting in sittings)
-    all_known = sum(sitting.num_candidates for sitting in sittings) == counts["candidates"]
+    """Return what the problems of the report took; seconds only where every candidate's session is known."""
+    counts, sessions = gathered.counts, run.sessions()
+    seconds = sum(session.drawing_seconds for session in sessions)
+    all_known = sum(session.num_candidates for session in sessions) == counts["candidates"]
     return Cost(
         prompt_tokens=counts["prompt_tokens"],
         completion_tokens=counts["completion_tokens"],
@@ -166,7 +166,7 @@ def _cost(run: Stored, gathered: Gathered) -> Cost:
         cancelled_tokens=counts["cancelled_tokens"],
         truncated_tokens=counts["truncated_tokens"],
         seconds=seconds if all_known else None,
-        tokens_per_second=sum(sitting.num_tokens for sitting in sittings) / seconds if seconds else None,
+        tokens_per_second=sum(session.num_tokens for session in sessions) / seconds if seconds else None,
     )
 
 

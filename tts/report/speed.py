@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from tts.report.data import Speed
-from tts.runs.stored import Sitting
+from tts.runs.records import Session
 
 
-def speeds(arms: Mapping[str, Sequence[Sitting]]) -> tuple[Speed, ...]:
+def speeds(arms: Mapping[str, Sequence[Session]]) -> tuple[Speed, ...]:
     """Return the ratio for each two arms that took turns together; a turn that was interrupted does not count."""
-    rates = {name: _rates(sittings) for name, sittings in arms.items()}
+    rates = {name: _rates(sessions) for name, sessions in arms.items()}
     pairs = [(first, second, rates[first].keys() & rates[second].keys()) for second, first in combinations(arms, 2)]
     return tuple(
         _speed(first, second, [rates[first][turn] / rates[second][turn] for turn in turns])
@@ -26,11 +26,11 @@ def _speed(first: str, second: str, ratios: Sequence[float]) -> Speed:
     return Speed(first, second, mean, min(ratios), max(ratios), len(ratios))
 
 
-def _rates(sittings: Sequence[Sitting]) -> dict[int, float]:
-    """Return the tokens per second of each turn that was drawn in one sitting."""
-    turns = [sitting.turn for sitting in sittings]
+def _rates(sessions: Sequence[Session]) -> dict[int, float]:
+    """Return the tokens per second of each turn that was drawn in one session."""
+    turns = [session.turn for session in sessions]
     return {
-        one.turn: one.num_tokens / one.seconds
-        for one in sittings
-        if one.turn is not None and turns.count(one.turn) == 1 and one.seconds > 0 and one.num_tokens > 0
+        one.turn: one.num_tokens / one.drawing_seconds
+        for one in sessions
+        if one.turn is not None and turns.count(one.turn) == 1 and one.drawing_seconds > 0 and one.num_tokens > 0
     }

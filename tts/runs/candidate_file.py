@@ -16,7 +16,7 @@ from tts.problems import open_problems
 from tts.problems.jsonl import BadRow, Row, read_json_lines, shown, usable_id
 from tts.recipe import Recipe, rebuild_recipe
 from tts.runs.completions import StoredCompletion
-from tts.runs.stored import Sitting
+from tts.runs.records import Session
 from tts.types import Candidate, Judged, ProblemRow, RowError
 
 UNKNOWN_SEED = -1
@@ -146,7 +146,7 @@ class CandidateFile:
         """Nothing is stored but the candidates."""
         return None
 
-    def sittings(self) -> list[Sitting]:
+    def sessions(self) -> list[Session]:
         """Nobody knows when they were drawn."""
         return []
 

@@ -6,14 +6,15 @@ file is opened for writing. A complete line that is not JSON is damage from outs
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from tts.errors import RunFolderError, RunWriteError
 from tts.runs import records
+from tts.runs.records import Record
 
 
 class StoredFile:
@@ -55,9 +56,13 @@ class StoredFile:
             line += block if newline < 0 else block[: newline + 1]
         return line
 
-    def read(self, offset: int) -> dict[str, Any]:
-        """Return the record that begins at byte `offset`."""
-        return _parse(self.line(offset), f"{self.path}, byte {offset}")
+    def read(self, offset: int, kind: type[Record]) -> Record:
+        """Return the record that begins at byte `offset`. Raises RunFolderError where it is none."""
+        return records.loads(self.line(offset), kind, lambda: f"{self.path}:{self._number(offset)}")
+
+    def _number(self, offset: int) -> int:
+        """Return which line begins at byte `offset`, counted from 1."""
+        return next(number for number, (start, _) in enumerate(self.lines(), start=1) if start == offset)
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield (byte offset, line) of every line that is there now."""
@@ -71,10 +76,10 @@ class StoredFile:
                 yield offset, line
                 offset += len(line)
 
-    def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield (byte offset, record) of every line that is there now."""
+    def records(self, kind: type[Record]) -> Iterator[tuple[int, Record]]:
+        """Yield (byte offset, record) of every line that is there now. Raises RunFolderError where one is none."""
         for number, (offset, line) in enumerate(self.lines(), start=1):
-            yield offset, _parse(line, f"{self.path}:{number}")
+            yield offset, records.loads(line, kind, lambda number=number: f"{self.path}:{number}")  # type: ignore[misc]
 
     def close(self) -> None:
         """Close the file."""
@@ -100,18 +105,21 @@ class AppendFile(StoredFile):
 
         Raises RunWriteError where the disk is full or the file cannot be written; the file is then as it was before.
         """
-        line = b"".join(map(records.dumps, items))
+        return self.append_lines(b"".join(map(records.dumps, items)))
+
+    def append_lines(self, lines: bytes) -> int:
+        """Write whole lines as they are; otherwise like `append`."""
         start = self.size
         try:
-            written = os.write(self._fd, line)
-            while written < len(line):
-                written += os.write(self._fd, line[written:])
+            written = os.write(self._fd, lines)
+            while written < len(lines):
+                written += os.write(self._fd, lines[written:])
         except OSError as error:
             os.ftruncate(self._fd, start)
             raise RunWriteError(
                 f"cannot write {self.path}: {error.strerror}. What was written is kept and readable."
             ) from error
-        self.size = start + len(line)
+        self.size = start + len(lines)
         return start
 
     def close(self) -> None:
@@ -121,24 +129,23 @@ class AppendFile(StoredFile):
         super().close()
 
 
-def _parse(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise RunFolderError(f"{where} is not a JSON record ({error}): the file was changed from outside") from error
-    if not isinstance(record, dict):
-        raise RunFolderError(f"{where} is not a JSON object: the file was changed from outside")
-    return record
+def read_whole(file: Path, kind: type[Record], version: int) -> Record | None:
+    """Return the record in `file`, whose key `format` must be `version`; None where there is no such file.
 
-
-def read_whole(file: Path, version: int) -> dict[str, Any] | None:
-    """Return the JSON object in `file`, whose key `format` must be `version`; None where there is no such file."""
+    Raises RunFolderError where it is none, or has another format.
+    """
     if not file.exists():
         return None
-    record = _parse(file.read_bytes(), str(file))
-    if record.get("format") != version:
-        raise RunFolderError(f"{file} has format {record.get('format')}; this version of tts reads format {version}")
-    return record
+    content = file.read_bytes()
+    found = records.loads(content, _Versioned, lambda: str(file)).format
+    if found != version:
+        raise RunFolderError(f"{file} has format {found}; this version of tts reads format {version}")
+    return records.loads(content, kind, lambda: str(file))
+
+
+@dataclass(frozen=True, slots=True)
+class _Versioned:
+    format: int
 
 
 def write_whole(file: Path, content: bytes) -> None:

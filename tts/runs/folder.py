@@ -1,12 +1,12 @@
 """The run folder: append-only JSONL files, one writer, resumable after any crash. The only file that writes results.
 
 run.json          the job: resolved recipe, its hash, versions, host; written anew when a later stage changes, and
-                  when the latest sitting knows its plugin's figures and its sandbox
+                  when the latest session knows its plugin's figures and its sandbox
 problems.jsonl    one input row a line, in order: {"problem", "reference"} or {"error"}; {"end"} once all are read
 candidates.jsonl  one candidate a line, appended as it arrives: the primary artefact
 scores.jsonl selections.jsonl verdicts.jsonl    one line a problem; derived, can be deleted and recomputed
 summary.json      the headline figures
-sessions.jsonl    one line per sitting: when it began and ended, on which host. All that is not repeatable is here.
+sessions.jsonl    one line per session: when it began and ended, on which host. All that is not repeatable is here.
 """
 
 from __future__ import annotations
@@ -15,21 +15,38 @@ import fcntl
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from tts.errors import RunFolderError
 from tts.runs import records
 from tts.runs.files import AppendFile, Files, StoredFile, read_whole, write_whole
+from tts.runs.records import CandidateKey, Session
 
 PRIMARY = ("problems.jsonl", "candidates.jsonl")
 DERIVED = ("scores.jsonl", "selections.jsonl", "verdicts.jsonl")
 FORMAT = 1
 
 
-def read_job(path: Path) -> dict[str, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What run.json says of a run; more than this is noted there, for people.
+
+    `recipe` is the resolved one, `problems` where the rows came from and `limit` how many of them at most;
+    `statistics` is what plugins told of it.
+    """
+
+    name: str
+    recipe: dict[str, Any]
+    problems: str
+    limit: int | None
+    statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def read_job(path: Path) -> Job | None:
     """Return the run.json of the folder `path`, or None where there is none yet."""
-    return read_whole(path / "run.json", FORMAT)
+    return read_whole(path / "run.json", Job, FORMAT)
 
 
 class StoredFolder(Files[StoredFile]):
@@ -59,9 +76,11 @@ class RunFolder(Files[AppendFile]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write_job(self, job: dict[str, Any]) -> None:
-        """Write run.json, whole or not at all."""
-        self._replace("run.json", {"format": FORMAT, **job})
+    def write_job(self, **entries: Any) -> None:
+        """Write these entries of run.json, whole or not at all; the others stay as they are."""
+        file = self.path / "run.json"
+        old = json.loads(file.read_bytes()) if file.exists() else {"format": FORMAT}
+        self._replace("run.json", {**old, **entries})
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json, whole or not at all."""
@@ -70,6 +89,11 @@ class RunFolder(Files[AppendFile]):
     def _replace(self, name: str, content: dict[str, Any]) -> None:
         text = json.dumps(content, indent=2, ensure_ascii=False, default=records.as_dict)
         write_whole(self.path / name, f"{text}\n".encode())
+
+    def note_session(self, session: Session) -> None:
+        """Append a session to sessions.jsonl; what does not apply to it is left out."""
+        entries = records.as_dict(session).items()
+        self["sessions.jsonl"].append({name: value for name, value in entries if value is not None})
 
     def forget_derived(self) -> None:
         """Delete what is derived from the candidates, so that it is computed anew."""
@@ -81,24 +105,24 @@ class RunFolder(Files[AppendFile]):
     def recorded(self) -> dict[str, dict[int, int]]:
         """Return where each recorded candidate begins in candidates.jsonl: problem id → index → byte offset."""
         offsets: dict[str, dict[int, int]] = {}
-        for offset, record in self["candidates.jsonl"].records():
-            offsets.setdefault(record["problem_id"], {})[record["index"]] = offset
+        for offset, key in self["candidates.jsonl"].records(CandidateKey):
+            offsets.setdefault(key.problem_id, {})[key.index] = offset
         return offsets
 
-    def set_aside(self, unwanted: Callable[[dict[str, Any]], bool]) -> int:
+    def set_aside(self, unwanted: Callable[[CandidateKey], bool]) -> int:
         """Move the candidates that are to be drawn anew to superseded.jsonl; return how many there were.
 
         Crash-safe: the new candidates.jsonl takes the place of the old one in one step, last.
         """
         old, aside, kept = self["candidates.jsonl"], self["superseded.jsonl"], self.path / "candidates.jsonl.partial"
-        moved = [offset for offset, record in old.records() if unwanted(record)]
+        moved = {offset for offset, key in old.records(CandidateKey) if unwanted(key)}
         if moved:
             with kept.open("wb") as out:
-                for _, record in old.records():
-                    if unwanted(record):
-                        aside.append(record)
+                for offset, line in old.lines():
+                    if offset in moved:
+                        aside.append_lines(line)
                     else:
-                        out.write(records.dumps(record))
+                        out.write(line)
             self._files.pop("candidates.jsonl").close()
             kept.replace(old.path)
             self.forget_derived()

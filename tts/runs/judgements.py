@@ -4,56 +4,58 @@ from __future__ import annotations
 
 from typing import Any, Generic
 
-from tts.runs import records
+from tts.errors import RunFolderError
 from tts.runs.files import AppendFile, File, Files
-from tts.types import Answer, Judged, Score, Verdict
+from tts.runs.records import Scores, Selections, Verdicts
+from tts.types import Judged
+
+LINES: dict[str, type[Scores | Selections | Verdicts]] = {
+    "scores.jsonl": Scores,
+    "selections.jsonl": Selections,
+    "verdicts.jsonl": Verdicts,
+}
 
 
 class StoredJudgements(Generic[File]):
     """Reads back what was derived. `scored`: whether the selector has a scorer, so that its scores are a part."""
 
     def __init__(self, folder: Files[File], *, scored: bool) -> None:
-        names = ("scores", "selections", "verdicts") if scored else ("selections", "verdicts")
-        self._files = {name: folder[f"{name}.jsonl"] for name in names}
+        self._path = folder.path
+        self._files = {name: folder[name] for name in LINES if scored or name != "scores.jsonl"}
         self._offsets = {
-            name: {record["problem_id"]: offset for offset, record in file.records()}
+            name: {line.problem_id: offset for offset, line in file.records(LINES[name])}
             for name, file in self._files.items()
         }
 
     def read(self, problem_id: str) -> Judged | None:
         """Return what is stored of one problem, or None where any part of it is missing."""
-        offsets = [self._offsets[name].get(problem_id) for name in self._files]
-        parts = {
-            name: file.read(offset)
-            for (name, file), offset in zip(self._files.items(), offsets, strict=True)
-            if offset is not None
-        }
-        return None if None in offsets else _judged(parts)
+        if any(problem_id not in offsets for offsets in self._offsets.values()):
+            return None
+        at = {name: offsets[problem_id] for name, offsets in self._offsets.items()}
+        selected = self._files["selections.jsonl"].read(at["selections.jsonl"], Selections)
+        graded = self._files["verdicts.jsonl"].read(at["verdicts.jsonl"], Verdicts)
+        scored = self._files["scores.jsonl"].read(at["scores.jsonl"], Scores).scores if "scores.jsonl" in at else ()
+        if (
+            len({len(selected.answers), len(selected.classes), len(graded.verdicts), len(scored or selected.answers)})
+            > 1
+        ):
+            raise RunFolderError(
+                f"{self._path}: the lines of problem {problem_id!r} in {', '.join(at)} do not go together. The files "
+                "were changed from outside: delete them, and what is derived is computed anew"
+            )
+        return Judged(selected.answers, selected.classes, scored, selected.selection, graded.verdicts, graded.verdict)
 
 
 class DerivedFiles(StoredJudgements[AppendFile]):
-    """Reads back what an earlier sitting derived; writes what is new."""
+    """Reads back what an earlier session derived; writes what is new."""
 
     def write(self, problem_id: str, judged: Judged) -> None:
         """Append the lines of one problem that are not there yet."""
-        parts: dict[str, dict[str, Any]] = {
-            "scores": {"scores": judged.scores},
-            "selections": {"selection": judged.selection, "answers": judged.answers, "classes": judged.classes},
-            "verdicts": {"verdict": judged.verdict, "verdicts": judged.verdicts},
+        lines: dict[str, Any] = {
+            "scores.jsonl": Scores(problem_id, judged.scores),
+            "selections.jsonl": Selections(problem_id, judged.selection, judged.answers, judged.classes),
+            "verdicts.jsonl": Verdicts(problem_id, judged.verdict, judged.verdicts),
         }
         for name, file in self._files.items():
             if problem_id not in self._offsets[name]:
-                file.append({"problem_id": problem_id, **parts[name]})
-
-
-def _judged(parts: dict[str, dict[str, Any]]) -> Judged:
-    selections, verdicts = parts["selections"], parts["verdicts"]
-    scores = parts.get("scores", {"scores": []})["scores"]
-    return Judged(
-        answers=records.optional(Answer, selections["answers"]),
-        classes=tuple(selections["classes"]),
-        scores=tuple(records.plain(Score, score) for score in scores),
-        selection=records.selection(selections["selection"]),
-        verdicts=tuple(records.plain(Verdict, verdict) for verdict in verdicts["verdicts"]),
-        verdict=records.plain(Verdict, verdicts["verdict"]),
-    )
+                file.append(lines[name])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.errors import RunFolderError
 from tts.runs.candidate_file import CandidateFile
 from tts.runs.files import read_whole
 from tts.runs.stored import Stored, StoredRun
@@ -22,7 +22,7 @@ def run_folders(paths: Sequence[Path]) -> Iterator[Path]:
         if plan is None:
             yield path
         else:
-            arms = [path / arm["name"] for arm in plan["arms"]]
+            arms = [path / arm.name for arm in plan.arms]
             yield from (arm for arm in arms if (arm / "run.json").exists())
 
 
@@ -40,9 +40,29 @@ def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: S
     return opened
 
 
-def read_plan(path: Path) -> dict[str, Any] | None:
-    """Return the bench.json of the folder `path` as it stands, None where there is none. Raises RunFolderError."""
-    plan = read_whole(path / PLAN, FORMAT)
-    if plan is not None and "arms" not in plan:
-        raise RunFolderError(f"{path / PLAN} is no plan of a benchmark: the file was changed from outside")
-    return plan
+@dataclass(frozen=True, slots=True)
+class StoredArm:
+    """One recipe of a benchmark, resolved; its run folder is called `name`."""
+
+    name: str
+    recipe: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """What bench.json says of a benchmark (see `tts.bench.folder.Plan`)."""
+
+    arms: tuple[StoredArm, ...]
+    ks: tuple[int, ...]
+    problems: str | None
+    limit: int | None
+    stored: tuple[str, ...]
+    stored_problems: str | None
+    embeddings: str
+    perplexity: str | None
+    turns: int
+
+
+def read_plan(path: Path) -> StoredPlan | None:
+    """Return the bench.json of the folder `path`, None where there is none. Raises RunFolderError."""
+    return read_whole(path / PLAN, StoredPlan, FORMAT)

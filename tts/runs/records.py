@@ -1,17 +1,26 @@
-"""Records ↔ JSON lines: the one spelling of our types on disk and on stdout."""
+"""Records ↔ JSON lines: the one spelling of our types on disk and on stdout, and the one reader of what is on disk.
+
+What stands on a line is decoded into its typed record. Keys that a later version added are ignored; a missing key or a
+value of another type is a RunFolderError that names the file and the line.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
+import msgspec
+
+from tts.errors import RunFolderError
 from tts.types import (
     Answer,
-    Candidate,
+    FinishReason,
     InputRow,
-    Message,
+    PluginReport,
     Problem,
     ProblemRow,
     Reference,
@@ -21,7 +30,7 @@ from tts.types import (
     Verdict,
 )
 
-Record = TypeVar("Record", Answer, Message, Reference, RowError, Score, Verdict)
+Record = TypeVar("Record")
 
 
 def as_dict(record: Any) -> dict[str, Any]:
@@ -41,47 +50,119 @@ def dumps(record: Any) -> bytes:
         return _encode_ascii(record).encode() + b"\n"
 
 
+_decoder: Callable[[Any], Any] = cache(msgspec.json.Decoder)
+
+
+def loads(text: bytes, kind: type[Record], where: Callable[[], str]) -> Record:
+    """Return the record of type `kind` that JSON text holds; `where` says where it stands.
+
+    Raises RunFolderError where it is none.
+    """
+    try:
+        try:
+            record: Record = _decoder(kind).decode(text)
+            return record
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:  # no JSON, or a lone surrogate, which Python's reader takes
+            return msgspec.convert(json.loads(text, parse_constant=_refuse), kind)
+    except (ValueError, RecursionError) as error:
+        raise RunFolderError(f"{where()} cannot be read: {error}. The file was changed from outside") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
 def finite(value: float | None) -> float | None:
     """Return `value`, or None for NaN and infinities, which JSON cannot hold."""
     return value if value is not None and math.isfinite(value) else None
 
 
-def plain(cls: type[Record], row: Mapping[str, Any]) -> Record:
-    """Build a record whose fields are all plain JSON values."""
-    return cls(**row)
+@dataclass(frozen=True, slots=True)
+class InputLine:
+    """A line of problems.jsonl: a problem, a row that is none, or, once all are read, `end`, the number of rows."""
+
+    line: int | None = None
+    problem: Problem | None = None
+    reference: Reference | None = None
+    error: RowError | None = None
+    end: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a line that is none of the three, or several."""
+        named = [name for name in ("problem", "error", "end") if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ValueError("exactly one of `problem`, `error` and `end` must be there")
+        if self.problem is not None and (self.reference is None or self.line is None):
+            raise ValueError("a `problem` must have `reference` and `line` beside it")
+
+    @property
+    def row(self) -> InputRow | None:
+        """The row; None for the line that marks the end."""
+        if self.problem is not None and self.reference is not None and self.line is not None:
+            return ProblemRow(self.problem, self.reference, self.line)
+        return self.error
 
 
-def candidate(row: Mapping[str, Any]) -> Candidate:
-    """Build a candidate from its JSON object."""
-    logprobs = row.get("token_logprobs")
-    return Candidate(**{**row, "token_logprobs": None if logprobs is None else tuple(logprobs)})
+@dataclass(frozen=True, slots=True)
+class CandidateKey:
+    """What finding a line of candidates.jsonl takes; the rest of it is checked when it is read as a `Candidate`."""
+
+    problem_id: str
+    index: int
+    finish_reason: FinishReason
 
 
-def problem(row: Mapping[str, Any]) -> Problem:
-    """Build a problem from its JSON object."""
-    messages = tuple(plain(Message, message) for message in row["messages"])
-    return Problem(**{**row, "messages": messages, "choices": tuple(row["choices"])})
-
-
-def selection(row: Mapping[str, Any]) -> Selection:
-    """Build a selection from its JSON object."""
-    return Selection(**{**row, "weights": tuple(row["weights"])})
-
-
-def optional(cls: type[Record], rows: Sequence[Mapping[str, Any] | None]) -> tuple[Record | None, ...]:
-    """Build a tuple of records, None where the JSON has null."""
-    return tuple(None if row is None else plain(cls, row) for row in rows)
-
-
-def row_record(row: InputRow) -> dict[str, Any]:
+def input_line(row: InputRow) -> dict[str, Any]:
     """Return what a line of problems.jsonl holds of a row."""
     if isinstance(row, RowError):
         return {"error": row}
     return {"line": row.line, "problem": row.problem, "reference": row.reference}
 
 
-def stored_row(record: dict[str, Any]) -> InputRow:
-    """Return the row that a line of problems.jsonl holds; the line that marks the end holds none."""
-    if "error" in record:
-        return plain(RowError, record["error"])
-    return ProblemRow(problem(record["problem"]), plain(Reference, record["reference"]), record["line"])
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A line of scores.jsonl."""
+
+    problem_id: str
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selections:
+    """A line of selections.jsonl."""
+
+    problem_id: str
+    selection: Selection
+    answers: tuple[Answer | None, ...]
+    classes: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """A line of verdicts.jsonl."""
+
+    problem_id: str
+    verdict: Verdict
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A line of sessions.jsonl: one time that the run was worked on. All that another time would not repeat is here.
+
+    `began` and `ended` are seconds since the epoch; `drawing_seconds` count from when the engine was ready. `turn`:
+    which turn it was, where recipes took turns; `plugin`: what the sampler's plugin did.
+    """
+
+    began: float
+    ended: float
+    complete: bool
+    num_candidates: int
+    num_tokens: int
+    drawing_seconds: float
+    plugin: PluginReport | None = None
+    turn: int | None = None
+    host: dict[str, Any] | None = None
+    versions: dict[str, str] | None = None

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,20 +13,8 @@ from tts.runs import records
 from tts.runs.files import StoredFile
 from tts.runs.folder import StoredFolder, read_job
 from tts.runs.judgements import StoredJudgements
+from tts.runs.records import CandidateKey, InputLine, Session
 from tts.types import Candidate, Judged, ProblemRow, RowError
-
-KEY = re.compile(rb'\{("problem_id": "(?:[^"\\]|\\.)*", "index": \d+), "')
-"""How a line of candidates.jsonl begins."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sitting:
-    """What one sitting of a run drew, and in how many seconds. `turn`: which turn it was, where recipes took turns."""
-
-    num_candidates: int
-    num_tokens: int
-    seconds: float
-    turn: int | None
 
 
 class Stored(Protocol):
@@ -87,8 +72,8 @@ class Stored(Protocol):
     def selected_anew(self) -> bool:
         """Whether another selector was asked for than the one whose selections `graded` returns."""
 
-    def sittings(self) -> list[Sitting]:
-        """Return the sittings that drew something, as far as they ended in good order."""
+    def sessions(self) -> list[Session]:
+        """Return the sessions that drew something, as far as they ended in good order."""
 
     def close(self) -> None:
         """Close the files."""
@@ -114,11 +99,11 @@ class StoredRun:
         if job is None:
             raise RunFolderError(f"{path} must be a run folder, got {_what_is_there(path)}. Give what --run DIR wrote")
         self.path = path
-        self.name: str = job["name"] or path.name
-        drawn_by = rebuild_recipe(job["recipe"], name=self.name, purpose="judge")
-        self.recipe = rebuild_recipe(job["recipe"], overrides, name=self.name, purpose="judge")
+        self.name = job.name or path.name
+        drawn_by = rebuild_recipe(job.recipe, name=self.name, purpose="judge")
+        self.recipe = rebuild_recipe(job.recipe, overrides, name=self.name, purpose="judge")
         self.origin: Mapping[str, Any] = self.recipe.resolved()
-        self.statistics: Mapping[str, Any] = job.get("statistics", {})
+        self.statistics: Mapping[str, Any] = job.statistics
         self._folder = StoredFolder(path)
         self._rows, self.errors = self._read_rows()
         self._offsets = self._read_offsets()
@@ -128,20 +113,18 @@ class StoredRun:
         """Return where each problem's row begins, and the rows that are none."""
         offsets: dict[str, int] = {}
         errors: list[RowError] = []
-        for offset, record in self._folder["problems.jsonl"].records():
-            if "error" in record:
-                errors.append(records.plain(RowError, record["error"]))
-            elif "problem" in record:
-                offsets[record["problem"]["id"]] = offset
+        for offset, line in self._folder["problems.jsonl"].records(InputLine):
+            if line.error is not None:
+                errors.append(line.error)
+            elif line.problem is not None:
+                offsets[line.problem.id] = offset
         return offsets, tuple(errors)
 
     def _read_offsets(self) -> dict[str, dict[int, int]]:
         found: dict[str, dict[int, int]] = {}
         file = self._folder["candidates.jsonl"]
-        for offset, line in file.lines():
-            key = KEY.match(line)  # a line as we write it: parsing all of it only for these two takes long
-            record = json.loads(b"{%b}" % key[1]) if key else file.read(offset)
-            found.setdefault(record["problem_id"], {})[record["index"]] = offset
+        for offset, key in file.records(CandidateKey):
+            found.setdefault(key.problem_id, {})[key.index] = offset
         return found
 
     def _read_derived(self, drawn_by: Recipe) -> StoredJudgements[StoredFile] | None:
@@ -168,7 +151,7 @@ class StoredRun:
 
     def row(self, problem_id: str) -> ProblemRow:
         """Return one problem with its reference."""
-        row = records.stored_row(self._folder["problems.jsonl"].read(self._rows[problem_id]))
+        row = self._folder["problems.jsonl"].read(self._rows[problem_id], InputLine).row
         assert isinstance(row, ProblemRow)
         return row
 
@@ -179,20 +162,16 @@ class StoredRun:
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
         file, offsets = self._folder["candidates.jsonl"], self._offsets[problem_id]
-        return tuple(records.candidate(file.read(offsets[index])) for index in sorted(offsets))
+        return tuple(file.read(offsets[index], Candidate) for index in sorted(offsets))
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from all of a problem's candidates."""
         judged = None if self._derived is None else self._derived.read(problem_id)
         return judged if judged and len(judged.verdicts) == self.num_candidates(problem_id) else None
 
-    def sittings(self) -> list[Sitting]:
-        """Return the sittings that drew something, as far as they ended in good order."""
-        records = [record for _, record in self._folder["sessions.jsonl"].records() if record["num_candidates"]]
-        return [
-            Sitting(one["num_candidates"], one["num_tokens"], one["drawing_seconds"], one.get("turn"))
-            for one in records
-        ]
+    def sessions(self) -> list[Session]:
+        """Return the sessions that drew something, as far as they ended in good order."""
+        return [one for _, one in self._folder["sessions.jsonl"].records(Session) if one.num_candidates]
 
     def close(self) -> None:
         """Close the files."""
