@@ -20,7 +20,7 @@ from tts.report.data import Report
 from tts.runs import records
 from tts.runs.files import write_whole
 from tts.runs.folder import StoredFolder
-from tts.runs.opening import FORMAT, PLAN, StoredPlan, read_plan
+from tts.runs.opening import FORMAT, PLAN, read_plan
 from tts.runs.records import InputLine
 from tts.types import InputRow
 
@@ -122,7 +122,12 @@ class BenchFolder:
         if stored is None:
             self._refuse_foreign()
             return None
-        return _plan(stored)
+        where = str(self.path / PLAN)
+        arms = tuple(
+            BenchArm(arm.name, rebuild_recipe(arm.recipe, name=arm.name, purpose="bench", where=where))
+            for arm in stored.arms
+        )
+        return Plan(**{**records.as_dict(stored), "arms": arms})
 
     def _refuse_foreign(self) -> None:
         try:
@@ -166,8 +171,3 @@ def _rows(path: Path) -> Iterator[InputRow]:
                 yield line.row
     finally:
         folder.close()
-
-
-def _plan(stored: StoredPlan) -> Plan:
-    arms = tuple(BenchArm(arm.name, rebuild_recipe(arm.recipe, name=arm.name, purpose="bench")) for arm in stored.arms)
-    return Plan(**{**records.as_dict(stored), "arms": arms})

@@ -14,6 +14,7 @@ from typing import Any
 from tts.errors import RunFolderError
 from tts.runs import records
 from tts.runs.files import AppendFile
+from tts.runs.folder import input_lines
 from tts.runs.records import InputLine
 from tts.types import InputRow
 
@@ -49,7 +50,7 @@ class Intake(threading.Thread):
         self._error: Exception | None = None
         self._num_lines = 0
         self.num_rows = 0
-        for _, stored in file.records(InputLine):
+        for _, stored in input_lines(file):
             self._num_lines += 1
             self.num_rows += stored.row is not None
         self._reader = file.path.open("rb")

@@ -64,8 +64,8 @@ class Run:
         self.judges = Judges(recipe, self._note_sandbox)
         supported = None if rows is None else (self._supported(row) for row in rows)
         self.turn = turn
-        self.intake = Intake(supported, folder["problems.jsonl"], self.stop, turn)
         self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
+        self.intake = Intake(supported, folder["problems.jsonl"], self.stop, turn)
         self._abandoned = threading.Event()
         self._queue: queue.Queue[Drawn | BaseException | None] = queue.Queue(QUEUE_SIZE)
 

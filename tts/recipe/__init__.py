@@ -37,10 +37,18 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = (), *, purp
 
 
 def rebuild_recipe(
-    resolved: dict[str, Any], overrides: Sequence[str] = (), *, name: str = "", purpose: Purpose = "solve"
+    resolved: dict[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    name: str = "",
+    purpose: Purpose = "solve",
+    where: str = "resolved recipe",
 ) -> Recipe:
-    """Return the recipe that `Recipe.resolved()` gave. Raises RecipeError where it does not fit this version."""
-    layers = Layers(from_plain(resolved, Place("resolved recipe")), [])
+    """Return the recipe that `Recipe.resolved()` gave; `where` says where that stands.
+
+    Raises RecipeError where it does not fit this version.
+    """
+    layers = Layers(from_plain(resolved, Place(where)), [])
     return _checked(layers, overrides, purpose).named(name)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,7 @@ from typing import Any, Self
 from tts.errors import RunFolderError
 from tts.runs import records
 from tts.runs.files import AppendFile, Files, StoredFile, read_whole, write_whole
-from tts.runs.records import CandidateKey, Session
+from tts.runs.records import CandidateKey, InputLine, Session
 
 PRIMARY = ("problems.jsonl", "candidates.jsonl")
 DERIVED = ("scores.jsonl", "selections.jsonl", "verdicts.jsonl")
@@ -47,6 +47,20 @@ class Job:
 def read_job(path: Path) -> Job | None:
     """Return the run.json of the folder `path`, or None where there is none yet."""
     return read_whole(path / "run.json", Job, FORMAT)
+
+
+def input_lines(file: StoredFile) -> Iterator[tuple[int, InputLine]]:
+    """Yield (byte offset, line) of problems.jsonl. Raises RunFolderError where a problem's id is there twice."""
+    seen: set[str] = set()
+    for number, (offset, line) in enumerate(file.records(InputLine), start=1):
+        if line.problem is not None:
+            if line.problem.id in seen:
+                raise RunFolderError(
+                    f"{file.path}:{number} holds the problem {line.problem.id!r} again. "
+                    "The file was changed from outside"
+                )
+            seen.add(line.problem.id)
+        yield offset, line
 
 
 class StoredFolder(Files[StoredFile]):

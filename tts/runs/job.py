@@ -52,6 +52,7 @@ def default_path(name: str) -> Path:
 class StoredJob:
     """What an existing run folder says of its job. `input_complete`: whether it holds every row of its input."""
 
+    file: Path
     recipe: dict[str, Any]
     problems: str
     limit: int | None
@@ -64,13 +65,13 @@ def stored(path: Path | None) -> StoredJob | None:
         return None
     rows = path / "problems.jsonl"
     complete = rows.exists() and rows.read_bytes().rstrip().rsplit(b"\n", 1)[-1].startswith(b'{"end":')
-    return StoredJob(job.recipe, job.problems, job.limit, complete)
+    return StoredJob(path / "run.json", job.recipe, job.problems, job.limit, complete)
 
 
 def recipe_of(stored: StoredJob | None, name: str | None, overrides: Sequence[str]) -> Recipe:
     """Return the recipe called `name`; where none is named, the stored job's own, else the quickstart."""
     if name is None and stored is not None:
-        return rebuild_recipe(stored.recipe, overrides)
+        return rebuild_recipe(stored.recipe, overrides, where=str(stored.file))
     return load_recipe(name or DEFAULT_RECIPE, overrides)
 
 

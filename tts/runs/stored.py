@@ -11,7 +11,7 @@ from tts.errors import RunFolderError, UsageError
 from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
 from tts.runs import records
 from tts.runs.files import StoredFile
-from tts.runs.folder import StoredFolder, read_job
+from tts.runs.folder import StoredFolder, input_lines, read_job
 from tts.runs.judgements import StoredJudgements
 from tts.runs.records import CandidateKey, InputLine, Session
 from tts.types import Candidate, Judged, ProblemRow, RowError
@@ -100,8 +100,9 @@ class StoredRun:
             raise RunFolderError(f"{path} must be a run folder, got {_what_is_there(path)}. Give what --run DIR wrote")
         self.path = path
         self.name = job.name or path.name
-        drawn_by = rebuild_recipe(job.recipe, name=self.name, purpose="judge")
-        self.recipe = rebuild_recipe(job.recipe, overrides, name=self.name, purpose="judge")
+        where = str(path / "run.json")
+        drawn_by = rebuild_recipe(job.recipe, name=self.name, purpose="judge", where=where)
+        self.recipe = rebuild_recipe(job.recipe, overrides, name=self.name, purpose="judge", where=where)
         self.origin: Mapping[str, Any] = self.recipe.resolved()
         self.statistics: Mapping[str, Any] = job.statistics
         self._folder = StoredFolder(path)
@@ -113,7 +114,7 @@ class StoredRun:
         """Return where each problem's row begins, and the rows that are none."""
         offsets: dict[str, int] = {}
         errors: list[RowError] = []
-        for offset, line in self._folder["problems.jsonl"].records(InputLine):
+        for offset, line in input_lines(self._folder["problems.jsonl"]):
             if line.error is not None:
                 errors.append(line.error)
             elif line.problem is not None:
