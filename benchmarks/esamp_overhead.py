@@ -170,7 +170,7 @@ def requests_of(problems: int, candidates: int, arguments: argparse.Namespace, n
     return [
         Request(
             problem_id=f"{number}.{problem}",
-            index=index,
+            key=str(index),
             messages=(Message("user", f"Exercise {number}.{problem}. {ask_for}"),),
             decoding=decoding,
             seed=1_000_000 * number + 1000 * problem + index,  # a round that is made anew is another one

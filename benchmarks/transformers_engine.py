@@ -96,7 +96,7 @@ def compare(name: str, load: Load, arms: dict[str, Callable[[Load], None]], argu
 def serve(engine: TransformersEngine, load: Load) -> None:
     for index, (question, length) in enumerate(load):
         decoding = Decoding(max_tokens=length)
-        engine.add(Request("p", index, (Message("user", question),), decoding, seed=index, sampler="benchmark"))
+        engine.add(Request("p", str(index), (Message("user", question),), decoding, seed=index, sampler="benchmark"))
     num_done = 0
     while num_done < len(load):
         num_done += len(engine.step())

@@ -10,6 +10,7 @@ from tts.types import (
     Answer,
     Ballot,
     Candidate,
+    Completion,
     Kind,
     Message,
     Order,
@@ -38,7 +39,7 @@ class Opens(Protocol):
 
 
 class Engine(Opens, Protocol):
-    """What would this model write? Requests go in one by one, candidates come out in the order they finish.
+    """What would this model write? Requests go in one by one, completions come out in the order they finish.
 
     The caller drives: `add` while `num_free > 0`, `step` while anything is in flight. All calls come from one thread.
     """
@@ -48,6 +49,10 @@ class Engine(Opens, Protocol):
 
         A `PluginHost` has the names of its plugins among them.
         """
+
+    @property
+    def thinking_tags(self) -> tuple[str, str] | None:
+        """What opens and closes a thinking section in what it writes; None: its completions come split already."""
 
     def render(self, messages: tuple[Message, ...]) -> tuple[str, int]:
         """Return the prompt exactly as the model will read it, and its number of tokens."""
@@ -61,15 +66,15 @@ class Engine(Opens, Protocol):
         """Tokens generated since `open`, unfinished requests included (for the progress display)."""
 
     def add(self, request: Request) -> None:
-        """Take one request. A request that cannot be served comes back from `step` as an `error` candidate."""
+        """Take one request. A request that cannot be served comes back from `step` as an `error` completion."""
 
-    def step(self) -> list[Candidate]:
+    def step(self) -> list[Completion]:
         """Work for a moment (one decoding step; at most about 0.1 s of waiting); return what finished, maybe nothing.
 
         Every request added comes back exactly once. Raises EngineError where the engine cannot go on.
         """
 
-    def cancel(self, problem_id: str, index: int) -> None:
+    def cancel(self, problem_id: str, key: str) -> None:
         """Stop one request; `step` returns what it has, `finish_reason` "cancelled". Unknown ones are ignored."""
 
 

@@ -148,13 +148,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One completion to draw: candidate `index` of `problem_id`. `sampler` is the label that gets the credit.
+    """One completion to draw. `sampler` is the label that gets the credit; `guidance` None: no plugin touches it.
 
-    `guidance` None: no plugin touches it.
+    `key` tells the requests of a problem apart: that of candidate 5 is "5".
     """
 
     problem_id: str
-    index: int
+    key: str
     messages: tuple[Message, ...]
     decoding: Decoding
     seed: int
@@ -163,14 +163,45 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """What the engine wrote for one request, and nothing derived from it.
+class Completion:
+    """What an engine returns for a request, and nothing derived (`tts.runs.candidates` makes candidates of it).
 
-    `text` is what follows the thinking section, `reasoning` what stood inside it (None where there was none).
-    `num_tokens` counts every generated token, thinking and the end token included. Log-probabilities are natural
-    logarithms under the model (guided, where a plugin guides it) at temperature 1 without filters; None where the
-    engine has none. `self_certainty` is the mean over tokens of KL(uniform ‖ model) in nats. `error` is set
-    exactly when `finish_reason` is "error".
+    `text` is all that was written, thinking section and stop string included, the end token not. `stop` is the stop
+    string that ended it, and then `text` ends with it; None: the model did, or nothing. `opened` says that the rendered
+    messages end inside an open thinking section. `num_tokens` counts every generated token, the end token and what ran
+    past the stop string too. Log-probabilities are natural logarithms under the model (guided, where a plugin guides
+    it) at temperature 1 without filters; `self_certainty` is the mean over tokens of KL(uniform ‖ model) in nats; None
+    where the engine has none. `error` is set exactly when `finish_reason` is "error".
+
+    What is replayed brings more, where it is on record: `reasoning`, split off before (`text` is then what follows it),
+    and the `seed` and `sampler` that it was drawn with.
+    """
+
+    problem_id: str
+    key: str
+    text: str
+    finish_reason: FinishReason
+    num_prompt_tokens: int
+    num_tokens: int
+    cumulative_logprob: float | None = None
+    mean_logprob: float | None = None
+    self_certainty: float | None = None
+    token_logprobs: tuple[float, ...] | None = None
+    stop: str | None = None
+    opened: bool = False
+    error: str | None = None
+    engine_stats: Mapping[str, float] = field(default_factory=dict)
+    reasoning: str | None = None
+    seed: int | None = None
+    sampler: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What was written for one problem, and nothing derived from it; the fields of a `Completion` mean the same here.
+
+    `text` is what follows the thinking section, up to the stop string; `reasoning` is what stood inside the section
+    (None where there was none).
     """
 
     problem_id: str

@@ -19,7 +19,7 @@ class Trace:
 
     rows: Sequence[Any]
     steps: list[list[tuple[Any, int]]] = field(default_factory=list)
-    candidates: dict[tuple[str, int], Any] = field(default_factory=dict)
+    candidates: dict[tuple[str, str], Any] = field(default_factory=dict)
 
 
 def traced(engine: Any, requests: Sequence[Any]) -> Trace:
@@ -31,7 +31,7 @@ def traced(engine: Any, requests: Sequence[Any]) -> Trace:
         before = [len(row.token_ids) for row in trace.rows]
         finished = engine.step()
         trace.steps.append([(row, n) for row, n in zip(trace.rows, before, strict=True) if len(row.token_ids) > n])
-        trace.candidates |= {(c.problem_id, c.index): c for c in finished}
+        trace.candidates |= {(c.problem_id, c.key): c for c in finished}
     return trace
 
 

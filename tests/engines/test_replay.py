@@ -14,27 +14,29 @@ from pydantic import ValidationError
 
 from tts.engines.replay import ReplayEngine
 from tts.errors import EngineError
-from tts.types import Candidate, Decoding, Message, Request
+from tts.runs.candidates import candidate_of
+from tts.types import Candidate, Completion, Decoding, Message, Request
 
 ASK = (Message("system", "Be brief."), Message("user", "What is 6*7?"))
 
 
 def request(problem_id: str, index: int, *, seed: int = 0, sampler: str = "temperature") -> Request:
-    return Request(problem_id, index, ASK, Decoding(max_tokens=64), seed, sampler)
+    return Request(problem_id, str(index), ASK, Decoding(max_tokens=64), seed, sampler)
 
 
 def replay(engine: ReplayEngine, requests: Iterable[Request]) -> list[Candidate]:
     """All requests at once; candidates in the order in which the engine hands them out."""
     with engine:
-        awaited = 0
+        asked: dict[tuple[str, str], Request] = {}
         for each in requests:
             engine.add(each)
-            awaited += 1
-        done: list[Candidate] = []
-        while len(done) < awaited:
+            asked[each.problem_id, each.key] = each
+        done: list[Completion] = []
+        while len(done) < len(asked):
             done += engine.step()
         assert engine.step() == []
-        return done
+    drawn = [(asked[one.problem_id, one.key], one) for one in done]
+    return [candidate_of(one, int(one.key), each.seed, each.sampler, engine.thinking_tags) for each, one in drawn]
 
 
 def write(path: Path, rows: Iterable[Any]) -> str:
@@ -261,9 +263,9 @@ def test_a_cancelled_request_comes_back_once_without_text() -> None:
         engine.add(request("p", 0))
         engine.add(request("q", 0))
         engine.step()
-        engine.cancel("p", 0)  # runs
-        engine.cancel("q", 0)  # waits
-        engine.cancel("r", 0)  # unknown
+        engine.cancel("p", "0")  # runs
+        engine.cancel("q", "0")  # waits
+        engine.cancel("r", "0")  # unknown
         done = engine.step() + engine.step()
         assert [(c.problem_id, c.finish_reason, c.text, c.num_tokens) for c in done] == [
             ("p", "cancelled", "", 0),
@@ -278,9 +280,9 @@ def test_the_engine_wants_as_many_requests_as_its_batch_holds() -> None:
         for index in range(4):
             engine.add(request("p", index))
         assert engine.num_free == 0
-        assert [c.index for c in engine.step()] == [0, 1, 2]
+        assert [c.key for c in engine.step()] == ["0", "1", "2"]
         assert (engine.num_free, engine.num_generated_tokens) == (2, 6)
-        assert [c.index for c in engine.step()] == [3]
+        assert [c.key for c in engine.step()] == ["3"]
         assert (engine.num_free, engine.num_generated_tokens) == (3, 8)
 
 

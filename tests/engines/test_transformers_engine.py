@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from transformers_parts import by_key, request_for, run
+from transformers_parts import by_key, candidate_from, request_for, run
 
 from tts.engines.transformers import TransformersEngine
 from tts.errors import EngineError
@@ -39,7 +39,7 @@ def test_importing_and_asking_needs_no_torch():
 def test_more_requests_than_rows_all_come_back_once(engine):
     requests = many_requests()
     candidates = run(engine, requests)
-    assert sorted(by_key(candidates)) == sorted((r.problem_id, r.index) for r in requests)
+    assert sorted(by_key(candidates)) == sorted((r.problem_id, int(r.key)) for r in requests)
     assert len(candidates) == len(requests)
     assert engine.num_generated_tokens == sum(candidate.num_tokens for candidate in candidates)
     assert engine.num_free == 4
@@ -169,13 +169,13 @@ def test_cancelled_requests_come_back_with_what_they_have(engine):
     for request in requests:
         engine.add(request)
     engine.step()
-    engine.cancel(PROMPTS[0], 0)  # in flight
-    engine.cancel(PROMPTS[4], 0)  # still waiting
-    engine.cancel("unknown", 0)
-    cancelled = by_key(engine.step())
-    assert cancelled[PROMPTS[0], 0].num_tokens == 1
-    assert cancelled[PROMPTS[4], 0].num_tokens == 0
-    assert cancelled[PROMPTS[4], 0].mean_logprob is None
+    engine.cancel(PROMPTS[0], "0")  # in flight
+    engine.cancel(PROMPTS[4], "0")  # still waiting
+    engine.cancel("unknown", "0")
+    cancelled = {one.problem_id: one for one in engine.step()}
+    assert cancelled[PROMPTS[0]].num_tokens == 1
+    assert cancelled[PROMPTS[4]].num_tokens == 0
+    assert cancelled[PROMPTS[4]].mean_logprob is None
     assert {candidate.finish_reason for candidate in cancelled.values()} == {"cancelled"}
 
 
@@ -203,7 +203,7 @@ def test_an_interrupted_step_can_be_repeated(engine, monkeypatch):
     finished = []
     while not finished:
         finished = engine.step()
-    assert finished == [undisturbed]
+    assert [candidate_from(request, one) for one in finished] == [undisturbed]
 
 
 def interrupt(*_args, **_keys):

@@ -116,7 +116,7 @@ def test_the_engine_does_what_plain_passes_and_autograd_do(tiny_model, open_engi
 def check_measurements(trace, expected):
     """A candidate's novelty and KL are the means over its guided tokens."""
     for key, candidate in trace.candidates.items():
-        mine = [token for token in expected if (token.row.request.problem_id, token.row.request.index) == key]
+        mine = [token for token in expected if (token.row.request.problem_id, token.row.request.key) == key]
         assert candidate.engine_stats.get("esamp_guided_tokens", 0) == len(mine) == candidate.num_tokens - 1
         if mine:
             novelty, kl = (sum(values) / len(mine) for values in ([t.novelty for t in mine], [t.kl for t in mine]))
@@ -194,10 +194,10 @@ def test_cancelling_frees_the_distiller_and_a_later_group_of_that_name_is_a_new_
     finished = [candidate for _ in range(6) for candidate in engine.step()]
     assert finished == []
     for request in requests:  # three are decoded, one waits
-        engine.cancel(request.problem_id, request.index)
+        engine.cancel(request.problem_id, request.key)
     while len(finished) < 6:
         finished += engine.step()
-    reasons = {key: candidate.finish_reason for key, candidate in by_key(finished).items()}
+    reasons = {(one.problem_id, int(one.key)): one.finish_reason for one in finished}
     assert {reasons["a", index] for index in range(4)} == {"cancelled"}
     assert {reasons["b", index] for index in range(2)} <= {"length", "stop"}
     assert run(engine, requests) == expected
@@ -295,7 +295,7 @@ def test_guidance_of_one_request_is_its_own(open_engine):
     """β comes with the request: 0 in the same group is trained on and left alone."""
     requests = requests_of("a", "b", num=2, temperature=0.7)
     plain = by_key(run(open_engine(), requests))
-    mixed = [replace(r, guidance=Guidance(r.problem_id, 2, 0.5 * r.index)) for r in requests]
+    mixed = [replace(r, guidance=Guidance(r.problem_id, 2, 0.5 * int(r.key))) for r in requests]
     candidates = run(open_engine(beta=0.5), mixed)
     for prompt in "ab":
         assert unmeasured(candidates)[prompt, 0] == plain[prompt, 0]

@@ -6,9 +6,10 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the hf extra")
 
-from transformers_parts import byte_tokenizer, request_for
+from transformers_parts import byte_tokenizer, candidate_from, request_for
 
-from tts.engines.transformers.row import CandidateWriter, Detokenizer, Ending, Row
+from tts.engines.text import Detokenizer
+from tts.engines.transformers.row import CompletionWriter, Ending, Row
 from tts.engines.transformers.sampling import noise_source
 
 TAGS = ("<think>", "</think>")
@@ -33,7 +34,7 @@ def written(ending, ids, *, prompt="ask", context=1000, **decoding):
         ending.apply(row)
         if row.finish_reason:
             break
-    return CandidateWriter(ending, TAGS, with_token_logprobs=True).candidate(row)
+    return candidate_from(request, CompletionWriter(ending, TAGS, with_token_logprobs=True).completion(row))
 
 
 def ids_of(tokenizer, text):
@@ -55,49 +56,49 @@ def ids_of(tokenizer, text):
 )
 def test_a_stop_string_ends_the_text_before_it(tokenizer, ending, case, left, num_tokens):
     text, *stops = case
-    candidate = written(ending, ids_of(tokenizer, text), stop=tuple(stops))
-    assert (candidate.text, candidate.num_tokens) == (left, num_tokens)
+    drawn = written(ending, ids_of(tokenizer, text), stop=tuple(stops))
+    assert (drawn.text, drawn.num_tokens) == (left, num_tokens)
 
 
 def test_a_stop_string_half_seen_does_not_end_the_text(tokenizer, ending):
-    candidate = written(ending, [*ids_of(tokenizer, "10 STO"), tokenizer.eos_token_id], stop=("STOP",))
-    assert (candidate.text, candidate.finish_reason) == ("10 STO", "stop")
+    drawn = written(ending, [*ids_of(tokenizer, "10 STO"), tokenizer.eos_token_id], stop=("STOP",))
+    assert (drawn.text, drawn.finish_reason) == ("10 STO", "stop")
 
 
 def test_a_stop_string_is_found_across_hidden_special_tokens(tokenizer, ending):
     start = tokenizer.bos_token_id
-    candidate = written(ending, [*ids_of(tokenizer, "a ST"), start, *ids_of(tokenizer, "OP b")], stop=("STOP",))
-    assert candidate.text == "a "
+    drawn = written(ending, [*ids_of(tokenizer, "a ST"), start, *ids_of(tokenizer, "OP b")], stop=("STOP",))
+    assert drawn.text == "a "
 
 
 def test_the_end_token_counts_but_leaves_no_text(tokenizer, ending):
-    candidate = written(ending, [*ids_of(tokenizer, "four"), tokenizer.eos_token_id, 5, 6])
-    assert (candidate.text, candidate.num_tokens, candidate.finish_reason) == ("four", 5, "stop")
-    assert candidate.token_logprobs == (-0.5,) * 5
-    assert (candidate.cumulative_logprob, candidate.mean_logprob, candidate.self_certainty) == (-2.5, -0.5, 1.0)
+    drawn = written(ending, [*ids_of(tokenizer, "four"), tokenizer.eos_token_id, 5, 6])
+    assert (drawn.text, drawn.num_tokens, drawn.finish_reason) == ("four", 5, "stop")
+    assert drawn.token_logprobs == (-0.5,) * 5
+    assert (drawn.cumulative_logprob, drawn.mean_logprob, drawn.self_certainty) == (-2.5, -0.5, 1.0)
 
 
 def test_the_limit_of_tokens_ends_with_length(tokenizer, ending):
-    candidate = written(ending, ids_of(tokenizer, "abcdef"), max_tokens=3)
-    assert (candidate.text, candidate.finish_reason, candidate.engine_stats) == ("abc", "length", {})
+    drawn = written(ending, ids_of(tokenizer, "abcdef"), max_tokens=3)
+    assert (drawn.text, drawn.finish_reason, drawn.engine_stats) == ("abc", "length", {})
 
 
 def test_an_end_token_at_the_limit_is_a_stop(tokenizer, ending):
-    candidate = written(ending, [*ids_of(tokenizer, "ab"), tokenizer.eos_token_id], max_tokens=3)
-    assert candidate.finish_reason == "stop"
+    drawn = written(ending, [*ids_of(tokenizer, "ab"), tokenizer.eos_token_id], max_tokens=3)
+    assert drawn.finish_reason == "stop"
 
 
 def test_a_full_context_ends_with_length_and_says_so(tokenizer, ending):
-    candidate = written(ending, ids_of(tokenizer, "abcdef"), context=7)
-    assert (candidate.text, candidate.finish_reason) == ("abcd", "length")
-    assert candidate.engine_stats == {"context_full": 1.0}
+    drawn = written(ending, ids_of(tokenizer, "abcdef"), context=7)
+    assert (drawn.text, drawn.finish_reason) == ("abcd", "length")
+    assert drawn.engine_stats == {"context_full": 1.0}
 
 
 def test_thinking_tags_that_are_special_tokens_still_split_the_text(tokenizer, ending):
     ids = [*ids_of(tokenizer, "<think>2+2</think>4"), tokenizer.eos_token_id]
     assert len(ids) == 7
-    candidate = written(ending, ids)
-    assert (candidate.reasoning, candidate.text) == ("2+2", "4")
+    drawn = written(ending, ids)
+    assert (drawn.reasoning, drawn.text) == ("2+2", "4")
 
 
 def test_a_prompt_that_opens_the_thinking_puts_the_beginning_inside(tokenizer, ending):
@@ -108,8 +109,8 @@ def test_a_prompt_that_opens_the_thinking_puts_the_beginning_inside(tokenizer, e
 
 
 def test_stop_strings_also_end_the_thinking(tokenizer, ending):
-    candidate = written(ending, ids_of(tokenizer, "<think>a STOP b</think>4"), stop=("STOP",))
-    assert (candidate.reasoning, candidate.text, candidate.finish_reason) == ("a", "", "stop")
+    drawn = written(ending, ids_of(tokenizer, "<think>a STOP b</think>4"), stop=("STOP",))
+    assert (drawn.reasoning, drawn.text, drawn.finish_reason) == ("a", "", "stop")
 
 
 def test_logits_that_are_no_numbers_are_an_error(ending):
@@ -117,7 +118,7 @@ def test_logits_that_are_no_numbers_are_an_error(ending):
     row = Row(request, "ask", (1, 2), 100, noise_source(0))
     row.append(5, float("nan"), float("nan"))
     ending.apply(row)
-    candidate = CandidateWriter(ending, TAGS, with_token_logprobs=False).candidate(row)
-    assert candidate.finish_reason == "error"
-    assert "not a number" in (candidate.error or "")
-    assert (candidate.text, candidate.cumulative_logprob, candidate.self_certainty) == ("", None, None)
+    drawn = candidate_from(request, CompletionWriter(ending, TAGS, with_token_logprobs=False).completion(row))
+    assert drawn.finish_reason == "error"
+    assert "not a number" in (drawn.error or "")
+    assert (drawn.text, drawn.cumulative_logprob, drawn.self_certainty) == ("", None, None)

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tts.types import Candidate, Decoding, Guidance, Message, Request
+from tts.runs.candidates import candidate_of
+from tts.types import Candidate, Completion, Decoding, Guidance, Message, Request
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}[{{ message['role'] }}]{{ message['content'] }}{{ eos_token }}"
@@ -51,7 +52,7 @@ def request_for(prompt: str, index: int = 0, *, seed: int | None = None, **decod
     keys = {"max_tokens": 12, **decoding}
     return Request(
         problem_id=prompt,
-        index=index,
+        key=str(index),
         messages=(Message("user", prompt),),
         decoding=Decoding(**keys),
         seed=index if seed is None else seed,
@@ -80,7 +81,13 @@ def run(engine, requests):
     while len(finished) < len(requests):
         finished += engine.step()
     assert engine.step() == []
-    return finished
+    asked = {(request.problem_id, request.key): request for request in requests}
+    return [candidate_from(asked[one.problem_id, one.key], one, engine.thinking_tags) for one in finished]
+
+
+def candidate_from(request: Request, completion: Completion, tags=("<think>", "</think>")) -> Candidate:
+    """What a run makes of it."""
+    return candidate_of(completion, int(request.key), request.seed, request.sampler, tags)
 
 
 def by_key(candidates):

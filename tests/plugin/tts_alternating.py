@@ -32,4 +32,4 @@ class Alternating(Component):
         """Yield one request per index in `order.indices`, in that order."""
         for index, seed in zip(order.indices, order.seeds, strict=True):
             decoding = Decoding(max_tokens=self.max_tokens, temperature=self.hot if index % 2 else self.cold)
-            yield Request(order.problem.id, index, order.messages, decoding, seed, "alternating")
+            yield Request(order.problem.id, str(index), order.messages, decoding, seed, "alternating")

@@ -26,7 +26,7 @@ ORDERS = [
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_each_index_ordered_gets_one_request_with_its_own_seed(sampler: type[IndependentSampler], order: Order) -> None:
     requests = list(sampler().requests(order))
-    assert tuple(request.index for request in requests) == order.indices
+    assert tuple(int(request.key) for request in requests) == order.indices
     assert tuple(request.seed for request in requests) == order.seeds
     assert {request.problem_id for request in requests} <= {order.problem.id}
     assert {request.messages for request in requests} <= {order.messages}

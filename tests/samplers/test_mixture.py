@@ -61,7 +61,7 @@ def test_exactly_the_candidates_asked_are_drawn_and_credited() -> None:
     mixture = Mixture(num_candidates=16, arms=(Temperature(temperature=0.7), MinP()), shares=(3, 1))
     for problem in ("p", "q"):
         requests = draw(mixture, problem)
-        assert [(r.problem_id, r.index, r.seed) for r in requests] == [(problem, i, 100 + i) for i in range(16)]
+        assert [(r.problem_id, int(r.key), r.seed) for r in requests] == [(problem, i, 100 + i) for i in range(16)]
         assert Counter(r.sampler for r in requests) == {"mixture/temperature": 12, "mixture/min_p": 4}
         assert {(r.sampler, r.decoding.temperature, r.decoding.min_p) for r in requests} == {
             ("mixture/temperature", 0.7, 0.0),
@@ -72,7 +72,7 @@ def test_exactly_the_candidates_asked_are_drawn_and_credited() -> None:
 @given(indices=st.sets(st.integers(0, 19)).flatmap(lambda chosen: st.permutations(sorted(chosen))))
 def test_a_resumed_problem_asks_the_same_arms_as_before(indices: list[int]) -> None:
     mixture = Mixture(num_candidates=20, arms=(Temperature(), MinP(), Greedy()), shares=(12, 7, 1))
-    whole = {request.index: request for request in draw(mixture)}
+    whole = {int(request.key): request for request in draw(mixture)}
     assert list(mixture.requests(order("p", *indices))) == [whole[index] for index in indices]
 
 

@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 from functools import lru_cache
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, ClassVar, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -15,14 +15,13 @@ from tts.components.component import Component, Section
 from tts.components.slot import PathText
 from tts.errors import EngineError
 from tts.runs.completions import (
-    Completion,
     Completions,
     MissingCompletionError,
     Script,
     ScriptedCompletions,
     StoredCompletions,
 )
-from tts.types import Candidate, FinishReason, Message, Request
+from tts.types import Completion, FinishReason, Message, Request
 
 LONGEST_WAIT_SECONDS = 0.1
 
@@ -39,7 +38,7 @@ class Failure(Section):
 
 
 class ReplayEngine(Component):
-    """Answers each request with a completion that exists already; one that does not comes back as an `error` candidate.
+    """Answers each request with a completion that exists already; where there is none, with an `error`.
 
     The decoding parameters change nothing: a completion is handed out as it is.
     """
@@ -62,6 +61,9 @@ class ReplayEngine(Component):
 
     batch_size: int = Field(default=256, ge=1)
     """How many requests are worked on together."""
+
+    thinking_tags: ClassVar[None] = None
+    """Completions on record come split already."""
 
     _playback: _Playback | None = PrivateAttr(default=None)
 
@@ -113,13 +115,13 @@ class ReplayEngine(Component):
         """Take one request."""
         self._opened.add(request)
 
-    def step(self) -> list[Candidate]:
+    def step(self) -> list[Completion]:
         """Return the completions whose time has come, in that order; wait for the first at most 0.1 s."""
         return self._opened.step()
 
-    def cancel(self, problem_id: str, index: int) -> None:
+    def cancel(self, problem_id: str, key: str) -> None:
         """Stop one request; it comes back without text, because a completion is handed out whole or not at all."""
-        self._opened.cancel(problem_id, index)
+        self._opened.cancel(problem_id, key)
 
     @property
     def _opened(self) -> _Playback:
@@ -135,7 +137,7 @@ class _Running(NamedTuple):
     due: float
     arrival: int
     request: Request
-    candidate: Candidate
+    completion: Completion
 
 
 class _Playback:
@@ -145,7 +147,7 @@ class _Playback:
         self.completions = completions
         self.num_tokens = 0
         self._engine = engine
-        self._failures = {(failure.problem_id, failure.index): failure.error for failure in engine.failures}
+        self._failures = {(failure.problem_id, str(failure.index)): failure.error for failure in engine.failures}
         self._waiting: deque[Request] = deque()
         self._running: list[_Running] = []
         self._num_started = 0
@@ -158,7 +160,7 @@ class _Playback:
     def add(self, request: Request) -> None:
         self._waiting.append(request)
 
-    def step(self) -> list[Candidate]:
+    def step(self) -> list[Completion]:
         while self._waiting and len(self._running) < self._engine.batch_size:
             request = self._waiting.popleft()
             self._run(request, *self._answer(request))
@@ -167,26 +169,26 @@ class _Playback:
         left = self._left_before_crash()
         time.sleep(max(0.0, min(self._running[0].due - time.monotonic(), LONGEST_WAIT_SECONDS)))
         now = time.monotonic()
-        finished: list[Candidate] = []
+        finished: list[Completion] = []
         while self._running and self._running[0].due <= now and len(finished) < left:
-            finished.append(heapq.heappop(self._running).candidate)
+            finished.append(heapq.heappop(self._running).completion)
         self._num_finished += len(finished)
-        self.num_tokens += sum(candidate.num_tokens for candidate in finished)
+        self.num_tokens += sum(completion.num_tokens for completion in finished)
         return finished
 
-    def cancel(self, problem_id: str, index: int) -> None:
+    def cancel(self, problem_id: str, key: str) -> None:
         def is_meant(request: Request) -> bool:
-            return request.problem_id == problem_id and request.index == index
+            return request.problem_id == problem_id and request.key == key
 
         requests = [*self._waiting, *(running.request for running in self._running)]
         self._waiting = deque(request for request in self._waiting if not is_meant(request))
         self._running = [running for running in self._running if not is_meant(running.request)]
         heapq.heapify(self._running)
         for request in filter(is_meant, requests):
-            self._run(request, 0.0, self._unwritten(request, "cancelled"))
+            self._run(request, 0.0, _unwritten(request, "cancelled"))
 
-    def _run(self, request: Request, delay_seconds: float, candidate: Candidate) -> None:
-        running = _Running(time.monotonic() + delay_seconds, self._num_started, request, candidate)
+    def _run(self, request: Request, delay_seconds: float, completion: Completion) -> None:
+        running = _Running(time.monotonic() + delay_seconds, self._num_started, request, completion)
         heapq.heappush(self._running, running)
         self._num_started += 1
 
@@ -198,41 +200,22 @@ class _Playback:
             raise EngineError(f"the replay engine stops after {self._num_finished} completions, as `crash_after` says")
         return left
 
-    def _answer(self, request: Request) -> tuple[float, Candidate]:
+    def _answer(self, request: Request) -> tuple[float, Completion]:
         """Return how long the request takes, and what comes of it."""
-        failure = self._failures.get((request.problem_id, request.index))
+        failure = self._failures.get((request.problem_id, request.key))
         if failure is not None:
-            return 0.0, self._unwritten(request, "error", failure)
+            return 0.0, _unwritten(request, "error", failure)
         try:
-            completion = self.completions.find(request.problem_id, request.index)
+            found = self.completions.find(request.problem_id, int(request.key))
         except MissingCompletionError as missing:
-            return 0.0, self._unwritten(request, "error", str(missing))
-        delay = completion.delay_seconds
-        return self._engine.delay_seconds if delay is None else delay, self._written(request, completion)
+            return 0.0, _unwritten(request, "error", str(missing))
+        delay = self._engine.delay_seconds if found.delay_seconds is None else found.delay_seconds
+        return delay, found.completion(request.problem_id, request.key, _count_words(request.messages))
 
-    def _written(self, request: Request, completion: Completion) -> Candidate:
-        num_tokens, num_prompt_tokens = completion.num_tokens, completion.num_prompt_tokens
-        return Candidate(
-            problem_id=request.problem_id,
-            index=request.index,
-            text=completion.text,
-            reasoning=completion.reasoning,
-            finish_reason=completion.finish_reason,
-            num_prompt_tokens=_count_words(request.messages) if num_prompt_tokens is None else num_prompt_tokens,
-            num_tokens=completion.num_words if num_tokens is None else num_tokens,
-            cumulative_logprob=completion.cumulative_logprob,
-            mean_logprob=completion.mean_logprob,
-            self_certainty=completion.self_certainty,
-            seed=request.seed if completion.seed is None else completion.seed,
-            sampler=request.sampler if completion.sampler is None else completion.sampler,
-            token_logprobs=completion.token_logprobs,
-            error=completion.error,
-            engine_stats=completion.engine_stats,
-        )
 
-    def _unwritten(self, request: Request, finish_reason: FinishReason, error: str | None = None) -> Candidate:
-        nothing = Completion.model_construct(text="", finish_reason=finish_reason, error=error, num_tokens=0)
-        return self._written(request, nothing)
+def _unwritten(request: Request, finish_reason: FinishReason, error: str | None = None) -> Completion:
+    num_prompt_tokens = _count_words(request.messages)
+    return Completion(request.problem_id, request.key, "", finish_reason, num_prompt_tokens, 0, error=error)
 
 
 @lru_cache(maxsize=256)

@@ -12,8 +12,9 @@ from tts.errors import EngineError
 from tts.pipeline.intake import Intake
 from tts.pipeline.outcomes import Drawn, shortfall
 from tts.protocols import Engine, GuidingSampler, PluginHost, Sampler
+from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
-from tts.types import Candidate, Message, Order, Problem, ProblemRow, Request, RowError
+from tts.types import Candidate, Completion, Message, Order, Problem, ProblemRow, Request, RowError
 
 IDLE_SECONDS = 0.05  # how long to wait for a new input row while nothing is in flight
 
@@ -30,7 +31,7 @@ class _Pending:
     row: ProblemRow
     candidates: dict[int, Candidate]
     began: float
-    awaited: set[int] = field(default_factory=set)
+    awaited: dict[str, Request] = field(default_factory=dict)
     unasked: tuple[int, ...] = ()
 
 
@@ -132,11 +133,10 @@ class Drawing:
         if missing:
             seeds = tuple(candidate_seed(self.run_seed, problem.id, index) for index in missing)
             requests = list(self.sampler.requests(Order(problem, self.messages(problem), missing, seeds)))
-            asked = {request.index for request in requests}
-            if len(asked) != len(requests) or not asked <= set(missing):
+            pending.awaited = {request.key: request for request in requests}
+            if len(pending.awaited) != len(requests) or not pending.awaited.keys() <= set(map(str, missing)):
                 raise EngineError(f"sampler {type(self.sampler).__name__} asked for other candidates than ordered")
-            pending.awaited = asked
-            pending.unasked = tuple(index for index in missing if index not in asked)
+            pending.unasked = tuple(index for index in missing if str(index) not in pending.awaited)
             self._requests = iter(requests)
         if not pending.awaited:
             return _drawn(pending, resumed=not missing)
@@ -147,20 +147,24 @@ class Drawing:
         """Let the engine work, record what it finished, yield the problems that are complete with it."""
         finished = self.engine.step()
         self.progress.num_tokens = self.engine.num_generated_tokens
-        if finished:
-            self.file.append(*finished)
-            self.progress.num_candidates += len(finished)
-        for candidate in finished:
-            pending = self._pending.get(candidate.problem_id)
-            if pending is None or candidate.index not in pending.awaited:
-                raise EngineError(
-                    f"the engine returned candidate {candidate.index} of problem {candidate.problem_id!r} unasked"
-                )
-            pending.candidates[candidate.index] = candidate
-            pending.awaited.remove(candidate.index)
-            if not pending.awaited:
-                del self._pending[candidate.problem_id]
-                yield _drawn(pending, resumed=False)
+        candidates = [self._taken(completion) for completion in finished]
+        if candidates:
+            self.file.append(*candidates)
+            self.progress.num_candidates += len(candidates)
+        for problem_id in dict.fromkeys(candidate.problem_id for candidate in candidates):
+            if not self._pending[problem_id].awaited:
+                yield _drawn(self._pending.pop(problem_id), resumed=False)
+
+    def _taken(self, completion: Completion) -> Candidate:
+        """Return the candidate of a completion, which is no longer awaited."""
+        pending = self._pending.get(completion.problem_id)
+        request = pending.awaited.pop(completion.key, None) if pending else None
+        if pending is None or request is None:
+            raise EngineError(f"the engine returned {completion.key} of problem {completion.problem_id!r} unasked")
+        tags = self.engine.thinking_tags
+        candidate = candidate_of(completion, int(completion.key), request.seed, request.sampler, tags)
+        pending.candidates[candidate.index] = candidate
+        return candidate
 
 
 def _drawn(pending: _Pending, *, resumed: bool) -> Drawn:

@@ -15,6 +15,7 @@ from tts.errors import UsageError
 from tts.problems import open_problems
 from tts.problems.jsonl import BadRow, Row, read_json_lines, shown, usable_id
 from tts.recipe import Recipe, rebuild_recipe
+from tts.runs.candidates import candidate_of
 from tts.runs.completions import StoredCompletion
 from tts.runs.records import Session
 from tts.types import Candidate, Judged, ProblemRow, RowError
@@ -95,7 +96,9 @@ class CandidateFile:
             raise BadRow("duplicate_candidate", message, problem_id)
         self._unused.update(row.values.keys() - KEYS)
         self._missing.update({"finish_reason", "num_tokens", "num_prompt_tokens"} - row.values.keys())
-        return _as_candidate(completion, problem_id, index, self._rows[problem_id])
+        num_prompt_words = len(self._rows[problem_id].problem.prompt.split())
+        written = completion.completion(problem_id, str(index), num_prompt_words)
+        return candidate_of(written, index, UNKNOWN_SEED, UNKNOWN_SAMPLER, thinking_tags=None)
 
     @property
     def errors(self) -> Sequence[RowError]:
@@ -179,24 +182,3 @@ def _completion(row: Row, problem_id: str) -> StoredCompletion:
         raise BadRow(
             "bad_candidate", f"a candidate must have the right keys, got {key}{first['msg']}", problem_id
         ) from error
-
-
-def _as_candidate(completion: StoredCompletion, problem_id: str, index: int, row: ProblemRow) -> Candidate:
-    num_tokens, num_prompt_tokens = completion.num_tokens, completion.num_prompt_tokens
-    return Candidate(
-        problem_id=problem_id,
-        index=index,
-        text=completion.text,
-        reasoning=completion.reasoning,
-        finish_reason=completion.finish_reason,
-        num_prompt_tokens=len(row.problem.prompt.split()) if num_prompt_tokens is None else num_prompt_tokens,
-        num_tokens=completion.num_words if num_tokens is None else num_tokens,
-        cumulative_logprob=completion.cumulative_logprob,
-        mean_logprob=completion.mean_logprob,
-        self_certainty=completion.self_certainty,
-        seed=UNKNOWN_SEED if completion.seed is None else completion.seed,
-        sampler=completion.sampler or UNKNOWN_SAMPLER,
-        token_logprobs=completion.token_logprobs,
-        error=completion.error,
-        engine_stats=completion.engine_stats,
-    )

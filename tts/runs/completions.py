@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError, m
 
 from tts.components.component import Section
 from tts.errors import EngineError
-from tts.types import FinishReason
+from tts.types import Completion, FinishReason
 
 EVERY_PROBLEM = "*"
 
@@ -21,7 +21,7 @@ class MissingCompletionError(LookupError):
     """A completion was asked for that is not there; the message says what is missing, and where."""
 
 
-class Completion(Section):
+class ScriptedCompletion(Section):
     """What to answer to one request. The keys are those of a candidate; all but the text may be left out."""
 
     text: str
@@ -32,9 +32,9 @@ class Completion(Section):
     """Why it ended: `stop`, `length`, `cancelled` or `error`."""
     error: str | None = None
     """What went wrong; given exactly when `finish_reason` is `error`."""
-    num_prompt_tokens: int | None = Field(default=None, ge=0)
+    num_prompt_tokens: int | None = Field(default=None, ge=0, lt=2**53)
     """Tokens of the prompt; the number of its words where left out."""
-    num_tokens: int | None = Field(default=None, ge=0)
+    num_tokens: int | None = Field(default=None, ge=0, lt=2**53)
     """Tokens generated; the number of words of reasoning and text where left out."""
     cumulative_logprob: float | None = None
     """Sum of the tokens' log-probabilities, in nats."""
@@ -59,10 +59,30 @@ class Completion(Section):
             raise ValueError("`error` must be given exactly when `finish_reason` is `error`")
         return self
 
+    def completion(self, problem_id: str, key: str, num_prompt_words: int) -> Completion:
+        """Return it as what an engine returns; words stand in for tokens that were not counted."""
+        return Completion(
+            problem_id=problem_id,
+            key=key,
+            text=self.text,
+            finish_reason=self.finish_reason,
+            num_prompt_tokens=num_prompt_words if self.num_prompt_tokens is None else self.num_prompt_tokens,
+            num_tokens=self._num_words if self.num_tokens is None else self.num_tokens,
+            cumulative_logprob=self.cumulative_logprob,
+            mean_logprob=self.mean_logprob,
+            self_certainty=self.self_certainty,
+            token_logprobs=self.token_logprobs,
+            error=self.error,
+            engine_stats=self.engine_stats,
+            reasoning=self.reasoning,
+            seed=self.seed,
+            sampler=self.sampler,
+        )
+
     @cached_property
-    def num_words(self) -> int:
-        """Words of reasoning and text: what stands in for the number of tokens."""
-        return len(self.text.split()) + (len(self.reasoning.split()) if self.reasoning else 0)
+    def _num_words(self) -> int:
+        """Words of reasoning and text; a script's completion is handed out again and again."""
+        return len(self.text.split()) + len((self.reasoning or "").split())
 
     @property
     def is_written(self) -> bool:
@@ -76,7 +96,7 @@ class Completion(Section):
         return frozenset(name for name, value in found.items() if value is not None)
 
 
-class StoredCompletion(Completion):
+class StoredCompletion(ScriptedCompletion):
     """One line of a file: a completion and whose it is."""
 
     problem_id: str
@@ -89,7 +109,7 @@ def _text_alone(entry: Any) -> Any:
     return {"text": entry} if isinstance(entry, str) else entry
 
 
-def _as_short_as_written(completion: Completion) -> Any:
+def _as_short_as_written(completion: ScriptedCompletion) -> Any:
     keys = completion.model_dump(mode="json", exclude_defaults=True)
     return completion.text if keys.keys() == {"text"} else keys
 
@@ -99,9 +119,9 @@ def _for_every_problem(script: Any) -> Any:
 
 
 Entry = Annotated[
-    Completion,
+    ScriptedCompletion,
     Field(strict=False),
-    BeforeValidator(_text_alone, json_schema_input_type=str | Completion),
+    BeforeValidator(_text_alone, json_schema_input_type=str | ScriptedCompletion),
     PlainSerializer(_as_short_as_written),
 ]
 Entries = Annotated[tuple[Entry, ...], Field(strict=False, min_length=1)]
@@ -122,7 +142,7 @@ class Completions(Protocol):
     def open(self) -> None:
         """Check everything there is."""
 
-    def find(self, problem_id: str, index: int) -> Completion:
+    def find(self, problem_id: str, index: int) -> ScriptedCompletion:
         """Return one completion; raises MissingCompletionError where there is none."""
 
     def close(self) -> None:
@@ -132,7 +152,7 @@ class Completions(Protocol):
 class ScriptedCompletions:
     """Completions from the recipe; candidate i of a problem gets number i, starting over after the last."""
 
-    def __init__(self, script: Mapping[str, Sequence[Completion]]) -> None:
+    def __init__(self, script: Mapping[str, Sequence[ScriptedCompletion]]) -> None:
         self._script = script
 
     @property
@@ -143,7 +163,7 @@ class ScriptedCompletions:
     def open(self) -> None:
         """Do nothing: the recipe's reader has checked the script."""
 
-    def find(self, problem_id: str, index: int) -> Completion:
+    def find(self, problem_id: str, index: int) -> ScriptedCompletion:
         """Return the completion of candidate `index`."""
         entries = self._script.get(problem_id) or self._script.get(EVERY_PROBLEM)
         if entries is None:
@@ -216,7 +236,7 @@ class StoredCompletions:
             offset += len(line)
 
 
-def _common(completions: Iterable[Completion]) -> frozenset[str]:
+def _common(completions: Iterable[ScriptedCompletion]) -> frozenset[str]:
     brought = [completion.capabilities for completion in completions if completion.is_written]
     return frozenset.intersection(*brought) if brought else frozenset()
 

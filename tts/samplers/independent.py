@@ -91,4 +91,4 @@ class IndependentSampler(Component, ABC):
         """Yield one request per index in `order.indices`, in that order."""
         decoding = self.decoding()
         for index, seed in zip(order.indices, order.seeds, strict=True):
-            yield Request(order.problem.id, index, order.messages, decoding, seed, self.label)
+            yield Request(order.problem.id, str(index), order.messages, decoding, seed, self.label)

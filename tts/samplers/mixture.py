@@ -95,7 +95,7 @@ class Mixture(Component):
         turns = self._arm_of_index
         for index, seed in zip(order.indices, order.seeds, strict=True):
             decoding, label = arms[turns[index]]
-            yield Request(order.problem.id, index, order.messages, decoding, seed, label)
+            yield Request(order.problem.id, str(index), order.messages, decoding, seed, label)
 
 
 def _fitted(place: int, arm: Component, max_tokens: int | None) -> IndependentSampler:

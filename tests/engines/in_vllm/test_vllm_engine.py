@@ -79,12 +79,12 @@ def test_a_cancelled_request_comes_back_and_the_others_go_on(engine):
         engine.add(request)
     for _ in range(3):
         engine.step()
-    engine.cancel(asked[0].problem_id, 0)
-    engine.cancel("nobody", 7)
+    engine.cancel(asked[0].problem_id, "0")
+    engine.cancel("nobody", "7")
     finished = {}
     while len(finished) < len(asked):
-        finished |= {one.index: one.finish_reason for one in engine.step()}
-    assert finished.pop(0) == "cancelled"
+        finished |= {one.key: one.finish_reason for one in engine.step()}
+    assert finished.pop("0") == "cancelled"
     assert "cancelled" not in finished.values()
 
 

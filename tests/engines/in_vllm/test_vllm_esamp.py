@@ -100,10 +100,10 @@ def test_cancelled_requests_leave_their_group():
         for _ in range(5):
             assert engine.step() == []
         for request in asked[:4]:
-            engine.cancel(request.problem_id, request.index)
+            engine.cancel(request.problem_id, request.key)
         finished = {}
         while len(finished) < len(asked):
-            finished |= {(one.problem_id, one.index): one.finish_reason for one in engine.step()}
+            finished |= {(one.problem_id, one.key): one.finish_reason for one in engine.step()}
         reasons = list(finished.values())
         assert (reasons.count("cancelled"), reasons.count("error")) == (4, 0)
         assert engine.plugin_report().figures["groups"] == 2

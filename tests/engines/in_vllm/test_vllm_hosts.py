@@ -29,7 +29,7 @@ def greedy_groups():
 def asked_of(prompts):
     """One greedy request a prompt."""
     decoding = Decoding(max_tokens=40, temperature=0.0)
-    return [Request(prompt, 0, (Message("user", prompt),), decoding, 0, "test") for prompt in prompts]
+    return [Request(prompt, "0", (Message("user", prompt),), decoding, 0, "test") for prompt in prompts]
 
 
 def test_both_hosts_give_the_same_log_probabilities_to_the_same_prefixes():
@@ -46,7 +46,7 @@ def test_both_hosts_give_the_same_log_probabilities_to_the_same_prefixes():
         second = run(engine, asked)
     compared = 0
     for group in ("g0", "g1"):
-        keys = [(one.problem_id, one.index) for one in asked if one.guidance and one.guidance.group == group]
+        keys = [(one.problem_id, int(one.key)) for one in asked if one.guidance and one.guidance.group == group]
         alike = common_length([(first[key].token_logprobs, second[key].token_logprobs) for key in keys])
         compared += sum(min(alike, first[key].num_tokens) for key in keys)
     assert compared > 200

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from tts.engines.vllm import VLLMEngine
+from tts.runs.candidates import candidate_of
 from tts.types import Candidate, Decoding, Guidance, Message, Plugin, Request
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -33,7 +34,7 @@ def requests(prompts: Sequence[str] = PROMPTS, num: int = 4, max_tokens: int = 2
     return [
         Request(
             problem_id=prompt[-20:],
-            index=index,
+            key=str(index),
             messages=(Message("user", prompt),),
             decoding=Decoding(**{"max_tokens": max_tokens - 3 * index, "temperature": float(index > 0), **decoding}),
             seed=100 * PROMPTS.index(prompt) + index,
@@ -68,9 +69,13 @@ def run(engine: VLLMEngine, asked: Iterable[Request]) -> dict[tuple[str, int], C
     waiting = list(asked)
     for request in waiting:
         engine.add(request)
+    asked_of = {(request.problem_id, request.key): request for request in waiting}
     finished: dict[tuple[str, int], Candidate] = {}
     while len(finished) < len(waiting):
-        finished |= {(candidate.problem_id, candidate.index): candidate for candidate in engine.step()}
+        for one in engine.step():
+            request, index = asked_of[one.problem_id, one.key], int(one.key)
+            made = candidate_of(one, index, request.seed, request.sampler, engine.thinking_tags)
+            finished[one.problem_id, index] = made
     assert engine.step() == []
     return finished
 
@@ -103,7 +108,7 @@ def stock(asked: Sequence[Request], prompts: dict[str, list[int]]) -> dict[tuple
     ]
     outputs = llm.generate([{"prompt_token_ids": prompts[one.problem_id]} for one in asked], params, use_tqdm=False)
     found = {
-        (request.problem_id, request.index): (len(output.outputs[0].token_ids), output.outputs[0].cumulative_logprob)
+        (request.problem_id, int(request.key)): (len(output.outputs[0].token_ids), output.outputs[0].cumulative_logprob)
         for request, output in zip(asked, outputs, strict=True)
     }
     from tts.engines.vllm.start import stop_vllm

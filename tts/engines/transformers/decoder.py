@@ -45,10 +45,10 @@ class Decoder:
         self._guide.add(row)
         self._waiting.append(row)
 
-    def cancel(self, problem_id: str, index: int) -> None:
+    def cancel(self, problem_id: str, key: str) -> None:
         """Finish the row of one request; the next `step` returns it."""
         for row in (*self._waiting, *self._rows):
-            if row is not None and (row.request.problem_id, row.request.index) == (problem_id, index):
+            if row is not None and (row.request.problem_id, row.request.key) == (problem_id, key):
                 row.finish("cancelled")
 
     def release(self) -> None:

@@ -1,28 +1,23 @@
-"""The engine itself: recipe keys, requests in, candidates out."""
+"""The engine itself: requests in, completions out."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
-from tts.components.component import Component
-from tts.components.slot import PathText
-from tts.engines.prompts import Prompts
+from tts.engines.transformers.keys import TransformersKeys
 from tts.engines.transformers.loading import load_configuration, load_model
 from tts.errors import EngineError
 from tts.models.locate import locate
-from tts.models.pretrained import load_tokenizer, require_packages, resolve, share_cores
-from tts.plugins.esamp.settings import ESampSettings
-from tts.types import Candidate, Message, Plugin, PluginReport, Request
+from tts.models.pretrained import require_packages, resolve, share_cores
+from tts.types import Completion, Message, PluginReport, Request
 
 if TYPE_CHECKING:
     from tts.engines.transformers.session import Session
 
-Tag = Annotated[str, Field(min_length=1)]
 
-
-class TransformersEngine(Component):
+class TransformersEngine(TransformersKeys):
     """Runs any decoder-only model of the transformers library in this process, on a CPU or a GPU.
 
     Rows are decoded together and filled again as they end. A candidate depends on its request alone: its seed drives
@@ -31,40 +26,7 @@ class TransformersEngine(Component):
     the raw model over the tokenizer's vocabulary; where ESamp guides, those of the mixed logits.
     """
 
-    model: PathText = Field(min_length=1)
-    """A Hugging Face id, a folder, a .gguf file, or `package://NAME/FILE.gguf` for a file of an installed package."""
-
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format. auto: the stored one, but float32 on CPUs that have no bfloat16 instructions."""
-
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
-    """auto (a GPU if there is one), cpu, mps, cuda or cuda:N."""
-
-    batch_size: int = Field(default=32, ge=1)
-    """The most candidates decoded together."""
-
-    kv_cache_mb: int = Field(default=2048, ge=1)
-    """Bound on the memory (MiB) of attention keys and values. Requests so long that `batch_size` of them exceed it are
-    decoded in batches of a half, a quarter, … of that size."""
-
-    max_model_len: int | None = Field(default=None, ge=2)
-    """The most tokens of prompt and completion together. null: what the model allows and the memory bound holds."""
-
-    thinking_tags: Annotated[tuple[Tag, Tag], Field(strict=False)] = ("<think>", "</think>")
-    """What opens and closes the model's thinking section."""
-
-    chat_template_kwargs: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Arguments for the model's chat template, such as `enable_thinking: false`."""
-
-    record_token_logprobs: bool = False
-    """Whether candidates list the log-probability of every token."""
-
-    num_threads: int | None = Field(default=None, ge=1)
-    """CPU threads for this process; null leaves torch's choice. The last digits of the results may depend on it."""
-
-    _esamp: ESampSettings | None = PrivateAttr(default=None)
     _session: Session | None = PrivateAttr(default=None)
-    _prompts: Prompts | None = PrivateAttr(default=None)
 
     def capabilities(self) -> frozenset[str]:
         """Return what it can do.
@@ -78,12 +40,6 @@ class TransformersEngine(Component):
         measured = {"logprobs", "token_logprobs", "self_certainty"}
         always = {"seeds", "filters", "first_token", "stop_strings", "esamp"} | measured
         return frozenset(always | {"deterministic"} if self.device == "cpu" else always)
-
-    def host(self, plugin: Plugin) -> None:
-        """Run ESamp from the next `open` on. Raises EngineError for another plugin, RecipeError for wrong settings."""
-        if plugin.name != "esamp":
-            raise EngineError(f"the plugin must be esamp, the only one that this engine hosts, got {plugin.name!r}")
-        self._esamp = ESampSettings.from_dict(plugin.settings, "sampler")
 
     def plugin_report(self) -> PluginReport | None:
         """What ESamp did since `open`; None where it does not run, or the engine is closed."""
@@ -100,7 +56,7 @@ class TransformersEngine(Component):
         from tts.engines.transformers.session import Session
 
         source = resolve(self.model)
-        prompts = self._prompts or self._load_prompts(source)
+        prompts = self._prompts_of(self.chat_template_kwargs, source)
         prompts.render((Message("user", "Hi"),))  # a template that doubles the first token is refused here
         if self._esamp is not None:
             from tts.engines.transformers.taps import check_configuration
@@ -117,10 +73,7 @@ class TransformersEngine(Component):
 
     def render(self, messages: tuple[Message, ...]) -> tuple[str, int]:
         """Return the prompt exactly as the model will read it, and its number of tokens. Loads the tokenizer only."""
-        if self._prompts is None:
-            require_packages(gguf=False)
-            share_cores()
-        prompt, token_ids = (self._prompts or self._load_prompts(resolve(self.model))).render(messages)
+        prompt, token_ids = self._prompts_of(self.chat_template_kwargs).render(messages)
         return prompt, len(token_ids)
 
     @property
@@ -134,27 +87,23 @@ class TransformersEngine(Component):
         return self._running.decoder.num_generated_tokens
 
     def add(self, request: Request) -> None:
-        """Take one request; one that cannot be served comes back from `step` as an `error` candidate."""
+        """Take one request; one that cannot be served comes back from `step` as an `error` completion."""
         self._running.decoder.add(self._running.row(request))
 
-    def step(self) -> list[Candidate]:
-        """Generate one token for every row in flight; return the candidates that finished."""
+    def step(self) -> list[Completion]:
+        """Generate one token for every row in flight; return the completions that finished."""
         try:
             rows = self._running.decoder.step()
         except RuntimeError as error:  # torch's class for everything, out of memory included
             raise EngineError(f"the model cannot go on: {error}. If memory ran out, lower `batch_size`") from error
-        return [self._running.writer.candidate(row) for row in rows]
+        return [self._running.writer.completion(row) for row in rows]
 
-    def cancel(self, problem_id: str, index: int) -> None:
+    def cancel(self, problem_id: str, key: str) -> None:
         """Stop one request; `step` returns what it has."""
-        self._running.decoder.cancel(problem_id, index)
+        self._running.decoder.cancel(problem_id, key)
 
     @property
     def _running(self) -> Session:
         if self._session is None:
             raise EngineError("the engine must be open; call `open()` first")
         return self._session
-
-    def _load_prompts(self, source: str) -> Prompts:
-        self._prompts = Prompts(load_tokenizer(source), self.chat_template_kwargs)
-        return self._prompts

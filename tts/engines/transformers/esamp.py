@@ -139,7 +139,7 @@ class ESampGuide:
 
 def name_of(request: Request) -> str:
     """Return the core's name for a request; no two in flight share it."""
-    return f"{request.index} {request.problem_id}"
+    return f"{request.key} {request.problem_id}"
 
 
 def seat_of(row: Row) -> core.Row:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from tts.engines.thinking import opens_thinking, split_thinking
-from tts.types import Candidate, FinishReason, Request
+from tts.engines.text import Detokenizer, opens_thinking, up_to_stop
+from tts.types import Completion, FinishReason, Request
 
 
 @dataclass(slots=True)
@@ -86,79 +85,40 @@ class Ending:
         if not stops:
             return False
         tail = row.token_ids[-(4 * max(map(len, stops)) + 8) :]
-        return first_stop(self.detokenizer.text(tail), stops) is not None
+        return up_to_stop(self.detokenizer.text(tail), stops)[1] is not None
 
 
 @dataclass(frozen=True, slots=True)
-class Detokenizer:
-    """Turns token ids into text. Special tokens are left out, except those that are thinking tags."""
-
-    tokenizer: Any
-    hidden_ids: frozenset[int]
-
-    @classmethod
-    def of(cls, tokenizer: Any, thinking_tags: tuple[str, str]) -> Detokenizer:
-        """Build for `tokenizer` (of transformers)."""
-        special = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
-        hidden = special | set(tokenizer.all_special_ids)
-        return cls(tokenizer, frozenset(hidden) - set(tokenizer.convert_tokens_to_ids(list(thinking_tags))))
-
-    def text(self, token_ids: list[int]) -> str:
-        """Return the text of `token_ids`."""
-        visible = [id_ for id_ in token_ids if id_ not in self.hidden_ids]
-        return str(self.tokenizer.decode(visible, skip_special_tokens=False, clean_up_tokenization_spaces=False))
-
-
-@dataclass(frozen=True, slots=True)
-class CandidateWriter:
-    """Turns a finished row into a candidate."""
+class CompletionWriter:
+    """Turns a finished row into a completion."""
 
     ending: Ending
     thinking_tags: tuple[str, str]
     with_token_logprobs: bool
 
-    def candidate(self, row: Row) -> Candidate:
+    def completion(self, row: Row) -> Completion:
         """Return what `row` has, whole or cut off."""
-        request = row.request
-        opened = opens_thinking(row.prompt, self.thinking_tags[0])
-        reasoning, text = split_thinking(self._text(row), self.thinking_tags, opened=opened)
-        num_tokens = len(row.token_ids)
+        request, num_tokens, stop = row.request, len(row.token_ids), None
+        text = ""
+        if row.error is None:
+            ended = row.token_ids and row.token_ids[-1] in self.ending.end_ids
+            text = self.ending.detokenizer.text(row.token_ids[:-1] if ended else row.token_ids)
+            text, stop = up_to_stop(text, request.decoding.stop if row.stopped_by_string else ())
+        context_full = row.finish_reason == "length" and num_tokens < request.decoding.max_tokens
         cumulative = math.fsum(row.logprobs) if num_tokens else None
-        return Candidate(
+        return Completion(
             problem_id=request.problem_id,
-            index=request.index,
+            key=request.key,
             text=text,
-            reasoning=reasoning,
             finish_reason=row.finish_reason or "cancelled",
             num_prompt_tokens=len(row.prompt_ids),
             num_tokens=num_tokens,
-            cumulative_logprob=finite(cumulative),
-            mean_logprob=finite(cumulative / num_tokens if cumulative is not None else None),
-            self_certainty=finite(row.total_certainty / num_tokens if num_tokens else None),
-            seed=request.seed,
-            sampler=request.sampler,
+            cumulative_logprob=cumulative,
+            mean_logprob=None if cumulative is None else cumulative / num_tokens,
+            self_certainty=row.total_certainty / num_tokens if num_tokens else None,
             token_logprobs=tuple(row.logprobs) if self.with_token_logprobs else None,
+            stop=stop,
+            opened=opens_thinking(row.prompt, self.thinking_tags[0]),
             error=row.error,
-            engine_stats={**row.statistics, **({"context_full": 1.0} if self._filled_context(row) else {})},
+            engine_stats={**row.statistics, **({"context_full": 1.0} if context_full else {})},
         )
-
-    def _text(self, row: Row) -> str:
-        if row.error is not None:
-            return ""
-        ended = row.token_ids and row.token_ids[-1] in self.ending.end_ids
-        text = self.ending.detokenizer.text(row.token_ids[:-1] if ended else row.token_ids)
-        return text[: first_stop(text, row.request.decoding.stop)] if row.stopped_by_string else text
-
-    @staticmethod
-    def _filled_context(row: Row) -> bool:
-        return row.finish_reason == "length" and len(row.token_ids) < row.request.decoding.max_tokens
-
-
-def first_stop(text: str, stops: tuple[str, ...]) -> int | None:
-    """Return where the first of the stop strings begins in `text`, or None."""
-    return min((at for at in map(text.find, stops) if at >= 0), default=None)
-
-
-def finite(value: float | None) -> float | None:
-    """Return `value`, or None where it is infinite or not a number (JSON has no word for these)."""
-    return value if value is not None and math.isfinite(value) else None

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from tts.engines.prompts import Prompts
+from tts.engines.text import Detokenizer
 from tts.engines.transformers.decoder import Decoder
 from tts.engines.transformers.esamp import ESampGuide
 from tts.engines.transformers.guide import Guide, Unguided
+from tts.engines.transformers.keys import TransformersKeys
 from tts.engines.transformers.kv_cache import KVBudget
 from tts.engines.transformers.loading import Loaded
-from tts.engines.transformers.row import CandidateWriter, Detokenizer, Ending, Row
+from tts.engines.transformers.row import CompletionWriter, Ending, Row
 from tts.engines.transformers.sampling import noise_source
 from tts.engines.transformers.self_check import check_decoding
 from tts.errors import EngineError
 from tts.plugins.esamp.settings import ESampSettings
 from tts.types import Request
-
-if TYPE_CHECKING:
-    from tts.engines.transformers.engine import TransformersEngine
 
 MEGABYTE = 2**20
 
@@ -34,32 +32,32 @@ class Session:
     prompts: Prompts
     guide: Guide
     decoder: Decoder
-    writer: CandidateWriter
+    writer: CompletionWriter
     context: int
     threads_before: int
 
     @classmethod
     def start(
-        cls, engine: TransformersEngine, loaded: Loaded, prompts: Prompts, esamp: ESampSettings | None = None
+        cls, keys: TransformersKeys, loaded: Loaded, prompts: Prompts, esamp: ESampSettings | None = None
     ) -> Session:
         """Build from the recipe's keys and a loaded model; `esamp` None: no plugin runs.
 
         Raises EngineError where the memory bound is too tight.
         """
-        budget = KVBudget(engine.kv_cache_mb * MEGABYTE, loaded.bytes_per_token, engine.batch_size)
-        context = pick_context(engine.max_model_len, loaded.context, budget.tokens_per_row(1), engine.kv_cache_mb)
-        tags = engine.thinking_tags
+        budget = KVBudget(keys.kv_cache_mb * MEGABYTE, loaded.bytes_per_token, keys.batch_size)
+        context = pick_context(keys.max_model_len, loaded.context, budget.tokens_per_row(1), keys.kv_cache_mb)
+        tags = keys.thinking_tags
         check_decoding(loaded.model, loaded.one_token)
         ending = Ending(Detokenizer.of(prompts.tokenizer, tags), end_token_ids(loaded.model, prompts.tokenizer))
-        guide = guide_of(esamp, loaded, engine.batch_size)
+        guide = guide_of(esamp, loaded, keys.batch_size)
         threads_before = torch.get_num_threads()
-        if engine.num_threads is not None:
-            torch.set_num_threads(engine.num_threads)
+        if keys.num_threads is not None:
+            torch.set_num_threads(keys.num_threads)
         return cls(
             prompts=prompts,
             guide=guide,
             decoder=Decoder(loaded, budget, ending.apply, guide),
-            writer=CandidateWriter(ending, tags, engine.record_token_logprobs),
+            writer=CompletionWriter(ending, tags, keys.record_token_logprobs),
             context=context,
             threads_before=threads_before,
         )

@@ -6,17 +6,14 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tts.engines.prompts import Prompts
-from tts.engines.thinking import opens_thinking, split_thinking
-from tts.engines.transformers.row import Detokenizer, finite, first_stop
+from tts.engines.text import Detokenizer, opens_thinking, up_to_stop
+from tts.engines.vllm.keys import VLLMKeys
 from tts.engines.vllm.start import start_vllm, stop_vllm
 from tts.errors import EngineError
-from tts.types import Candidate, Decoding, FinishReason, PluginReport, Request
-
-if TYPE_CHECKING:
-    from tts.engines.vllm.engine import VLLMEngine
+from tts.types import Completion, Decoding, FinishReason, PluginReport, Request
 
 HIGHEST_TEMPERATURE = 2.0
 """vLLM refuses higher ones."""
@@ -41,22 +38,22 @@ class InFlight:
 class Session:
     """An open engine."""
 
-    def __init__(self, engine: VLLMEngine, vllm: Any, prompts: Prompts) -> None:
+    def __init__(self, keys: VLLMKeys, vllm: Any, prompts: Prompts) -> None:
         self.num_tokens = 0
-        self._keys, self._vllm, self._prompts = engine, vllm, prompts
-        self._detokenizer = Detokenizer.of(prompts.tokenizer, engine.thinking_tags)
-        self._gate = Gate(engine.worker_options().esamp)
+        self._keys, self._vllm, self._prompts = keys, vllm, prompts
+        self._detokenizer = Detokenizer.of(prompts.tokenizer, keys.thinking_tags)
+        self._slots = SlotQueue(keys.worker_options().esamp)
         self._context: int = vllm.vllm_config.model_config.max_model_len
         self._waiting: deque[Request] = deque()
         self._running: dict[str, InFlight] = {}
-        self._names: dict[tuple[str, int], str] = {}
+        self._names: dict[tuple[str, str], str] = {}
         self._ended: list[InFlight] = []
         self._num_requests = 0
 
     @classmethod
-    def start(cls, engine: VLLMEngine, source: str, prompts: Prompts) -> Session:
+    def start(cls, keys: VLLMKeys, source: str, prompts: Prompts) -> Session:
         """Start vLLM for the recipe's keys."""
-        return cls(engine, start_vllm(engine, source), prompts)
+        return cls(keys, start_vllm(keys, source), prompts)
 
     def end(self) -> None:
         """Stop vLLM. The session must not be used afterwards."""
@@ -72,19 +69,19 @@ class Session:
         """Take one request."""
         self._waiting.append(request)
 
-    def cancel(self, problem_id: str, index: int) -> None:
+    def cancel(self, problem_id: str, key: str) -> None:
         """Stop one request."""
         for request in self._waiting:
-            if (request.problem_id, request.index) == (problem_id, index):
+            if (request.problem_id, request.key) == (problem_id, key):
                 self._waiting.remove(request)
                 self._ended.append(InFlight(request, "", (), finish_reason="cancelled"))
                 return
-        name = self._names.get((problem_id, index))
+        name = self._names.get((problem_id, key))
         if name is not None:
             self._vllm.abort_request([name])
             self._finish(name, "cancelled")
 
-    def step(self) -> list[Candidate]:
+    def step(self) -> list[Completion]:
         """Let waiting requests in, run one step, return what finished."""
         self._admit()
         finished: list[str] = []
@@ -94,9 +91,9 @@ class Session:
             except Exception as error:  # vLLM raises whatever went wrong in its engine, here or in its processes
                 raise EngineError(f"vLLM cannot go on: {error}. If memory ran out, lower `batch_size`") from error
         figures = self._figures(finished)
-        candidates = [self._candidate(self._running.pop(name), figures.get(name, {})) for name in finished]
+        completions = [self._completion(self._running.pop(name), figures.get(name, {})) for name in finished]
         ended, self._ended = self._ended, []
-        return candidates + [self._candidate(flight, {}) for flight in ended]
+        return completions + [self._completion(flight, {}) for flight in ended]
 
     def plugin_report(self) -> PluginReport | None:
         """Return what ESamp did so far."""
@@ -106,9 +103,9 @@ class Session:
     # --- into vLLM
 
     def _admit(self) -> None:
-        while self._waiting and len(self._running) < self._keys.batch_size and self._gate.lets_in(self._waiting[0]):
+        while self._waiting and len(self._running) < self._keys.batch_size and self._slots.lets_in(self._waiting[0]):
             request = self._waiting.popleft()
-            self._gate.enter(request)
+            self._slots.enter(request)
             self._start(request)
 
     def _start(self, request: Request) -> None:
@@ -121,10 +118,10 @@ class Session:
             except ValueError as error:  # what vLLM does not allow in a request
                 flight.finish_reason, flight.error = "error", f"vLLM refuses the request: {error}"
         if flight.error is not None:
-            self._gate.leave(request)
+            self._slots.leave(request)
             return self._ended.append(flight)
         self._running[name] = flight
-        self._names[request.problem_id, request.index] = name
+        self._names[request.problem_id, request.key] = name
         return None
 
     def _in_flight(self, request: Request) -> InFlight:
@@ -174,8 +171,8 @@ class Session:
         self._ended.append(flight)
 
     def _leave(self, request: Request) -> None:
-        del self._names[request.problem_id, request.index]
-        self._gate.leave(request)
+        del self._names[request.problem_id, request.key]
+        self._slots.leave(request)
 
     def _figures(self, names: list[str]) -> dict[str, dict[str, float]]:
         """Return what the workers measured of the requests, by name."""
@@ -185,42 +182,38 @@ class Session:
         figures: dict[str, dict[str, float]] = self._vllm.collective_rpc("tts_request_figures", args=(names,))[0]
         return figures
 
-    def _candidate(self, flight: InFlight, figures: dict[str, float]) -> Candidate:
-        request, num_tokens = flight.request, len(flight.token_ids)
-        opened = opens_thinking(flight.prompt, self._keys.thinking_tags[0])
-        reasoning, text = split_thinking(self._text(flight), self._keys.thinking_tags, opened=opened)
+    def _completion(self, flight: InFlight, figures: dict[str, float]) -> Completion:
+        request, num_tokens, stop = flight.request, len(flight.token_ids), None
+        text = ""
+        if flight.error is None:
+            # The end token is no text; where a stop string ended it, there is none, but maybe more than the string.
+            by_string = isinstance(flight.stop, str)
+            ended = flight.finish_reason == "stop" and not by_string
+            text = self._detokenizer.text(flight.token_ids[:-1] if ended else flight.token_ids)
+            text, stop = up_to_stop(text, (str(flight.stop),) if by_string else ())
         total = math.fsum(flight.logprobs) if num_tokens else None
         stats = {name: value for name, value in figures.items() if name != "self_certainty"}
         if flight.finish_reason == "length" and num_tokens < request.decoding.max_tokens:
             stats["context_full"] = 1.0
-        return Candidate(
+        return Completion(
             problem_id=request.problem_id,
-            index=request.index,
+            key=request.key,
             text=text,
-            reasoning=reasoning,
             finish_reason=flight.finish_reason or "cancelled",
             num_prompt_tokens=len(flight.prompt_ids),
             num_tokens=num_tokens,
-            cumulative_logprob=finite(total),
-            mean_logprob=finite(total / num_tokens if total is not None else None),
-            self_certainty=finite(figures.get("self_certainty")),
-            seed=request.seed,
-            sampler=request.sampler,
+            cumulative_logprob=total,
+            mean_logprob=None if total is None else total / num_tokens,
+            self_certainty=figures.get("self_certainty"),
             token_logprobs=tuple(flight.logprobs) if self._keys.record_token_logprobs else None,
+            stop=stop,
+            opened=opens_thinking(flight.prompt, self._keys.thinking_tags[0]),
             error=flight.error,
             engine_stats=stats,
         )
 
-    def _text(self, flight: InFlight) -> str:
-        """Return what the model wrote, without its end token, up to the stop string."""
-        if flight.error is not None:
-            return ""
-        ended = flight.finish_reason == "stop" and not isinstance(flight.stop, str)
-        text = self._detokenizer.text(flight.token_ids[:-1] if ended else flight.token_ids)
-        return text[: first_stop(text, (flight.stop,))] if isinstance(flight.stop, str) else text
 
-
-class Gate:
+class SlotQueue:
     """Lets no more problems in than there are distillers, so that no candidate of theirs goes unguided."""
 
     def __init__(self, esamp: Any) -> None:

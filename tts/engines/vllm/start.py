@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tts.components.registry import nearest
+from tts.engines.vllm.keys import VLLMKeys
 from tts.engines.vllm.support import refuse_unsupported
 from tts.errors import EngineError, TTSError
-
-if TYPE_CHECKING:
-    from tts.engines.vllm.engine import VLLMEngine
 
 WORKER = "tts.engines.vllm.worker.Worker"
 CPU_KV_CACHE_MB = 2048
@@ -22,7 +20,7 @@ TOKENS_PER_OUTPUT = 8
 """How many tokens vLLM gathers before it hands a running request's output over; every handing over costs time."""
 
 
-def start_vllm(engine: VLLMEngine, source: str) -> Any:
+def start_vllm(keys: VLLMKeys, source: str) -> Any:
     """Return a running `LLMEngine`. Raises EngineError where vLLM refuses the configuration or cannot load, and where
     another one is open.
     """
@@ -31,10 +29,10 @@ def start_vllm(engine: VLLMEngine, source: str) -> Any:
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
-    arguments = engine_arguments(engine, source)
+    arguments = engine_arguments(keys, source)
     try:
         made = EngineArgs(**arguments)
-        refuse_unsupported(made.create_engine_config(), engine.worker_options())
+        refuse_unsupported(made.create_engine_config(), keys.worker_options())
         vllm = LLMEngine.from_engine_args(made)
     except TTSError:
         raise
@@ -45,32 +43,32 @@ def start_vllm(engine: VLLMEngine, source: str) -> Any:
     return vllm
 
 
-def engine_arguments(engine: VLLMEngine, source: str) -> dict[str, Any]:
+def engine_arguments(keys: VLLMKeys, source: str) -> dict[str, Any]:
     """Return the arguments of `EngineArgs` for the recipe's keys."""
     from vllm.platforms import current_platform
 
     on_cpu = current_platform.is_cpu()
-    kv_cache_mb = engine.kv_cache_mb or (CPU_KV_CACHE_MB if on_cpu else None)
-    esamp = engine.worker_options().esamp
+    kv_cache_mb = keys.kv_cache_mb or (CPU_KV_CACHE_MB if on_cpu else None)
+    esamp = keys.worker_options().esamp
     ours = {
         "model": source,
-        "dtype": pick_dtype(engine.dtype, on_cpu=on_cpu),
-        "max_num_seqs": engine.batch_size,
-        "max_model_len": engine.max_model_len,
+        "dtype": pick_dtype(keys.dtype, on_cpu=on_cpu),
+        "max_num_seqs": keys.batch_size,
+        "max_model_len": keys.max_model_len,
         "kv_cache_memory_bytes": None if kv_cache_mb is None else kv_cache_mb * MEGABYTE,
-        "gpu_memory_utilization": engine.gpu_memory_utilization,
-        "tensor_parallel_size": engine.tensor_parallel_size,
-        "enforce_eager": on_cpu if engine.enforce_eager is None else engine.enforce_eager,
-        "enable_prefix_caching": engine.prefix_caching,
+        "gpu_memory_utilization": keys.gpu_memory_utilization,
+        "tensor_parallel_size": keys.tensor_parallel_size,
+        "enforce_eager": on_cpu if keys.enforce_eager is None else keys.enforce_eager,
+        "enable_prefix_caching": keys.prefix_caching,
         "stream_interval": TOKENS_PER_OUTPUT,
         "disable_log_stats": True,
         "worker_cls": WORKER,
-        "additional_config": engine.worker_options().to_config(),
+        "additional_config": keys.worker_options().to_config(),
         # A request that ended must not be scheduled once more: its distiller would learn from what nobody reads.
         "async_scheduling": None if esamp is None else False,
     }
-    _check_further(engine.engine_args, ours)
-    return {**ours, **engine.engine_args}
+    _check_further(keys.engine_args, ours)
+    return {**ours, **keys.engine_args}
 
 
 def pick_dtype(dtype: str, *, on_cpu: bool) -> str:

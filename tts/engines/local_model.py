@@ -1,0 +1,44 @@
+"""What the engines that load a Hugging Face model themselves share: its name in the recipe, its prompts, its plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr
+
+from tts.components.component import Component
+from tts.components.slot import PathText
+from tts.engines.prompts import Prompts
+from tts.errors import EngineError
+from tts.models.pretrained import load_tokenizer, resolve, share_cores
+from tts.plugins.esamp.settings import ESampSettings
+from tts.types import Plugin
+
+Tag = Annotated[str, Field(min_length=1)]
+
+
+class LocalModel(Component):
+    """A causal language model that runs here; ESamp can run inside it."""
+
+    model: PathText = Field(min_length=1)
+    """A Hugging Face id, a folder, a .gguf file, or `package://NAME/FILE.gguf` for a file of an installed package."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format. auto: the stored one, but float32 on CPUs that have no bfloat16 instructions."""
+
+    _esamp: ESampSettings | None = PrivateAttr(default=None)
+    _prompts: Prompts | None = PrivateAttr(default=None)
+
+    def host(self, plugin: Plugin) -> None:
+        """Run ESamp from the next `open` on. Raises EngineError for another plugin, RecipeError for wrong settings."""
+        if plugin.name != "esamp":
+            raise EngineError(f"the plugin must be esamp, the only one that this engine hosts, got {plugin.name!r}")
+        self._esamp = ESampSettings.from_dict(plugin.settings, "sampler")
+
+    def _prompts_of(self, template_arguments: Mapping[str, Any], source: str | None = None) -> Prompts:
+        """Return what renders messages; loads the tokenizer of `source` (None: of `model`) once."""
+        if self._prompts is None:
+            share_cores()
+            self._prompts = Prompts(load_tokenizer(source or resolve(self.model)), template_arguments)
+        return self._prompts

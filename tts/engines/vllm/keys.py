@@ -1,0 +1,60 @@
+"""The recipe keys of the vLLM engine, for the engine and for what it starts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from tts.engines.local_model import LocalModel, Tag
+from tts.engines.vllm.options import WorkerOptions
+
+EngineArgument = str | int | float | bool | dict[str, Any] | list[Any] | None
+
+
+class VLLMKeys(LocalModel):
+    """Says how vLLM is to be started."""
+
+    batch_size: int = Field(default=64, ge=1)
+    """The most candidates decoded together (vLLM's `max_num_seqs`)."""
+
+    max_model_len: int | None = Field(default=None, ge=2)
+    """The most tokens of prompt and completion together. null: what the model allows."""
+
+    kv_cache_mb: int | None = Field(default=None, ge=1)
+    """Memory (MiB) of attention keys and values. null: on a GPU what `gpu_memory_utilization` leaves, on a CPU 2048."""
+
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    """The share of a GPU's memory that vLLM may take."""
+
+    tensor_parallel_size: int = Field(default=1, ge=1)
+    """Over how many GPUs each layer is split."""
+
+    enforce_eager: bool | None = None
+    """Whether to run the model as it is instead of compiling it first. null: on CPUs, where compiling takes minutes."""
+
+    prefix_caching: bool = True
+    """Whether requests that begin alike share the work on their beginning."""
+
+    separate_process: bool = False
+    """Whether vLLM's engine runs in a process of its own, as it does with more than one GPU. It then starts on a
+    request as soon as that arrives, so that a repeated run need not be the same."""
+
+    thinking_tags: Annotated[tuple[Tag, Tag], Field(strict=False)] = ("<think>", "</think>")
+    """What opens and closes the model's thinking section."""
+
+    chat_template_kwargs: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Arguments for the model's chat template, such as `enable_thinking: false`."""
+
+    record_token_logprobs: bool = False
+    """Whether candidates list the log-probability of every token."""
+
+    record_self_certainty: bool = True
+    """Whether to measure self-certainty, which reads all logits once more."""
+
+    engine_args: dict[str, EngineArgument] = Field(default_factory=dict)
+    """Further arguments of vLLM's `EngineArgs`, as they are, such as `max_num_batched_tokens: 2048`."""
+
+    def worker_options(self) -> WorkerOptions:
+        """Return what the workers are told."""
+        return WorkerOptions(esamp=self._esamp, self_certainty=self.record_self_certainty)
