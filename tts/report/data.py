@@ -118,6 +118,11 @@ class Contrast:
     num_open: int
     power: str
 
+    @property
+    def pair(self) -> str:
+        """Who is compared."""
+        return f"{self.first} − {self.second}"
+
 
 @dataclass(frozen=True, slots=True)
 class Speed:

@@ -31,6 +31,11 @@ def deciding(report: Report) -> Contrast | None:
     return max(fitting, key=lambda one: one.k, default=None) if len(report.arms) == 2 else None
 
 
+def is_significant(contrast: Contrast) -> bool:
+    """Return whether chance alone would hardly make such a difference, all comparisons of the report considered."""
+    return known(contrast.adjusted_p_value) and contrast.adjusted_p_value < SIGNIFICANT
+
+
 def _verdicts(report: Report) -> Iterator[str]:
     points = [(arm, last_point(arm, report.headline)) for arm in report.arms]
     found = [(arm, point) for arm, point in points if point is not None]
@@ -71,8 +76,7 @@ def _difference(contrast: Contrast) -> str:
     """Return the difference with its interval, what to think of it, and what could have been seen."""
     difference = percent_range(contrast.lower, contrast.upper, sign=True).removesuffix(f"{NBSP}%")
     bounds = interval(contrast.interval_low, contrast.interval_high, sign=True)
-    told = known(contrast.adjusted_p_value) and contrast.adjusted_p_value < SIGNIFICANT
-    judgement = "more than chance explains" if told else "not told apart from chance"
+    judgement = "more than chance explains" if is_significant(contrast) else "not told apart from chance"
     return (
         f"{contrast.first} minus {contrast.second} in {at_k(contrast.figure, contrast.k)}: {difference} points "
         f"(95{NBSP}% interval {bounds}; adjusted p {p_value(contrast.adjusted_p_value)}), {judgement}; "
