@@ -11,13 +11,12 @@ import base64
 import hashlib
 from importlib.resources import files
 from pathlib import Path
-from string import Template
+
+from markupsafe import Markup
 
 from tts.report.data import Report
-from tts.report.page.html import Html, join
-from tts.report.page.payload import block
-from tts.report.page.problem_table import problem_table
-from tts.report.page.sections import scope, sections
+from tts.report.page.payload import packed
+from tts.report.page.sections import templates
 from tts.runs.files import write_whole
 from tts.version import __version__
 
@@ -31,31 +30,20 @@ def write_page(report: Report, path: Path) -> None:
 
 
 def page(report: Report) -> str:
-    """Return the report as an HTML document."""
-    style, script = _part("page.css"), _part("page.js")
-    return Template(_part("page.html")).substitute(
-        policy=_policy(style, script),
-        title=join(report.title),
-        scope=scope(report),
-        style=style,
-        script=script,
-        sections=join(sections(report, problem_table(report))),
-        data=Html("\n").join(block(number, problem) for number, problem in enumerate(report.problems)),
-        version=__version__,
-    )
+    """Return the report as an HTML document.
 
-
-def _policy(style: str, script: str) -> str:
-    """Return the Content-Security-Policy: nothing but this very script and style, named by their hashes."""
+    Its Content-Security-Policy allows nothing but this very script and style, named by their hashes.
+    """
+    style, script = ((files(__name__) / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return (
-        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        templates()
+        .get_template("page.html")
+        .render(
+            report=report,
+            style=Markup(style),
+            script=Markup(script),
+            digest=lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
+            packed=packed,
+            version=__version__,
+        )
     )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _part(name: str) -> str:
-    return (files(__name__) / name).read_text(encoding="utf-8")

@@ -9,66 +9,46 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Sequence
+from collections import Counter
 from typing import Any
 
-from tts.report.data import ArmView, CandidateView, ProblemView
-from tts.report.page.html import Html, tag
+from markupsafe import Markup
+
+from tts.report.data import ArmView, ProblemView
 from tts.runs.records import finite
 
 COLUMNS = ("index", "group", "answer", "rule", "detail", "finish_reason", "num_tokens", "sampler", "text", "reasoning")
 
 
-def block(number: int, problem: ProblemView) -> Html:
-    """Return the block of one problem, which no browser runs; without `<` nothing in it can end it.
+def packed(problem: ProblemView) -> Markup:
+    """Return one problem as the content of a script that no browser runs; without `<` nothing in it can end it.
 
     Base 85 takes 5 characters for 4 bytes, where base 64 takes 5⅓.
     """
-    packed = gzip.compress(_json(_problem(problem)), compresslevel=9, mtime=0)
-    data = base64.b85encode(packed).decode("ascii").replace("<", ",")
-    return tag("script", Html(data), type="application/json+gzip", id=f"data-{number}")
-
-
-def _json(value: Any) -> bytes:
-    """Return compact JSON; lone surrogates, which UTF-8 has not, are escaped with all else that is not ASCII."""
+    record = {"prompt": problem.prompt, "reference": problem.reference, "arms": [_arm(view) for view in problem.arms]}
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _problem(problem: ProblemView) -> dict[str, Any]:
-    return {
-        "prompt": problem.prompt,
-        "reference": problem.reference,
-        "arms": [_arm(view) for view in problem.arms],
-    }
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:  # lone surrogates, which UTF-8 has not: escaped, with all else that is not ASCII
+        text = json.dumps(record, allow_nan=False, separators=(",", ":")).encode()
+    return Markup(base64.b85encode(gzip.compress(text, compresslevel=9, mtime=0)).decode("ascii").replace("<", ","))
 
 
 def _arm(view: ArmView) -> dict[str, Any]:
-    sizes: dict[int | None, int] = {}
-    for candidate in view.candidates:
-        sizes[candidate.group] = sizes.get(candidate.group, 0) + 1
+    # The largest group first, no answer last.
+    sizes = Counter(one.group for one in view.candidates)
     ordered = sorted(view.candidates, key=lambda one: (one.group is None, -sizes[one.group], one.group or 0, one.index))
-    columns = {name: [getattr(one, name) for one in ordered] for name in COLUMNS}
+    # Each scorer's column, four digits a score; null where it could not tell.
+    scores: dict[str, list[float | None]] = {name: [] for one in ordered for name in one.scores}
+    for name, column in scores.items():
+        known = [finite(one.scores.get(name)) for one in ordered]
+        column += [None if score is None else float(f"{score:.4g}") for score in known]
     return {
         "name": view.arm,
         "selected": view.selected,
         "status": view.status,
         "reason": view.reason,
-        **columns,
+        **{name: [getattr(one, name) for one in ordered] for name in COLUMNS},
         "statuses": [one.status for one in ordered],
         "reasons": [one.reason for one in ordered],
-        "scores": _scores(ordered),
+        "scores": scores,
     }
-
-
-def _scores(candidates: Sequence[CandidateView]) -> dict[str, list[float | None]]:
-    """Return each scorer's column, four digits a score; null where it could not tell."""
-    names = dict.fromkeys(name for one in candidates for name in one.scores)
-    return {name: [_short(one.scores.get(name)) for one in candidates] for name in names}
-
-
-def _short(score: float | None) -> float | None:
-    known = finite(score)
-    return None if known is None else float(f"{known:.4g}")
