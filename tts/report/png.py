@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tts.errors import MissingExtraError, UsageError
+from tts.report.chart import FONT
 
 ZOOM = 3
 
@@ -22,12 +23,12 @@ def renderer() -> Callable[[str], bytes]:
     def render(svg: str) -> bytes:
         return svg_to_bytes(svg_string=svg, zoom=ZOOM, background="white")
 
-    if render(_document("")) == render(_document('<text y="15">k</text>')):
+    blank, written = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20" {FONT}>{content}</svg>'
+        for content in ("", '<text y="15">k</text>')
+    )
+    if render(blank) == render(written):
         raise UsageError(
             "PNG figures must have a font to write with, got a system without any: install DejaVu Sans, say"
         )
     return render
-
-
-def _document(content: str) -> str:
-    return f'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">{content}</svg>'
