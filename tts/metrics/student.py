@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 
 def t_quantile(chance: float, degrees: int) -> float:
-    """Return the quantile of Student's t; good to 0.1 % for 5 or more `degrees` of freedom.
+    """Return the quantile of Student's t; good to 0.1 % for 5 or more `degrees` and chances in [0.005, 0.995].
 
     Source: Abramowitz & Stegun 1964, «Handbook of Mathematical Functions», 26.7.5.
     """
