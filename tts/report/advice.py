@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from tts.report.data import Arm, Contrast, Line
+from tts.report.data import Arm, Contrast
 
 NOTABLE = 0.05  # share of candidates from which a warning is due
 MUCH_FALLBACK = 0.25
@@ -19,32 +19,19 @@ IGNORED = ("description", "seed", "problems", "sampler.num_candidates", "selecto
 
 def on_arm(arm: Arm, reasons: Counter[str]) -> Iterator[str]:
     """Yield what is worth knowing of one arm; `reasons` counts why its verdicts are undecided."""
-    yield from _on_candidates(arm)
-    quality = arm.quality
-    rest = {name: number for name, number in reasons.items() if name not in ("truncated", "engine_error")}
-    if sum(rest.values()) > NOTABLE * quality.num_candidates:
-        told = ", ".join(f"{number} {name}" for name, number in sorted(rest.items()))
-        yield (
-            f"{arm.name}: {_share(sum(rest.values()), arm)} of the candidates have no verdict ({told}), so figures are "
-            "ranges. See task.verifier for its limits; `tts grade` judges anew"
-        )
-    if 0 < arm.num_graded < arm.num_problems:
-        without = arm.num_problems - arm.num_graded
-        yield f"{arm.name}: {without} of {arm.num_problems} problems have no reference: no accuracy counts them"
+    quality, max_tokens, context = arm.quality, _now(arm, "sampler", "max_tokens"), _now(arm, "engine", "max_model_len")
 
-
-def _on_candidates(arm: Arm) -> Iterator[str]:
-    quality = arm.quality
+    # What became of its candidates.
     if quality.num_truncated > NOTABLE * quality.num_candidates:
         yield (
             f"{arm.name}: {_share(quality.num_truncated, arm)} of the candidates were cut by the length limit, neither "
-            f"right nor wrong: raise sampler.max_tokens{_now(arm, 'sampler', 'max_tokens')}"
-            f"{_or_context(arm)}"
+            f"right nor wrong: raise sampler.max_tokens{max_tokens}"
+            + (f", and engine.max_model_len{context} with it" if context else "")
         )
     if quality.num_unclosed_thinking > NOTABLE * quality.num_candidates:
         yield (
             f"{arm.name}: {_share(quality.num_unclosed_thinking, arm)} of the candidates never close their thinking, "
-            f"so they have no answer: raise sampler.max_tokens{_now(arm, 'sampler', 'max_tokens')}, or see "
+            f"so they have no answer: raise sampler.max_tokens{max_tokens}, or see "
             "engine.thinking_tags and engine.chat_template_kwargs"
         )
     if arm.num_graded and quality.num_fallback_answers > MUCH_FALLBACK * quality.num_candidates:
@@ -58,32 +45,40 @@ def _on_candidates(arm: Arm) -> Iterator[str]:
             f"draw them anew with tts solve --run {arm.run} --retry-errors"
         )
 
+    # What could not be judged, and what has no reference to be judged by.
+    rest = {name: number for name, number in reasons.items() if name not in ("truncated", "engine_error")}
+    if sum(rest.values()) > NOTABLE * quality.num_candidates:
+        told = ", ".join(f"{number} {name}" for name, number in sorted(rest.items()))
+        yield (
+            f"{arm.name}: {_share(sum(rest.values()), arm)} of the candidates have no verdict ({told}), so figures are "
+            "ranges. See task.verifier for its limits; `tts grade` judges anew"
+        )
+    if 0 < arm.num_graded < arm.num_problems:
+        without = arm.num_problems - arm.num_graded
+        yield f"{arm.name}: {without} of {arm.num_problems} problems have no reference: no accuracy counts them"
+
 
 def _share(number: int, arm: Arm) -> str:
     return f"{100 * number / max(1, arm.quality.num_candidates):.0f} %"
 
 
 def _now(arm: Arm, section: str, key: str) -> str:
-    value = _section(arm.recipe, section).get(key)
+    """Return what the arm's recipe says, to stand behind the key's name; nothing where it does not say."""
+    keys = arm.recipe.get(section)
+    value = keys.get(key) if isinstance(keys, Mapping) else None
     return "" if value is None else f" (now {value})"
-
-
-def _or_context(arm: Arm) -> str:
-    limit = _section(arm.recipe, "engine").get("max_model_len")
-    return "" if limit is None else f", and engine.max_model_len (now {limit}) with it"
-
-
-def _section(recipe: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = recipe.get(name)
-    return section if isinstance(section, dict) else {}
 
 
 def on_claim(arms: Sequence[Arm], contrasts: Sequence[Contrast], headline: str) -> Iterator[str]:
     """Yield where the problems are too few for what the figures seem to say."""
     for arm in arms:
-        for line in arm.lines:
-            if line.figure == headline:
-                yield from _too_wide(arm, line)
+        for point in [line.points[-1] for line in arm.lines if line.figure == headline]:
+            width = point.interval_high - point.interval_low
+            if width > WIDE:
+                yield (
+                    f"{arm.name}: with {arm.num_graded} problems the 95 % interval of {headline} at k={point.k} is "
+                    f"{100 * width:.0f} points wide: take more problems (PROBLEMS, --limit) before you claim much"
+                )
     for contrast in contrasts:
         differs = contrast.lower > 0 or contrast.upper < 0
         last = contrast.k == max(one.k for one in contrasts)
@@ -93,16 +88,6 @@ def on_claim(arms: Sequence[Arm], contrasts: Sequence[Contrast], headline: str) 
                 f"could make them (p = {contrast.adjusted_p_value:.2f} after correction); {contrast.power}. "
                 "Take more problems (PROBLEMS, --limit)"
             )
-
-
-def _too_wide(arm: Arm, line: Line) -> Iterator[str]:
-    point = line.points[-1]
-    width = point.interval_high - point.interval_low
-    if width > WIDE:
-        yield (
-            f"{arm.name}: with {arm.num_graded} problems the 95 % interval of {line.figure} at k={point.k} is "
-            f"{100 * width:.0f} points wide: take more problems (PROBLEMS, --limit) before you claim much"
-        )
 
 
 def on_fairness(arms: Sequence[Arm]) -> Iterator[str]:
@@ -122,11 +107,8 @@ def differing_keys(first: Mapping[str, Any], second: Mapping[str, Any]) -> Itera
 
     A key that only one component has (ESamp's beta, say) belongs to the choice of that component.
     """
-    yield from (
-        change
-        for change in _differing("", first, second)
-        if not f"{change[0]}.".startswith(tuple(f"{key}." for key in IGNORED))
-    )
+    own = tuple(f"{key}." for key in IGNORED)
+    yield from (change for change in _differing("", first, second) if not f"{change[0]}.".startswith(own))
 
 
 def _differing(path: str, first: Any, second: Any) -> Iterator[tuple[str, Any, Any]]:
