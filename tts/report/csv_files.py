@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,35 +20,38 @@ def write_csv(report: Report, folder: Path) -> list[Path]:
 
     Return the files; the folder is made. UTF-8; shares are in [0, 1]; a file without records has no lines.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = {
-        "curves": _curves(report),
-        "comparisons": map(asdict, report.contrasts),
-        "speeds": map(asdict, report.speeds),
-        "arms": map(_arm, report.arms),
-        "problems": _problems(report),
-        "candidates": _candidates(report),
+    views = [(problem, view) for problem in report.problems for view in problem.arms]
+    tables: dict[str, list[Row]] = {
+        "curves": [
+            {"arm": arm.name, "figure": line.figure, **asdict(point)}
+            for arm in report.arms
+            for line in arm.lines
+            for point in line.points
+        ],
+        "comparisons": [asdict(one) for one in report.contrasts],
+        "speeds": [asdict(one) for one in report.speeds],
+        "arms": [_arm(arm) for arm in report.arms],
+        "problems": [
+            {"problem_id": one.id, "kind": one.kind, "arm": view.arm, **_outcome(view)} for one, view in views
+        ],
+        "candidates": [
+            {"problem_id": problem.id, "arm": view.arm, **_facts(candidate)}
+            for problem, view in views
+            for candidate in view.candidates
+        ],
     }
-    return [_write(folder / f"{name}.csv", list(rows)) for name, rows in tables.items()]
-
-
-def _write(path: Path, rows: list[Row]) -> Path:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerows([names] if rows else [])
-        writer.writerows([_cell(row.get(name)) for name in names] for row in rows)
-    return path
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerows([columns] if rows else [])
+            writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    return [folder / f"{name}.csv" for name in tables]
 
 
 def _cell(value: Any) -> Any:
     return "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else value
-
-
-def _curves(report: Report) -> Iterator[Row]:
-    for arm in report.arms:
-        for line in arm.lines:
-            yield from ({"arm": arm.name, "figure": line.figure, **asdict(point)} for point in line.points)
 
 
 def _arm(arm: Arm) -> Row:
@@ -70,12 +73,6 @@ def _arm(arm: Arm) -> Row:
     }
 
 
-def _problems(report: Report) -> Iterator[Row]:
-    for problem in report.problems:
-        for view in problem.arms:
-            yield {"problem_id": problem.id, "kind": problem.kind, "arm": view.arm, **_outcome(view)}
-
-
 def _outcome(view: ArmView) -> Row:
     statuses = [one.status for one in view.candidates]
     return {
@@ -86,12 +83,6 @@ def _outcome(view: ArmView) -> Row:
         "num_passed": statuses.count("passed"),
         "num_undecided": statuses.count("undecided"),
     }
-
-
-def _candidates(report: Report) -> Iterator[Row]:
-    for problem in report.problems:
-        for view in problem.arms:
-            yield from ({"problem_id": problem.id, "arm": view.arm, **_facts(one)} for one in view.candidates)
 
 
 def _facts(one: CandidateView) -> Row:
