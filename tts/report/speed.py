@@ -13,17 +13,13 @@ from tts.runs.records import Session
 def speeds(arms: Mapping[str, Sequence[Session]]) -> tuple[Speed, ...]:
     """Return the ratio for each two arms that took turns together; a turn that was interrupted does not count."""
     rates = {name: _rates(sessions) for name, sessions in arms.items()}
-    pairs = [(first, second, rates[first].keys() & rates[second].keys()) for second, first in combinations(arms, 2)]
-    return tuple(
-        _speed(first, second, [rates[first][turn] / rates[second][turn] for turn in turns])
-        for first, second, turns in pairs
-        if turns
-    )
-
-
-def _speed(first: str, second: str, ratios: Sequence[float]) -> Speed:
-    mean = math.exp(math.fsum(map(math.log, ratios)) / len(ratios))
-    return Speed(first, second, mean, min(ratios), max(ratios), len(ratios))
+    found = []
+    for second, first in combinations(arms, 2):
+        ratios = [rates[first][turn] / rates[second][turn] for turn in rates[first].keys() & rates[second].keys()]
+        if ratios:
+            mean = math.exp(math.fsum(map(math.log, ratios)) / len(ratios))
+            found.append(Speed(first, second, mean, min(ratios), max(ratios), len(ratios)))
+    return tuple(found)
 
 
 def _rates(sessions: Sequence[Session]) -> dict[int, float]:
