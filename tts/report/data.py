@@ -6,6 +6,7 @@ and as right; bounds of 95 % intervals are `interval_low` and `interval_high`. N
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -93,6 +94,11 @@ class Arm:
     quality: Quality
     spread: Spread | None
     statistics: Mapping[str, JSON]
+
+    def points(self, figure: str) -> list[Point]:
+        """Return the points of that figure that are known; none where the arm has no such line."""
+        found = (point for line in self.lines if line.figure == figure for point in line.points)
+        return [point for point in found if math.isfinite(point.lower) and math.isfinite(point.upper)]
 
 
 @dataclass(frozen=True, slots=True)

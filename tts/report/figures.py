@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tts.report.chart import GREY, Chart, Mark, Series, draw, round_range
-from tts.report.data import Arm, Line, Point, Report
+from tts.report.data import Arm, Report
 from tts.report.png import renderer
 from tts.report.wording import count, decimal, interval, known, percent_range
 
@@ -37,21 +37,14 @@ def write_figures(report: Report, folder: Path) -> list[Path]:
     return written
 
 
-def line_of(arm: Arm, figure: str) -> Line:
-    """Return the arm's line of that figure; one without points where it has none."""
-    return next((line for line in arm.lines if line.figure == figure), Line(figure, ()))
-
-
 def _comparing(report: Report) -> Iterator[Chart]:
     """Yield the headline figure and coverage of all arms, where there are several."""
     if len(report.arms) < 2:
         return
-    for figure in dict.fromkeys((report.headline, COVERAGE)):
-        series = [_series(arm.name, line_of(arm, figure), look, band=True) for look, arm in enumerate(report.arms)]
-        title = (
-            f"Coverage, {figure}: is any of k candidates right?" if figure == COVERAGE else f"{figure} of each recipe"
-        )
-        yield _of_shares(report, _slug(figure), title, series)
+    coverage = f"Coverage, {COVERAGE}: is any of k candidates right?"
+    for figure, title in {report.headline: f"{report.headline} of each recipe", COVERAGE: coverage}.items():
+        series = [_series(arm.name, arm, figure, look, band=True) for look, arm in enumerate(report.arms)]
+        yield _of_shares(report, figure.replace("@", "-at-").replace("^", "-hat-"), title, series)
 
 
 def _by_arm(report: Report) -> Iterator[Chart]:
@@ -59,7 +52,13 @@ def _by_arm(report: Report) -> Iterator[Chart]:
     figures = dict.fromkeys(line.figure for arm in report.arms for line in arm.lines if line.figure != CHANCE)
     for number, arm in enumerate(report.arms, start=1):
         series = [
-            _series(_legend(figure), line_of(arm, figure), look, band=figure in {report.headline, COVERAGE})
+            _series(
+                f"{figure} (oracle)" if figure == COVERAGE else figure,
+                arm,
+                figure,
+                look,
+                band=figure in {report.headline, COVERAGE},
+            )
             for look, figure in [*enumerate(figures), (GREY, CHANCE)]
         ]
         yield _of_shares(report, f"arm-{number}", arm.name, [one for one in series if one.marks])
@@ -67,21 +66,29 @@ def _by_arm(report: Report) -> Iterator[Chart]:
 
 def _by_tokens(report: Report) -> Chart:
     series = [
-        _series(arm.name, line_of(arm, report.headline), look, band=True, tokens=True)
-        for look, arm in enumerate(report.arms)
+        _series(arm.name, arm, report.headline, look, band=True, tokens=True) for look, arm in enumerate(report.arms)
     ]
-    title = f"{report.headline} by tokens spent on a problem"
+    # Ticks at the powers of two between the marks; at the outermost marks where there are fewer than two.
     places = [mark.x for one in series for mark in one.marks]
-    ticks = tuple((place, count(place)) for place in _powers_of_two(places))
-    return _of_shares(report, "tokens", title, series, x_title="completion tokens a problem (log scale)", ticks=ticks)
+    ticks = [2.0**power for power in range(64) if places and min(places) <= 2.0**power <= max(places)]
+    if places and len(ticks) < 2:
+        ticks = sorted({min(places), max(places)})
+    return _of_shares(
+        report,
+        "tokens",
+        f"{report.headline} by tokens spent on a problem",
+        series,
+        x_title="completion tokens a problem (log scale)",
+        ticks=tuple((place, count(place)) for place in ticks),
+    )
 
 
 def _distinct_answers(report: Report) -> Chart:
-    series = tuple(
-        Series(arm.name, tuple(_distinct(*pair) for pair in _distinct_at(report, arm)), look)
-        for look, arm in enumerate(report.arms)
-    )
-    values = [mark.lower for one in series for mark in one.marks]
+    series = []
+    for look, arm in enumerate(report.arms):
+        pairs = zip(report.ks, arm.quality.distinct_answers, strict=False)  # none where nothing was drawn
+        marks = (Mark(k, value, value, None, f"k = {k}", decimal(value)) for k, value in pairs if known(value))
+        series.append(Series(arm.name, tuple(marks), look))
     return Chart(
         name="distinct-answers",
         title="Answers that differ among k candidates",
@@ -89,19 +96,10 @@ def _distinct_answers(report: Report) -> Chart:
         x_title="candidates k (log scale)",
         y_title="different answers",
         ticks=_k_ticks(report),
-        y_range=round_range([0.0, *values]),
+        y_range=round_range([0.0, *(mark.lower for one in series for mark in one.marks)]),
         y_label=decimal,
-        series=series,
+        series=tuple(series),
     )
-
-
-def _distinct_at(report: Report, arm: Arm) -> list[tuple[int, float]]:
-    pairs = zip(report.ks, arm.quality.distinct_answers, strict=False)  # none where nothing was drawn
-    return [(k, value) for k, value in pairs if known(value)]
-
-
-def _distinct(k: int, value: float) -> Mark:
-    return Mark(k, value, value, None, f"k = {k}", decimal(value))
 
 
 def _of_shares(
@@ -113,75 +111,52 @@ def _of_shares(
     x_title: str = "candidates k (log scale)",
     ticks: tuple[tuple[float, str], ...] | None = None,
 ) -> Chart:
-    return Chart(
-        name=name,
-        title=title,
-        description=f"{' '.join(_told(one) for one in series)} {BAND}",
-        x_title=x_title,
-        y_title="share of problems",
-        ticks=_k_ticks(report) if ticks is None else ticks,
-        y_range=_share_range(report),
-        y_label=lambda share: f"{round(100 * share, 1):g} %",
-        series=tuple(series),
-    )
-
-
-def _told(series: Series) -> str:
-    """Return the ends of a line in words, for those who cannot see it."""
-    ends = series.marks if len(series.marks) < 2 else (series.marks[0], series.marks[-1])
-    return f"{series.name}: {'; '.join(map(str, ends))}."
-
-
-def _series(name: str, line: Line, look: int, *, band: bool, tokens: bool = False) -> Series:
-    """Return the line's marks, without points that are not known; by tokens, without those that cost none."""
-    points = [point for point in line.points if known(point.lower) and known(point.upper)]
-    shown = [point for point in points if not tokens or (known(point.tokens) and point.tokens > 0)]
-    return Series(name, tuple(_mark(point, band, tokens) for point in shown), look)
-
-
-def _mark(point: Point, band: bool, tokens: bool) -> Mark:
-    bounded = known(point.interval_low) and known(point.interval_high)
-    spent = f", {count(point.tokens)} tokens" if tokens else ""
-    return Mark(
-        x=point.tokens if tokens else point.k,
-        lower=point.lower,
-        upper=point.upper,
-        band=(point.interval_low, point.interval_high) if band and bounded else None,
-        place=f"k = {point.k}{spent}",
-        value=percent_range(point.lower, point.upper),
-        bounds=interval(point.interval_low, point.interval_high) if bounded else "",
-    )
-
-
-def _share_range(report: Report) -> tuple[float, float]:
-    """Return the axis that holds every share of the report with the intervals that are drawn."""
-    drawn = {report.headline, COVERAGE}
+    # In words, for those who cannot see it: the ends of each line.
+    ends = [one.marks if len(one.marks) < 2 else (one.marks[0], one.marks[-1]) for one in series]
+    told = [f"{one.name}: {'; '.join(map(str, marks))}." for one, marks in zip(series, ends, strict=True)]
+    # One axis for all: it holds every share of the report with the intervals that are drawn.
+    bounded = {report.headline, COVERAGE}
     values = [
         value
         for arm in report.arms
         for line in arm.lines
         for point in line.points
-        for value in (point.lower, point.upper, *((point.interval_low, point.interval_high) * (line.figure in drawn)))
+        for value in (point.lower, point.upper, *((point.interval_low, point.interval_high) * (line.figure in bounded)))
         if known(value)
     ]
-    return round_range(values or [0.0, 1.0], most=1.0)
+    return Chart(
+        name=name,
+        title=title,
+        description=f"{' '.join(told)} {BAND}",
+        x_title=x_title,
+        y_title="share of problems",
+        ticks=_k_ticks(report) if ticks is None else ticks,
+        y_range=round_range(values or [0.0, 1.0], most=1.0),
+        y_label=lambda share: f"{round(100 * share, 1):g} %",
+        series=tuple(series),
+    )
+
+
+def _series(name: str, arm: Arm, figure: str, look: int, *, band: bool, tokens: bool = False) -> Series:
+    """Return the marks of an arm's figure, without points that are not known; by tokens, without those of none."""
+    marks = []
+    for point in arm.points(figure):
+        if tokens and not (known(point.tokens) and point.tokens > 0):
+            continue
+        bounded = known(point.interval_low) and known(point.interval_high)
+        marks.append(
+            Mark(
+                x=point.tokens if tokens else point.k,
+                lower=point.lower,
+                upper=point.upper,
+                band=(point.interval_low, point.interval_high) if band and bounded else None,
+                place=f"k = {point.k}" + (f", {count(point.tokens)} tokens" if tokens else ""),
+                value=percent_range(point.lower, point.upper),
+                bounds=interval(point.interval_low, point.interval_high) if bounded else "",
+            )
+        )
+    return Series(name, tuple(marks), look)
 
 
 def _k_ticks(report: Report) -> tuple[tuple[float, str], ...]:
     return tuple((k, str(k)) for k in sorted(report.ks))
-
-
-def _powers_of_two(places: Sequence[float]) -> list[float]:
-    """Return the powers of two between the places; the places themselves where there are fewer than two."""
-    if not places:
-        return []
-    inside = [2.0**power for power in range(64) if min(places) <= 2.0**power <= max(places)]
-    return inside if len(inside) > 1 else sorted({min(places), max(places)})
-
-
-def _legend(figure: str) -> str:
-    return f"{figure} (oracle)" if figure == COVERAGE else figure
-
-
-def _slug(figure: str) -> str:
-    return figure.replace("@", "-at-").replace("^", "-hat-")
