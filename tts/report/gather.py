@@ -16,7 +16,7 @@ from tts.pipeline.judges import Judges
 from tts.protocols import Scorer
 from tts.report.data import ArmView, CandidateView
 from tts.runs.stored import Stored
-from tts.types import Ballot, Candidate, Judged, Problem, ProblemRow, Score
+from tts.types import Ballot, Candidate, Judged, Score
 
 READY_SCORERS = ("likelihood", "self_certainty", "novelty")
 """Scorers that read nothing but what engines note on a candidate: they cost nothing, so every report has them."""
@@ -67,13 +67,23 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     Raises TTSError where a verifier that is needed cannot be opened.
     """
     gathered = Gathered()
+    scorers = {one: cast("Scorer", registry.load("scorers", one)()) for one in READY_SCORERS}
+    own = run.recipe.selector.scorer  # its scores are stored with the run
+    own_name = registry.name_of("scorers", cast("Component", own).__class__) if own is not None else None
     with Judges(run.recipe) as judges:
-        scorers = _scorers()
         for problem_id in wanted.problem_ids:
             row, candidates = run.row(problem_id), run.candidates(problem_id)
             judged = judges.judged(run, row, candidates)
-            scores = _scores(scorers, run, row.problem, candidates, judged)
-            _add(gathered, row, candidates, judged, scores)
+            scores: dict[str, Sequence[Score]] = {
+                one: made.score(row.problem, candidates) for one, made in scorers.items()
+            }
+            if own_name is not None:
+                scores[own_name] = judged.scores or [Score(None, "judging failed")] * len(candidates)
+            gathered.rows.append(pool_row(candidates, judged, scores))
+            gathered.graded.append(
+                is_known(row.reference) and all(verdict.reason != "no_reference" for verdict in judged.verdicts)
+            )
+            _count(gathered, candidates, judged)
             gathered.texts[problem_id] = tuple(map(written, candidates[: wanted.num_texts]))
             gathered.prompts[problem_id] = row.problem.prompt
             gathered.digest.update(repr([problem_id, *map(written, candidates)]).encode(errors="surrogatepass"))
@@ -82,7 +92,10 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             if wanted.views:
                 gathered.views[problem_id] = _view(name, candidates, judged, scores)
             advance()
-    _drop_silent_scorers(gathered)
+    # Scorers that could tell nothing of any candidate are left out.
+    names = gathered.rows[0].scores if gathered.rows else ()
+    telling = [one for one in names if any(score is not None for row in gathered.rows for score in row.scores[one])]
+    gathered.rows = [replace(row, scores={one: row.scores[one] for one in telling}) for row in gathered.rows]
     return gathered
 
 
@@ -91,48 +104,25 @@ def written(candidate: Candidate) -> str:
     return candidate.text if candidate.reasoning is None else f"{candidate.reasoning}\n\n{candidate.text}"
 
 
-def _scorers() -> dict[str, Scorer]:
-    return {name: cast("Scorer", registry.load("scorers", name)()) for name in READY_SCORERS}
-
-
-def _scores(
-    scorers: Mapping[str, Scorer], run: Stored, problem: Problem, candidates: Sequence[Candidate], judged: Judged
-) -> dict[str, Sequence[Score]]:
-    """Return the ready scorers' scores, and those of the recipe's own scorer, which are stored."""
-    scores: dict[str, Sequence[Score]] = {name: scorer.score(problem, candidates) for name, scorer in scorers.items()}
-    own = run.recipe.selector.scorer
-    if own is not None:
-        missing = [Score(None, "judging failed")] * len(candidates)
-        scores[registry.name_of("scorers", cast("Component", own).__class__)] = judged.scores or missing
-    return scores
-
-
-def _add(gathered: Gathered, row: ProblemRow, candidates: Sequence[Candidate], judged: Judged, scores: Scores) -> None:
-    gathered.rows.append(pool_row(candidates, judged, scores))
-    graded = is_known(row.reference) and all(verdict.reason != "no_reference" for verdict in judged.verdicts)
-    gathered.graded.append(graded)
-    gathered.counts["graded"] += graded
+def _count(gathered: Gathered, candidates: Sequence[Candidate], judged: Judged) -> None:
+    """Count what became of a problem's candidates; `gathered` says already whether it is graded."""
+    counts, graded = gathered.counts, gathered.graded[-1]
+    counts["graded"] += graded
     for candidate, answer, verdict in zip(candidates, judged.answers, judged.verdicts, strict=True):
-        gathered.counts.update(_what_became_of(candidate))
-        gathered.counts["no_answer"] += candidate.finish_reason == "stop" and answer is None
-        gathered.counts["fallback"] += answer is not None and answer.rule in FALLBACK_RULES
+        ended = candidate.finish_reason
+        counts["candidates"] += 1
+        counts["truncated"] += ended == "length"
+        counts["errors"] += ended == "error"
+        counts["unclosed_thinking"] += never_closes(candidate)
+        counts["no_answer"] += ended == "stop" and answer is None
+        counts["fallback"] += answer is not None and answer.rule in FALLBACK_RULES
+        counts["prompt_tokens"] += candidate.num_prompt_tokens
+        counts["completion_tokens"] += candidate.num_tokens
+        counts["cancelled_tokens"] += (ended == "cancelled") * candidate.num_tokens
+        counts["truncated_tokens"] += (ended == "length") * candidate.num_tokens
         if graded and verdict.status == "undecided":
-            gathered.counts["undecided"] += 1
+            counts["undecided"] += 1
             gathered.reasons[verdict.reason] += 1
-
-
-def _what_became_of(candidate: Candidate) -> dict[str, int]:
-    cancelled, truncated = candidate.finish_reason == "cancelled", candidate.finish_reason == "length"
-    return {
-        "candidates": 1,
-        "truncated": truncated,
-        "errors": candidate.finish_reason == "error",
-        "unclosed_thinking": never_closes(candidate),
-        "prompt_tokens": candidate.num_prompt_tokens,
-        "completion_tokens": candidate.num_tokens,
-        "cancelled_tokens": cancelled * candidate.num_tokens,
-        "truncated_tokens": truncated * candidate.num_tokens,
-    }
 
 
 def never_closes(candidate: Candidate) -> bool:
@@ -141,41 +131,26 @@ def never_closes(candidate: Candidate) -> bool:
     return thinks or candidate.text.rfind("<think>") > candidate.text.rfind("</think>")
 
 
-def _drop_silent_scorers(gathered: Gathered) -> None:
-    """Leave out the scorers that could tell nothing of any candidate."""
-    names = gathered.rows[0].scores if gathered.rows else ()
-    telling = [name for name in names if any(one is not None for row in gathered.rows for one in row.scores[name])]
-    for place, row in enumerate(gathered.rows):
-        kept = {name: row.scores[name] for name in telling}
-        gathered.rows[place] = replace(row, scores=kept)
-
-
 def _view(name: str, candidates: Sequence[Candidate], judged: Judged, scores: Scores) -> ArmView:
-    return ArmView(
-        arm=name,
-        selected=judged.selection.index,
-        status=judged.verdict.status,
-        reason=judged.verdict.reason,
-        candidates=tuple(
-            _candidate_view(candidate, judged, place, scores) for place, candidate in enumerate(candidates)
-        ),
-    )
-
-
-def _candidate_view(candidate: Candidate, judged: Judged, place: int, scores: Scores) -> CandidateView:
-    answer, verdict = judged.answers[place], judged.verdicts[place]
-    return CandidateView(
-        index=candidate.index,
-        text=candidate.text,
-        reasoning=candidate.reasoning,
-        finish_reason=candidate.finish_reason,
-        num_tokens=candidate.num_tokens,
-        sampler=candidate.sampler,
-        answer=answer.text if answer else None,
-        rule=answer.rule if answer else None,
-        group=judged.classes[place],
-        status=verdict.status,
-        reason=verdict.reason,
-        detail=verdict.detail or candidate.error or "",
-        scores={scorer: values[place].value for scorer, values in scores.items() if values[place].value is not None},
-    )
+    views = []
+    for place, candidate in enumerate(candidates):
+        answer, verdict = judged.answers[place], judged.verdicts[place]
+        values = {scorer: column[place].value for scorer, column in scores.items()}
+        views.append(
+            CandidateView(
+                index=candidate.index,
+                text=candidate.text,
+                reasoning=candidate.reasoning,
+                finish_reason=candidate.finish_reason,
+                num_tokens=candidate.num_tokens,
+                sampler=candidate.sampler,
+                answer=answer.text if answer else None,
+                rule=answer.rule if answer else None,
+                group=judged.classes[place],
+                status=verdict.status,
+                reason=verdict.reason,
+                detail=verdict.detail or candidate.error or "",
+                scores={scorer: value for scorer, value in values.items() if value is not None},
+            )
+        )
+    return ArmView(name, judged.selection.index, judged.verdict.status, judged.verdict.reason, tuple(views))
