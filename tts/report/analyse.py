@@ -13,10 +13,10 @@ from tts.errors import UsageError
 from tts.metrics.bootstrap import METHOD
 from tts.metrics.cost import expected_distinct_answers
 from tts.metrics.curves import Curve, curves
-from tts.metrics.pool import Pool, pool
+from tts.metrics.pool import pool
 from tts.metrics.resampling import NUM_DRAWS
 from tts.report import advice
-from tts.report.data import Arm, Contrast, Cost, ProblemView, Quality, Report
+from tts.report.data import Arm, Contrast, Cost, ProblemView, Quality, Report, Spread
 from tts.report.gather import Gathered, Wanted, gather
 from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, has_own_curve, line, only, own_curve
 from tts.report.scope import check_ks, choose_problems, distinct_names
@@ -84,14 +84,32 @@ def analyse(
     chosen, warnings = choose_problems(names, runs, options.ks)
     ks = check_ks(runs, chosen, options.ks)
     compared = measure(options.embeddings, options.perplexity)
-    study = _Study(ks, options.seed, compared, options.candidates, advance, check)
-    studied = [study.of(*each) for each in zip(runs, names, chosen, strict=True)]
+    num_texts = min(MOST_TEXTS, max(ks))
+    studied = []
+    for run, name, ids in zip(runs, names, chosen, strict=True):
+        wanted = Wanted(ids, num_texts, options.candidates, ballots=has_own_curve(run.recipe.selector))
+        gathered = gather(run, name, wanted, advance)
+        differences = spread(compared, gathered.texts, gathered.prompts, check)
+        studied.append(_studied(run, name, gathered, ks=ks, seed=options.seed, differences=differences))
     arms = tuple(one.arm for one in studied)
     headline = "maj@k" if any(arm.num_graded for arm in arms) else "vendi"
-    found = contrasts(_comparable(studied), options.seed) if all(ids == chosen[0] for ids in chosen) else ()
+
+    # Arms are compared on the problems that all of them could grade.
+    found: tuple[Contrast, ...] = ()
+    common = set.intersection(*(set(one.curves[0].problem_ids) if one.curves else set[str]() for one in studied))
+    if common and all(ids == chosen[0] for ids in chosen):
+        shared = [(one.arm.name, [only(curve, sorted(common)) for curve in one.curves]) for one in studied]
+        found = contrasts(shared, options.seed)
+
     for run, one in zip(runs, studied, strict=True):
         warnings += [*run.notes, *advice.on_arm(one.arm, one.gathered.reasons)]
-    warnings += [*advice.on_claim(arms, found, headline), *advice.on_fairness(arms), *_alike(studied)]
+    warnings += [*advice.on_claim(arms, found, headline), *advice.on_fairness(arms)]
+    for first, second in combinations(studied, 2):
+        if first.gathered.digest.digest() == second.gathered.digest.digest():
+            warnings.append(
+                f"{first.arm.name} and {second.arm.name} hold the same candidates (the same recipe and seed?), "
+                "so comparing them says nothing: give one of them another seed"
+            )
     if not options.candidates:
         warnings.append("the candidates themselves were left out of this report, as asked")
     return Report(
@@ -100,7 +118,7 @@ def analyse(
         ks=ks,
         arms=arms,
         contrasts=found,
-        method=(*options.notes, *_method(found, compared, study.num_texts, options.seed)),
+        method=(*options.notes, *_method(found, compared, num_texts, options.seed)),
         warnings=tuple(warnings),
         problems=tuple(_problem_views(runs, chosen, studied)) if options.candidates else (),
         speeds=speeds({name: run.sessions() for name, run in zip(names, runs, strict=True)}),
@@ -114,52 +132,23 @@ class _Studied:
     curves: Sequence[Curve]
 
 
-@dataclass(frozen=True, slots=True)
-class _Study:
-    """How each run is looked at, the same way for all."""
+def _studied(
+    run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...], seed: int, differences: Spread | None
+) -> _Studied:
+    """Return what there is to say of one run alone."""
+    counts, selector = gathered.counts, run.recipe.selector
 
-    ks: tuple[int, ...]
-    seed: int
-    measure: Measure
-    views: bool
-    advance: Callable[[], None]
-    check: Callable[[], None]
+    # What the graded problems show of the selectors.
+    graded = pool(gathered.graded_rows())
+    found = curves(graded, ks, seed=seed) if graded.num_problems else []
+    if gathered.ballots:
+        found.append(own_curve(selector, gathered.ballots, graded, ks, seed))
 
-    @property
-    def num_texts(self) -> int:
-        return min(MOST_TEXTS, max(self.ks))
-
-    def of(self, run: Stored, name: str, problem_ids: tuple[str, ...]) -> _Studied:
-        """Read one run, and return what there is to say of it alone."""
-        selector = run.recipe.selector
-        wanted = Wanted(problem_ids, self.num_texts, self.views, ballots=has_own_curve(selector))
-        gathered = gather(run, name, wanted, self.advance)
-        graded = pool(gathered.graded_rows())
-        drawn = graded if graded.num_problems == len(gathered.rows) else pool(gathered.rows)
-        found = curves(graded, self.ks, seed=self.seed) if graded.num_problems else []
-        if gathered.ballots:
-            found.append(own_curve(selector, gathered.ballots, graded, self.ks, self.seed))
-        arm = Arm(
-            name=name,
-            run=str(run.path),
-            recipe=dict(run.origin),
-            num_problems=len(gathered.rows),
-            num_graded=gathered.counts["graded"],
-            lines=tuple(line(curve, graded, self.seed) for curve in found),
-            cost=_cost(run, gathered),
-            quality=_quality(gathered, drawn, self.ks),
-            spread=spread(self.measure, gathered.texts, gathered.prompts, self.check),
-            statistics=dict(run.statistics),
-        )
-        return _Studied(arm, gathered, found)
-
-
-def _cost(run: Stored, gathered: Gathered) -> Cost:
-    """Return what the problems of the report took; seconds only where every candidate's session is known."""
-    counts, sessions = gathered.counts, run.sessions()
+    # What drawing took; how long is known only where every candidate's session is.
+    sessions = run.sessions()
     seconds = sum(session.drawing_seconds for session in sessions)
     all_known = sum(session.num_candidates for session in sessions) == counts["candidates"]
-    return Cost(
+    cost = Cost(
         prompt_tokens=counts["prompt_tokens"],
         completion_tokens=counts["completion_tokens"],
         scorer_tokens=0,
@@ -169,10 +158,9 @@ def _cost(run: Stored, gathered: Gathered) -> Cost:
         tokens_per_second=sum(session.num_tokens for session in sessions) / seconds if seconds else None,
     )
 
-
-def _quality(gathered: Gathered, everything: Pool, ks: Sequence[int]) -> Quality:
-    counts = gathered.counts
-    return Quality(
+    # What became of the candidates, those of ungraded problems among them.
+    drawn = graded if graded.num_problems == len(gathered.rows) else pool(gathered.rows)
+    quality = Quality(
         num_candidates=counts["candidates"],
         num_truncated=counts["truncated"],
         num_unclosed_thinking=counts["unclosed_thinking"],
@@ -180,44 +168,36 @@ def _quality(gathered: Gathered, everything: Pool, ks: Sequence[int]) -> Quality
         num_fallback_answers=counts["fallback"],
         num_errors=counts["errors"],
         num_undecided=counts["undecided"],
-        distinct_answers=tuple(np.mean(expected_distinct_answers(everything, ks), axis=1).tolist()),
+        distinct_answers=tuple(np.mean(expected_distinct_answers(drawn, ks), axis=1).tolist()),
     )
-
-
-def _comparable(studied: Sequence[_Studied]) -> list[tuple[str, Sequence[Curve]]]:
-    """Return every arm's curves on the problems that all arms could grade."""
-    graded = [set(one.curves[0].problem_ids) if one.curves else set[str]() for one in studied]
-    common = sorted(set.intersection(*graded))
-    if not common:
-        return []
-    return [(one.arm.name, [only(curve, common) for curve in one.curves]) for one in studied]
-
-
-def _alike(studied: Sequence[_Studied]) -> Iterator[str]:
-    """Yield where two arms hold the very same candidates."""
-    for first, second in combinations(studied, 2):
-        if first.gathered.digest.digest() == second.gathered.digest.digest():
-            yield (
-                f"{first.arm.name} and {second.arm.name} hold the same candidates (the same recipe and seed?), "
-                "so comparing them says nothing: give one of them another seed"
-            )
+    arm = Arm(
+        name=name,
+        run=str(run.path),
+        recipe=dict(run.origin),
+        num_problems=len(gathered.rows),
+        num_graded=counts["graded"],
+        lines=tuple(line(curve, graded, seed) for curve in found),
+        cost=cost,
+        quality=quality,
+        spread=differences,
+        statistics=dict(run.statistics),
+    )
+    return _Studied(arm, gathered, found)
 
 
 def _problem_views(
     runs: Sequence[Stored], chosen: Sequence[Sequence[str]], studied: Sequence[_Studied]
 ) -> Iterator[ProblemView]:
     """Yield every problem with all arms' candidates; a problem that only some arms have shows those."""
-    seen: set[str] = set()
+    first_with: dict[str, Stored] = {}
     for run, ids in zip(runs, chosen, strict=True):
         for name in ids:
-            arms = tuple(one.gathered.views[name] for one in studied if name in one.gathered.views)
-            row = run.row(name)
-            if name not in seen:
-                shown = row.reference.answer
-                if shown is None and row.reference.tests is not None:
-                    shown = "hidden tests"
-                yield ProblemView(name, row.problem.kind, row.problem.prompt, shown, arms)
-            seen.add(name)
+            first_with.setdefault(name, run)
+    for name, run in first_with.items():
+        row, arms = run.row(name), tuple(one.gathered.views[name] for one in studied if name in one.gathered.views)
+        hidden = "hidden tests" if row.reference.tests is not None else None
+        shown = hidden if row.reference.answer is None else row.reference.answer
+        yield ProblemView(name, row.problem.kind, row.problem.prompt, shown, arms)
 
 
 def _method(found: Sequence[Contrast], compared: Measure, num_texts: int, seed: int) -> Iterator[str]:
