@@ -130,7 +130,12 @@ def _axes(frame: _Frame) -> Iterator[str]:
         yield f'<path class="grid" stroke="{GRID}" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
         label = _text(chart.y_label(value))
         yield f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" {_ink(FAINT)}>{label}</text>'
-    for x, label in _apart(frame):
+    end = -math.inf
+    for value, label in chart.ticks:
+        x, half = frame.x(value), 3.6 * len(label) + 3
+        if x - half < end:
+            continue  # it would touch the label before it
+        end = x + half
         yield f'<path class="faint" stroke="{FAINT}" d="M{x:.1f} {frame.bottom:.1f}v5"/>'
         yield f'<text x="{x:.1f}" y="{frame.bottom + 19:.1f}" text-anchor="middle" {_ink(FAINT)}>{_text(label)}</text>'
     middle = (LEFT + WIDTH - RIGHT) / 2
@@ -140,16 +145,6 @@ def _axes(frame: _Frame) -> Iterator[str]:
         f"{_ink(FAINT)}>{_text(chart.x_title)}</text>"
     )
     yield f'<text x="0" y="{frame.top - 14:.1f}" {_ink(FAINT)}>{_text(chart.y_title)}</text>'
-
-
-def _apart(frame: _Frame) -> Iterator[tuple[float, str]]:
-    """Yield the ticks' places and labels, without those that would touch the one before."""
-    end = -math.inf
-    for value, label in frame.chart.ticks:
-        x, half = frame.x(value), 3.6 * len(label) + 3
-        if x - half >= end:
-            end = x + half
-            yield x, label
 
 
 def _band(frame: _Frame, series: Series, place: int) -> Iterator[str]:

@@ -70,27 +70,25 @@ def contrasts(arms: Sequence[tuple[str, Sequence[Curve]]], seed: int) -> tuple[C
             if curve.name in PRIMARY and curve.name in by_name:
                 pairs += [(first, second, one) for one in compare(curve, by_name[curve.name], seed=seed)]
     adjusted = adjusted_p_values([comparison for _, _, comparison in pairs])
-    return tuple(_contrast(*pair, p_value) for pair, p_value in zip(pairs, adjusted, strict=True))
-
-
-def _contrast(first: str, second: str, comparison: Comparison, adjusted_p_value: float) -> Contrast:
-    record = comparison.record
-    return Contrast(
-        first=first,
-        second=second,
-        figure=comparison.figure,
-        k=comparison.k,
-        lower=comparison.lower,
-        upper=comparison.upper,
-        interval_low=comparison.interval_low,
-        interval_high=comparison.interval_high,
-        p_value=comparison.p_value,
-        adjusted_p_value=adjusted_p_value,
-        num_wins=record.num_wins,
-        num_losses=record.num_losses,
-        num_ties=record.num_ties,
-        num_open=record.num_open,
-        power=str(comparison.power),
+    return tuple(
+        Contrast(
+            first=first,
+            second=second,
+            figure=one.figure,
+            k=one.k,
+            lower=one.lower,
+            upper=one.upper,
+            interval_low=one.interval_low,
+            interval_high=one.interval_high,
+            p_value=one.p_value,
+            adjusted_p_value=adjusted_p_value,
+            num_wins=one.record.num_wins,
+            num_losses=one.record.num_losses,
+            num_ties=one.record.num_ties,
+            num_open=one.record.num_open,
+            power=str(one.power),
+        )
+        for (first, second, one), adjusted_p_value in zip(pairs, adjusted, strict=True)
     )
 
 

@@ -68,17 +68,13 @@ def spread(
         found.append(diversity(of_problem, measure.kernel))
     return Spread(
         kernel=measure.name,
-        vendi={_order(q): _mean([one.vendi[q] for one in found]) or 0.0 for q in found[0].vendi},
+        vendi={f"{q:g}": _mean([one.vendi[q] for one in found]) or 0.0 for q in found[0].vendi},
         mean_similarity=_mean([one.mean_similarity for one in found]),
         distinct_2=_mean([one.distinct_2 for one in found]),
         num_distinct_texts=_mean([float(one.num_distinct_texts) for one in found]) or 0.0,
         perplexity=_perplexity(measure.perplexity_model, texts, prompts),
         perplexity_model=measure.perplexity_model,
     )
-
-
-def _order(q: float) -> str:
-    return "inf" if math.isinf(q) else f"{q:g}"
 
 
 def _mean(values: Sequence[float]) -> float | None:
