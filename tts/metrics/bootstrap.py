@@ -32,16 +32,11 @@ def estimates(lower: Floats, upper: Floats, *, seed: int = 0) -> list[Estimate]:
     """
     num_rows, num_problems = lower.shape
     bounds = mean_intervals(np.concatenate([lower, upper]), seed=seed)
+    means = [float(row.mean()) if num_problems else math.nan for row in (*lower, *upper)]
     return [
-        Estimate(*_means(low, high), bounds[row][0], bounds[row + num_rows][1], num_problems)
-        for row, (low, high) in enumerate(zip(lower, upper, strict=True))
+        Estimate(means[row], means[row + num_rows], bounds[row][0], bounds[row + num_rows][1], num_problems)
+        for row in range(num_rows)
     ]
-
-
-def _means(lower: Floats, upper: Floats) -> tuple[float, float]:
-    if not len(lower):
-        return math.nan, math.nan
-    return float(lower.mean()), float(upper.mean())
 
 
 def mean_intervals(values: Floats, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> list[tuple[float, float]]:
@@ -68,17 +63,23 @@ def _rests_on(values: Floats) -> float:
 
 def _bca(values: Floats, seed: int, num_resamples: int) -> list[tuple[float, float]]:
     """Return the widened BCa interval of each row's mean. No row is constant."""
-    num_problems = values.shape[1]
     if not len(values):
         return []
+    num_problems, normal = values.shape[1], NormalDist()
     resampled = np.sort(np.concatenate(list(_resampled_means(values, seed, num_resamples))), axis=0)
-    wide = Z_95 * _widening(num_problems)
-    return [_bounds(row, means, wide) for row, means in zip(values, resampled.T, strict=True)]
-
-
-def _bounds(values: Floats, means: Floats, wide: float) -> tuple[float, float]:
-    low, high = np.quantile(means, _levels(values, means, wide))
-    return float(low), float(high)
+    wide = Z_95 * (t_quantile(0.975, num_problems - 1) / Z_95 * math.sqrt(num_problems / (num_problems - 1)))
+    intervals = []
+    for row, means in zip(values, resampled.T, strict=True):
+        # The quantile levels: corrected for the bias of the median and the skew (acceleration).
+        centre = float(row.mean())
+        below = (np.searchsorted(means, centre - 1e-12) + np.searchsorted(means, centre + 1e-12)) / 2 / len(means)
+        bias = normal.inv_cdf(min(max(below, 1 / len(means)), 1 - 1 / len(means)))
+        deviations = row - centre
+        acceleration = float((deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5))
+        levels = [normal.cdf(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in (-wide, wide)]
+        low, high = np.quantile(means, levels)
+        intervals.append((float(low), float(high)))
+    return intervals
 
 
 def _resampled_means(values: Floats, seed: int, num_resamples: int) -> Iterator[Floats]:
@@ -90,19 +91,3 @@ def _resampled_means(values: Floats, seed: int, num_resamples: int) -> Iterator[
         drawn += np.arange(len(block))[:, None] * num_problems
         times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
         yield times.astype(np.float64) @ values.T / num_problems
-
-
-def _widening(num_problems: int) -> float:
-    return t_quantile(0.975, num_problems - 1) / Z_95 * math.sqrt(num_problems / (num_problems - 1))
-
-
-def _levels(values: Floats, means: Floats, wide: float) -> tuple[float, float]:
-    """Return the quantile levels of BCa: corrected for the bias of the median and the skew (acceleration)."""
-    normal = NormalDist()
-    centre = float(values.mean())
-    below = (np.searchsorted(means, centre - 1e-12) + np.searchsorted(means, centre + 1e-12)) / 2 / len(means)
-    bias = normal.inv_cdf(min(max(below, 1 / len(means)), 1 - 1 / len(means)))
-    deviations = values - centre
-    acceleration = float((deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5))
-    low, high = (bias + (bias + z) / (1 - acceleration * (bias + z)) for z in (-wide, wide))
-    return normal.cdf(low), normal.cdf(high)

@@ -54,7 +54,19 @@ def compare(first: Curve, second: Curve, *, seed: int = 0) -> list[Comparison]:
 
     The problems' order does not matter.
     """
-    _check(first, second)
+    if (first.name, first.ks) != (second.name, second.ks):
+        raise UsageError(
+            f"both curves must be of the same figure at the same ks, got {first.name} at {list(first.ks)} "
+            f"and {second.name} at {list(second.ks)}"
+        )
+    alone = sorted(set(first.problem_ids) ^ set(second.problem_ids))
+    if alone:
+        raise UsageError(
+            f"both recipes must have the same problems, got {len(alone)} that only one of them has, {alone[0]!r} "
+            "for instance. Compare them on what both have solved"
+        )
+    if not first.problem_ids:
+        raise UsageError("a comparison must have at least one problem, got none")
     order = [second.problem_ids.index(problem_id) for problem_id in first.problem_ids]
     second_lower, second_upper = second.lower[:, order], second.upper[:, order]
     lower, upper = _rounded(first.lower - second_upper), _rounded(first.upper - second_lower)
@@ -99,19 +111,3 @@ def _worst(lower: Floats, upper: Floats, p_lower: float, p_upper: float) -> floa
 
 def _rounded(differences: Floats) -> Floats:
     return np.where(np.abs(differences) < ROUNDING, 0.0, differences)
-
-
-def _check(first: Curve, second: Curve) -> None:
-    if (first.name, first.ks) != (second.name, second.ks):
-        raise UsageError(
-            f"both curves must be of the same figure at the same ks, got {first.name} at {list(first.ks)} "
-            f"and {second.name} at {list(second.ks)}"
-        )
-    alone = sorted(set(first.problem_ids) ^ set(second.problem_ids))
-    if alone:
-        raise UsageError(
-            f"both recipes must have the same problems, got {len(alone)} that only one of them has, {alone[0]!r} "
-            "for instance. Compare them on what both have solved"
-        )
-    if not first.problem_ids:
-        raise UsageError("a comparison must have at least one problem, got none")

@@ -66,21 +66,10 @@ def vote_odds(classes: NDArray[np.integer], ranks: NDArray[np.integer], k: int) 
     order = order[np.argsort(ranks[order])]
     odds = np.zeros(len(classes))
     if len(order):
-        contest = _contest(classes[order], len(classes), k)
+        _, numbers, counts = np.unique(classes[order], return_inverse=True, return_counts=True)
+        contest = Contest(len(classes), k, numbers, counts)
         odds[order] = _uncrowded(contest) + _crowded(contest)
     return odds
-
-
-def _contest(classes: NDArray[np.integer], size: int, k: int) -> Contest:
-    _, numbers, counts = np.unique(classes, return_inverse=True, return_counts=True)
-    return Contest(size, k, numbers, counts)
-
-
-def _left(classes: Ints, among: Ints) -> Ints:
-    """Return how many members of each class of `among` are at each place or behind, [among, len(classes) + 1]."""
-    left = np.zeros((len(among), len(classes) + 1), dtype=np.int64)
-    np.cumsum((among[:, None] == classes)[:, ::-1], axis=1, out=left[:, 1:])
-    return left[:, ::-1]
 
 
 def _uncrowded(contest: Contest) -> Floats:
@@ -120,7 +109,10 @@ class _Draw:
         self.p = (contest.k + 0.5) / (contest.size + 1)  # any p in (0, 1) is right; near k/n no digits are lost
         self.points, self.weights = self._transform()
         self.one = 1 - self.p + self.p * self.points  # of one candidate that matters to nobody
-        self.below = self._below()
+        # For v = 0 … crowd + 1, the function of each class with fewer than v votes, [classes, v, points].
+        votes, counts = np.arange(contest.crowd + 1), contest.counts[:, None]
+        terms = self._chance(counts, counts, votes)[:, :, None] * self.points ** votes[:, None]
+        self.below = np.concatenate([np.zeros_like(terms[:, :1]), np.cumsum(terms, axis=1)], axis=1)
 
     def _transform(self) -> tuple[Complexes, Complexes]:
         """Return the points, on the upper unit circle, and the weights that sum values there to the chance of k."""
@@ -138,13 +130,6 @@ class _Draw:
         unmarked = np.subtract(size, votes) * math.log1p(-self.p)
         return np.asarray(np.exp(log_choose(marked, votes) + np.multiply(votes, math.log(self.p)) + unmarked))
 
-    def _below(self) -> Complexes:
-        """Return, for v = 0 … crowd + 1, the function of each class with fewer than v votes, [classes, v, points]."""
-        votes = np.arange(self.contest.crowd + 1)
-        counts = self.contest.counts[:, None]
-        terms = self._chance(counts, counts, votes)[:, :, None] * self.points ** votes[:, None]
-        return np.concatenate([np.zeros_like(terms[:, :1]), np.cumsum(terms, axis=1)], axis=1)
-
     def likely_votes(self) -> Ints:
         """Return the numbers of votes, from 1 to `crowd`, with which a win is not negligible."""
         abstaining = self.one ** (self.contest.size - len(self.contest.classes))
@@ -155,7 +140,9 @@ class _Draw:
         """Return the chance to win with `votes` votes of each contender in `rows`: all with votes - 1 worse ones."""
         able = np.flatnonzero(self.contest.counts >= votes)
         counts = self.contest.counts[able]
-        left = _left(self.contest.classes[rows], able) + votes - 1  # with the worst of each class, who have no row
+        # How many members of each able class are at each place or behind, with the worst of it, who have no row.
+        left = np.full((len(able), len(rows) + 1), votes - 1)
+        left[:, -2::-1] += np.cumsum((able[:, None] == self.contest.classes[rows])[:, ::-1], axis=1)
         tied = self._chance(left, counts[:, None], votes)[..., None] * self.points**votes
         others = self.one ** (self.contest.size - counts.sum()) * self.weights
         within = _read((self.below[able, None, votes] + tied).prod(axis=0), others)  # G(votes, r) for each row r

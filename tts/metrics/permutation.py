@@ -30,7 +30,9 @@ def sign_flip_p_values(differences: Floats, *, seed: int = 0) -> list[float]:
     for index, row in enumerate(differences):
         moved = row[row != 0]
         if 0 < len(moved) <= MOST_EXACT:
-            p_values[index] = float(np.mean(np.abs(_all_signs(len(moved)) @ moved) >= _least(moved)))
+            # The first is kept positive: the sign of all does not matter.
+            signs = np.array([(1.0, *rest) for rest in itertools.product((1.0, -1.0), repeat=len(moved) - 1)])
+            p_values[index] = float(np.mean(np.abs(signs @ moved) >= _least(moved)))
         elif len(moved):
             many.append(index)
     for index, num_as_large in zip(many, _random_flips(differences[many], seed), strict=True):
@@ -43,16 +45,11 @@ def _least(differences: Floats) -> float:
     return float(abs(differences.sum()) - ROUNDING * np.abs(differences).sum())
 
 
-def _all_signs(num: int) -> Floats:
-    """Return all ways to sign `num` values, the first kept positive: the sign of all does not matter."""
-    return np.array([(1.0, *rest) for rest in itertools.product((1.0, -1.0), repeat=num - 1)])
-
-
 def _random_flips(differences: Floats, seed: int) -> Ints:
     """Return in how many of `NUM_FLIPS` random flips each row's sum is at least as large as the one seen."""
-    num_rows, num_problems = differences.shape
-    num_as_large = np.zeros(num_rows, dtype=np.int64)
-    if num_rows:
+    num_problems = differences.shape[1]
+    num_as_large = np.zeros(len(differences), dtype=np.int64)
+    if len(differences):
         least = np.array([_least(row) for row in differences])
         rng = np.random.default_rng([seed, num_problems])
         for block in np.array_split(np.arange(NUM_FLIPS), 1 + NUM_FLIPS * num_problems // BLOCK):

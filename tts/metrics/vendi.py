@@ -24,7 +24,10 @@ def vendi_score(kernel: Floats, q: float = 1.0) -> float:
         raise UsageError(f"`q` must be at least 0, got {q}")
     if not len(kernel):
         return math.nan
-    _check(kernel)
+    if kernel.shape != (len(kernel), len(kernel)) or not np.allclose(kernel, kernel.T):
+        raise UsageError(f"`kernel` must be a symmetric square of similarities, got the shape {kernel.shape}")
+    if not np.allclose(np.diagonal(kernel), 1.0):
+        raise UsageError(f"`kernel` must have 1 on its diagonal, got {np.diagonal(kernel).min()} there")
     shares = np.linalg.eigvalsh(kernel / len(kernel))
     shares = shares[shares > ROUNDING]
     if q == 1:
@@ -47,10 +50,3 @@ def cosine_kernel(vectors: Floats) -> Floats:
     kernel: Floats = np.clip(with_zero @ with_zero.T, -1.0, 1.0)
     np.fill_diagonal(kernel, 1.0)
     return kernel
-
-
-def _check(kernel: Floats) -> None:
-    if kernel.shape != (len(kernel), len(kernel)) or not np.allclose(kernel, kernel.T):
-        raise UsageError(f"`kernel` must be a symmetric square of similarities, got the shape {kernel.shape}")
-    if not np.allclose(np.diagonal(kernel), 1.0):
-        raise UsageError(f"`kernel` must have 1 on its diagonal, got {np.diagonal(kernel).min()} there")
