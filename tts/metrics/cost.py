@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tts.metrics.pool import Pool
-from tts.metrics.subsets import Floats, Ints, odds_within, require_k
+from tts.metrics.subsets import Floats, Ints, odds_within, require_ks
 
 
 def expected_tokens(pool: Pool, ks: Sequence[int]) -> Floats:
@@ -28,18 +28,14 @@ def expected_distinct_answers(pool: Pool, ks: Sequence[int]) -> Floats:
 
     Σ over answers of 1 - C(n - c, k) / C(n, k): rarefaction (Hurlbert 1971, «The Nonconcept of Species Diversity»).
     """
+    require_ks(ks, pool.sizes, pool.problem_ids)
     counts = [np.unique(row[row >= 0], return_counts=True)[1] for row in pool.classes]
-    distinct = np.zeros((len(ks), pool.num_problems))
-    for row, k in enumerate(ks):
-        require_k(k, pool.sizes, pool.problem_ids)
-        distinct[row] = [
-            np.sum(1 - odds_within(size - count, size, k)) for size, count in zip(pool.sizes, counts, strict=True)
-        ]
-    return distinct
+    sized = list(zip(pool.sizes, counts, strict=True))
+    distinct = [[np.sum(1 - odds_within(size - count, size, k)) for size, count in sized] for k in ks]
+    return np.reshape(np.array(distinct, dtype=np.float64), (len(ks), pool.num_problems))
 
 
 def _spent(pool: Pool, ks: Sequence[int], tokens: Ints) -> Floats:
-    for k in ks:
-        require_k(k, pool.sizes, pool.problem_ids)
+    require_ks(ks, pool.sizes, pool.problem_ids)
     means: Floats = tokens.sum(axis=1) / pool.sizes
     return np.array(ks, dtype=np.float64)[:, None] * means

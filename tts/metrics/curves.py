@@ -14,7 +14,7 @@ from tts.metrics.majority import majority_odds
 from tts.metrics.pass_at_k import pass_at_k, pass_hat_k
 from tts.metrics.pool import Pool
 from tts.metrics.selection import SelectionOdds
-from tts.metrics.subsets import Floats, Ints, require_k
+from tts.metrics.subsets import Floats, Ints, require_ks
 from tts.metrics.weighted_vote import weighted_vote_odds
 
 Odds: TypeAlias = Callable[[Pool, int], SelectionOdds]
@@ -53,7 +53,7 @@ def random_curve(pool: Pool, ks: Sequence[int]) -> Curve:
 
 def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int]) -> Curve:
     """Return a selector's accuracy@k, given its `odds`: the expectation over random k-subsets."""
-    _require(pool, ks)
+    require_ks(ks, pool.sizes, pool.problem_ids)
     at_ks = [odds(pool, k) for k in ks]
     ranges = [each.accuracy(pool) for each in at_ks]
     lower, upper = (_table([pair[side] for pair in ranges], pool) for side in (0, 1))
@@ -81,7 +81,7 @@ def curves(pool: Pool, ks: Sequence[int], *, seed: int = 0) -> list[Curve]:
 
 def _counted(name: str, figure: Callable[[Ints, Ints, int], Floats], pool: Pool, ks: Sequence[int]) -> Curve:
     """Return a figure that depends on nothing but how many candidates are right."""
-    _require(pool, ks)
+    require_ks(ks, pool.sizes, pool.problem_ids)
     passed = pool.passed.sum(axis=1)
     either = passed + pool.open.sum(axis=1)
     lower, upper = (_table([figure(pool.sizes, right, k) for k in ks], pool) for right in (passed, either))
@@ -98,8 +98,3 @@ def _curve(
 def _table(rows: Sequence[Floats], pool: Pool) -> Floats:
     """Return [num_ks, num_problems], clear of rounding beyond 0 and 1."""
     return np.clip(np.reshape(rows, (len(rows), pool.num_problems)), 0.0, 1.0)
-
-
-def _require(pool: Pool, ks: Sequence[int]) -> None:
-    for k in ks:
-        require_k(k, pool.sizes, pool.problem_ids)

@@ -15,7 +15,7 @@ from tts.metrics.subsets import Floats, odds_within
 def pass_at_k(num_candidates: ArrayLike, num_right: ArrayLike, k: int) -> Floats:
     """Return, for each problem, the chance that a random k-subset of its n candidates has at least one right.
 
-    Also the oracle's accuracy: what a perfect selector would reach. k must be at most every n (`require_k`).
+    Also the oracle's accuracy: what a perfect selector would reach. k must be at most every n (`require_ks`).
     """
     return 1.0 - odds_within(np.subtract(num_candidates, num_right), num_candidates, k)
 

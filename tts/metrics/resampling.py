@@ -34,7 +34,7 @@ def sampled_odds(
 ) -> SelectionOdds:
     """Return how often `choose` hands in each candidate, from `num_draws` random k-subsets shared out over problems.
 
-    The same seed and k give the same subsets. k must be at most every problem's n (`require_k`).
+    The same seed and k give the same subsets. k must be at most every problem's n (`require_ks`).
     """
     each = max(FEWEST_DRAWS, -(-num_draws // max(1, pool.num_problems)))
     num_subsets = [math.comb(int(size), k) for size in pool.sizes]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -40,14 +41,15 @@ def odds_within(marked: ArrayLike, total: ArrayLike, k: int) -> Floats:
     return np.asarray(np.exp(log_choose(marked, k) - log_choose(total, k)))
 
 
-def require_k(k: int, sizes: Ints, problem_ids: tuple[str, ...]) -> None:
-    """Raise UsageError unless 1 ≤ k ≤ n for every problem's number of candidates n."""
-    if k < 1:
-        raise UsageError(f"`k` must be at least 1, got {k}")
-    if sizes.size and k > sizes.min():
-        fewest = int(sizes.argmin())
-        num_short = int((sizes < k).sum())
-        raise UsageError(
-            f"`k` must be at most {sizes[fewest]}, the number of candidates of problem {problem_ids[fewest]!r}, "
-            f"got {k} ({num_short} of {sizes.size} problems have fewer). Draw more candidates, or leave this k out"
-        )
+def require_ks(ks: Sequence[int], sizes: Ints, problem_ids: tuple[str, ...]) -> None:
+    """Raise UsageError unless 1 ≤ k ≤ n for every k and every problem's number of candidates n."""
+    for k in ks:
+        if k < 1:
+            raise UsageError(f"`k` must be at least 1, got {k}")
+        if sizes.size and k > sizes.min():
+            fewest = int(sizes.argmin())
+            num_short = int((sizes < k).sum())
+            raise UsageError(
+                f"`k` must be at most {sizes[fewest]}, the number of candidates of problem {problem_ids[fewest]!r}, "
+                f"got {k} ({num_short} of {sizes.size} problems have fewer). Draw more candidates, or leave this k out"
+            )
