@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from tts.runs.records import finite
 from tts.types import Candidate, Completion
 
 
@@ -35,11 +34,6 @@ def candidate_of(
         error=completion.error,
         engine_stats=completion.engine_stats,
     )
-
-
-def finite(value: float | None) -> float | None:
-    """Return `value`, or None where it is infinite or not a number (JSON has no word for these)."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def split_thinking(text: str, tags: tuple[str, str], *, opened: bool) -> tuple[str | None, str]:
