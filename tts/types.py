@@ -305,12 +305,24 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What one engine was asked for, and the tokens that it read and wrote for it."""
+
+    num_calls: int
+    prompt_tokens: int
+    written_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """What one problem cost: tokens of the engine and of the scorers, and the seconds from first request to verdict."""
+    """What one problem cost: the tokens of its candidates, and the seconds from first request to verdict.
+
+    `engines` is all that was paid for, by the engine's place in the recipe, candidates that were drawn anew included.
+    """
 
     prompt_tokens: int
     completion_tokens: int
-    scorer_tokens: int
+    engines: Mapping[str, Spent]
     wall_seconds: float | None
 
 

@@ -225,9 +225,23 @@ def test_failed_candidates_are_drawn_anew_only_when_asked(tts: Command, recipe: 
     assert tts("solve", "-r", recipe, "--run", "r", stdin=text).code == 1
     stored.write_text("\n".join(lines) + "\n")
     assert tts("solve", "--run", "r").code == 1
-    assert tts("solve", "--run", "r", "--retry-errors").code == 0
+    again = tts("solve", "--run", "r", "--retry-errors")
+    assert again.code == 0
     recorded = [json.loads(line) for line in (tmp_path / "r" / "candidates.jsonl").read_text().splitlines()]
     assert sorted((row["problem_id"], row["index"]) for row in recorded) == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    # What was paid for is the sum over all lines, those that were set aside among them, whoever adds it up.
+    (aside,) = [json.loads(line) for line in (tmp_path / "r" / "superseded.jsonl").read_text().splitlines()]
+    paid = {
+        "num_calls": len(recorded) + 1,
+        "prompt_tokens": sum(row["num_prompt_tokens"] for row in [*recorded, aside]),
+        "written_tokens": sum(row["num_tokens"] for row in [*recorded, aside]),
+    }
+    graded = tts("grade", "r")
+    for solved in (again.records, graded.records[:2]):
+        engines = [record["usage"]["engines"]["engine"] for record in solved]
+        assert {name: sum(one[name] for one in engines) for name in paid} == paid
+    (report,) = tts("report", "r", "--json", "--embeddings", "none").records
+    assert report["arms"][0]["cost"]["engines"] == {"engine": paid}
 
 
 def test_a_run_folder_that_cannot_be_written_is_one_error(tts: Command, recipe: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def solution(statuses: list[str], selected: int | None, *, graded: bool = True, 
         num_undecided=statuses.count("undecided") if graded else None,
     )
     selection = Selection(selected, None if selected is None else "7", (), 1, 0)
-    usage = Usage(3 * len(statuses), 5 * len(statuses), 0, 1.0)
+    usage = Usage(3 * len(statuses), 5 * len(statuses), {}, 1.0)
     return Solution("p", selection, None, Verdict(status), counts, usage, error)  # type: ignore[arg-type]
 
 

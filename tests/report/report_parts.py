@@ -19,7 +19,7 @@ from tts.report.data import (
     Speed,
     Spread,
 )
-from tts.types import JSON, Status
+from tts.types import JSON, Spent, Status
 
 WORDS = """
 the of number equation we have that is so then now let us find by both sides first second square root total sum
@@ -74,7 +74,7 @@ def arm(name: str, ks: Sequence[int], num_problems: int, better: float) -> Arm:
         num_problems=num_problems,
         num_graded=num_problems,
         lines=tuple(line(figure, ks, 0.30 + better, rise) for figure, rise in rises.items()),
-        cost=Cost(12_800, 163_840, 0, 512, 6_144, 724.6, 226.1),
+        cost=Cost(12_800, 163_840, 512, 6_144, {"engine": Spent(64, 12_800, 163_840)}, 724.6, 226.1),
         quality=Quality(48, 3, 0, 2, 5, 0, 3, tuple(1 + 0.9 * math.log2(k) for k in ks)),
         spread=Spread("word 2-grams", {"0": 7.4, "1": 5.2, "2": 3.9, "inf": 2.1}, 0.42, 0.71, 7.6, None, None),
         statistics={"esamp": {"rows guided": 1210, "first loss": 2.31, "last loss": 0.87, "kl": None}},

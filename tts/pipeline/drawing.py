@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tts.errors import EngineError
@@ -14,6 +14,7 @@ from tts.pipeline.outcomes import Drawn, shortfall
 from tts.protocols import Engine, GuidingSampler, PluginHost, Sampler
 from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
+from tts.runs.ledger import Superseded
 from tts.types import Candidate, Completion, Message, Order, Problem, ProblemRow, Request, RowError
 
 IDLE_SECONDS = 0.05  # how long to wait for a new input row while nothing is in flight
@@ -66,7 +67,8 @@ class Progress:
 class Drawing:
     """One sampler drawing from one engine into one candidates file.
 
-    `recorded` maps a problem's id to the byte offset of each candidate that an earlier session recorded.
+    `recorded` maps a problem's id to the byte offset of each candidate that an earlier session recorded, `superseded`
+    to the candidates that are drawn anew.
     """
 
     engine: Engine
@@ -75,6 +77,7 @@ class Drawing:
     run_seed: int
     file: AppendFile
     recorded: Mapping[str, Mapping[int, int]]
+    superseded: Mapping[str, Sequence[Superseded]]
     stop: threading.Event
     progress: Progress = field(default_factory=Progress)
     _pending: dict[str, _Pending] = field(default_factory=dict)
@@ -139,7 +142,7 @@ class Drawing:
             pending.unasked = tuple(index for index in missing if str(index) not in pending.awaited)
             self._requests = iter(requests)
         if not pending.awaited:
-            return _drawn(pending, resumed=not missing)
+            return self._drawn(pending, resumed=not missing)
         self._pending[problem.id] = pending
         return None
 
@@ -153,7 +156,7 @@ class Drawing:
             self.progress.num_candidates += len(candidates)
         for problem_id in dict.fromkeys(candidate.problem_id for candidate in candidates):
             if not self._pending[problem_id].awaited:
-                yield _drawn(self._pending.pop(problem_id), resumed=False)
+                yield self._drawn(self._pending.pop(problem_id), resumed=False)
 
     def _taken(self, completion: Completion) -> Candidate:
         """Return the candidate of a completion, which is no longer awaited."""
@@ -166,8 +169,13 @@ class Drawing:
         pending.candidates[candidate.index] = candidate
         return candidate
 
-
-def _drawn(pending: _Pending, *, resumed: bool) -> Drawn:
-    candidates = tuple(pending.candidates[index] for index in sorted(pending.candidates))
-    seconds = None if resumed else time.monotonic() - pending.began
-    return Drawn(pending.number, pending.row, candidates, shortfall(candidates, pending.unasked), seconds)
+    def _drawn(self, pending: _Pending, *, resumed: bool) -> Drawn:
+        candidates = tuple(pending.candidates[index] for index in sorted(pending.candidates))
+        return Drawn(
+            pending.number,
+            pending.row,
+            candidates,
+            self.superseded.get(pending.row.problem.id, ()),
+            error=shortfall(candidates, pending.unasked),
+            wall_seconds=None if resumed else time.monotonic() - pending.began,
+        )

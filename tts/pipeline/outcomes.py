@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tts.pipeline.judge import count
 from tts.pipeline.judges import FAILED
+from tts.runs.ledger import Charged, ledger
 from tts.types import Candidate, Counts, Judged, ProblemRow, RowError, Selection, Solution, Usage, Verdict
 
 
@@ -13,12 +15,14 @@ from tts.types import Candidate, Counts, Judged, ProblemRow, RowError, Selection
 class Drawn:
     """Input row `number` (from 0) with all its candidates, ordered by index; `error` says why some are missing.
 
-    A row that is no problem has no candidates. `wall_seconds` is None where an earlier session drew them all.
+    A row that is no problem has no candidates. `superseded` were drawn anew. `wall_seconds` is None where an earlier
+    session drew them all.
     """
 
     number: int
     row: ProblemRow | RowError
     candidates: tuple[Candidate, ...] = ()
+    superseded: Sequence[Charged] = ()
     error: str | None = None
     wall_seconds: float | None = None
 
@@ -51,10 +55,11 @@ Outcome = Solved | RowError
 
 def solution_of(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:
     """Return what became of a problem that was drawn and judged."""
+    texts = {candidate.index: candidate.text for candidate in drawn.candidates}
     return Solution(
         problem_id=row.problem.id,
         selection=judged.selection,
-        text=_text(drawn, judged.selection.index),
+        text=None if judged.selection.index is None else texts.get(judged.selection.index),
         verdict=judged.verdict,
         counts=count(drawn.candidates, judged),
         usage=_usage(drawn),
@@ -78,14 +83,10 @@ def failed_solution(row: ProblemRow, drawn: Drawn, error: str) -> Solution:
     )
 
 
-def _text(drawn: Drawn, index: int | None) -> str | None:
-    return next((candidate.text for candidate in drawn.candidates if candidate.index == index), None)
-
-
 def _usage(drawn: Drawn) -> Usage:
     return Usage(
         prompt_tokens=sum(candidate.num_prompt_tokens for candidate in drawn.candidates),
         completion_tokens=sum(candidate.num_tokens for candidate in drawn.candidates),
-        scorer_tokens=0,
+        engines=ledger([*drawn.candidates, *drawn.superseded]),
         wall_seconds=drawn.wall_seconds,
     )

@@ -51,7 +51,11 @@ class Rejudging:
         failed = judged.verdict.detail if judged.verdict.reason == FAILED else None
         if keep is not None and failed is None:
             keep(problem_id, judged)
-        solution = solution_of(row, Drawn(number, row, candidates, failed or shortfall(candidates)), judged)
+        solution = solution_of(
+            row,
+            Drawn(number, row, candidates, self.run.superseded(problem_id), error=failed or shortfall(candidates)),
+            judged,
+        )
         self.tally.add(solution, candidates, judged.verdicts)
         self.num_failed += solution.error is not None
         return Solved(row, solution)

@@ -24,6 +24,7 @@ from tts.recipe import Recipe
 from tts.runs import job
 from tts.runs.folder import RunFolder
 from tts.runs.judgements import DerivedFiles
+from tts.runs.ledger import superseded
 from tts.runs.records import Session
 from tts.types import (
     InputRow,
@@ -128,6 +129,7 @@ class Run:
                 run_seed=recipe.seed,
                 file=self.folder["candidates.jsonl"],
                 recorded=self.folder.recorded(),
+                superseded=superseded(self.folder.path),
                 stop=self.stop,
                 progress=self.progress,
             )

@@ -151,9 +151,9 @@ def _studied(
     cost = Cost(
         prompt_tokens=counts["prompt_tokens"],
         completion_tokens=counts["completion_tokens"],
-        scorer_tokens=0,
         cancelled_tokens=counts["cancelled_tokens"],
         truncated_tokens=counts["truncated_tokens"],
+        engines=gathered.engines,
         seconds=seconds if all_known else None,
         tokens_per_second=sum(session.num_tokens for session in sessions) / seconds if seconds else None,
     )

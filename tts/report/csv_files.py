@@ -55,8 +55,9 @@ def _cell(value: Any) -> Any:
 
 
 def _arm(arm: Arm) -> Row:
-    """Return an arm's counts, costs and diversity side by side; a score per k or order is a column each."""
-    quality = asdict(arm.quality)
+    """Return an arm's counts, costs and diversity side by side; what an engine took, and each order, have columns."""
+    cost, quality = asdict(arm.cost), asdict(arm.quality)
+    engines = cost.pop("engines")
     distinct = quality.pop("distinct_answers")
     spread = asdict(arm.spread) if arm.spread else {}
     vendi = spread.pop("vendi", {})
@@ -65,7 +66,8 @@ def _arm(arm: Arm) -> Row:
         "run": arm.run,
         "num_problems": arm.num_problems,
         "num_graded": arm.num_graded,
-        **asdict(arm.cost),
+        **cost,
+        **{f"{engine}:{name}": value for engine, spent in engines.items() for name, value in spent.items()},
         **quality,
         "distinct_answers": distinct[-1] if distinct else None,
         **spread,

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tts.types import JSON, FinishReason, Status
+from tts.types import JSON, FinishReason, Spent, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an arm took. Drawing took `seconds`; cancelled and truncated tokens are part of `completion_tokens`."""
+    """What an arm took. Drawing took `seconds`; cancelled and truncated tokens are part of `completion_tokens`.
+
+    `engines` is all that was paid for, candidates that were drawn anew included.
+    """
 
     prompt_tokens: int
     completion_tokens: int
-    scorer_tokens: int
     cancelled_tokens: int
     truncated_tokens: int
+    engines: Mapping[str, Spent]
     seconds: float | None
     tokens_per_second: float | None
 

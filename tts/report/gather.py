@@ -15,8 +15,9 @@ from tts.pipeline.judge import is_known
 from tts.pipeline.judges import Judges
 from tts.protocols import Scorer
 from tts.report.data import ArmView, CandidateView
+from tts.runs.ledger import added, ledger
 from tts.runs.stored import Stored
-from tts.types import Ballot, Candidate, Judged, Score
+from tts.types import Ballot, Candidate, Judged, Score, Spent
 
 READY_SCORERS = ("likelihood", "self_certainty", "novelty")
 """Scorers that read nothing but what engines note on a candidate: they cost nothing, so every report has them."""
@@ -33,7 +34,8 @@ class Gathered:
     """What is known of one arm. `rows` and `graded` run in parallel, one a problem; `views` and `texts` by its id.
 
     `ballots` are those of the graded problems, empty where nothing needs them. `counts` has `candidates`, `truncated`,
-    …, and the tokens. `reasons` counts why verdicts are undecided. `digest` is of all that was written.
+    …, and the tokens; `engines` is the ledger. `reasons` counts why verdicts are undecided. `digest` is of all that was
+    written.
     """
 
     rows: list[PoolRow] = field(default_factory=list)
@@ -44,6 +46,7 @@ class Gathered:
     prompts: dict[str, str] = field(default_factory=dict)
     views: dict[str, ArmView] = field(default_factory=dict)
     ballots: list[Ballot] = field(default_factory=list)
+    engines: dict[str, Spent] = field(default_factory=dict)
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def graded_rows(self) -> Iterator[PoolRow]:
@@ -84,6 +87,8 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
                 is_known(row.reference) and all(verdict.reason != "no_reference" for verdict in judged.verdicts)
             )
             _count(gathered, candidates, judged)
+            paid = ledger([*candidates, *run.superseded(problem_id)])
+            gathered.engines = added([gathered.engines, paid])
             gathered.texts[problem_id] = tuple(map(written, candidates[: wanted.num_texts]))
             gathered.prompts[problem_id] = row.problem.prompt
             gathered.digest.update(repr([problem_id, *map(written, candidates)]).encode(errors="surrogatepass"))

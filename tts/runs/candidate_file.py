@@ -17,6 +17,7 @@ from tts.problems.jsonl import BadRow, Row, read_json_lines, shown, usable_id
 from tts.recipe import Recipe, rebuild_recipe
 from tts.runs.candidates import candidate_of
 from tts.runs.completions import StoredCompletion
+from tts.runs.ledger import Superseded
 from tts.runs.records import Session
 from tts.types import Candidate, Judged, ProblemRow, RowError
 
@@ -144,6 +145,10 @@ class CandidateFile:
         """Return a problem's candidates, by index."""
         of_problem = self._candidates[problem_id]
         return tuple(of_problem[index] for index in sorted(of_problem))
+
+    def superseded(self, problem_id: str) -> Sequence[Superseded]:  # noqa: ARG002 - a stored run's signature
+        """Nobody knows what was drawn before."""
+        return ()
 
     def graded(self, problem_id: str) -> Judged | None:  # noqa: ARG002 - a stored run's signature
         """Nothing is stored but the candidates."""

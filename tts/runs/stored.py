@@ -13,6 +13,7 @@ from tts.runs import records
 from tts.runs.files import StoredFile
 from tts.runs.folder import StoredFolder, input_lines, read_job
 from tts.runs.judgements import StoredJudgements
+from tts.runs.ledger import Superseded, superseded
 from tts.runs.records import CandidateKey, InputLine, Session
 from tts.types import Candidate, Judged, ProblemRow, RowError
 
@@ -65,6 +66,9 @@ class Stored(Protocol):
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
 
+    def superseded(self, problem_id: str) -> Sequence[Superseded]:
+        """Return what is known of a problem's candidates that were drawn anew."""
+
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from them; None where any part is missing, or another verifier was asked."""
 
@@ -108,6 +112,7 @@ class StoredRun:
         self._folder = StoredFolder(path)
         self._rows, self.errors = self._read_rows()
         self._offsets = self._read_offsets()
+        self._superseded = superseded(path)
         self._derived = self._read_derived(drawn_by)
 
     def _read_rows(self) -> tuple[dict[str, int], tuple[RowError, ...]]:
@@ -164,6 +169,10 @@ class StoredRun:
         """Return a problem's candidates, by index."""
         file, offsets = self._folder["candidates.jsonl"], self._offsets[problem_id]
         return tuple(file.read(offsets[index], Candidate) for index in sorted(offsets))
+
+    def superseded(self, problem_id: str) -> Sequence[Superseded]:
+        """Return what is known of a problem's candidates that were drawn anew."""
+        return self._superseded.get(problem_id, ())
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from all of a problem's candidates."""
