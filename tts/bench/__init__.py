@@ -1,1 +1,1 @@
-"""A benchmark: what it is to be (`plan`), and the folder that holds it (`folder`)."""
+"""A benchmark: what it is to be (`settings`), and the folder that holds it (`folder`)."""

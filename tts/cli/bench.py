@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tts.cli.options import Embeddings, NoCandidates, PerplexityModel, StoredProblems, read_ks
 from tts.cli.solve import EXIT_SOME_FAILED, Overrides, Problems, recipe_names
-
-if TYPE_CHECKING:
-    from tts.cli.benching import Benching
 
 
 def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them by position
@@ -65,31 +62,26 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     Results are a table on a terminal, JSON lines where stdout is piped. DIR gets a run folder a recipe, report.json
     and report.html. Exit codes are those of `tts solve`.
     """
-    from tts.bench.plan import Asked
-    from tts.cli.benching import Benching
-
-    asked = Asked(
-        problems=problems,
-        recipes=tuple(recipes or ()),
-        ks=read_ks(k),
-        stored=tuple(str(path) for path in stored or ()),
-        stored_problems=stored_problems,
-        overrides=tuple(overrides or ()),
-        seeds=tuple(seeds or ()),
-        limit=limit,
-        turns=turns,
-        embeddings=embeddings,
-        perplexity=perplexity,
-        candidates=not no_candidates,
-    )
-    _run(Benching(asked, run), as_json=as_json)
-
-
-def _run(benching: Benching, *, as_json: bool) -> None:
-    from tts.cli.benching import StoppedError
+    from tts.bench.settings import BenchSettings
+    from tts.cli.benching import Benching, StoppedError
     from tts.cli.interrupt import leave_closed_pipe, stop_on_signals
     from tts.errors import TTSError
 
+    asked = BenchSettings(
+        recipes=tuple(recipes or ()),
+        overrides=tuple(overrides or ()),
+        seeds=tuple(seeds or ()),
+        candidates=not no_candidates,
+        ks=read_ks(k),
+        problems=problems,
+        limit=limit,
+        stored=tuple(str(path) for path in stored or ()),
+        stored_problems=stored_problems,
+        embeddings=embeddings or "",
+        perplexity=perplexity,
+        turns=turns or 0,
+    )
+    benching = Benching(asked, run)
     resume = f"tts bench --run {benching.folder.path}"
     with stop_on_signals(benching.stop) as signals:
         try:

@@ -1,20 +1,18 @@
-"""The course of `tts bench`: plan, draw arm by arm, analyse, show."""
+"""The course of `tts bench`: settle, draw arm by arm, analyse, show."""
 
 from __future__ import annotations
 
 import io
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from tts.bench.folder import PAGE, BenchArm, BenchFolder, Plan
-from tts.bench.plan import Asked, new_plan, plan_again
+from tts.bench.folder import PAGE, BenchFolder
+from tts.bench.settings import BenchArm, BenchSettings, resolve
 from tts.cli import source
 from tts.cli.display import LiveProgress
 from tts.cli.findings import records, show
@@ -22,13 +20,12 @@ from tts.cli.output import PLAIN, record, write_json
 from tts.cli.solve import check_engine
 from tts.pipeline.intake import Turn
 from tts.pipeline.outcomes import Outcome
-from tts.pipeline.run import Run, open_run
+from tts.pipeline.run import open_run
 from tts.report.analyse import Options, analyse
 from tts.report.data import Report
 from tts.report.spread import check_measure
 from tts.runs import job
 from tts.runs.opening import open_stored
-from tts.runs.stored import Stored
 from tts.types import RowError
 
 QUICKSTART_LIMIT = 12
@@ -59,11 +56,11 @@ class StoppedError(Exception):
 
 
 class Benching:
-    """One benchmark from its plan to its page. `num_failed` counts bad rows and problems with missing candidates."""
+    """One benchmark, from settings to page. `num_failed` counts bad rows and problems with missing candidates."""
 
-    plan: Plan
+    settings: BenchSettings
 
-    def __init__(self, asked: Asked, path: Path | None) -> None:
+    def __init__(self, asked: BenchSettings, path: Path | None) -> None:
         self.asked = asked
         self.folder = BenchFolder(path or job.default_path("bench"))
         self.stop = threading.Event()
@@ -73,79 +70,77 @@ class Benching:
         self._stderr = Console(stderr=True)
         self._notes: list[str] = []
 
-    # --- the plan
-
     def prepare(self) -> None:
         """Decide what is to be done, and check it before anything is written. Raises UsageError."""
-        stored = self.folder.plan()
+        stored = self.folder.settings()
         self._resumed = stored is not None
-        self.plan = new_plan(self.asked) if stored is None else plan_again(self.asked, stored, self.folder.path)
-        for arm in self.plan.arms:
+        self.settings = resolve(self.asked, stored, self.folder.path)
+        arms = self.settings.arms
+        for arm in arms:
             check_engine(arm.recipe)
-        check_measure(self.plan.embeddings, self.plan.perplexity)
-        if stored is None and self.asked.ks and self.plan.arms:
-            numbers = " and ".join(sorted({str(arm.recipe.sampler.num_candidates) for arm in self.plan.arms}))
+        check_measure(self.settings.embeddings, self.settings.perplexity)
+        if not self._resumed and self.asked.ks and arms:
+            numbers = " and ".join(sorted({str(arm.recipe.sampler.num_candidates) for arm in arms}))
             self._tell(f"drawing {numbers} candidates a problem, as --k asks, whatever a recipe says")
 
     # --- drawing
 
     def draw(self, *, as_json: bool) -> None:
         """Draw what is missing of every arm, turn by turn, one arm after the other. Raises StoppedError, TTSError."""
-        first = self._first_source() if self.plan.arms else None
-        arms, num_turns = self.plan.arms, self.plan.turns
-        self.folder.write_plan(self.plan)
+        first = self._first_source() if self.settings.arms else None
+        arms, num_turns, limit = self.settings.arms, self.settings.turns, self.settings.limit
+        self.folder.write_settings(self.settings)
         self.started = True
         for turn in [Turn(number, num_turns) for number in range(num_turns)]:
             for arm in arms[:: -1 if turn.number % 2 else 1]:
+                assert first is not None
                 if len(arms) > 1:
                     part = f", turn {turn.number + 1} of {num_turns}" if num_turns > 1 else ""
                     self._tell(f"recipe {arms.index(arm) + 1} of {len(arms)}: {arm.name}{part}")
-                self._draw_arm(arm, self._rows(arm, first, turn), turn, as_json=as_json)
-        if self.plan.limit is not None:
-            self._notes.append(f"The first {self.plan.limit} problems, as --limit says.")
+                self._draw_arm(arm, self._source_of(arm, first, turn), turn, as_json=as_json)
+        if limit is not None:
+            self._notes.append(f"The first {limit} problems, as --limit says.")
         if len(arms) > 1:
             self._notes.append(ONE_AFTER_ANOTHER if num_turns == 1 else TAKING_TURNS.format(num_turns))
 
-    def _rows(self, arm: BenchArm, first: source.Source | None, turn: Turn) -> source.Source:
-        """Return an arm's problems; after the first turn its folder has them all."""
-        assert first is not None
+    def _first_source(self) -> source.Source:
+        """Return the first arm's problems; where nothing at all was named, a few of the quickstart's."""
+        arm = self.settings.arms[0]
+        found = self._choose(arm)
+        unasked = not self._resumed and self.asked.names_nothing and not self.asked.limit
+        if not unasked or found.spec != arm.recipe.problems:
+            return found
+        self.settings = replace(self.settings, limit=QUICKSTART_LIMIT)
+        self._tell(f"the first {QUICKSTART_LIMIT} of the quickstart's problems; --limit N takes more or fewer")
+        return self._choose(arm)
+
+    def _choose(self, arm: BenchArm) -> source.Source:
+        stored = job.stored(self.folder.arm(arm.name))
+        named = self.asked.problems or (None if stored else self.settings.problems)
+        return source.choose(named, arm.recipe, stored, self.settings.limit, self.stop)
+
+    def _source_of(self, arm: BenchArm, first: source.Source, turn: Turn) -> source.Source:
+        """Return an arm's problems: the first arm's, unless each recipe has its own.
+
+        After the first turn the arm's folder has them all.
+        """
+        first_arm = self.settings.arms[0]
+        own = first_arm.recipe.problems
         if turn.number > 0:
             return source.Source(first.spec, None)
-        return first if arm is self.plan.arms[0] else self._source_of(arm, self.plan.arms[0], first)
-
-    def _first_source(self) -> source.Source:
-        arm = self.plan.arms[0]
-        found = self._choose(arm, self.plan.limit)
-        if (
-            not self._resumed
-            and self.asked.names_nothing
-            and not self.asked.limit
-            and found.spec == arm.recipe.problems
-        ):
-            self.plan = replace(self.plan, limit=QUICKSTART_LIMIT)
-            self._tell(f"the first {QUICKSTART_LIMIT} of the quickstart's problems; --limit N takes more or fewer")
-            return self._choose(arm, QUICKSTART_LIMIT)
-        return found
-
-    def _choose(self, arm: BenchArm, limit: int | None) -> source.Source:
-        stored = job.stored(self.folder.arm(arm.name))
-        named = self.asked.problems or (None if stored else self.plan.problems)
-        return source.choose(named, arm.recipe, stored, limit, self.stop)
-
-    def _source_of(self, arm: BenchArm, first_arm: BenchArm, first: source.Source) -> source.Source:
-        """Return a later arm's problems: the first arm's, unless each recipe has its own."""
-        own = first_arm.recipe.problems
+        if arm is first_arm:
+            return first
         if first.spec == own and arm.recipe.problems != own:
-            return self._choose(arm, self.plan.limit)
+            return self._choose(arm)
         return source.Source(first.spec, self.folder.rows_of(first_arm.name))
 
     def _draw_arm(self, arm: BenchArm, rows: source.Source, turn: Turn, *, as_json: bool) -> None:
-        path, stop = self.folder.arm(arm.name), ArmStop(self.stop)
+        path, limit, stop = self.folder.arm(arm.name), self.settings.limit, ArmStop(self.stop)
         is_last = turn.number == turn.total - 1
-        silent = arm is not self.plan.arms[0] or not is_last  # a later arm has the same bad rows, a last turn has all
+        silent = arm is not self.settings.arms[0] or not is_last  # a later arm has the same bad rows, a last turn all
         part = turn if turn.total > 1 else None
         with (
-            open_run(arm.recipe, rows.rows, path, spec=rows.spec, limit=self.plan.limit, stop=stop, turn=part) as work,
+            open_run(arm.recipe, rows.rows, path, spec=rows.spec, limit=limit, stop=stop, turn=part) as work,
             LiveProgress(work, self._stderr),
         ):
             for outcome in work.outcomes():
@@ -154,16 +149,13 @@ class Benching:
         if not work.complete:
             raise StoppedError
         if is_last:
-            self._count(work, arm, silent=silent)
-
-    def _count(self, work: Run, arm: BenchArm, *, silent: bool) -> None:
-        tally = work.tally
-        self.num_failed += tally.num_incomplete + (0 if silent else tally.num_row_errors)
-        if tally.num_incomplete:
-            self._tell(
-                f"{arm.name}: {tally.num_incomplete} problems could not be drawn or judged in full; "
-                f"draw failed candidates anew with: tts solve --run {self.folder.arm(arm.name)} --retry-errors"
-            )
+            num_incomplete = work.tally.num_incomplete
+            self.num_failed += num_incomplete + (0 if silent else work.tally.num_row_errors)
+            if num_incomplete:
+                self._tell(
+                    f"{arm.name}: {num_incomplete} problems could not be drawn or judged in full; "
+                    f"draw failed candidates anew with: tts solve --run {path} --retry-errors"
+                )
 
     def _tell_error(self, outcome: Outcome, *, as_json: bool) -> None:
         if isinstance(outcome, RowError):
@@ -175,44 +167,35 @@ class Benching:
 
     def report(self, *, as_json: bool) -> Report:
         """Analyse all arms, write report.json and the page."""
-        plan = self.plan
-        paths = [*map(Path, plan.stored), *(self.folder.arm(arm.name) for arm in plan.arms)]
-        runs = open_stored(paths, plan.stored_problems)
+        settings = self.settings
+        paths = [*map(Path, settings.stored), *(self.folder.arm(arm.name) for arm in settings.arms)]
         options = Options(
-            ks=plan.ks,
-            embeddings=plan.embeddings,
-            perplexity=plan.perplexity,
-            candidates=self.asked.candidates,
+            ks=settings.ks,
+            embeddings=settings.embeddings,
+            perplexity=settings.perplexity,
+            candidates=settings.candidates,
             notes=tuple(self._notes),
         )
+        columns = (TextColumn("analysing"), BarColumn(bar_width=12), MofNCompleteColumn())
+        hidden = not self._stderr.is_terminal
+        runs = open_stored(paths, settings.stored_problems)
         try:
-            self._tell_stored_errors(runs[: len(plan.stored)], as_json=as_json)
-            with self._analysing(sum(len(run.problem_ids) for run in runs)) as progress:
-                report = analyse(runs, options, advance=lambda: self._advance(progress), check=self._check_stop)
+            for error in [error for run in runs[: len(settings.stored)] for error in run.errors]:
+                self.num_failed += 1
+                self._tell_error(error, as_json=as_json)
+            with Progress(*columns, console=self._stderr, transient=True, disable=hidden) as progress:
+                bar = progress.add_task("problems", total=sum(len(run.problem_ids) for run in runs))
+
+                def advance() -> None:
+                    self._check_stop()
+                    progress.advance(bar)
+
+                report = analyse(runs, options, advance=advance, check=self._check_stop)
         finally:
             for run in runs:
                 run.close()
         self.folder.write_report(report)
         return report
-
-    def _tell_stored_errors(self, runs: Sequence[Stored], *, as_json: bool) -> None:
-        for run in runs:
-            self.num_failed += len(run.errors)
-            for error in run.errors:
-                self._tell_error(error, as_json=as_json)
-
-    @contextmanager
-    def _analysing(self, num_problems: int) -> Iterator[Progress]:
-        columns = (TextColumn("analysing"), BarColumn(bar_width=12), MofNCompleteColumn())
-        shown = self._stderr.is_terminal
-        with Progress(*columns, console=self._stderr, transient=True, disable=not shown) as progress:
-            progress.add_task("problems", total=num_problems)
-            yield progress
-
-    def _advance(self, progress: Progress) -> None:
-        self._check_stop()
-        for task in progress.tasks:
-            progress.advance(task.id)
 
     def _check_stop(self) -> None:
         if self.stop.is_set():

@@ -50,7 +50,7 @@ class StoredArm:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
-    """What bench.json says of a benchmark (see `tts.bench.folder.Plan`)."""
+    """What bench.json says of a benchmark (see `tts.bench.settings`)."""
 
     arms: tuple[StoredArm, ...]
     ks: tuple[int, ...]

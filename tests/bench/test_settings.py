@@ -1,0 +1,117 @@
+"""What a benchmark is to be: a new one from what is asked, one that is there from what is asked and stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tts.bench.settings import BenchSettings, resolve
+from tts.errors import RunFolderError, UsageError
+
+FOLDER = Path("b")
+
+
+def recipe(folder: Path, name: str, num_candidates: int = 4) -> str:
+    """Write a recipe and return its path."""
+    path = folder / f"{name}.yaml"
+    sampler = f"{{name: temperature, num_candidates: {num_candidates}}}"
+    path.write_text(f"task: math\nengine: {{name: replay, script: [x]}}\nsampler: {sampler}\nselector: majority_vote\n")
+    return str(path)
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> BenchSettings:
+    return BenchSettings(recipes=(recipe(tmp_path, "one"), recipe(tmp_path, "two")), seeds=(1, 2), problems="p.jsonl")
+
+
+def test_what_is_not_said_takes_its_default(tmp_path: Path) -> None:
+    new = resolve(BenchSettings(recipes=(recipe(tmp_path, "one"),)), None, FOLDER)
+    assert (new.ks, new.problems, new.limit, new.embeddings, new.perplexity, new.turns) == (
+        (),
+        None,
+        None,
+        "auto",
+        None,
+        1,
+    )
+    assert [(arm.name, arm.recipe.sampler.num_candidates) for arm in new.arms] == [("one", 4)]
+
+
+def test_where_nothing_is_named_the_quickstart_is_the_recipe() -> None:
+    assert [arm.name for arm in resolve(BenchSettings(), None, FOLDER).arms] == ["quickstart"]
+
+
+def test_the_problems_go_with_the_stored_candidates_where_nothing_is_drawn(asked: BenchSettings) -> None:
+    stored = BenchSettings(stored=("theirs.jsonl",), problems="p.jsonl")
+    assert resolve(stored, None, FOLDER).stored_problems == "p.jsonl"
+    assert resolve(replace(asked, stored=stored.stored), None, FOLDER).stored_problems is None
+
+
+def test_as_many_are_drawn_as_the_largest_k_asks_unless_an_override_says_more(asked: BenchSettings) -> None:
+    some = replace(asked, ks=(1, 8))
+    more = replace(some, overrides=("sampler.num_candidates=9",))
+    fewer = replace(some, overrides=("sampler.num_candidates=7",))
+    assert [arm.recipe.sampler.num_candidates for arm in resolve(some, None, FOLDER).arms] == [8, 8]
+    assert [arm.recipe.sampler.num_candidates for arm in resolve(more, None, FOLDER).arms] == [9, 9]
+    with pytest.raises(UsageError, match=r"^`--k` must be at most sampler.num_candidates, got 8, but 7 in one$"):
+        resolve(fewer, None, FOLDER)
+
+
+def test_seeds_are_for_all_recipes_or_one_each(asked: BenchSettings, tmp_path: Path) -> None:
+    another = (*asked.recipes, recipe(tmp_path, "three", num_candidates=3))
+    assert [arm.recipe.seed for arm in resolve(asked, None, FOLDER).arms] == [1, 2]
+    assert [arm.recipe.seed for arm in resolve(replace(asked, recipes=another[1:], seeds=(5,)), None, FOLDER).arms] == [
+        5,
+        5,
+    ]
+    with pytest.raises(UsageError, match="once for each of 3 recipes, got it 2 times"):
+        resolve(replace(asked, recipes=another), None, FOLDER)
+
+
+def test_recipes_of_one_name_are_numbered_and_must_not_draw_the_same(asked: BenchSettings) -> None:
+    twins = replace(asked, recipes=asked.recipes[:1] * 2)
+    assert [arm.name for arm in resolve(twins, None, FOLDER).arms] == ["one-1", "one-2"]
+    with pytest.raises(UsageError, match="got one-1 and one-2 with the same engine, sampler and seed"):
+        resolve(replace(twins, seeds=()), None, FOLDER)
+
+
+@pytest.mark.parametrize("said", [{"seeds": (1,)}, {"overrides": ("seed=1",)}])
+def test_what_changes_a_recipe_needs_one(said: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(UsageError, match=r"^`--(seed|set)` must go with a --recipe"):
+        resolve(BenchSettings(stored=("r",), **said), None, FOLDER)
+
+
+def test_the_figures_of_a_stored_benchmark_may_change_and_nothing_else(asked: BenchSettings) -> None:
+    stored = resolve(replace(asked, ks=(1, 4)), None, FOLDER)
+    again = resolve(BenchSettings(ks=(2,), turns=3, embeddings="none", candidates=False), stored, FOLDER)
+    assert again == replace(stored, ks=(2,), turns=3, embeddings="none", candidates=False)
+    assert resolve(BenchSettings(), stored, FOLDER) == stored
+    assert resolve(asked, stored, FOLDER) == stored
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"stored": ("r",)}, "b is a benchmark of other stored runs"),
+        ({"problems": "q.jsonl"}, "b is a benchmark on other problems"),
+        ({"limit": 3}, "b is a benchmark on other problems"),
+        ({"ks": (1, 8)}, "b has 4 candidates a problem, got --k 8"),
+        ({"overrides": ("sampler.temperature=0.3",)}, "sampler.temperature: 0.7 → 0.3"),
+    ],
+)
+def test_a_stored_benchmark_refuses_to_become_another(
+    asked: BenchSettings, said: dict[str, tuple[int, ...]], told: str
+) -> None:
+    stored = resolve(asked, None, FOLDER)
+    with pytest.raises(RunFolderError, match=told):
+        resolve(BenchSettings(**said), stored, FOLDER)
+
+
+def test_a_stored_benchmark_refuses_other_recipes_and_a_lonely_seed(asked: BenchSettings) -> None:
+    stored = resolve(asked, None, FOLDER)
+    with pytest.raises(RunFolderError, match="recipes: one, two → two, one"):
+        resolve(replace(asked, recipes=asked.recipes[::-1]), stored, FOLDER)
+    with pytest.raises(UsageError, match=r"^`--seed` must go with a --recipe$"):
+        resolve(BenchSettings(seeds=(1,)), stored, FOLDER)

@@ -1,0 +1,156 @@
+"""What a benchmark is to be: from the command line, or from the folder that it goes on in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+from tts.errors import RunFolderError, UsageError
+from tts.recipe import Difference, Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
+from tts.report.spread import AUTO
+from tts.runs import job
+
+
+@dataclass(frozen=True, slots=True)
+class BenchArm:
+    """One recipe of a benchmark, under a name that no other arm has; its run folder is called so."""
+
+    name: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """What the command line says (what is empty, 0 or None is not said), and what `resolve` makes of that.
+
+    `problems` None: each recipe's own; `ks` empty: powers of two. `stored` are the runs and files that are taken as
+    they are, `stored_problems` what goes with such a file. In each of the `turns` every arm draws its share of the
+    problems. `arms` is what `recipes`, `overrides` and `seeds` come to.
+    """
+
+    recipes: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    candidates: bool = True
+    arms: tuple[BenchArm, ...] = ()
+    ks: tuple[int, ...] = ()
+    problems: str | None = None
+    limit: int | None = None
+    stored: tuple[str, ...] = ()
+    stored_problems: str | None = None
+    embeddings: str = ""
+    perplexity: str | None = None
+    turns: int = 0
+
+    @property
+    def names_nothing(self) -> bool:
+        """Whether neither recipes nor stored candidates are named."""
+        return not self.recipes and not self.stored
+
+
+def resolve(asked: BenchSettings, stored: BenchSettings | None, path: Path) -> BenchSettings:
+    """Return what the benchmark in the folder at `path` is: what is asked, over what the folder holds (None: nothing).
+
+    Raises RecipeError, UsageError, and RunFolderError where anything but other figures is asked for than what the
+    folder holds.
+    """
+    return _new(asked) if stored is None else _again(asked, stored, path)
+
+
+def _new(asked: BenchSettings) -> BenchSettings:
+    names = (job.DEFAULT_RECIPE,) if asked.names_nothing else asked.recipes
+    if asked.seeds and not names:
+        raise UsageError("`--seed` must go with a --recipe: stored candidates are drawn already")
+    arms = _arms(asked, names, max(asked.ks, default=None))
+    if asked.overrides and not arms:
+        raise UsageError("`--set` must go with a --recipe; to judge stored candidates otherwise: tts grade --write")
+    return replace(
+        asked,
+        arms=arms,
+        turns=asked.turns or 1,
+        stored_problems=asked.stored_problems or (None if arms else asked.problems),
+        embeddings=asked.embeddings or AUTO,
+    )
+
+
+def _again(asked: BenchSettings, stored: BenchSettings, path: Path) -> BenchSettings:
+    if asked.stored and asked.stored != stored.stored:
+        raise RunFolderError(f"{path} is a benchmark of other stored runs: choose another --run DIR")
+    if asked.problems not in (None, stored.problems) or asked.limit not in (None, stored.limit):
+        raise RunFolderError(f"{path} is a benchmark on other problems: choose another --run DIR")
+    most = max((arm.recipe.sampler.num_candidates for arm in stored.arms), default=None)
+    if most is not None and max(asked.ks, default=0) > most:
+        raise RunFolderError(
+            f"{path} has {most} candidates a problem, got --k {max(asked.ks)}: choose another --run DIR"
+        )
+    if asked.seeds and not asked.recipes:
+        raise UsageError("`--seed` must go with a --recipe")
+    if asked.recipes:
+        arms = _arms(asked, asked.recipes, most)
+    else:
+        arms = tuple(
+            BenchArm(arm.name, rebuild_recipe(arm.recipe.resolved(), asked.overrides, name=arm.name, purpose="bench"))
+            for arm in stored.arms
+        )
+    _refuse_changes(stored.arms, arms, path)
+    return replace(
+        stored,
+        candidates=asked.candidates,
+        ks=asked.ks or stored.ks,
+        turns=asked.turns or stored.turns,
+        embeddings=asked.embeddings or stored.embeddings,
+        perplexity=asked.perplexity or stored.perplexity,
+    )
+
+
+def _refuse_changes(old: tuple[BenchArm, ...], new: tuple[BenchArm, ...], path: Path) -> None:
+    changes: list[str | Difference] = []
+    if [arm.name for arm in old] != [arm.name for arm in new]:
+        changes.append(f"recipes: {', '.join(arm.name for arm in old)} → {', '.join(arm.name for arm in new)}")
+    for before, after in zip(old, new, strict=False):
+        changes += differences(before.recipe.resolved(), after.recipe.resolved())
+    if changes:
+        told = "\n".join(f"  {change}" for change in changes)
+        raise RunFolderError(
+            f"{path} holds another benchmark. Changed:\n{told}\nGo on with it as it is (leave out --recipe, --set and "
+            "--seed), or choose another --run DIR."
+        )
+
+
+def _arms(asked: BenchSettings, names: tuple[str, ...], most: int | None) -> tuple[BenchArm, ...]:
+    """Return one arm a recipe, which draws `most` candidates unless an override says otherwise (None: its own number).
+
+    Raises UsageError where an arm would draw fewer, or two arms the same ones.
+    """
+    if len(asked.seeds) not in (0, 1, len(names)):
+        raise UsageError(
+            f"`--seed` must come once, or once for each of {len(names)} recipes, got it {len(asked.seeds)} times"
+        )
+    drawn = [] if most is None else [f"sampler.num_candidates={most}"]
+    seeds = [[f"seed={seed}"] for seed in asked.seeds] or [[]]
+    recipes = [
+        load_recipe(name, [*drawn, *asked.overrides, *seeds[place % len(seeds)]], purpose="bench")
+        for place, name in enumerate(names)
+    ]
+
+    # recipes of the same name are numbered
+    called = [recipe.name for recipe in recipes]
+    distinct = [
+        f"{name}-{called[: place + 1].count(name)}" if called.count(name) > 1 else name
+        for place, name in enumerate(called)
+    ]
+    arms = tuple(BenchArm(name, recipe) for name, recipe in zip(distinct, recipes, strict=True))
+
+    for arm in arms:
+        number = arm.recipe.sampler.num_candidates
+        if most is not None and number < most:
+            raise UsageError(f"`--k` must be at most sampler.num_candidates, got {most}, but {number} in {arm.name}")
+    for first, second in combinations(arms, 2):
+        if only_later_stages(differences(first.recipe.resolved(), second.recipe.resolved())):
+            raise UsageError(
+                f"two arms must not draw the same candidates, got {first.name} and {second.name} with the same engine, "
+                "sampler and seed. Every selector is in every arm's report; for a second sample give each its own "
+                "--seed, as in --seed 0 --seed 1"
+            )
+    return arms
