@@ -1,5 +1,11 @@
 """What can go wrong, one class per boundary. Every message says what, where, and what to do."""
 
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from difflib import get_close_matches
+
 
 class TTSError(Exception):
     """Base of all errors that this package raises on purpose. `exit_code`: how the command line ends on it."""
@@ -53,3 +59,25 @@ class RunFolderError(UsageError):
 
 class RunWriteError(TTSError):
     """The run folder cannot be written any more (a full disk, say); what it holds is whole and readable."""
+
+
+def shown(value: object) -> str:
+    """Return `value` as JSON, short enough for a message and safe to print."""
+    text = json.dumps(value, ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def near(name: str, valid: Collection[str]) -> list[str]:
+    """Return up to two of `valid` that `name` may be a misspelling of, the nearest first."""
+    plain = name.lower().replace("-", "_")
+    begun = [word for word in valid if len(plain) > 2 and word.startswith(plain)]
+    within = [word for word in valid if len(plain) > 1 and plain in word]
+    return begun[:2] or get_close_matches(plain, valid, n=2) or within[:2]
+
+
+def nearest(
+    name: str, valid: Collection[str], told: str = " Did you mean {}?", otherwise: str = "", *, most: int = 2
+) -> str:
+    """Return what tells the nearest of `valid`, at most `most` of them; `otherwise` where none is near."""
+    found = near(name, valid)[:most]
+    return told.format(" or ".join(f"`{word}`" for word in found)) if found else otherwise

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
@@ -14,7 +13,7 @@ from typing import Any, Final, Generic, Protocol, get_args
 from tts import protocols
 from tts.components.built_in import BUILT_IN
 from tts.components.component import Component, ComponentKind, singular
-from tts.errors import RegistryError
+from tts.errors import RegistryError, nearest
 
 KINDS: Final[tuple[ComponentKind, ...]] = get_args(ComponentKind)
 
@@ -55,20 +54,6 @@ def name_of(kind: ComponentKind, component_class: type[Component]) -> str:
     targets = [*BUILT_IN[kind].items(), *((plugin.name, plugin.value) for plugin in _plugins(kind))]
     known = [name for name, target in targets if _imported(target) is component_class]
     return known[0] if known else f"{component_class.__module__}:{component_class.__qualname__}"
-
-
-def near(name: str, valid: Sequence[str]) -> list[str]:
-    """Return up to two of `valid` that `name` may be a misspelling of, the nearest first."""
-    plain = name.lower().replace("-", "_")
-    begun = [word for word in valid if len(plain) > 2 and word.startswith(plain)]
-    within = [word for word in valid if len(plain) > 1 and plain in word]
-    return begun[:2] or get_close_matches(plain, valid, n=2) or within[:2]
-
-
-def nearest(name: str, valid: Sequence[str]) -> str:
-    """Return « Did you mean `x`?» for the nearest of `valid`, or nothing where none is near."""
-    found = near(name, valid)
-    return f" Did you mean {' or '.join(f'`{word}`' for word in found)}?" if found else ""
 
 
 def _plugins(kind: ComponentKind) -> list[EntryPoint]:

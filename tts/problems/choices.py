@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from string import ascii_uppercase
 
-from tts.problems.jsonl import BadRow, shown
+from tts.errors import shown
+from tts.problems.jsonl import BadRow
 from tts.types import JSON
 
 

@@ -14,8 +14,9 @@ import re
 import zlib
 from collections.abc import Callable, Mapping
 
+from tts.errors import shown
 from tts.problems.examples import docstring_examples
-from tts.problems.jsonl import BadRow, shown
+from tts.problems.jsonl import BadRow
 from tts.programs.forms import TestsError, called_names
 from tts.types import JSON
 

@@ -8,7 +8,8 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tts.problems.jsonl import BadRow, shown
+from tts.errors import shown
+from tts.problems.jsonl import BadRow
 from tts.programs.forms import ENTRY_POINT, TestsError, as_object
 from tts.types import JSON
 

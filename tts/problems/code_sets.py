@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from tts.errors import ProblemsError
+from tts.errors import ProblemsError, nearest
 from tts.problems.code_formats import Values, read_humaneval, read_livecodebench, read_mbpp
 from tts.problems.hub import HubSet, check_columns, checked_row, load_hub_set
 from tts.problems.jsonl import BadRow, Row, usable_id
@@ -108,8 +107,7 @@ def code_set_request(spec: str) -> CodeSetRequest:
 def _check_option(known: CodeSet, spec: str, key: str, value: str, given: Mapping[str, str]) -> None:
     names = ("path", *known.options)
     if key not in names:
-        near = get_close_matches(key, names, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "correct the name."
+        hint = nearest(key, names, "did you mean {}?", "correct the name.", most=1)
         raise ProblemsError(f"A key of {spec} must be one of {', '.join(names)}, got {key!r}: {hint}")
     option = known.options.get(key, Option("", ".+", "the path of a JSON lines file"))
     if key in given or not re.fullmatch(option.pattern, value):

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from tts.errors import MissingExtraError, ProblemsError
+from tts.errors import MissingExtraError, ProblemsError, nearest
 from tts.problems.jsonl import BadRow, Row, check_portable
 from tts.problems.rows import CHOICES_KEYS, PROMPT_KEYS
 from tts.types import JSON, RowError
@@ -101,7 +100,7 @@ def check_columns(path: str, wanted: Collection[str], present: Collection[str]) 
     """Raise ProblemsError where the set lacks a column."""
     for column in wanted:
         if column not in present:
-            hint = _near(column, present)
+            hint = nearest(column, present, "did you mean {}? Else ", most=1)
             raise ProblemsError(
                 f"A column of {path} must be one of {', '.join(present)}, got {column!r}: {hint}correct the name."
             )
@@ -110,15 +109,10 @@ def check_columns(path: str, wanted: Collection[str], present: Collection[str]) 
 def _check_parameter(key: str, value: str, spec: str, seen: Collection[str]) -> None:
     known = (*PLACE_KEYS, *COLUMN_KEYS)
     if key not in known:
-        hint = _near(key, known)
+        hint = nearest(key, known, "did you mean {}? Else ", most=1)
         raise ProblemsError(f"A key of {spec} must be one of {', '.join(known)}, got {key!r}: {hint}correct the name.")
     if not value or key in seen:
         raise ProblemsError(f"`{key}` must have one value in {spec}, got {'two' if key in seen else 'none'}.")
-
-
-def _near(name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name, list(known), n=1)
-    return f"did you mean `{near[0]}`? Else " if near else ""
 
 
 def _import_datasets(path: str) -> Any:

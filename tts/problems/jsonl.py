@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import BinaryIO
 
+from tts.errors import shown
 from tts.types import JSON, RowError
 
 MAX_LINE_BYTES = 64 * 2**20
@@ -52,12 +53,6 @@ def read_json_lines(stream: BinaryIO) -> Iterator[Row | RowError]:
             yield Row(number, f"line-{number}", _parse(line))
         except BadRow as error:
             yield error.record(number)
-
-
-def shown(value: object) -> str:
-    """Return `value` as JSON, short enough for a message and safe to print."""
-    text = json.dumps(value, ensure_ascii=False, default=repr).encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def usable_id(value: JSON) -> str | None:

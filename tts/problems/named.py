@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
+from tts.errors import shown
 from tts.problems.code_sets import CODE_SETS
 from tts.problems.hub import HubSet, check_columns, checked_row, load_hub_set
-from tts.problems.jsonl import BadRow, Row, shown
+from tts.problems.jsonl import BadRow, Row
 from tts.types import JSON, RowError
 
 Item = Mapping[str, JSON]

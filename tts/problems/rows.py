@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import BinaryIO, get_args
 
+from tts.errors import nearest, shown
 from tts.problems.choices import read_answer_letter, read_choices
 from tts.problems.code_formats import in_our_keys
 from tts.problems.code_rows import CODE_KEYS, CodeRow, read_code
-from tts.problems.jsonl import BadRow, Row, read_json_lines, shown, usable_id
+from tts.problems.jsonl import BadRow, Row, read_json_lines, usable_id
 from tts.types import JSON, Kind, Message, Problem, ProblemRow, Reference, RowError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -169,6 +169,5 @@ def _read_kind(values: Mapping[str, JSON], default_kind: Kind) -> Kind:
     for kind in KINDS:
         if values["kind"] == kind:
             return kind
-    near = get_close_matches(str(values["kind"]).lower(), KINDS, n=1)
-    hint = f"did you mean `{near[0]}`?" if near else "leave it out to take the recipe's"
+    hint = nearest(str(values["kind"]), KINDS, "did you mean {}?", "leave it out to take the recipe's", most=1)
     raise BadRow("bad_kind", f"`kind` must be one of {', '.join(KINDS)}, got {shown(values['kind'])}: {hint}")

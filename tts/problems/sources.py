@@ -6,12 +6,11 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterator
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import IO, BinaryIO, Self, cast
 
-from tts.errors import ProblemsError
+from tts.errors import ProblemsError, nearest
 from tts.problems.code_sets import CODE_SETS, code_set_request
 from tts.problems.hub import hub_rows, load_hub_set, parse_hub_spec
 from tts.problems.jsonl import read_json_lines
@@ -126,6 +125,5 @@ def _open_path(spec: str) -> BinaryIO:
 
 def _not_found(spec: str) -> ProblemsError:
     names = [*BUNDLED_SETS, *HUB_SETS, *CODE_SETS]
-    near = get_close_matches(spec, names, n=1)
-    advice = f"Did you mean `{near[0]}`?" if near else "There is no such file; check the path."
-    return ProblemsError(f"The problems must be a file, hf://… or one of {', '.join(names)}, got {spec!r}. {advice}")
+    advice = nearest(spec, names, otherwise=" There is no such file; check the path.", most=1)
+    return ProblemsError(f"The problems must be a file, hf://… or one of {', '.join(names)}, got {spec!r}.{advice}")

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from tts.components.registry import nearest
-from tts.errors import RecipeError
+from tts.errors import RecipeError, nearest
 from tts.recipe.mistakes import Mistake
 from tts.recipe.tree import Node, Place, as_section, merge, shown
 from tts.recipe.yaml_source import parse

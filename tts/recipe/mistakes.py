@@ -11,8 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tts.components.component import Section
-from tts.components.registry import near, nearest
-from tts.errors import RecipeError
+from tts.errors import RecipeError, near, nearest
 from tts.recipe.tree import Node, Place, shown
 
 _MUST_BE: Final = {

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
-from tts.errors import UsageError
+from tts.errors import UsageError, shown
 from tts.problems import open_problems
-from tts.problems.jsonl import BadRow, Row, read_json_lines, shown, usable_id
+from tts.problems.jsonl import BadRow, Row, read_json_lines, usable_id
 from tts.recipe import Recipe, rebuild_recipe
 from tts.runs.candidates import candidate_of
 from tts.runs.completions import StoredCompletion

@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError
 
 from tts.components.component import Section
-from tts.components.registry import nearest
+from tts.errors import nearest
 
 
 class RequestValues(Section):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from tts.components.registry import nearest
 from tts.engines.vllm.keys import VLLMKeys
 from tts.engines.vllm.support import refuse_unsupported
-from tts.errors import EngineError, TTSError
+from tts.errors import EngineError, TTSError, nearest
 
 WORKER = "tts.engines.vllm.worker.Worker"
 CPU_KV_CACHE_MB = 2048

@@ -9,8 +9,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from tts.components.component import Section
-from tts.components.registry import nearest
-from tts.errors import RecipeError
+from tts.errors import RecipeError, nearest
 
 
 class ESampSettings(Section):
