@@ -41,41 +41,23 @@ def understand(rows: Iterable[Row | RowError], default_kind: Kind) -> Iterator[P
         if isinstance(row, RowError):
             yield row
             continue
+        problem_id: str | None = usable_id(row.values.get("id", row.values.get("task_id"))) or row.default_id
         try:
-            understood = _understand_row(_in_our_keys(row), default_kind, first_lines)
+            values = in_our_keys(row.values)
+            problem_id = row.default_id if values.get("id") is None else usable_id(values["id"])
+            if problem_id is None:
+                wanted = "`id` must be a non-empty string or an integer"
+                raise BadRow("bad_id", f"{wanted}, got {shown(values['id'])}: change it")
+            if problem_id in first_lines:
+                got = f"{shown(problem_id)} again (first on line {first_lines[problem_id]})"
+                raise BadRow("duplicate_id", f"`id` must be unique, got {got}: give this row another id")
+            understood = _read_problem(replace(row, values=values), problem_id, default_kind)
         except BadRow as error:
+            error.problem_id = problem_id
             yield error.record(row.line)
         else:
-            first_lines[understood.problem.id] = row.line
+            first_lines[problem_id] = row.line
             yield understood
-
-
-def _in_our_keys(row: Row) -> Row:
-    try:
-        return replace(row, values=in_our_keys(row.values))
-    except BadRow as error:
-        error.problem_id = usable_id(row.values.get("id", row.values.get("task_id"))) or row.default_id
-        raise
-
-
-def _understand_row(row: Row, default_kind: Kind, first_lines: Mapping[str, int]) -> ProblemRow:
-    problem_id = _read_id(row)
-    if problem_id in first_lines:
-        message = f"`id` must be unique, got {shown(problem_id)} again (first on line {first_lines[problem_id]})"
-        raise BadRow("duplicate_id", f"{message}: give this row another id", problem_id)
-    try:
-        return _read_problem(row, problem_id, default_kind)
-    except BadRow as error:
-        error.problem_id = problem_id
-        raise
-
-
-def _read_id(row: Row) -> str:
-    value = row.values.get("id")
-    problem_id = row.default_id if value is None else usable_id(value)
-    if problem_id is None:
-        raise BadRow("bad_id", f"`id` must be a non-empty string or an integer, got {shown(value)}: change it")
-    return problem_id
 
 
 def _read_problem(row: Row, problem_id: str, default_kind: Kind) -> ProblemRow:
@@ -147,12 +129,7 @@ def _read_answer(value: JSON) -> str | None:
     if isinstance(value, bool | list | dict):
         message = f"`answer` must be a string or a number, got {shown(value)}: write it as a string"
         raise BadRow("bad_answer", message)
-    return _plain_number(value)
-
-
-def _plain_number(value: float) -> str:
-    """Return the number's digits, never with an exponent."""
-    return format(Decimal(repr(value)), "f")
+    return format(Decimal(repr(value)), "f")  # the number's digits, never with an exponent
 
 
 def _read_tests(value: JSON) -> JSON:
