@@ -29,18 +29,13 @@ LIVECODEBENCH = (
     frozenset({"starter_code", "testtype", "public_tests", "known_hidden_tests"}),
 )
 IMPORT = re.compile(r"^(?:import|from)[ ].+$", re.MULTILINE)
+MODULES = (
+    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
+    *("itertools", "functools", "operator", "io", "sys", "json"),
+)
 PRELUDE = "".join(
-    f"from {module} import *\n"
-    for module in (
-        *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
-        *("itertools", "functools", "operator", "io", "sys", "json", "builtins", "typing"),
-    )
-) + "".join(
-    f"import {module}\n"
-    for module in (
-        *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
-        *("itertools", "functools", "operator", "io", "sys", "json"),
-    )
+    [f"from {module} import *\n" for module in (*MODULES, "builtins", "typing")]
+    + [f"import {module}\n" for module in MODULES]
 )
 """What LiveCodeBench imports before every program."""
 

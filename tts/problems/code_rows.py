@@ -32,18 +32,21 @@ def read_code(values: Mapping[str, JSON], prompt: str) -> CodeRow:
     The function's name may come with the tests. A prompt that is itself the beginning of the function is the starter
     code too (HumanEval's form).
     """
-    named = _entry_point(values.get("entry_point"))
+    named = _entry_point(values["entry_point"]) if "entry_point" in values else ""
     public, hidden = (_tests(values, key, named) for key in ("public_tests", "tests"))
     names = {str(tests["entry_point"]) for tests in (public, hidden) if tests and "entry_point" in tests}
     if len(names) > 1:
         raise BadRow("bad_tests", f"all tests must be of one function, got {shown(sorted(names))}: split the row")
     entry_point = named or next(iter(names), "")
-    return CodeRow(entry_point, _starter_code(values.get("starter_code"), prompt, entry_point), public, hidden)
+    starter_code = values.get("starter_code", "")
+    if not isinstance(starter_code, str):
+        raise BadRow("bad_starter_code", f"`starter_code` must be a string, got {shown(starter_code)}")
+    if "starter_code" not in values and _begins_function(prompt, entry_point):
+        starter_code = prompt
+    return CodeRow(entry_point, starter_code, public, hidden)
 
 
 def _entry_point(value: JSON) -> str:
-    if value is None:
-        return ""
     if not isinstance(value, str) or not ENTRY_POINT.fullmatch(value):
         message = f"`entry_point` must be the name of a function or `Class.method`, got {shown(value)}"
         raise BadRow("bad_entry_point", f"{message}: correct it, or leave it out for a program that reads its input")
@@ -57,14 +60,6 @@ def _tests(values: Mapping[str, JSON], key: str, entry_point: str) -> dict[str, 
         return as_object(values[key], entry_point)
     except TestsError as error:
         raise BadRow("bad_tests", f"`{key}`: {error}") from error
-
-
-def _starter_code(value: JSON, prompt: str, entry_point: str) -> str:
-    if value is None:
-        return prompt if _begins_function(prompt, entry_point) else ""
-    if not isinstance(value, str):
-        raise BadRow("bad_starter_code", f"`starter_code` must be a string, got {shown(value)}")
-    return value
 
 
 def _begins_function(prompt: str, entry_point: str) -> bool:

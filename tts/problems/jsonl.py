@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -59,7 +60,9 @@ def usable_id(value: JSON) -> str | None:
     """Return the id as a string (numbers 1 and "1" are the same id), or None where it cannot serve as one."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return value if isinstance(value, str) and value.strip() and _is_unicode(value) else None
+    if not isinstance(value, str) or not value.strip() or re.search("[\ud800-\udfff]", value):
+        return None
+    return value
 
 
 def check_portable(values: Mapping[str, JSON]) -> None:
@@ -84,7 +87,8 @@ def _numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
         if not line:
             return
         if _too_long(line):
-            _skip_to_line_end(stream)
+            while (rest := stream.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+                pass
         content = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         if content.strip():
             yield number, content
@@ -92,11 +96,6 @@ def _numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 def _too_long(line: bytes) -> bool:
     return len(line) > MAX_LINE_BYTES and not line.endswith(b"\n")
-
-
-def _skip_to_line_end(stream: BinaryIO) -> None:
-    while (chunk := stream.readline(MAX_LINE_BYTES)) and not chunk.endswith(b"\n"):
-        pass
 
 
 def _parse(line: bytes) -> dict[str, JSON]:
@@ -151,7 +150,3 @@ def _deeper_than(limit: int, value: JSON) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return limit == 0 or any(_deeper_than(limit - 1, item) for item in inner)
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
