@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import IO, BinaryIO, Self, cast
@@ -13,7 +13,7 @@ from typing import IO, BinaryIO, Self, cast
 from tts.errors import ProblemsError, nearest
 from tts.problems.code_sets import CODE_SETS, code_set_request
 from tts.problems.hub import hub_rows, load_hub_set, parse_hub_spec
-from tts.problems.jsonl import read_json_lines
+from tts.problems.jsonl import Row, read_json_lines
 from tts.problems.named import BUNDLED_SETS, HUB_SETS, named_hub_rows
 from tts.problems.rows import read_rows, understand
 from tts.types import Kind, ProblemRow, RowError
@@ -73,44 +73,32 @@ def open_problems(
     be read at all raises ProblemsError or MissingExtraError here, before the first row.
     """
     if spec is None or spec == "-":
-        return _open_stdin(spec, default_kind, stdin or sys.stdin.buffer)
+        stdin = stdin or sys.stdin.buffer
+        if spec is None and stdin.isatty():
+            raise ProblemsError("No problems were given: name a file or a set, pipe rows in, or type them after `-`.")
+        return ProblemSource("standard input", read_rows(stdin, default_kind))
+    file, num_rows = None, None
+    rows: Iterable[Row | RowError]
     if spec in BUNDLED_SETS:
-        file = resources.files("tts").joinpath("data", f"{spec}.jsonl").open("rb")
-        return _open_file(spec, cast("BinaryIO", file), default_kind, BUNDLED_SETS[spec].num_problems)
-    if spec in HUB_SETS:
-        rows = understand(named_hub_rows(spec, seed), default_kind)
-        return ProblemSource(spec, rows, num_rows=HUB_SETS[spec].num_problems)
-    if spec.partition("?")[0] in CODE_SETS:
-        return _open_code_set(spec, default_kind)
-    if spec.startswith("hf://"):
-        return _open_hub(spec, default_kind)
-    return _open_file(spec, _open_path(spec), default_kind)
-
-
-def _open_stdin(spec: str | None, default_kind: Kind, stdin: BinaryIO) -> ProblemSource:
-    if spec is None and stdin.isatty():
-        raise ProblemsError("No problems were given: name a file or a set, pipe rows in, or type them after `-`.")
-    return ProblemSource("standard input", read_rows(stdin, default_kind))
-
-
-def _open_file(label: str, file: BinaryIO, default_kind: Kind, num_rows: int | None = None) -> ProblemSource:
-    return ProblemSource(label, read_rows(file, default_kind), num_rows=num_rows, file=file)
-
-
-def _open_hub(spec: str, default_kind: Kind) -> ProblemSource:
-    hub_set = parse_hub_spec(spec)
-    dataset = load_hub_set(hub_set)
-    return ProblemSource(spec, understand(hub_rows(hub_set, dataset), default_kind), num_rows=len(dataset))
-
-
-def _open_code_set(spec: str, default_kind: Kind) -> ProblemSource:
-    request = code_set_request(spec)
-    if request.path:
-        file = _open_path(request.path)
-        rows = request.file_rows(read_json_lines(file))
-        return ProblemSource(spec, understand(rows, default_kind), file=file)
-    num_rows, rows = request.hub_rows()
-    return ProblemSource(spec, understand(rows, default_kind), num_rows=num_rows)
+        file = cast("BinaryIO", resources.files("tts").joinpath("data", f"{spec}.jsonl").open("rb"))
+        num_rows, rows = BUNDLED_SETS[spec].num_problems, read_json_lines(file)
+    elif spec in HUB_SETS:
+        num_rows, rows = HUB_SETS[spec].num_problems, named_hub_rows(spec, seed)
+    elif spec.partition("?")[0] in CODE_SETS:
+        request = code_set_request(spec)
+        if request.path:
+            file = _open_path(request.path)
+            rows = request.file_rows(read_json_lines(file))
+        else:
+            num_rows, rows = request.hub_rows()
+    elif spec.startswith("hf://"):
+        hub_set = parse_hub_spec(spec)
+        dataset = load_hub_set(hub_set)
+        num_rows, rows = len(dataset), hub_rows(hub_set, dataset)
+    else:
+        file = _open_path(spec)
+        rows = read_json_lines(file)
+    return ProblemSource(spec, understand(rows, default_kind), num_rows=num_rows, file=file)
 
 
 def _open_path(spec: str) -> BinaryIO:
@@ -118,12 +106,10 @@ def _open_path(spec: str) -> BinaryIO:
     try:
         return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
     except FileNotFoundError as error:
-        raise _not_found(spec) from error
+        names = [*BUNDLED_SETS, *HUB_SETS, *CODE_SETS]
+        advice = nearest(spec, names, otherwise=" There is no such file; check the path.", most=1)
+        raise ProblemsError(
+            f"The problems must be a file, hf://… or one of {', '.join(names)}, got {spec!r}.{advice}"
+        ) from error
     except (OSError, ValueError) as error:
         raise ProblemsError(f"The problems in {spec!r} cannot be read ({error}): give a readable file.") from error
-
-
-def _not_found(spec: str) -> ProblemsError:
-    names = [*BUNDLED_SETS, *HUB_SETS, *CODE_SETS]
-    advice = nearest(spec, names, otherwise=" There is no such file; check the path.", most=1)
-    return ProblemsError(f"The problems must be a file, hf://… or one of {', '.join(names)}, got {spec!r}.{advice}")
