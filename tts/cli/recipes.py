@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from tts.cli.solve import Overrides
+
 app = typer.Typer(no_args_is_help=True, help="List, show and check recipes; print their JSON Schema.")
 
 Name = Annotated[str, typer.Argument(help="A recipe's file or shipped name.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
-]
 
 
 @app.command("list")
