@@ -13,7 +13,6 @@ from rich.text import Text
 from tts.metrics.intervals import Estimate
 from tts.pipeline.outcomes import Outcome
 from tts.pipeline.run import Run
-from tts.pipeline.tally import Tally
 from tts.types import PluginReport, RowError, Solution
 
 MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "undecided": ("?", "yellow")}
@@ -67,12 +66,15 @@ class LiveProgress(Progress):
 def result_line(outcome: Outcome, width: int) -> Text:
     """Return one problem's line: mark, id, answer with its votes, the question as far as it fits."""
     if isinstance(outcome, RowError):
-        return _error_line(outcome)
+        name = f"line {outcome.line}" + ("" if outcome.problem_id is None else f" ({outcome.problem_id})")
+        return Text(f"! {name}: {outcome.message}", style="red")
     solution = outcome.solution
-    mark, style = MARKS[solution.verdict.status] if _graded(solution) else ("·", "")
+    answer = "(no answer)" if solution.selection.answer is None else solution.selection.answer
+    is_graded = solution.verdict.reason != "no_reference"
+    mark, style = MARKS[solution.verdict.status] if is_graded else ("·", "")
     line = Text(f"{mark} ", style=style)
     line.append(f"{_clip(solution.problem_id, 14):<14} ", style="bold")
-    line.append(f"{_clip(_answer(solution), 16):<16} ")
+    line.append(f"{_clip(answer, 16):<16} ")
     line.append(f"{_share(solution):>6}  ", style="dim")
     if solution.error:
         line.append(_clip(solution.error, max(20, 3 * width)), style="red")
@@ -81,25 +83,12 @@ def result_line(outcome: Outcome, width: int) -> Text:
     return line
 
 
-def _graded(solution: Solution) -> bool:
-    return solution.verdict.reason != "no_reference"
-
-
-def _answer(solution: Solution) -> str:
-    return "(no answer)" if solution.selection.answer is None else solution.selection.answer
-
-
 def _share(solution: Solution) -> str:
     """Return how many of the candidates stand behind the answer, such as 5/8."""
     weights = solution.selection.weights
     votes = max(weights, default=0.0)
     counted = weights and all(weight == int(weight) for weight in weights)
     return f"{votes:.0f}/{solution.counts.num_candidates}" if counted else f"{votes:.2f}" if weights else "–"
-
-
-def _error_line(row: RowError) -> Text:
-    name = f"line {row.line}" if row.problem_id is None else f"line {row.line} ({row.problem_id})"
-    return Text(f"! {name}: {row.message}", style="red")
 
 
 def _clip(text: str, width: int) -> str:
@@ -123,19 +112,13 @@ def interval(estimate: Estimate) -> str:
 def summary_table(run: Run) -> Table:
     """Return the closing table: what single candidates score, what the selection scores, and what it cost."""
     tally = run.tally
-    table = Table(show_edge=False, pad_edge=False, box=None)
-    table.add_column("")
-    table.add_column("", justify="right")
-    table.add_column("95 % interval", justify="right")
-    table.add_column("problems", justify="right")
-    for name, value in (("pass@1 (single candidate)", tally.pass_at_1), (_selection_name(run), tally.accuracy)):
+    table = Table("", show_edge=False, pad_edge=False, box=None)
+    for column in ("", "95 % interval", "problems"):
+        table.add_column(column, justify="right")
+    selected = f"{run.recipe.resolved()['selector']['name']} of {run.recipe.sampler.num_candidates}"
+    for name, value in (("pass@1 (single candidate)", tally.pass_at_1), (selected, tally.accuracy)):
         table.add_row(name, means(value), interval(value), str(value.num_problems), style="bold")
     return table
-
-
-def _selection_name(run: Run) -> str:
-    selector = run.recipe.resolved()["selector"]["name"]
-    return f"{selector} of {run.recipe.sampler.num_candidates}"
 
 
 def notes(run: Run) -> list[str]:
@@ -152,7 +135,11 @@ def notes(run: Run) -> list[str]:
     if run.plugin is not None:
         lines += plugin_lines(run.plugin)
     if len(tally.credit) > 1:
-        lines += [_credit(name, tally) for name in sorted(tally.credit)]
+        lines += [
+            f"{name}: {credit.num_candidates} candidates, {credit.num_passed} passed, "
+            f"{credit.num_selected} selected, {credit.num_tokens} tokens"
+            for name, credit in sorted(tally.credit.items())
+        ]
     if tally.num_truncated > TRUNCATED_SHARE * max(1, tally.num_candidates):
         share = 100 * tally.num_truncated / tally.num_candidates
         lines.append(
@@ -170,11 +157,3 @@ def plugin_lines(report: PluginReport) -> list[str]:
     told = [f"{name.replace('_', ' ')} {value:,.4g}" for name, value in figures.items()]
     rows = [", ".join(told[start : start + 5]) for start in range(0, len(told), 5)]
     return [f"{report.name}: {row}" for row in rows] + [f"warning: {warning}" for warning in report.warnings]
-
-
-def _credit(name: str, tally: Tally) -> str:
-    credit = tally.credit[name]
-    return (
-        f"{name}: {credit.num_candidates} candidates, {credit.num_passed} passed, {credit.num_selected} selected, "
-        f"{credit.num_tokens} tokens"
-    )

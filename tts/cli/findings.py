@@ -13,6 +13,7 @@ from tts.cli.plot import ASCII, MARKS, Curve, plot
 from tts.report.data import Arm, Line, Point, Report
 from tts.report.headline import headline, speed
 from tts.report.wording import at_k, count, decimal, interval, p_value, percent_range, plural, seconds
+from tts.runs.records import as_dict
 
 HEADLINES = ("pass@k", "maj@k")
 NOT_CHOICES = ("random", "pass@k", "pass^k")
@@ -23,7 +24,7 @@ def records(report: Report) -> Iterator[dict[str, Any]]:
     for arm in report.arms:
         for line in arm.lines:
             for point in line.points:
-                yield {"arm": arm.name, "figure": line.figure, **_fields(point)}
+                yield {"arm": arm.name, "figure": line.figure, **as_dict(point)}
     for contrast in report.contrasts:
         yield {"contrast": contrast}
     for one in report.speeds:
@@ -34,14 +35,13 @@ def records(report: Report) -> Iterator[dict[str, Any]]:
         yield {"warning": warning}
 
 
-def _fields(point: Point) -> dict[str, Any]:
-    return {name: getattr(point, name) for name in point.__slots__}
-
-
 def show(report: Report, console: Console) -> None:
     """Print the report's tables, plot and headline; 80 columns and no colour are enough."""
     for arm in report.arms:
-        console.print(_title(arm), style="bold", **PLAIN)
+        graded = "" if arm.num_graded == arm.num_problems else f" ({arm.num_graded} graded)"
+        drawn = f"{count(arm.quality.num_candidates)} candidates"
+        title = f"\n{arm.name}: {plural(arm.num_problems, 'problem')}{graded}, {drawn}"
+        console.print(title, style="bold", **PLAIN)
         if arm.lines:
             console.print(_curves(arm), "", _choices(arm), sep="\n")
     if any(arm.lines for arm in report.arms):
@@ -54,13 +54,6 @@ def show(report: Report, console: Console) -> None:
     console.print(_texts(report.arms), "", sep="\n")
     for sentence in headline(report):
         console.print(sentence, markup=False, highlight=False)
-
-
-def _title(arm: Arm) -> str:
-    graded = "" if arm.num_graded == arm.num_problems else f" ({arm.num_graded} graded)"
-    return (
-        f"\n{arm.name}: {plural(arm.num_problems, 'problem')}{graded}, {count(arm.quality.num_candidates)} candidates"
-    )
 
 
 def _table(*columns: str) -> Table:

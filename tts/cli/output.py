@@ -10,7 +10,7 @@ from rich.console import Console
 from tts.pipeline.judges import FAILED
 from tts.pipeline.outcomes import Outcome
 from tts.runs import records
-from tts.types import RowError, Solution
+from tts.types import RowError
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 """How rich prints a line as it is."""
@@ -31,14 +31,10 @@ def write_outcome(outcome: Outcome, stderr: Console, **before: object) -> None:
 
 def record(outcome: Outcome) -> dict[str, Any]:
     """Return the JSON object for one outcome. `error` is null exactly where the problem was answered in full."""
-    return _row_error(outcome) if isinstance(outcome, RowError) else _solution(outcome.solution)
-
-
-def _row_error(row: RowError) -> dict[str, Any]:
-    return {"id": row.problem_id, "line": row.line, "error": {"type": row.error_type, "message": row.message}}
-
-
-def _solution(solution: Solution) -> dict[str, Any]:
+    if isinstance(outcome, RowError):
+        why = {"type": outcome.error_type, "message": outcome.message}
+        return {"id": outcome.problem_id, "line": outcome.line, "error": why}
+    solution = outcome.solution
     failed = solution.verdict.reason == FAILED
     error = {"type": FAILED if failed else "candidates_missing", "message": solution.error}
     return {
