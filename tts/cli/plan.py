@@ -22,11 +22,8 @@ def print_plan(recipe: Recipe, source: Source) -> None:
     for row in rows:
         if isinstance(row, RowError):
             print(f"tts: line {row.line}: {row.message}", file=sys.stderr)
-    if problems:
-        _print_budget(recipe, problems)
-
-
-def _print_budget(recipe: Recipe, problems: list[ProblemRow]) -> None:
+    if not problems:
+        return
     prompt, num_tokens = recipe.engine.render(recipe.task.messages(problems[0].problem))
     sampler = recipe.sampler
     num_candidates = len(problems) * sampler.num_candidates

@@ -91,7 +91,7 @@ def _show(
 ) -> None:
     from rich.console import Console
 
-    from tts.cli.display import result_line
+    from tts.cli.display import interval, means, result_line
     from tts.cli.output import PLAIN, write_outcome
 
     stderr = Console(stderr=True)
@@ -102,20 +102,15 @@ def _show(
             write_outcome(outcome, stderr, run=str(rejudging.run.path))
         if stop.is_set():
             return
-    for line in _summary(rejudging):
-        stderr.print(line, **PLAIN)
 
-
-def _summary(rejudging: Rejudging) -> list[str]:
-    from tts.cli.display import interval, means
-
+    # the summary
     tally, run = rejudging.tally, rejudging.run
     selector = run.recipe.resolved()["selector"]["name"]
-    lines = [f"note: {note}" for note in run.notes]
+    for note in run.notes:
+        stderr.print(f"note: {note}", **PLAIN)
     if tally.num_graded:
         figures = ((selector, tally.accuracy), ("single candidate", tally.pass_at_1))
         told = "; ".join(f"{name} {means(value)} (95 % interval {interval(value)})" for name, value in figures)
-        lines.append(f"{run.path}: {tally.num_graded} problems graded: {told}")
+        stderr.print(f"{run.path}: {tally.num_graded} problems graded: {told}", **PLAIN)
     else:
-        lines.append(f"{run.path}: {tally.num_problems} problems, none of them with a reference")
-    return lines
+        stderr.print(f"{run.path}: {tally.num_problems} problems, none of them with a reference", **PLAIN)

@@ -40,6 +40,9 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
 
     The page needs no network and no server. Several runs are compared on the problems that all of them have.
     """
+    from tts.bench.folder import PAGE
+    from tts.cli.interrupt import leave_closed_pipe
+    from tts.cli.output import write_json
     from tts.errors import RunWriteError, UsageError
     from tts.report.analyse import report_of
     from tts.report.csv_files import write_csv
@@ -48,11 +51,16 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
     from tts.report.png import renderer
     from tts.report.spread import AUTO
 
-    page = out or (None if as_json else _default_page(runs))
+    page = out
+    if page is None and not as_json:  # it goes into the one folder it is about, else into this folder
+        page = runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE)
     if figures is not None:
         renderer()  # what is missing is said before the work
     for folder in filter(None, (figures, csv)):
-        _make(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{folder} must be a folder to write into, got: {error.strerror}") from error
     if page is not None and not page.parent.is_dir():
         raise UsageError(f"`--out` must be a file in a folder that exists, got {page}")
     found = report_of(
@@ -67,42 +75,16 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
     try:
         if page is not None:
             write_page(found, page)
-            _tell(f"the page is {page}")
+            print(f"tts: the page is {page}", file=sys.stderr)
         if figures is not None:
-            _tell(f"{len(write_figures(found, figures))} figure files are in {figures}")
+            num_files = len(write_figures(found, figures))
+            print(f"tts: {num_files} figure files are in {figures}", file=sys.stderr)
         if csv is not None:
-            _tell(f"{len(write_csv(found, csv))} CSV files are in {csv}")
+            print(f"tts: {len(write_csv(found, csv))} CSV files are in {csv}", file=sys.stderr)
     except OSError as error:
         raise RunWriteError(f"cannot write {error.filename}: {error.strerror}") from error
     if as_json:
-        _print_json(found)
-
-
-def _default_page(runs: list[Path]) -> Path:
-    """Return where the page goes: into the one folder it is about, else into this folder."""
-    from tts.bench.folder import PAGE
-
-    return runs[0] / PAGE if len(runs) == 1 and runs[0].is_dir() else Path(PAGE)
-
-
-def _make(folder: Path) -> None:
-    from tts.errors import UsageError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{folder} must be a folder to write into, got: {error.strerror}") from error
-
-
-def _print_json(found: object) -> None:
-    from tts.cli.interrupt import leave_closed_pipe
-    from tts.cli.output import write_json
-
-    try:
-        write_json(found)
-    except BrokenPipeError:
-        leave_closed_pipe()
-
-
-def _tell(text: str) -> None:
-    print(f"tts: {text}", file=sys.stderr)
+        try:
+            write_json(found)
+        except BrokenPipeError:
+            leave_closed_pipe()

@@ -41,21 +41,16 @@ def choose(
         spec = STDIN
     if spec is None and stored is not None:
         if limit is None and (stored.input_complete or stored.problems == STDIN):
-            _warn_if_cut(stored)
+            if not stored.input_complete:
+                print(
+                    "tts: the run was interrupted while it read standard input; going on with the rows it had read "
+                    "(pipe the same problems in again to add the rest)",
+                    file=sys.stderr,
+                )
             return Source(stored.problems, None)
         limit = limit or stored.limit
     rows = open_problems(spec or own, default_kind=recipe.task.kind, seed=recipe.seed, stdin=stream)
     return Source(spec or own or STDIN, _first(rows, limit))
-
-
-def _warn_if_cut(stored: StoredJob) -> None:
-    """Say so where the input had not been read to its end."""
-    if not stored.input_complete:
-        print(
-            "tts: the run was interrupted while it read standard input; going on with the rows it had read "
-            "(pipe the same problems in again to add the rest)",
-            file=sys.stderr,
-        )
 
 
 def _first(rows: Iterable[ProblemRow | RowError], limit: int | None) -> Iterator[ProblemRow | RowError]:
