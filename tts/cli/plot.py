@@ -23,7 +23,8 @@ def plot(curves: Sequence[Curve], labels: Sequence[str], *, width: int = 64, hei
     Of two marks on one spot the earlier curve's is seen.
     """
     known = [value for curve in curves for value in curve.values if value is not None]
-    top = _round_up(max(known, default=0.0))
+    most = max(known, default=0.0)
+    top = next((step for step in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8) if most <= step), 1.0)
     columns = [round(place * (width - 1) / max(1, len(labels) - 1)) for place in range(len(labels))]
     grid = [[" "] * width for _ in range(height)]
     for curve in reversed(curves):
@@ -33,11 +34,6 @@ def plot(curves: Sequence[Curve], labels: Sequence[str], *, width: int = 64, hei
             if value is not None:
                 grid[_row(value, top, height) or 0][column] = curve.mark
     return [*_framed(grid, top), f"     └{'─' * width}", f"      {_axis(columns, labels, width)}"]
-
-
-def _round_up(share: float) -> float:
-    """Return the least round share that is not below this one."""
-    return next((step for step in (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8) if share <= step), 1.0)
 
 
 def _row(value: float | None, top: float, height: int) -> int | None:

