@@ -54,14 +54,19 @@ class _Builder:
         return None
 
     def _value(self, field: FieldInfo | None, node: Node, path: str) -> Any:
-        """Return what pydantic shall check: plain data, and in a slot the number of a component that is built now."""
+        """Return what pydantic shall check: plain data, and in a slot the number of a component that is built now.
+
+        A path that begins with `./` or `../` is seen from the folder of the recipe file that holds it.
+        """
         slot, is_list = (slot_of(field) if field else None) or (None, False)
         if slot and is_list and isinstance(node.value, list):
             return [self._component(slot.kind, item, f"{path}.{index}") for index, item in enumerate(node.value)]
         if slot and not is_list and node.value is not None:
             return self._component(slot.kind, node, path)
         if field and may_be_path(field):
-            return _from_folder(node)
+            folder, text = node.place.folder, node.value
+            if folder is not None and isinstance(text, str) and text.startswith(("./", "../")):
+                return os.path.abspath(folder / text)
         return node.plain()
 
     def _component(self, kind: ComponentKind, node: Node, path: str) -> int:
@@ -82,11 +87,7 @@ class _Builder:
             self.cause = error
             return self._note(name, f"`{path}`: {error}")
         keys = Node({key: below for key, below in section.value.items() if key != "name"}, section.place)
-        return self._number(
-            self.section(component_class, Subject(component_class, keys, path, f"the {word} `{name.value}`"))
-        )
-
-    def _number(self, component: Component | None) -> int:
+        component = self.section(component_class, Subject(component_class, keys, path, f"the {word} `{name.value}`"))
         if component is None:
             return FAILED
         self._built.append(component)
@@ -95,11 +96,3 @@ class _Builder:
     def _note(self, node: Node, text: str) -> int:
         self.mistakes.append(Mistake(node.place, text))
         return FAILED
-
-
-def _from_folder(node: Node) -> Any:
-    """Return a path that begins with `./` or `../` as seen from the folder of the recipe file that holds it."""
-    folder, text = node.place.folder, node.value
-    if folder is None or not isinstance(text, str) or not text.startswith(("./", "../")):
-        return node.plain()
-    return os.path.abspath(folder / text)

@@ -22,7 +22,11 @@ def check_fit(recipe: Recipe, root: Node, purpose: Purpose) -> None:
 
     To judge stored candidates no engine is asked.
     """
-    mistakes = [*(_unmet(recipe, root) if purpose != "judge" else ()), *_bound(recipe, root, purpose)]
+    mistakes = [] if purpose == "judge" else list(_unmet(recipe, root))
+    if purpose == "solve" and isinstance(recipe.selector, BoundSelector):
+        wanted = f"`selector` must work without the verdicts, got `{_name('selectors', recipe.selector)}`"
+        advice = "an upper bound that is allowed in a benchmark only: use majority_vote, for instance"
+        mistakes.append(Mistake(_find(root, "selector").place, f"{wanted}, {advice}"))
     if mistakes:
         raise refusal(mistakes)
 
@@ -35,16 +39,13 @@ def _unmet(recipe: Recipe, root: Node) -> Iterator[Mistake]:
         yield Mistake(_find(root, "engine").place, f"`engine`: {error}")
         return
     engine = f"the engine `{_name('engines', recipe.engine)}` lacks: it has {', '.join(sorted(available)) or 'none'}"
-    for kind, path, component in _asking(recipe):
+    asking: list[tuple[ComponentKind, str, Sampler | Scorer]] = [("samplers", "sampler", recipe.sampler)]
+    if recipe.selector.scorer is not None:
+        asking.append(("scorers", "selector.scorer", recipe.selector.scorer))
+    for kind, path, component in asking:
         for capability in sorted(component.requires - available):
             needs = f"`{path}`: {_name(kind, component)} needs the capability `{capability}`"
             yield Mistake(_find(root, path).place, f"{needs}, which {engine}.{_engines_with(capability)}")
-
-
-def _asking(recipe: Recipe) -> Iterator[tuple[ComponentKind, str, Sampler | Scorer]]:
-    yield "samplers", "sampler", recipe.sampler
-    if recipe.selector.scorer is not None:
-        yield "scorers", "selector.scorer", recipe.selector.scorer
 
 
 def _name(kind: ComponentKind, component: object) -> str:
@@ -53,26 +54,15 @@ def _name(kind: ComponentKind, component: object) -> str:
 
 def _engines_with(capability: str) -> str:
     """Name the engines that have a capability, as far as they tell without their keys."""
-    able = [name for name in registry.names("engines") if capability in _usual_capabilities(name)]
+    able = []
+    for name in registry.names("engines"):
+        try:
+            engine = cast("Engine", registry.load("engines", name).model_construct())
+            if capability in engine.capabilities():
+                able.append(name)
+        except Exception:
+            continue
     return f" Engines that have it: {', '.join(able)}" if able else ""
-
-
-def _usual_capabilities(name: str) -> frozenset[str]:
-    try:
-        engine = cast("Engine", registry.load("engines", name).model_construct())
-        return engine.capabilities()
-    except Exception:
-        return frozenset()
-
-
-def _bound(recipe: Recipe, root: Node, purpose: Purpose) -> Iterator[Mistake]:
-    """Yield the use of a selector that needs the verdicts, outside a benchmark."""
-    if purpose == "solve" and isinstance(recipe.selector, BoundSelector):
-        yield Mistake(
-            _find(root, "selector").place,
-            f"`selector` must work without the verdicts, got `{_name('selectors', recipe.selector)}`, an upper bound "
-            "that is allowed in a benchmark only: use majority_vote, for instance",
-        )
 
 
 def _find(root: Node, path: str) -> Node:

@@ -58,22 +58,19 @@ def read(path: Path, seen: tuple[Path, ...] = ()) -> Layers:
         raise RecipeError(f"{path}: a recipe must be a mapping of keys, got {shown(node)}")
     if "extends" not in node.value:
         return Layers(node, mistakes)
-    parent = _parent(node.value["extends"], (*seen, path.resolve()))
-    own = Node({key: below for key, below in node.value.items() if key != "extends"}, node.place)
-    return Layers(merge(parent.root, own), [*parent.mistakes, *mistakes])
-
-
-def _parent(extends: Node, seen: tuple[Path, ...]) -> Layers:
+    extends, seen = node.value["extends"], (*seen, path.resolve())
     if not isinstance(extends.value, str):
         raise RecipeError(f"{extends.place}: `extends` must be the path or name of one recipe, got {shown(extends)}")
     try:
-        path = find(extends.value, extends.place.folder)
+        above = find(extends.value, extends.place.folder)
     except RecipeError as error:
         raise RecipeError(f"{extends.place}: `extends`: {error}") from error
-    if path.resolve() in seen:
-        chain = " → ".join(file.name for file in (*seen, path.resolve()))
+    if above.resolve() in seen:
+        chain = " → ".join(file.name for file in (*seen, above.resolve()))
         raise RecipeError(f"{extends.place}: `extends` must not lead back to the same recipe, got {chain}")
-    return read(path, seen)
+    parent = read(above, seen)
+    own = Node({key: below for key, below in node.value.items() if key != "extends"}, node.place)
+    return Layers(merge(parent.root, own), [*parent.mistakes, *mistakes])
 
 
 def override(root: Node, overrides: Sequence[str]) -> Layers:
@@ -98,18 +95,15 @@ def _set(node: Node, keys: Sequence[str], value: Node) -> Node:
         return value
     key, *deeper = keys
     if isinstance(node.value, list):
-        return Node(_set_item(node.value, key, deeper, value), node.place)
+        items = node.value
+        if not key.isdecimal() or int(key) >= len(items):
+            raise RecipeError(
+                f"{value.place}: an item's number must be below {len(items)}, the list's length, got `{key}`"
+            )
+        number = int(key)
+        return Node([*items[:number], _set(items[number], deeper, value), *items[number + 1 :]], node.place)
     section = as_section(node)
     if not isinstance(section.value, dict):
         return _set(Node({}, value.place), keys, value)
     below = section.value.get(key, Node({}, value.place))
     return Node({**section.value, key: _set(below, deeper, value)}, section.place)
-
-
-def _set_item(items: list[Node], index: str, deeper: Sequence[str], value: Node) -> list[Node]:
-    if not index.isdecimal() or int(index) >= len(items):
-        raise RecipeError(
-            f"{value.place}: an item's number must be below {len(items)}, the list's length, got `{index}`"
-        )
-    position = int(index)
-    return [*items[:position], _set(items[position], deeper, value), *items[position + 1 :]]
