@@ -86,19 +86,15 @@ def explain(error: ValidationError, subject: Subject) -> Iterator[Mistake]:
     """
     grouped: dict[tuple[str, ...], tuple[Node, list[ErrorDetails]]] = {}
     complaints_made = error.errors(include_url=False)
-    misspelt = _misspelt(complaints_made, subject.kind)
+    unknown = [details["loc"] for details in complaints_made if details["type"] == "extra_forbidden"]
+    single = [str(place[0]) for place in unknown if len(place) == 1]
+    misspelt: set[tuple[str, ...]] = {(key,) for word in single for key in near(word, subject.kind.model_fields)[:1]}
     for details in complaints_made:
         if not _follows(details, misspelt):
             node, keys = _located(details, subject)
             grouped.setdefault(keys, (node, []))[1].append(details)
     for keys, (node, complaints) in grouped.items():
         yield Mistake(node.place, _text(subject, keys, node, complaints))
-
-
-def _misspelt(found: list[ErrorDetails], kind: type[Section]) -> set[tuple[str, ...]]:
-    """Return the places of the section's keys that unknown ones were probably meant to be."""
-    unknown = [details["loc"] for details in found if details["type"] == "extra_forbidden"]
-    return {(key,) for place in unknown if len(place) == 1 for key in near(str(place[0]), list(kind.model_fields))[:1]}
 
 
 def _follows(details: ErrorDetails, misspelt: set[tuple[str, ...]]) -> bool:
@@ -124,7 +120,10 @@ def _located(details: ErrorDetails, subject: Subject) -> tuple[Node, tuple[str, 
     of a union) is left out. A complaint about the whole section that begins with a key is about that key.
     """
     node, keys = subject.node, list[str]()
-    location = details["loc"] or _first_key(details, subject.kind)
+    location = details["loc"]
+    named = re.match(r"`(\w+)`", _own_words(details))
+    if not location and named and named[1] in subject.kind.model_fields:
+        location = (named[1],)
     for depth, part in enumerate(location, start=1):
         if isinstance(node.value, dict) and part in node.value:
             node = node.value[str(part)]
@@ -136,11 +135,6 @@ def _located(details: ErrorDetails, subject: Subject) -> tuple[Node, tuple[str, 
     return node, tuple(keys)
 
 
-def _first_key(details: ErrorDetails, kind: type[Section]) -> tuple[str, ...]:
-    found = re.match(r"`(\w+)`", _own_words(details))
-    return (found[1],) if found and found[1] in kind.model_fields else ()
-
-
 def _own_words(details: ErrorDetails) -> str:
     """Return what a component's own check says."""
     return details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
@@ -150,9 +144,14 @@ def _text(subject: Subject, keys: tuple[str, ...], node: Node, complaints: list[
     first, path = complaints[0], subject.below(keys)
     match first["type"]:
         case "missing":
-            return f"`{path}` is missing{_description(subject.kind, keys)}"
+            field = subject.kind.model_fields.get(keys[0]) if len(keys) == 1 else None
+            about = f": {' '.join(field.description.split())}" if field and field.description else ""
+            return f"`{path}` is missing{about}"
+        case "extra_forbidden" if len(keys) != 1:
+            return f"`{path}` is no key that is known here"
         case "extra_forbidden":
-            return _unknown_key(subject, keys)
+            valid = [subject.own_key, *subject.kind.model_fields]
+            return f"`{path}` is no key of {subject.title}.{nearest(keys[0], valid)} The keys are: {', '.join(valid)}"
         case "value_error" | "assertion_error":
             return _own_complaint(path, keys, node, _own_words(first))
     wanted = " or ".join(dict.fromkeys(_must_be(details) for details in complaints))
@@ -167,19 +166,6 @@ def _own_complaint(path: str, keys: tuple[str, ...], node: Node, words: str) -> 
     constraint, colon, advice = words.partition(": ")
     got = "" if "got " in words or isinstance(node.value, dict) else f", got {shown(node)}"
     return f"`{path}` {constraint}{got}{colon}{advice}"
-
-
-def _unknown_key(subject: Subject, keys: tuple[str, ...]) -> str:
-    path = subject.below(keys)
-    if len(keys) != 1:
-        return f"`{path}` is no key that is known here"
-    valid = [subject.own_key, *subject.kind.model_fields]
-    return f"`{path}` is no key of {subject.title}.{nearest(keys[0], valid)} The keys are: {', '.join(valid)}"
-
-
-def _description(kind: type[Section], keys: tuple[str, ...]) -> str:
-    field = kind.model_fields.get(keys[0]) if len(keys) == 1 else None
-    return f": {' '.join(field.description.split())}" if field and field.description else ""
 
 
 def _must_be(details: ErrorDetails) -> str:
