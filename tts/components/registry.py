@@ -39,21 +39,42 @@ def names(kind: ComponentKind) -> list[str]:
 
 def load(kind: ComponentKind, name: str) -> type[Component]:
     """Return the class behind `name`. Raises RegistryError, which keeps the import's own error as its cause."""
+    word = singular(kind)
     plugins = [plugin for plugin in _plugins(kind) if plugin.name == name]
     target = BUILT_IN[kind].get(name) or (plugins[0].value if plugins else name)
     if plugins and (len(plugins) > 1 or name in BUILT_IN[kind]):
-        raise RegistryError(_ambiguous(kind, name, plugins))
+        claimed = ["tts itself"] * (name in BUILT_IN[kind]) + sorted(map(_origin, plugins))
+        raise RegistryError(
+            f"the {word} name `{name}` must belong to one package, got {' and '.join(claimed)}: "
+            f"uninstall all but one, or name the class itself, as in `name: {plugins[0].value}`"
+        )
     if ":" not in target:
-        raise RegistryError(_unknown(kind, name))
+        valid = names(kind)
+        elsewhere = [f", but a {singular(other)}" for other in KINDS if other != kind and name in names(other)]
+        hint = (elsewhere or [""])[0] + "." + nearest(name, valid)
+        raise RegistryError(
+            f"`{name}` is no {word}{hint} There are: {', '.join(valid)}; or give a class as `module:Class`"
+        )
     origin = f"`{target}`" + (f" of the package {_origin(plugins[0])}" if plugins else "")
-    return _checked(kind, origin, _import(kind, name, target, origin))
+    module, _, attribute = target.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except Exception as error:
+        absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        advice = ": install it, or put its folder on PYTHONPATH" if absent else ""
+        told = f"the {word} `{name}` cannot be imported from {origin}: {_told(error)}{advice}"
+        raise RegistryError(told) from error
+    return _checked(kind, origin, found)
 
 
 def name_of(kind: ComponentKind, component_class: type[Component]) -> str:
     """Return the name under which `load` finds this class: a built-in's, a plugin's, else `module:Class`."""
     targets = [*BUILT_IN[kind].items(), *((plugin.name, plugin.value) for plugin in _plugins(kind))]
-    known = [name for name, target in targets if _imported(target) is component_class]
-    return known[0] if known else f"{component_class.__module__}:{component_class.__qualname__}"
+    for name, target in targets:
+        module, _, attribute = target.partition(":")
+        if getattr(sys.modules.get(module), attribute, None) is component_class:
+            return name
+    return f"{component_class.__module__}:{component_class.__qualname__}"
 
 
 def _plugins(kind: ComponentKind) -> list[EntryPoint]:
@@ -68,38 +89,6 @@ def _installed(group: str, _path: tuple[str, ...]) -> EntryPoints:
 
 def _origin(plugin: EntryPoint) -> str:
     return f"{plugin.dist.name} {plugin.dist.version}" if plugin.dist else plugin.value
-
-
-def _ambiguous(kind: ComponentKind, name: str, plugins: list[EntryPoint]) -> str:
-    claimed = ["tts itself"] * (name in BUILT_IN[kind]) + sorted(map(_origin, plugins))
-    return (
-        f"the {singular(kind)} name `{name}` must belong to one package, got {' and '.join(claimed)}: "
-        f"uninstall all but one, or name the class itself, as in `name: {plugins[0].value}`"
-    )
-
-
-def _unknown(kind: ComponentKind, name: str) -> str:
-    valid = names(kind)
-    elsewhere = [f", but a {singular(other)}" for other in KINDS if other != kind and name in names(other)]
-    hint = (elsewhere or [""])[0] + "." + nearest(name, valid)
-    return f"`{name}` is no {singular(kind)}{hint} There are: {', '.join(valid)}; or give a class as `module:Class`"
-
-
-def _imported(target: str) -> Any:
-    """Return what `module:Class` is if that module has been imported already."""
-    module, _, attribute = target.partition(":")
-    return getattr(sys.modules.get(module), attribute, None)
-
-
-def _import(kind: ComponentKind, name: str, target: str, origin: str) -> Any:
-    module, _, attribute = target.partition(":")
-    try:
-        return getattr(import_module(module), attribute)
-    except Exception as error:
-        absent = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
-        advice = ": install it, or put its folder on PYTHONPATH" if absent else ""
-        told = f"the {singular(kind)} `{name}` cannot be imported from {origin}: {_told(error)}{advice}"
-        raise RegistryError(told) from error
 
 
 def _told(error: Exception) -> str:
