@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from string import ascii_uppercase
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
-
-from tts.components.slot import Slot
-from tts.protocols import Verifier
-from tts.tasks.prompt import Prompt, default_verifier
+from tts.tasks.prompt import AnyVerifier, Prompt, built_in_verifier
 from tts.types import Kind, Problem
 
 
@@ -26,7 +21,7 @@ class ChoiceTask(Prompt):
     """The user's message. `{problem}` stands for the problem's text and `{choices}` for the options, one `A) …` a line;
     other braces mean themselves."""
 
-    verifier: Annotated[Verifier, Slot("verifiers")] = Field(default_factory=partial(default_verifier, "choice"))
+    verifier: AnyVerifier = built_in_verifier("choice")
     """What finds the letter in a text and compares it with the reference."""
 
     def _values(self, problem: Problem) -> dict[str, str]:

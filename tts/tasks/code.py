@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import partial
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
-
-from tts.components.slot import Slot
-from tts.protocols import Verifier
-from tts.tasks.prompt import Prompt, default_verifier
+from tts.tasks.prompt import AnyVerifier, Prompt, built_in_verifier
 from tts.types import Kind, Problem
 
 
@@ -25,7 +20,7 @@ class CodeTask(Prompt):
     for what the program must look like: the code it begins with, the function's name, or where it reads and writes;
     other braces mean themselves."""
 
-    verifier: Annotated[Verifier, Slot("verifiers")] = Field(default_factory=partial(default_verifier, "code"))
+    verifier: AnyVerifier = built_in_verifier("code")
     """What finds the program in a text, runs it and judges what it does."""
 
     def _values(self, problem: Problem) -> dict[str, str]:
@@ -43,7 +38,7 @@ class CodeCompletionTask(Prompt):
 
     kind: ClassVar[Kind] = "code"
 
-    verifier: Annotated[Verifier, Slot("verifiers")] = Field(default_factory=partial(default_verifier, "code"))
+    verifier: AnyVerifier = built_in_verifier("code")
     """What finds the program in a text, runs it and judges what it does."""
 
     def _values(self, problem: Problem) -> dict[str, str]:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from tts.components import registry
 from tts.components.component import Component
+from tts.components.slot import Slot
 from tts.protocols import Verifier
 from tts.types import Message, Problem
 
+AnyVerifier = Annotated[Verifier, Slot("verifiers")]
 
-def default_verifier(name: str) -> Verifier:
-    """Return a built-in verifier with its defaults."""
-    return cast("Verifier", registry.load("verifiers", name)())
+
+def built_in_verifier(name: str) -> Any:
+    """Return the default of a field: a built-in verifier with its defaults."""
+
+    def made() -> Verifier:
+        return cast("Verifier", registry.load("verifiers", name)())
+
+    return Field(default_factory=made)
 
 
 class Prompt(Component):

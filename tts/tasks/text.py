@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
-
-from tts.components.slot import Slot
-from tts.protocols import Verifier
-from tts.tasks.prompt import Prompt, default_verifier
+from tts.tasks.prompt import AnyVerifier, Prompt, built_in_verifier
 from tts.types import Kind
 
 
@@ -18,5 +13,5 @@ class TextTask(Prompt):
 
     kind: ClassVar[Kind] = "text"
 
-    verifier: Annotated[Verifier, Slot("verifiers")] = Field(default_factory=partial(default_verifier, "text"))
+    verifier: AnyVerifier = built_in_verifier("text")
     """What finds the answer in a text and compares it with the reference."""
