@@ -79,14 +79,14 @@ class CodeSetRequest:
 
     def _read(self, rows: Iterable[Row | RowError]) -> Iterator[Row | RowError]:
         for row in rows:
-            yield row if isinstance(row, RowError) else self._read_row(row)
-
-    def _read_row(self, row: Row) -> Row | RowError:
-        try:
-            return replace(row, values=self.known.read(row.values, self.options))
-        except BadRow as error:
-            error.problem_id = usable_id(row.values.get("id")) or row.default_id
-            return error.record(row.line)
+            if isinstance(row, RowError):
+                yield row
+                continue
+            try:
+                yield replace(row, values=self.known.read(row.values, self.options))
+            except BadRow as error:
+                error.problem_id = usable_id(row.values.get("id")) or row.default_id
+                yield error.record(row.line)
 
 
 def code_set_request(spec: str) -> CodeSetRequest:
@@ -94,25 +94,21 @@ def code_set_request(spec: str) -> CodeSetRequest:
     name, _, query = spec.partition("?")
     known = CODE_SETS[name]
     given: dict[str, str] = {}
+    names = ("path", *known.options)
     for key, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
-        _check_option(known, spec, key, value, given)
+        if key not in names:
+            hint = nearest(key, names, "did you mean {}?", "correct the name.", most=1)
+            raise ProblemsError(f"A key of {spec} must be one of {', '.join(names)}, got {key!r}: {hint}")
+        option = known.options.get(key, Option("", ".+", "the path of a JSON lines file"))
+        if key in given or not re.fullmatch(option.pattern, value):
+            got = "two values" if key in given else repr(value)
+            raise ProblemsError(f"`{key}` must be {option.wanted} in {spec}, got {got}.")
         given[key] = value
     path = given.pop("path", "")
     for key in given:
         if path and known.options[key].hub_only:
             raise ProblemsError(f"`{key}` must be left out where `path` is given, got both in {spec}: remove one.")
     return CodeSetRequest(known, {**known.defaults, **given}, path)
-
-
-def _check_option(known: CodeSet, spec: str, key: str, value: str, given: Mapping[str, str]) -> None:
-    names = ("path", *known.options)
-    if key not in names:
-        hint = nearest(key, names, "did you mean {}?", "correct the name.", most=1)
-        raise ProblemsError(f"A key of {spec} must be one of {', '.join(names)}, got {key!r}: {hint}")
-    option = known.options.get(key, Option("", ".+", "the path of a JSON lines file"))
-    if key in given or not re.fullmatch(option.pattern, value):
-        got = "two values" if key in given else repr(value)
-        raise ProblemsError(f"`{key}` must be {option.wanted} in {spec}, got {got}.")
 
 
 def _in_window(dataset: datasets.Dataset, options: Options) -> datasets.Dataset:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from tts.errors import MissingExtraError, ProblemsError, nearest
@@ -49,7 +49,14 @@ def parse_hub_spec(spec: str) -> HubSet:
         raise ProblemsError(f"`problems` must name a data set after hf://, got {spec!r}: write hf://owner/name")
     values: dict[str, str] = {}
     for key, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
-        _check_parameter(key, value, spec, values)
+        known = (*PLACE_KEYS, *COLUMN_KEYS)
+        if key not in known:
+            hint = nearest(key, known, "did you mean {}? Else ", most=1)
+            raise ProblemsError(
+                f"A key of {spec} must be one of {', '.join(known)}, got {key!r}: {hint}correct the name."
+            )
+        if not value or key in values:
+            raise ProblemsError(f"`{key}` must have one value in {spec}, got {'two' if key in values else 'none'}.")
         values[key] = value
     columns = {key: values[key] for key in COLUMN_KEYS if key in values}
     return HubSet(path, values.get("split"), values.get("config"), values.get("revision"), columns)
@@ -57,23 +64,31 @@ def parse_hub_spec(spec: str) -> HubSet:
 
 def load_hub_set(hub_set: HubSet) -> datasets.Dataset:
     """Download the set (or find it in the cache) and return it. Raises ProblemsError saying what to do."""
-    library = _import_datasets(hub_set.path)
-    if not sys.stderr.isatty():
-        library.disable_progress_bars()
     try:
-        loaded = _load(library, hub_set)
+        import datasets
+    except ModuleNotFoundError as error:
+        if error.name != "datasets":
+            raise
+        raise MissingExtraError("datasets", "datasets", f"The data set {hub_set.path}") from error
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    path, split = hub_set.path, hub_set.split
+    try:
+        if hub_set.files:
+            folder = path if Path(path).is_dir() else f"hf://datasets/{path}"
+            files = [f"{folder}/{name}" for name in hub_set.files]
+            loaded = datasets.load_dataset("json", data_files=files, split=split)
+        else:
+            loaded = datasets.load_dataset(path, hub_set.config, split=split, revision=hub_set.revision)
     except Exception as error:  # the library passes on whatever its readers and its network stack raise
         raise _cannot_load(hub_set, error) from error
-    dataset = _only_split(hub_set, loaded) if isinstance(loaded, library.DatasetDict) else loaded
-    check_columns(hub_set.path, hub_set.columns.values(), dataset.column_names)
-    return dataset
-
-
-def _load(library: Any, hub_set: HubSet) -> Any:
-    if not hub_set.files:
-        return library.load_dataset(hub_set.path, hub_set.config, split=hub_set.split, revision=hub_set.revision)
-    folder = hub_set.path if Path(hub_set.path).is_dir() else f"hf://datasets/{hub_set.path}"
-    return library.load_dataset("json", data_files=[f"{folder}/{name}" for name in hub_set.files], split=hub_set.split)
+    if isinstance(loaded, datasets.DatasetDict):
+        first, *others = loaded
+        if others:
+            raise ProblemsError(f"`split` must be one of {', '.join(loaded)} for {path}, got none: add ?split={first}")
+        loaded = loaded[first]
+    check_columns(path, hub_set.columns.values(), loaded.column_names)
+    return loaded
 
 
 def hub_rows(hub_set: HubSet, dataset: datasets.Dataset) -> Iterator[Row | RowError]:
@@ -106,25 +121,6 @@ def check_columns(path: str, wanted: Collection[str], present: Collection[str]) 
             )
 
 
-def _check_parameter(key: str, value: str, spec: str, seen: Collection[str]) -> None:
-    known = (*PLACE_KEYS, *COLUMN_KEYS)
-    if key not in known:
-        hint = nearest(key, known, "did you mean {}? Else ", most=1)
-        raise ProblemsError(f"A key of {spec} must be one of {', '.join(known)}, got {key!r}: {hint}correct the name.")
-    if not value or key in seen:
-        raise ProblemsError(f"`{key}` must have one value in {spec}, got {'two' if key in seen else 'none'}.")
-
-
-def _import_datasets(path: str) -> Any:
-    try:
-        import datasets
-    except ModuleNotFoundError as error:
-        if error.name != "datasets":
-            raise
-        raise MissingExtraError("datasets", "datasets", f"The data set {path}") from error
-    return datasets
-
-
 def _cannot_load(hub_set: HubSet, error: Exception) -> ProblemsError:
     if isinstance(error, ConnectionError | TimeoutError):
         advice = "Check the network; a set that was loaded once is found in the cache without it."
@@ -136,14 +132,6 @@ def _cannot_load(hub_set: HubSet, error: Exception) -> ProblemsError:
     return ProblemsError(
         f"The data set {hub_set.path} cannot be loaded ({error}). {advice} A path to a JSON lines file works too."
     )
-
-
-def _only_split(hub_set: HubSet, splits: Mapping[str, datasets.Dataset]) -> datasets.Dataset:
-    if len(splits) != 1:
-        raise ProblemsError(
-            f"`split` must be one of {', '.join(splits)} for {hub_set.path}, got none: add ?split={next(iter(splits))}"
-        )
-    return next(iter(splits.values()))
 
 
 def _as_json(values: Mapping[str, JSON]) -> dict[str, JSON]:

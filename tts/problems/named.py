@@ -17,6 +17,9 @@ Read = Callable[[Item, str, int], dict[str, JSON]]
 """(the set's own row, the problem's id, seed) → a row in our keys."""
 
 
+GPQA_OPTIONS = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemSet:
     """What there is to say about a set before it is opened. `source` is `bundled` or a page on the hub."""
@@ -31,6 +34,7 @@ class ProblemSet:
 class NamedHubSet:
     """A benchmark on the hub: where it lies, the columns it must have, and how one of its rows is read.
 
+    `read` None: its columns, but for the id, are our keys already.
     Columns that give the solution away are not read, since what a problem carries must not hold its reference.
     """
 
@@ -38,7 +42,7 @@ class NamedHubSet:
     num_problems: int
     hub_set: HubSet
     columns: tuple[str, ...]
-    read: Read
+    read: Read | None = None
     id_column: str | None = None
 
 
@@ -64,14 +68,11 @@ def _read_items(name: str, known: NamedHubSet, items: Iterable[Item], seed: int)
     for index, item in enumerate(items):
         problem_id = f"{name}-{item[known.id_column] if known.id_column else index}"
         try:
-            yield checked_row(index, problem_id, known.read(item, problem_id, seed))
+            values = {column: item[column] for column in known.columns if column != known.id_column}
+            yield checked_row(index, problem_id, known.read(item, problem_id, seed) if known.read else values)
         except BadRow as error:
             error.problem_id = problem_id
             yield error.record(index + 1)
-
-
-def _keep(*columns: str) -> Read:
-    return lambda item, _id, _seed: {column: item[column] for column in columns}
 
 
 def _read_gsm8k(item: Item, _id: str, _seed: int) -> dict[str, JSON]:
@@ -84,9 +85,8 @@ def _read_gsm8k(item: Item, _id: str, _seed: int) -> dict[str, JSON]:
 
 def _read_gpqa(item: Item, problem_id: str, seed: int) -> dict[str, JSON]:
     """The right option comes first in the set, so the four are put in an order that the seed and the id decide."""
-    columns = ("Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
-    order = shuffled(len(columns), seed, problem_id)
-    choices: list[JSON] = [str(item[columns[place]]).strip() for place in order]
+    order = shuffled(len(GPQA_OPTIONS), seed, problem_id)
+    choices: list[JSON] = [str(item[GPQA_OPTIONS[place]]).strip() for place in order]
     values = {"problem": item["Question"], "choices": choices, "answer": "ABCD"[order.index(0)]}
     return {**values, "domain": item["High-level domain"], "subdomain": item["Subdomain"]}
 
@@ -110,22 +110,19 @@ HUB_SETS = {
         30,
         HubSet("HuggingFaceH4/aime_2024", "train"),
         ("problem", "answer", "url", "year"),
-        _keep("problem", "answer", "url", "year"),
     ),
     "aime_2025": NamedHubSet(
         "American Invitational Mathematics Examination 2025, I and II",
         30,
         HubSet("math-ai/aime25", "test"),
         ("problem", "answer"),
-        _keep("problem", "answer"),
     ),
     "math_500": NamedHubSet(
         "500 test problems of MATH (Hendrycks et al. 2021), chosen by Lightman et al. 2023",
         500,
         HubSet("HuggingFaceH4/MATH-500", "test"),
         ("problem", "answer", "subject", "level", "unique_id"),
-        _keep("problem", "answer", "subject", "level"),
-        "unique_id",
+        id_column="unique_id",
     ),
     "gsm8k": NamedHubSet(
         "Grade-school word problems, test split (Cobbe et al. 2021)",
@@ -138,16 +135,7 @@ HUB_SETS = {
         "Graduate-level science, four options (Rein et al. 2023); gated, with your own access",
         198,
         HubSet("Idavidrein/gpqa", "train", "gpqa_diamond"),
-        (
-            "Question",
-            "Correct Answer",
-            "Incorrect Answer 1",
-            "Incorrect Answer 2",
-            "Incorrect Answer 3",
-            "Record ID",
-            "High-level domain",
-            "Subdomain",
-        ),
+        ("Question", *GPQA_OPTIONS, "Record ID", "High-level domain", "Subdomain"),
         _read_gpqa,
         "Record ID",
     ),
