@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tts.cli.options import Embeddings, NoCandidates, PerplexityModel, StoredProblems, read_ks
-from tts.cli.solve import EXIT_SOME_FAILED, Overrides, Problems, recipe_names
+from tts.cli.solve import EXIT_SOME_FAILED, Limit, Overrides, Problems, recipe_names
 
 
 def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them by position
@@ -39,9 +39,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     run: Annotated[
         Path | None, typer.Option("--run", metavar="DIR", help="The benchmark's folder; resumed where it exists.")
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Take only the first N problems.")
-    ] = None,
+    limit: Limit = None,
     turns: Annotated[
         int | None,
         typer.Option(

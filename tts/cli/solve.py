@@ -39,6 +39,7 @@ RecipeName = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; repeatable.")
 ]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Take only the first N problems.")]
 RunPath = Annotated[
     Path | None,
     typer.Option(
@@ -52,9 +53,7 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     recipe: RecipeName = None,
     overrides: Overrides = None,
     run: RunPath = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Take only the first N problems.")
-    ] = None,
+    limit: Limit = None,
     keep_order: Annotated[bool, typer.Option("--keep-order", help="Results in the order of the input.")] = False,
     retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Draw failed candidates of --run anew.")] = False,
     dry_run: Annotated[

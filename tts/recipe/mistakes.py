@@ -87,6 +87,7 @@ def explain(error: ValidationError, subject: Subject) -> Iterator[Mistake]:
     grouped: dict[tuple[str, ...], tuple[Node, list[ErrorDetails]]] = {}
     complaints_made = error.errors(include_url=False)
     unknown = [details["loc"] for details in complaints_made if details["type"] == "extra_forbidden"]
+    # a key may only be missing because it is misspelt
     single = [str(place[0]) for place in unknown if len(place) == 1]
     misspelt: set[tuple[str, ...]] = {(key,) for word in single for key in near(word, subject.kind.model_fields)[:1]}
     for details in complaints_made:
