@@ -50,8 +50,13 @@ def parse(content: bytes, place: Place) -> tuple[Node, list[Mistake]]:
     Raises RecipeError where the text is not one YAML document of plain data. `place` names the source; if it has no
     line (an override), everything stands at that very place.
     """
+    if len(content) > MAX_BYTES:
+        raise RecipeError(f"{place.source}: a recipe must have at most {MAX_BYTES} bytes, got {len(content)}")
     try:
-        root = _Loader(_decoded(content, place)).get_single_node()
+        root = _Loader(content.decode("utf-8-sig")).get_single_node()
+    except UnicodeDecodeError as error:
+        where = _at_line(place, content.count(b"\n", 0, error.start) + 1)
+        raise RecipeError(f"{where}: the text must be UTF-8, got the byte 0x{content[error.start]:02x}") from error
     except yaml.YAMLError as error:
         raise RecipeError(str(_syntax_mistake(error, content, place))) from error
     except RecursionError as error:
@@ -59,16 +64,6 @@ def parse(content: bytes, place: Place) -> tuple[Node, list[Mistake]]:
     reader = _Reader(place)
     node = Node(None, place) if root is None else reader.read(root, reader.place_of(root), depth=0)
     return node, reader.mistakes
-
-
-def _decoded(content: bytes, place: Place) -> str:
-    if len(content) > MAX_BYTES:
-        raise RecipeError(f"{place.source}: a recipe must have at most {MAX_BYTES} bytes, got {len(content)}")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        where = _at_line(place, content.count(b"\n", 0, error.start) + 1)
-        raise RecipeError(f"{where}: the text must be UTF-8, got the byte 0x{content[error.start]:02x}") from error
 
 
 def _at_line(place: Place, line: int) -> Place:
