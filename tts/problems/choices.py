@@ -16,7 +16,13 @@ def read_choices(value: JSON) -> tuple[str, ...]:
     """
     if value is None:
         return ()
-    options = _in_letter_order(value) if isinstance(value, dict) else value
+    options = value
+    if isinstance(value, dict):
+        if set(value) != set(ascii_uppercase[: len(value)]):
+            raise BadRow(
+                "bad_choices", f"the keys of `choices` must be A, B, … without a gap, got {shown(list(value))}"
+            )
+        options = [value[letter] for letter in sorted(value)]
     if not isinstance(options, list) or not 2 <= len(options) <= 26:
         raise BadRow("bad_choices", f"`choices` must be a list of 2 to 26 options, got {shown(value)}")
     return tuple(_read_option(index, option) for index, option in enumerate(options))
@@ -35,12 +41,6 @@ def read_answer_letter(answer: str, choices: tuple[str, ...]) -> str:
         return named.pop()
     wanted = f"`answer` must be one letter of A to {letters[-1]} or the text of exactly one option"
     raise BadRow("bad_answer", f"{wanted}, got {shown(answer)}: write the letter")
-
-
-def _in_letter_order(options: dict[str, JSON]) -> list[JSON]:
-    if set(options) != set(ascii_uppercase[: len(options)]):
-        raise BadRow("bad_choices", f"the keys of `choices` must be A, B, … without a gap, got {shown(list(options))}")
-    return [options[letter] for letter in sorted(options)]
 
 
 def _read_option(index: int, option: JSON) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import BinaryIO
@@ -108,30 +108,15 @@ def _parse(line: bytes) -> dict[str, JSON]:
             repeated.extend(key for key in values if keys.count(key) > 1)
         return values
 
-    values = _load(_decode(line), unique)
-    if not isinstance(values, dict):
-        raise BadRow("not_an_object", f"a row must be one JSON object, got {shown(values)}: write {{…}}, one a line")
-    if repeated:
-        message = f"a row must have each key once, got {shown(repeated[0])} twice: keep one of them"
-        raise BadRow("duplicate_key", message, usable_id(values.get("id")))
-    check_portable(values)
-    return values
-
-
-def _decode(line: bytes) -> str:
     if _too_long(line):
         raise BadRow("line_too_long", f"a row must have at most {MAX_LINE_BYTES:,} bytes, got more: split it")
     try:
-        return line.decode("utf-8")
+        text = line.decode("utf-8")
+        values = json.loads(text, object_pairs_hook=unique)
     except UnicodeDecodeError as error:
         byte = line[error.start]
         message = f"a row must be UTF-8, got byte 0x{byte:02x} at position {error.start + 1}: re-encode the file"
         raise BadRow("not_utf8", message) from error
-
-
-def _load(text: str, unique: Callable[[list[tuple[str, JSON]]], JSON]) -> JSON:
-    try:
-        return json.loads(text, object_pairs_hook=unique)  # type: ignore[no-any-return] # json.loads is untyped
     except json.JSONDecodeError as error:
         got = f"{shown(text.strip())} ({error.msg}, column {error.colno})"
         raise BadRow("not_json", f"a row must be one JSON object, got {got}: correct it, one object a line") from error
@@ -139,6 +124,13 @@ def _load(text: str, unique: Callable[[list[tuple[str, JSON]]], JSON]) -> JSON:
         raise _too_deep(None) from error
     except ValueError as error:  # an integer beyond Python's limit of digits
         raise BadRow("bad_number", f"a number must be of sensible length, got {error}: write it as a string") from error
+    if not isinstance(values, dict):
+        raise BadRow("not_an_object", f"a row must be one JSON object, got {shown(values)}: write {{…}}, one a line")
+    if repeated:
+        message = f"a row must have each key once, got {shown(repeated[0])} twice: keep one of them"
+        raise BadRow("duplicate_key", message, usable_id(values.get("id")))
+    check_portable(values)
+    return values
 
 
 def _too_deep(problem_id: str | None) -> BadRow:

@@ -102,23 +102,22 @@ def _read_prompt(values: Mapping[str, JSON], messages: tuple[Message, ...]) -> s
 def _read_messages(value: JSON) -> tuple[Message, ...]:
     if not isinstance(value, list) or not value:
         raise BadRow("bad_messages", f"`messages` must be a non-empty list, got {shown(value)}")
-    messages = tuple(_read_message(index, item) for index, item in enumerate(value))
+    messages = []
+    for index, item in enumerate(value):
+        if not isinstance(item, dict) or set(item) != {"role", "content"}:
+            message = f"`messages[{index}]` must have exactly the keys `role` and `content`, got {shown(item)}"
+            raise BadRow("bad_messages", message)
+        role, content = item["role"], item["content"]
+        if not isinstance(role, str) or role not in ROLES:
+            wanted = f"`messages[{index}].role` must be one of {', '.join(ROLES)}"
+            raise BadRow("bad_messages", f"{wanted}, got {shown(role)}")
+        if not isinstance(content, str):
+            raise BadRow("bad_messages", f"`messages[{index}].content` must be a string, got {shown(content)}")
+        messages.append(Message(role, content))
     if messages[-1].role != "user":
         got = shown(messages[-1].role)
         raise BadRow("bad_messages", f"`messages` must end with the user's, got {got} last: cut what follows it")
-    return messages
-
-
-def _read_message(index: int, value: JSON) -> Message:
-    if not isinstance(value, dict) or set(value) != {"role", "content"}:
-        message = f"`messages[{index}]` must have exactly the keys `role` and `content`, got {shown(value)}"
-        raise BadRow("bad_messages", message)
-    role, content = value["role"], value["content"]
-    if not isinstance(role, str) or role not in ROLES:
-        raise BadRow("bad_messages", f"`messages[{index}].role` must be one of {', '.join(ROLES)}, got {shown(role)}")
-    if not isinstance(content, str):
-        raise BadRow("bad_messages", f"`messages[{index}].content` must be a string, got {shown(content)}")
-    return Message(role, content)
+    return tuple(messages)
 
 
 def _read_answer(value: JSON) -> str | None:
