@@ -64,6 +64,13 @@ def test_candidates_are_bit_identical_whatever_else_is_in_flight(engine):
     assert together[alone.problem_id, alone.index] == alone
 
 
+def test_a_noise_of_zero_draws_no_token_that_was_filtered_out(engine):
+    """The sixth draw of seed 271 takes an exponential that the generator gives as 0."""
+    narrowest = ({"temperature": 0}, {"temperature": 1.0, "top_k": 1}, {"temperature": 0.2, "min_p": 0.9})
+    asked = [request_for("Count from 1 to 30.", i, seed=271, **keys) for i, keys in enumerate(narrowest)]
+    assert len({candidate.text for candidate in run(engine, asked)}) == 1
+
+
 def test_stop_strings_and_end_tokens_end_real_answers(engine):
     counting = request_for("Count: one, two, three, four, five.", temperature=0, max_tokens=40, stop=("three", "four"))
     greeting = request_for("Say only: hello", temperature=0, max_tokens=60)

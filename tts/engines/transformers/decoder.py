@@ -15,7 +15,7 @@ from tts.engines.transformers.guide import Guide, Projection
 from tts.engines.transformers.kv_cache import KVBudget, Prefix, Prefixes, RowCache
 from tts.engines.transformers.loading import Loaded
 from tts.engines.transformers.row import Row
-from tts.engines.transformers.sampling import Draw, draw, noise_size
+from tts.engines.transformers.sampling import Draw, draw, fill_with_exponentials, noise_size
 
 
 class Decoder:
@@ -133,7 +133,7 @@ class Decoder:
         noise = np.ones((len(self._rows), noise_size(logits.shape[-1])), dtype=np.float32)
         for row, is_random, out in zip(self._rows, self._filters.random, noise, strict=True):
             if row is not None and is_random:
-                row.noise.standard_exponential(dtype=np.float32, out=out)
+                fill_with_exponentials(out, row.noise)
         return draw(logits, self._filters, torch.from_numpy(noise).to(logits.device), projection.reference)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tts.engines.filters import Filters
 from tts.plugins.esamp.fusion import within_kept
@@ -57,14 +58,22 @@ def race(weights: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     tokens; a first heat among the blocks' sums finds the winner's block, a second one finds the winner in it. Which
     token of a block comes first does not depend on when it comes, so two small independent heats are distributed as
     one over the whole vocabulary, for 2√V draws instead of V.
+
+    A weight of 0 never wins, whatever the noise, 0 and ∞ included, as long as its row has another one. A row without
+    one gives index 0; one with a NaN (its logits held NaN or ∞, which `draw` shows in the log-probability) gives a NaN.
     """
     num_rows, vocabulary = weights.shape
     size = block_size(vocabulary)
     num_blocks = -(-vocabulary // size)
     blocks = torch.nn.functional.pad(weights, (0, num_blocks * size - vocabulary)).view(num_rows, num_blocks, size)
-    winning_block = (blocks.sum(-1) / noise[:, :num_blocks]).argmax(-1)
+    winning_block = first_to_come(blocks.sum(-1), noise[:, :num_blocks])
     heat = blocks[torch.arange(num_rows, device=weights.device), winning_block]
-    return winning_block * size + (heat / noise[:, num_blocks:]).argmax(-1)
+    return winning_block * size + first_to_come(heat, noise[:, num_blocks:])
+
+
+def first_to_come(weights: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """Return the index of the largest weight / noise in each row; a weight of 0 is behind all others."""
+    return torch.where(weights == 0, -1.0, weights / noise).argmax(-1)
 
 
 def block_size(vocabulary: int) -> int:
@@ -81,3 +90,15 @@ def noise_size(vocabulary: int) -> int:
 def noise_source(seed: int) -> np.random.Generator:
     """Return the generator of one row; it lives on the host, so that every device draws the same noise."""
     return np.random.Generator(np.random.PCG64(seed % 2**64))
+
+
+def fill_with_exponentials(noise: NDArray[np.float32], source: np.random.Generator) -> None:
+    """Fill `noise`, float32, with standard exponentials, none of them 0.
+
+    The generator counts in steps of about 2^-23, so one in 2^23 is 0, and would let the least likely token win. An
+    exponential is below 2^-23 that often, and evenly spread there: that is what takes the place of a 0.
+    """
+    source.standard_exponential(dtype=np.float32, out=noise)
+    if not noise.all():
+        at = noise == 0
+        noise[at] = (1 - source.random(np.count_nonzero(at))) * 2.0**-23
