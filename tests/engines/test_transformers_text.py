@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 pytest.importorskip("torch", reason="needs the hf extra")
@@ -11,6 +13,8 @@ from transformers_parts import byte_tokenizer, candidate_from, request_for
 from tts.engines.text import Detokenizer
 from tts.engines.transformers.row import CompletionWriter, Ending, Row
 from tts.engines.transformers.sampling import noise_source
+from tts.runs import records
+from tts.types import Candidate
 
 TAGS = ("<think>", "</think>")
 
@@ -113,12 +117,14 @@ def test_stop_strings_also_end_the_thinking(tokenizer, ending):
     assert (drawn.reasoning, drawn.text, drawn.finish_reason) == ("a", "", "stop")
 
 
-def test_logits_that_are_no_numbers_are_an_error(ending):
+@pytest.mark.parametrize("logprob", [math.nan, -math.inf])
+def test_logits_that_are_no_numbers_are_an_error_that_json_can_hold(ending, logprob):
     request = request_for("p")
     row = Row(request, "ask", (1, 2), 100, noise_source(0))
-    row.append(5, float("nan"), float("nan"))
+    row.append(5, logprob, math.nan)
     ending.apply(row)
-    drawn = candidate_from(request, CompletionWriter(ending, TAGS, with_token_logprobs=False).completion(row))
+    drawn = candidate_from(request, CompletionWriter(ending, TAGS, with_token_logprobs=True).completion(row))
     assert drawn.finish_reason == "error"
     assert "not a number" in (drawn.error or "")
+    assert records.loads(records.dumps(drawn), Candidate, str) == drawn
     assert (drawn.text, drawn.cumulative_logprob, drawn.self_certainty) == ("", None, None)

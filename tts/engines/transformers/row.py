@@ -69,8 +69,8 @@ class Ending:
 
     def apply(self, row: Row) -> None:
         """Finish `row` if its last token ended it. An end token beats a stop string, which beats the limits."""
-        if math.isnan(row.logprobs[-1]):
-            row.finish("error", "the model's logits are not a number; try `dtype: float32`")
+        if not math.isfinite(row.logprobs[-1]):
+            row.finish("error", "the model's logits are not a number, or infinite; try `dtype: float32`")
         elif row.token_ids[-1] in self.end_ids:
             row.finish("stop")
         elif self._at_stop_string(row):

@@ -159,8 +159,9 @@ class Session:
         flight.finish_reason, flight.stop = FINISH_REASONS.get(part.finish_reason, "error"), part.stop_reason
         if flight.finish_reason == "error":
             flight.error = f"vLLM ended the request with {part.finish_reason!r}"
-        elif any(map(math.isnan, flight.logprobs)):
-            flight.finish_reason, flight.error = "error", "the model's logits are not a number; try `dtype: float32`"
+        elif not all(map(math.isfinite, flight.logprobs)):
+            flight.finish_reason = "error"
+            flight.error = "the model's logits are not a number, or infinite; try `dtype: float32`"
         self._leave(flight.request)
         return str(output.request_id)
 
