@@ -82,6 +82,14 @@ def test_the_mean_of_nothing_is_none() -> None:
     assert Mean().value is None
 
 
+def test_what_is_not_finite_is_in_no_mean():
+    trace = RequestTrace()
+    for number in (1.0, math.nan, math.inf, 3.0):
+        trace.novelty.add(number)
+    trace.kl.add(math.inf)
+    assert trace.summary() == {"esamp_novelty": 2.0, "esamp_guided_tokens": 0}
+
+
 def test_a_good_run_has_no_warnings_and_plain_numbers() -> None:
     assert FINE.warnings(0.25) == []
     assert FINE.to_dict()["last_loss"] == 4.0

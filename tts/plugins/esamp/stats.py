@@ -22,9 +22,10 @@ class Mean:
     count: int = 0
 
     def add(self, number: float) -> None:
-        """Count `number` in."""
-        self.total += number
-        self.count += 1
+        """Count `number` in; one that is not finite is left out, since no JSON could hold the mean then."""
+        if math.isfinite(number):
+            self.total += number
+            self.count += 1
 
     @property
     def value(self) -> float | None:
