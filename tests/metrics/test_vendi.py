@@ -10,7 +10,7 @@ from tts.errors import UsageError
 from tts.metrics.ngrams import distinct_n, ngram_kernel, words
 from tts.metrics.vendi import cosine_kernel, mean_similarity, vendi_score
 
-ORDERS = [0, 0.5, 1, 2, 7, math.inf]
+ORDERS = [0, 0.5, 1 - 1e-14, 1, 1 + 1e-14, 2, 7, 5000, math.inf]
 
 
 @pytest.mark.parametrize("q", ORDERS)

@@ -10,6 +10,7 @@ from tts.errors import UsageError
 from tts.metrics.subsets import Floats
 
 ROUNDING = 1e-10  # an eigenvalue below it is zero
+NEAR_1 = 1e-6  # an order so near to 1 is 1: rounding, divided by what is left, would be all there is
 
 
 def vendi_score(kernel: Floats, q: float = 1.0) -> float:
@@ -30,11 +31,12 @@ def vendi_score(kernel: Floats, q: float = 1.0) -> float:
         raise UsageError(f"`kernel` must have 1 on its diagonal, got {np.diagonal(kernel).min()} there")
     shares = np.linalg.eigvalsh(kernel / len(kernel))
     shares = shares[shares > ROUNDING]
-    if q == 1:
-        return float(np.exp(-np.sum(shares * np.log(shares))))
+    logs = np.log(shares)
+    if abs(q - 1) < NEAR_1:
+        return float(np.exp(-np.sum(shares * logs)))
     if math.isinf(q):
         return float(1 / shares.max())
-    return float(np.exp(np.log(np.sum(shares**q)) / (1 - q)))
+    return float(np.exp(np.logaddexp.reduce(q * logs) / (1 - q)))  # a large power would be 0 for all shares
 
 
 def mean_similarity(kernel: Floats) -> float:
