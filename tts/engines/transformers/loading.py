@@ -35,9 +35,11 @@ def load_model(source: str, tokenizer: Any, device: str, dtype: str) -> Loaded:
     model = _read(source, where, dtype)
     one_token = probe(model)
     if where.type == "cpu" and model.dtype == torch.float32:
+        from tts.engines.transformers.row_attention import use_row_attention
         from tts.engines.transformers.skinny_linear import make_skinny
 
         make_skinny(model)
+        use_row_attention(model)
     config = model.config.get_text_config(decoder=True)
     vocabulary = min(
         config.vocab_size, max(tokenizer.get_vocab().values()) + 1
