@@ -47,7 +47,8 @@ class Engine(Opens, Protocol):
     def capabilities(self) -> frozenset[str]:
         """What the engine can do, known before `open`: `logprobs`, `self_certainty`, `seeds`, `filters`, …
 
-        A `PluginHost` has the names of its plugins among them.
+        Only an open engine may know whether it is `deterministic`; until then it says `near_deterministic`. A
+        `PluginHost` has the names of its plugins among them.
         """
 
     @property

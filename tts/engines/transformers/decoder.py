@@ -21,8 +21,9 @@ from tts.engines.transformers.sampling import Draw, draw, fill_with_exponentials
 class Decoder:
     """Decodes rows together. Every pass has the same shape however many rows are in flight, empty ones included.
 
-    So a row is computed by the same kernels on the same shapes whatever its neighbours are, and comes out the same,
-    unless the `guide` makes rows depend on each other.
+    So a row is computed by the same kernels on the same shapes whatever its neighbours are, and comes out the same
+    (bit for bit where `self_check.has_same_bits` found its place to make no difference), unless the `guide` makes rows
+    depend on each other.
     """
 
     def __init__(self, loaded: Loaded, budget: KVBudget, end: Callable[[Row], None], guide: Guide) -> None:

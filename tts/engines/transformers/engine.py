@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class TransformersEngine(TransformersKeys):
     """Runs any decoder-only model of the transformers library in this process, on a CPU or a GPU.
 
-    Rows are decoded together and filled again as they end. A candidate depends on its request alone: its seed drives
-    its own noise, its prompt is computed alone, and every decoding pass has the same shape. Stop strings are looked
+    Rows are decoded together and filled again as they end. A candidate depends on its request alone, to the last bit
+    or nearly (see `capabilities`): its seed drives its own noise, its prompt is computed alone, and every decoding pass
+    has the same shape. Stop strings are looked
     for in all that is generated, the thinking section included. Log-probabilities and self-certainty are those of
     the raw model over the tokenizer's vocabulary; where ESamp guides, those of the mixed logits.
     """
@@ -33,13 +34,18 @@ class TransformersEngine(TransformersKeys):
 
         `logprobs`, `token_logprobs` and `self_certainty` fill those fields of a candidate; `seeds`: a request's seed
         decides its noise; `filters`: temperature, top_n_sigma, min_p, top_k and top_p; `first_token`: another
-        temperature and top_k for it; `stop_strings`; `esamp`: it hosts that plugin; `deterministic` (on `device: cpu`):
-        the same request gives the same candidate, bit for bit, whatever else is in flight. With ESamp that holds for
-        the same requests in the same order, since the requests of a group depend on each other.
+        temperature and top_k for it; `stop_strings`; `esamp`: it hosts that plugin.
+
+        And one of two, whatever else is in flight: `deterministic`, the same request gives the same candidate, bit for
+        bit; `near_deterministic`, the last digits may differ, and with them the tokens where two are about equally
+        likely. Which of them depends on processor, threads, model and number format, and is found out by `open`: until
+        then it is the weaker one. With ESamp it holds for the same requests in the same order, since the requests of a
+        group depend on each other.
         """
         measured = {"logprobs", "token_logprobs", "self_certainty"}
         always = {"seeds", "filters", "first_token", "stop_strings", "esamp"} | measured
-        return frozenset(always | {"deterministic"} if self.device == "cpu" else always)
+        same_bits = self._session is not None and self._session.same_bits
+        return frozenset(always | {"deterministic" if same_bits else "near_deterministic"})
 
     def plugin_report(self) -> PluginReport | None:
         """What ESamp did since `open`; None where it does not run, or the engine is closed."""

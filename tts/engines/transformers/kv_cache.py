@@ -44,6 +44,11 @@ class KVBudget:
             num_rows //= 2
         return num_rows
 
+    def sizes(self, num_tokens: int) -> list[int]:
+        """Return every number of rows that requests of up to `num_tokens` are decoded in, the largest first."""
+        halved = [self.batch_size >> times for times in range(self.batch_size.bit_length())]
+        return [size for size in halved if self.rows_for(num_tokens) <= size <= self.rows_for(1)]
+
 
 class RowLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not type-checked
     """One layer's keys and values, `[num_rows, heads, capacity, dim]`; each row has its own length."""

@@ -1,4 +1,4 @@
-"""Makes sure, before any work, that a model can be decoded row by row at all."""
+"""Makes sure, before any work, that a model can be decoded row by row at all, and finds out how exactly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tts.engines.transformers.decoder import next_logits, prefill
-from tts.engines.transformers.kv_cache import BLOCK, Prefix, RowCache
+from tts.engines.transformers.kv_cache import BLOCK, KVBudget, Prefix, RowCache
 from tts.errors import EngineError
 
 LENGTHS = (9, 5)
@@ -34,3 +34,29 @@ def check_decoding(model: Any, one_token: Prefix) -> None:
                 f"`model` must compute rows of different lengths together, got {model.config.model_type!r}, whose "
                 f"log-probabilities then change by {difference:.2g} nats; the vllm engine may run it"
             )
+
+
+@torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not type-checked
+def has_same_bits(model: Any, one_token: Prefix, budget: KVBudget, context: int) -> bool:
+    """Tell whether a row's logits are the same bit for bit in every place, whatever the other rows are.
+
+    Three steps of the whole model: as many rows as are ever decoded together, the same ones backwards beside one that
+    is a block longer, and as few as there ever are. Only a CPU is trusted to repeat what it did.
+    """
+    if model.device.type != "cpu":
+        return False
+    start, *sizes = LENGTHS[0], *budget.sizes(context - 1)
+    prompt = prefill(model, tuple(range(1, start)))
+    tokens = [row % model.config.get_text_config(decoder=True).vocab_size for row in range(sizes[0])]
+    long = BLOCK if min(budget.tokens_per_row(sizes[0]), context) > BLOCK else start - 1
+    steps = [[(token, start - 1) for token in some] for some in (tokens, tokens[::-1], tokens[: sizes[-1]])]
+    steps[1][-1] = (0, long)
+    seen: list[dict[int, torch.Tensor]] = []
+    for inputs in steps if len(sizes) > 1 else steps[:2]:
+        cache = RowCache(one_token, len(inputs), 2 * BLOCK)
+        for row in range(len(inputs)):
+            cache.put(row, prompt)
+        logits = next_logits(model, cache, inputs)
+        seen.append({token: row for (token, at), row in zip(inputs, logits, strict=True) if at < BLOCK})
+    first, *others = seen
+    return all(torch.equal(first[token], row) for other in others for token, row in other.items())

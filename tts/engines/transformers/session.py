@@ -17,7 +17,8 @@ from tts.engines.transformers.kv_cache import KVBudget
 from tts.engines.transformers.loading import Loaded
 from tts.engines.transformers.row import CompletionWriter, Ending, Row
 from tts.engines.transformers.sampling import noise_source
-from tts.engines.transformers.self_check import check_decoding
+from tts.engines.transformers.self_check import check_decoding, has_same_bits
+from tts.engines.transformers.skinny_linear import settle
 from tts.errors import EngineError
 from tts.plugins.esamp.settings import ESampSettings
 from tts.types import Request
@@ -27,13 +28,17 @@ MEGABYTE = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open engine. `context` is how many tokens prompt and completion may have together."""
+    """An open engine. `context` is how many tokens prompt and completion may have together.
+
+    `same_bits`: whether a row's logits are the same, bit for bit, whatever else is decoded.
+    """
 
     prompts: Prompts
     guide: Guide
     decoder: Decoder
     writer: CompletionWriter
     context: int
+    same_bits: bool
     threads_before: int
 
     @classmethod
@@ -47,18 +52,25 @@ class Session:
         budget = KVBudget(keys.kv_cache_mb * MEGABYTE, loaded.bytes_per_token, keys.batch_size)
         context = pick_context(keys.max_model_len, loaded.context, budget.tokens_per_row(1), keys.kv_cache_mb)
         tags = keys.thinking_tags
-        check_decoding(loaded.model, loaded.one_token)
         ending = Ending(Detokenizer.of(prompts.tokenizer, tags), end_token_ids(loaded.model, prompts.tokenizer))
-        guide = guide_of(esamp, loaded, keys.batch_size)
         threads_before = torch.get_num_threads()
         if keys.num_threads is not None:
             torch.set_num_threads(keys.num_threads)
+        try:
+            check_decoding(loaded.model, loaded.one_token)
+            settle(loaded.model, budget.sizes(context - 1))
+            same_bits = has_same_bits(loaded.model, loaded.one_token, budget, context)
+            guide = guide_of(esamp, loaded, keys.batch_size)  # last: its hooks stay in the model
+        except BaseException:
+            torch.set_num_threads(threads_before)
+            raise
         return cls(
             prompts=prompts,
             guide=guide,
             decoder=Decoder(loaded, budget, ending.apply, guide),
             writer=CompletionWriter(ending, tags, keys.record_token_logprobs),
             context=context,
+            same_bits=same_bits,
             threads_before=threads_before,
         )
 
