@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the hf extra")
 
 from esamp_host_parts import EngineTwin, traced  # noqa: E402  # after the skip
-from transformers_parts import SMOLLM2, by_key, guided, request_for, run, unmeasured  # noqa: E402  # as above
+from transformers_parts import SMOLLM2, assert_as_promised, by_key, guided, request_for, run, unmeasured  # noqa: E402  # as above
 
 from tts.engines.filters import Filters  # noqa: E402  # as above
 from tts.engines.transformers import TransformersEngine  # noqa: E402  # as above
@@ -75,7 +75,7 @@ def test_at_beta_0_every_candidate_is_the_plain_engines(open_engine, settings, d
     requests = requests_of(*PROMPTS, **decoding)
     plain = by_key(run(open_engine(batch_size=5), requests))
     engine = open_engine(batch_size=5, beta=0.0, **settings)
-    assert unmeasured(run(engine, guided(requests, beta=0.0))) == plain
+    assert_as_promised(engine, unmeasured(run(engine, guided(requests, beta=0.0))), plain)
     figures = report_of(engine).figures
     assert (figures["rows_guided"], figures["rows_without_slot"]) == (0, 0)
     assert figures["rows_trained"] == sum(candidate.num_tokens - 1 for candidate in plain.values())
@@ -140,8 +140,8 @@ def test_a_group_notices_neither_other_groups_nor_its_slot(open_engine):
     first, second = guided(requests_of("a", temperature=1.2)), guided(requests_of("How many?", temperature=1.2))
     keys = {"beta": 0.5, "num_slots": 2, "learning_rate": 0.01}
     alone = by_key(run(open_engine(**keys), second))
-    together = by_key(run(open_engine(**keys), [*first, *second]))
-    assert alone.items() <= together.items()
+    engine = open_engine(**keys)
+    assert_as_promised(engine, alone, by_key(run(engine, [*first, *second])))
 
 
 def test_groups_wait_for_a_distiller_and_find_it_as_new(open_engine):
@@ -153,7 +153,7 @@ def test_groups_wait_for_a_distiller_and_find_it_as_new(open_engine):
     figures = report_of(engine).figures
     assert (figures["groups"], figures["rows_without_slot"]) == (6, 0)
     alone = by_key(run(open_engine(**keys), groups[-1]))
-    assert alone.items() <= waiting.items()
+    assert_as_promised(engine, alone, waiting)
 
 
 def test_a_group_larger_than_the_batch_shares_one_distiller_in_waves(open_engine):
@@ -181,7 +181,7 @@ def test_unguided_requests_pass_those_that_wait_and_are_the_plain_engines(open_e
     finished = run(engine, [*guided(requests_of("a", "b", num=2, max_tokens=30)), *plain])
     assert [candidate.problem_id for candidate in finished if candidate.num_tokens > 5][-1] == "b"
     assert {candidate.problem_id for candidate in finished[:2]} == {"plain"}
-    assert expected.items() <= by_key(finished).items()
+    assert_as_promised(engine, expected, by_key(finished))
 
 
 def test_cancelling_frees_the_distiller_and_a_later_group_of_that_name_is_a_new_one(open_engine):
@@ -296,9 +296,10 @@ def test_guidance_of_one_request_is_its_own(open_engine):
     requests = requests_of("a", "b", num=2, temperature=0.7)
     plain = by_key(run(open_engine(), requests))
     mixed = [replace(r, guidance=Guidance(r.problem_id, 2, 0.5 * int(r.key))) for r in requests]
-    candidates = run(open_engine(beta=0.5), mixed)
+    engine = open_engine(beta=0.5)
+    candidates = run(engine, mixed)
     for prompt in "ab":
-        assert unmeasured(candidates)[prompt, 0] == plain[prompt, 0]
+        assert_as_promised(engine, {(prompt, 0): unmeasured(candidates)[prompt, 0]}, plain)
         assert by_key(candidates)[prompt, 0].engine_stats["esamp_guided_tokens"] == 0
 
 
@@ -313,7 +314,7 @@ def test_on_a_real_model_the_loss_falls_and_beta_0_changes_no_token(smollm2):
             unmeasured(run(engine, asked)) for asked in (requests, guided(requests, beta=0.0), guided(requests))
         )
         report = report_of(engine)
-    assert plain == untouched
+        assert_as_promised(engine, untouched, plain)
     assert plain != moved
     assert report.figures["last_loss"] < report.figures["first_loss"]
     assert (report.figures["groups"], report.figures["rows_without_slot"]) == (4, 0)

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+import pytest
+
 from tts.runs.candidates import candidate_of
 from tts.types import Candidate, Completion, Decoding, Guidance, Message, Request
 
@@ -88,6 +90,19 @@ def run(engine, requests):
 def candidate_from(request: Request, completion: Completion, tags=("<think>", "</think>")) -> Candidate:
     """What a run makes of it."""
     return candidate_of(completion, int(request.key), request.seed, request.sampler, tags)
+
+
+def assert_as_promised(engine, candidates, others):
+    """Each of `candidates` is in `others`, as exactly as `engine` promises: bit for bit, or token for token.
+
+    The log-probabilities of equal tokens are then nearly equal; no two tokens here are so likely that it decides.
+    """
+    if "deterministic" in engine.capabilities():
+        assert candidates.items() <= others.items()
+    for key, one in candidates.items():
+        other = others[key]
+        assert (one.text, one.num_tokens, one.finish_reason) == (other.text, other.num_tokens, other.finish_reason)
+        assert one.cumulative_logprob == pytest.approx(other.cumulative_logprob, abs=1e-3)
 
 
 def by_key(candidates):
