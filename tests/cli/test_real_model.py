@@ -1,5 +1,6 @@
 """The whole command on a real model: SmolLM2-135M-Instruct, a few tokens a candidate."""
 
+import json
 import random
 import signal
 from collections.abc import Callable
@@ -56,8 +57,11 @@ def test_killed_twice_the_run_ends_as_if_never_interrupted(
         process.communicate()
     resumed = tts("solve", "--run", "killed")
     assert resumed.code == 0
-    assert results(resumed) == results(whole)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    if "deterministic" in json.loads((tmp_path / "whole" / "run.json").read_text())["capabilities"]:
+        assert results(resumed) == results(whole)
+        assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    else:  # the last digits may differ
+        assert [one["answer"] for one in results(resumed)] == [one["answer"] for one in results(whole)]
 
 
 def test_every_candidate_brings_what_the_scorers_read(

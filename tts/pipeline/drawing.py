@@ -68,7 +68,7 @@ class Drawing:
     """One sampler drawing from one engine into one candidates file.
 
     `recorded` maps a problem's id to the byte offset of each candidate that an earlier session recorded, `superseded`
-    to the candidates that are drawn anew.
+    to the candidates that are drawn anew. `opened` is called once the engine is.
     """
 
     engine: Engine
@@ -79,6 +79,7 @@ class Drawing:
     recorded: Mapping[str, Mapping[int, int]]
     superseded: Mapping[str, Sequence[Superseded]]
     stop: threading.Event
+    opened: Callable[[], None] = lambda: None
     progress: Progress = field(default_factory=Progress)
     _pending: dict[str, _Pending] = field(default_factory=dict)
     _requests: Iterator[Request] = field(default_factory=lambda: iter(()))
@@ -121,6 +122,7 @@ class Drawing:
             if isinstance(self.sampler, GuidingSampler) and isinstance(self.engine, PluginHost):
                 self.engine.host(self.sampler.plugin)
             self.engine.open()
+            self.opened()
             self._is_open = True
             self.progress.opened_at = time.monotonic()
 

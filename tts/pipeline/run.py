@@ -62,6 +62,7 @@ class Run:
         self.progress = Progress()
         self.complete = False
         self.plugin: PluginReport | None = None
+        self.capabilities: tuple[str, ...] | None = None
         self.judges = Judges(recipe, self._note_sandbox)
         supported = None if rows is None else (self._supported(row) for row in rows)
         self.turn = turn
@@ -104,6 +105,7 @@ class Run:
                         num_tokens=self.progress.num_tokens,
                         drawing_seconds=self.progress.seconds_drawing(),
                         plugin=self.plugin,
+                        capabilities=self.capabilities,
                         turn=self.turn.number if self.turn else None,
                         host=job.host(),
                         versions=job.versions(),
@@ -130,6 +132,7 @@ class Run:
                 file=self.folder["candidates.jsonl"],
                 recorded=self.folder.recorded(),
                 superseded=superseded(self.folder.path),
+                opened=self._note_capabilities,
                 stop=self.stop,
                 progress=self.progress,
             )
@@ -146,6 +149,11 @@ class Run:
         """Return what to send. What could not be judged here is not drawn: the error comes before the first token."""
         self.judges.open(problem.kind)
         return self.judges.tasks[problem.kind].messages(problem)
+
+    def _note_capabilities(self) -> None:
+        """Note what the engine can do here; some of it is not known before it is open."""
+        self.capabilities = tuple(sorted(self.recipe.engine.capabilities()))
+        self.folder.write_job(capabilities=self.capabilities)
 
     def _note_sandbox(self, judge: Verifier | Scorer) -> None:
         """Note what the sandbox found to hold."""

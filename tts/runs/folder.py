@@ -1,7 +1,7 @@
 """The run folder: append-only JSONL files, one writer, resumable after any crash. The only file that writes results.
 
 run.json          the job: resolved recipe, its hash, versions, host; written anew when a later stage changes, and
-                  when the latest session knows its plugin's figures and its sandbox
+                  when the latest session knows its plugin's figures, its sandbox and what its engine could do
 problems.jsonl    one input row a line, in order: {"problem", "reference"} or {"error"}; {"end"} once all are read
 candidates.jsonl  one candidate a line, appended as it arrives: the primary artefact
 scores.jsonl selections.jsonl verdicts.jsonl    one line a problem; derived, can be deleted and recomputed
@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,7 @@ class RunFolder(Files[AppendFile]):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, AppendFile)
+        self._writing_job = threading.Lock()  # what the engine and the sandbox tell comes from several threads
         try:
             path.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(path)
@@ -93,8 +95,9 @@ class RunFolder(Files[AppendFile]):
     def write_job(self, **entries: Any) -> None:
         """Write these entries of run.json, whole or not at all; the others stay as they are."""
         file = self.path / "run.json"
-        old = json.loads(file.read_bytes()) if file.exists() else {"format": FORMAT}
-        self._replace("run.json", {**old, **entries})
+        with self._writing_job:
+            old = json.loads(file.read_bytes()) if file.exists() else {"format": FORMAT}
+            self._replace("run.json", {**old, **entries})
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json, whole or not at all."""

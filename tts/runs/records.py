@@ -153,7 +153,8 @@ class Session:
     """A line of sessions.jsonl: one time that the run was worked on. All that another time would not repeat is here.
 
     `began` and `ended` are seconds since the epoch; `drawing_seconds` count from when the engine was ready. `turn`:
-    which turn it was, where recipes took turns; `plugin`: what the sampler's plugin did.
+    which turn it was, where recipes took turns; `plugin`: what the sampler's plugin did; `capabilities`: what the
+    engine could do, where it was opened.
     """
 
     began: float
@@ -163,6 +164,7 @@ class Session:
     num_tokens: int
     drawing_seconds: float
     plugin: PluginReport | None = None
+    capabilities: tuple[str, ...] | None = None
     turn: int | None = None
     host: dict[str, Any] | None = None
     versions: dict[str, str] | None = None
