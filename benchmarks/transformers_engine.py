@@ -9,6 +9,9 @@ Two loads of sampled completions that never end by themselves:
 
 `generate` runs on the plain model in the engine's number format and in bfloat16, and once more on the engine's own
 model object (whose linear layers the engine has replaced on a CPU): the loop's share apart from the layers'.
+With `--idle-rows` instead: what it costs that a decoding step of 1 to 11 rows is filled up with idle ones, beside the
+same step as it is (whose rows may then have other bits than among more).
+
 Only tokens that were asked for count. A line is: load, peer, medians, the ratio's median and range over the rounds.
 """
 
@@ -34,11 +37,14 @@ Load = list[tuple[str, int]]
 
 def main() -> None:
     arguments = parse()
+    if arguments.idle_rows:
+        measure_idle_rows(arguments)
+        return
     with TransformersEngine(model=arguments.model, batch_size=arguments.rows, num_threads=arguments.threads) as engine:
         import torch  # after the engine has set how its threads wait
 
         decoder = engine._running.decoder
-        decoder._end = Ending(engine._running.writer.ending.detokenizer, frozenset()).apply  # no end token
+        ignore_end_tokens(engine)
         peers = dict(generators(arguments, engine))
         print(f"{arguments.model}, {arguments.rows} rows, {torch.get_num_threads()} threads, {decoder._model.dtype}\n")
         print("| load | peer | engine tokens/s | peer tokens/s | ratio | range |\n|---|---|---|---|---|---|")
@@ -58,6 +64,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--cpu-time", action="store_true", help="count seconds of CPU: fair on a busy machine, 1 thread"
     )
+    parser.add_argument("--idle-rows", action="store_true", help="measure what filling up small steps costs")
     parser.add_argument("--load", choices=("equal", "differing"), action="append", help="only this load")
     return parser.parse_args()
 
@@ -90,6 +97,36 @@ def compare(name: str, load: Load, arms: dict[str, Callable[[Load], None]], argu
         spread = f"{min(ratios):.2f}-{max(ratios):.2f}"
         print(
             f"| {name} | {peer} | {mine:.0f} | {other:.0f} | {statistics.median(ratios):.2f} | {spread} |", flush=True
+        )
+
+
+def ignore_end_tokens(engine: TransformersEngine) -> None:
+    engine._running.decoder._end = Ending(engine._running.writer.ending.detokenizer, frozenset()).apply
+
+
+def measure_idle_rows(arguments: argparse.Namespace) -> None:
+    clock = time.process_time if arguments.cpu_time else time.perf_counter
+    print("| rows | multiplied as | ms a step | as it is | ratio |\n|---|---|---|---|---|")
+    for rows in range(1, 12):
+        with TransformersEngine(
+            model=arguments.model, dtype="float32", batch_size=rows, num_threads=arguments.threads
+        ) as engine:
+            ignore_end_tokens(engine)
+            layers = [one for one in engine._running.decoder._model.modules() if hasattr(one, "shapes")]
+            arms = {"filled": layers[0].shapes, "as it is": {}}
+            load = [(QUESTIONS[row % len(QUESTIONS)], arguments.tokens) for row in range(rows)]
+            seconds: dict[str, list[float]] = {arm: [] for arm in arms}
+            for number in range(arguments.rounds + 1):
+                for arm, shapes in arms.items():
+                    for layer in layers:
+                        layer.shapes = shapes
+                    start = clock()
+                    serve(engine, [(question, 4) for question, _ in load] if number == 0 else load)
+                    if number:  # the first is to warm up
+                        seconds[arm].append((clock() - start) / arguments.tokens)
+        filled, plain = (1000 * statistics.median(taken) for taken in seconds.values())
+        print(
+            f"| {rows} | {arms['filled'].get(rows)} | {filled:.1f} | {plain:.1f} | {filled / plain:.2f} |", flush=True
         )
 
 
