@@ -211,11 +211,11 @@ if __name__ != "__main__":  # what vLLM imports under the name `esamp_overhead`
     from tts.engines.vllm.worker import Worker
 
     class TapsOnly(Worker):
-        """Our worker, whose guest takes the hidden states and hands them back."""
+        """Our worker, whose plugin takes the hidden states and hands them back."""
 
         def load_model(self, *args, **kwargs):
             super().load_model(*args, **kwargs)
-            self.model_runner.guest.mix = lambda _, h_last: h_last
+            self.model_runner.worker_plugin.mix = lambda _, h_last: h_last
 
 
 if __name__ == "__main__":

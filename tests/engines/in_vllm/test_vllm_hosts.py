@@ -75,8 +75,9 @@ def test_the_result_does_not_depend_on_the_slots_number():
 
 def take_slots(worker, num: int) -> None:
     """Let requests join that hold the first slots, and never run."""
+    core = worker.model_runner.worker_plugin._core
     for number in range(num):
-        worker.model_runner.guest._core.join(f"taken {number}", f"group {number}", group_size=1, beta=0.25, seed=0)
+        core.join(f"taken {number}", f"group {number}", group_size=1, beta=0.25, seed=0)
 
 
 @pytest.fixture(scope="module")

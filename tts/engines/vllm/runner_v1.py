@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 
-from tts.engines.vllm.guest import Guest, Step
 from tts.engines.vllm.mixin import Base, put_in_front
 from tts.engines.vllm.tap import Tap
+from tts.engines.vllm.worker_plugin import Step, WorkerPlugin
 from tts.plugins.esamp.core import Row
 
 
-class GuestOfV1(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
-    """Hands the guest the requests, the hidden states and the logits of each step."""
+class RunnerV1Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
+    """Hands the plugin the requests, the hidden states and the logits of each step."""
 
-    guest: Guest
+    worker_plugin: WorkerPlugin
     tap: Tap
     _logits_indices: torch.Tensor | None = None
 
@@ -27,18 +27,18 @@ class GuestOfV1(Base):  # type: ignore[misc]  # vLLM's class is known only while
         return self.tap.layers
 
     def load_model(self, *args: Any, **kwargs: Any) -> None:
-        """Load, then make the guest: its memory must be taken before vLLM measures how much is left."""
+        """Load, then make the plugin: its memory must be taken before vLLM measures how much is left."""
         self.use_aux_hidden_state_outputs = self.tap.is_output
         super().load_model(*args, **kwargs)
         self.tap.attach(self)
-        self.guest = self.tap.guest(self)
-        put_in_front(self.sampler, SamplerOfV1, guest=self.guest)
+        self.worker_plugin = self.tap.worker_plugin(self)
+        put_in_front(self.sampler, SamplerV1Mixin, worker_plugin=self.worker_plugin)
 
     def _update_states(self, scheduler_output: Any) -> Any:
-        self.guest.release(scheduler_output.finished_req_ids)
+        self.worker_plugin.release(scheduler_output.finished_req_ids)
         for new in scheduler_output.scheduled_new_reqs:
             if new.sampling_params is not None:
-                new.sampling_params = self.guest.admit(new.req_id, new.sampling_params)
+                new.sampling_params = self.worker_plugin.admit(new.req_id, new.sampling_params)
         return super()._update_states(scheduler_output)
 
     def _prepare_inputs(self, scheduler_output: Any, num_scheduled_tokens: Any) -> Any:
@@ -52,11 +52,11 @@ class GuestOfV1(Base):  # type: ignore[misc]  # vLLM's class is known only while
         indices, self._logits_indices = self._logits_indices, None
         if indices is not None:
             step = self._step()
-            self.guest.begin(step)
-            if self.guest.guides:
+            self.worker_plugin.begin(step)
+            if self.worker_plugin.guides:
                 h_last, h_first = self.tap.split(output)
                 rows = indices[torch.tensor(step.places, device=indices.device)].long()
-                h_last[rows] = self.guest.mix(h_first[rows], h_last[rows])
+                h_last[rows] = self.worker_plugin.mix(h_first[rows], h_last[rows])
         return output
 
     def _step(self) -> Step:
@@ -70,23 +70,23 @@ class GuestOfV1(Base):  # type: ignore[misc]  # vLLM's class is known only while
         return Step(places, rows)
 
 
-class SamplerOfV1(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
-    """Lets the guest look at the raw logits, and shape them before the temperature."""
+class SamplerV1Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
+    """Lets the plugin look at the raw logits, and shape them before the temperature."""
 
-    guest: Guest
+    worker_plugin: WorkerPlugin
 
     def forward(self, logits: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Sample as vLLM does."""
-        self.guest.measure(logits)
+        self.worker_plugin.measure(logits)
         return super().forward(logits, *args, **kwargs)
 
     def apply_logits_processors(self, logits: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Shape first; log-probabilities were taken before."""
-        shaped: torch.Tensor = super().apply_logits_processors(self.guest.shape(logits), *args, **kwargs)
+        shaped: torch.Tensor = super().apply_logits_processors(self.worker_plugin.shape(logits), *args, **kwargs)
         return shaped
 
 
-class SeedsOnCPU(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
+class CPUSeedsMixin(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
     """Lets requests with a seed live when their prompt is read in parts, which ends vLLM's CPU runner.
 
     The token drawn in the middle of a prompt is thrown away, and so must be what its generator drew. vLLM sets the

@@ -6,40 +6,40 @@ from typing import Any
 
 import torch
 
-from tts.engines.vllm.guest import Guest, Step
 from tts.engines.vllm.mixin import Base, put_in_front
 from tts.engines.vllm.tap import Tap
+from tts.engines.vllm.worker_plugin import Step, WorkerPlugin
 from tts.plugins.esamp.core import Row
 
 
-class GuestOfV2(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
-    """Hands the guest the requests, the hidden states and the logits of each step."""
+class RunnerV2Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
+    """Hands the plugin the requests, the hidden states and the logits of each step."""
 
-    guest: Guest
+    worker_plugin: WorkerPlugin
     tap: Tap
     _h_first: torch.Tensor | None = None
 
     def load_model(self, *args: Any, **kwargs: Any) -> None:
-        """Load, then make the guest, before vLLM measures how much memory is left and captures graphs."""
+        """Load, then make the plugin, before vLLM measures how much memory is left and captures graphs."""
         super().load_model(*args, **kwargs)
         if self.tap.is_output:  # set only now: while it loads, vLLM takes the flag for speculative decoding
             self.model.set_aux_hidden_state_layers(self.tap.layers)
             self.use_aux_hidden_state_outputs = True
         self.tap.attach(self)
-        self.guest = self.tap.guest(self)
+        self.worker_plugin = self.tap.worker_plugin(self)
 
     def add_requests(self, scheduler_output: Any) -> Any:
         """Admit what is new, and what comes back after it was preempted."""
-        if not isinstance(self.sampler, SamplerOfV2):
-            put_in_front(self.sampler, SamplerOfV2, guest=self.guest)
+        if not isinstance(self.sampler, SamplerV2Mixin):
+            put_in_front(self.sampler, SamplerV2Mixin, worker_plugin=self.worker_plugin)
         for new in scheduler_output.scheduled_new_reqs:
             if new.sampling_params is not None:
-                new.sampling_params = self.guest.admit(new.req_id, new.sampling_params)
+                new.sampling_params = self.worker_plugin.admit(new.req_id, new.sampling_params)
         return super().add_requests(scheduler_output)
 
     def finish_requests(self, scheduler_output: Any) -> Any:
         """Release what ended; preempted requests stay."""
-        self.guest.release(scheduler_output.finished_req_ids)
+        self.worker_plugin.release(scheduler_output.finished_req_ids)
         return super().finish_requests(scheduler_output)
 
     def sample_tokens(self, *args: Any, **kwargs: Any) -> Any:
@@ -52,11 +52,11 @@ class GuestOfV2(Base):  # type: ignore[misc]  # vLLM's class is known only while
         """Mix, then sample as vLLM does."""
         step, h_first = self._step(input_batch), self._h_first
         self._h_first = None
-        self.guest.begin(step)
-        if self.guest.guides and h_first is not None:
+        self.worker_plugin.begin(step)
+        if self.worker_plugin.guides and h_first is not None:
             places = torch.tensor(step.places, device=hidden_states.device)
             rows = input_batch.logits_indices[places].long()
-            hidden_states[rows] = self.guest.mix(h_first[rows], hidden_states[rows])
+            hidden_states[rows] = self.worker_plugin.mix(h_first[rows], hidden_states[rows])
         return super().sample(hidden_states, input_batch, *args, **kwargs)
 
     def _step(self, batch: Any) -> Step:
@@ -70,19 +70,19 @@ class GuestOfV2(Base):  # type: ignore[misc]  # vLLM's class is known only while
         return Step(places, rows)
 
 
-class SamplerOfV2(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
-    """Lets the guest look at the raw logits, and shape them before the temperature."""
+class SamplerV2Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
+    """Lets the plugin look at the raw logits, and shape them before the temperature."""
 
-    guest: Guest
+    worker_plugin: WorkerPlugin
 
     def __call__(self, logits: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Sample as vLLM does."""
-        self.guest.measure(logits)
+        self.worker_plugin.measure(logits)
         return super().__call__(logits, *args, **kwargs)
 
     def apply_sampling_params(self, logits: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Shape a copy first: log-probabilities are taken from the raw logits afterwards."""
-        if self.guest.shapes:
-            logits = self.guest.shape(logits.float().clone())
+        if self.worker_plugin.shapes:
+            logits = self.worker_plugin.shape(logits.float().clone())
         processed: torch.Tensor = super().apply_sampling_params(logits, *args, **kwargs)
         return processed

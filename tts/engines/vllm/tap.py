@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from tts.engines.vllm.guest import Guest, Model
 from tts.engines.vllm.options import WorkerOptions
+from tts.engines.vllm.worker_plugin import Model, WorkerPlugin
 
 
 class Tap:
@@ -49,12 +49,12 @@ class Tap:
         """Return h¹, where `auxiliary` are the model's auxiliary outputs, if it has any."""
         return auxiliary[0] if self.is_output else self._hooked
 
-    def guest(self, runner: Any) -> Guest:
-        """Return the guest for a runner whose model is loaded."""
+    def worker_plugin(self, runner: Any) -> WorkerPlugin:
+        """Return the plugin for a runner whose model is loaded."""
         model = runner.get_model()
         esamp = self.options.esamp
         head = model.lm_head.weight if esamp is not None and esamp.control == "vocabulary" else None
-        return Guest(
+        return WorkerPlugin(
             self.options,
             Model(
                 hidden_size=runner.model_config.get_hidden_size(),

@@ -1,4 +1,4 @@
-"""The worker class that vLLM is told to use (`worker_cls`): vLLM's own for the platform, our guest in its runner."""
+"""The worker class that vLLM is told to use (`worker_cls`): vLLM's own for the platform, our plugin in its runner."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from vllm.utils.import_utils import resolve_obj_by_qualname
 
 from tts.engines.vllm.mixin import put_in_front
 from tts.engines.vllm.options import WorkerOptions
-from tts.engines.vllm.runner_v1 import GuestOfV1, SeedsOnCPU
-from tts.engines.vllm.runner_v2 import GuestOfV2
+from tts.engines.vllm.runner_v1 import CPUSeedsMixin, RunnerV1Mixin
+from tts.engines.vllm.runner_v2 import RunnerV2Mixin
 from tts.engines.vllm.support import has_auxiliary_states, refuse_unsupported
 from tts.engines.vllm.tap import Tap
 
@@ -29,7 +29,7 @@ class Worker(OwnWorker):  # type: ignore[misc]  # which class it is depends on t
     """vLLM's worker. The methods that begin with `tts_` can be called by `collective_rpc`."""
 
     def init_device(self) -> None:
-        """Make the runner, and let the guest in before it loads the model."""
+        """Make the runner, and let the plugin in before it loads the model."""
         super().init_device()
         options = WorkerOptions.from_config(self.vllm_config.additional_config)
         refuse_unsupported(self.vllm_config, options)
@@ -38,15 +38,15 @@ class Worker(OwnWorker):  # type: ignore[misc]  # which class it is depends on t
 
     def _mixins(self) -> tuple[type, ...]:
         if not hasattr(self.model_runner, "_model_forward"):
-            return (GuestOfV2,)
-        return (GuestOfV1, SeedsOnCPU) if self.model_runner.device.type == "cpu" else (GuestOfV1,)
+            return (RunnerV2Mixin,)
+        return (RunnerV1Mixin, CPUSeedsMixin) if self.model_runner.device.type == "cpu" else (RunnerV1Mixin,)
 
     def tts_request_figures(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Return `Guest.request_figures`."""
-        figures: dict[str, dict[str, float]] = self.model_runner.guest.request_figures(names)
+        """Return `WorkerPlugin.request_figures`."""
+        figures: dict[str, dict[str, float]] = self.model_runner.worker_plugin.request_figures(names)
         return figures
 
     def tts_report(self) -> dict[str, Any] | None:
-        """Return `Guest.report`."""
-        report: dict[str, Any] | None = self.model_runner.guest.report()
+        """Return `WorkerPlugin.report`."""
+        report: dict[str, Any] | None = self.model_runner.worker_plugin.report()
         return report

@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
 
 class Model(NamedTuple):
-    """What the guest needs of the model. `project` turns hidden states `[num_rows, d]` into logits."""
+    """What the plugin needs of the model. `project` turns hidden states `[num_rows, d]` into logits."""
 
     hidden_size: int
     max_rows: int
@@ -69,7 +69,7 @@ class Admitted:
         return wanted / self.vllm_temperature if min(wanted, self.vllm_temperature) >= GREEDY else 1.0
 
 
-class Guest:
+class WorkerPlugin:
     """One per worker. The runner's mix-in tells it of requests, hands over the rows of each step, and its logits."""
 
     def __init__(self, options: WorkerOptions, model: Model) -> None:
