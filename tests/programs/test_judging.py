@@ -113,8 +113,8 @@ def test_a_right_and_a_wrong_program_of_each_kind(sandbox: Sandbox) -> None:
 def test_with_all_tests_each_has_its_outcome_even_after_a_crash(sandbox: Sandbox) -> None:
     def outcomes(program: str, tests: Any) -> list[str]:
         judged = judge(sandbox, program, tests, LIMITS, all_tests=True)
-        assert [trial.index for trial in judged.outcomes] == list(range(len(tests.tests)))
-        return [trial.outcome for trial in judged.outcomes]
+        assert [case.index for case in judged.cases] == list(range(len(tests.tests)))
+        return [case.outcome for case in judged.cases]
 
     function = "import os\ndef f(x):\n    if x == 1: os._exit(0)\n    return x"
     calls = CallTests("f", tuple(CallTest((n,), 3 if n == 2 else n) for n in range(4)))

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from tts.errors import ScorerError, VerifierError
 from tts.programs import judging
-from tts.programs.exam import Exam, read_exam
 from tts.programs.execution import RunsPrograms
 from tts.programs.extract import extract
 from tts.programs.forms import TestsError
-from tts.programs.judging import Judgement
+from tts.programs.judging import SuiteResult
+from tts.programs.suite import TestSuite, read_suite
 from tts.types import Candidate, Problem, Score
 
 
@@ -29,21 +29,21 @@ class PublicTests(RunsPrograms):
         if problem.public_tests is None:
             return [Score(None, "the problem shows no examples")] * len(candidates)
         try:
-            exam = read_exam(problem.public_tests)
+            suite = read_suite(problem.public_tests)
         except TestsError as error:
             return [Score(None, f"the problem's examples cannot be read: {error}")] * len(candidates)
         programs = [_program(problem, candidate) for candidate in candidates]
-        scores = self._scores(exam, list(dict.fromkeys(program for program in programs if program is not None)))
+        scores = self._scores(suite, list(dict.fromkeys(program for program in programs if program is not None)))
         return [scores[program] if program is not None else Score(None, "no program") for program in programs]
 
-    def _scores(self, exam: Exam, programs: Sequence[str]) -> dict[str, Score]:
+    def _scores(self, suite: TestSuite, programs: Sequence[str]) -> dict[str, Score]:
         try:
             sandbox = self._open_sandbox()
         except VerifierError as error:
             raise ScorerError(f"the scorer `public_tests` needs a sandbox: {error}") from error
-        whole = [exam.program(program) for program in programs]
-        judgements = judging.judge_all(sandbox, whole, exam.tests, self._limits(), all_tests=True)
-        return {program: _share(judgement, exam) for program, judgement in zip(programs, judgements, strict=True)}
+        whole = [suite.program(program) for program in programs]
+        judgements = judging.judge_all(sandbox, whole, suite.tests, self._limits(), all_tests=True)
+        return {program: _share(judgement, suite) for program, judgement in zip(programs, judgements, strict=True)}
 
 
 def _program(problem: Problem, candidate: Candidate) -> str | None:
@@ -54,8 +54,8 @@ def _program(problem: Problem, candidate: Candidate) -> str | None:
     return answer.text if answer else None
 
 
-def _share(judgement: Judgement, exam: Exam) -> Score:
+def _share(judgement: SuiteResult, suite: TestSuite) -> Score:
     if judgement.verdict.status == "undecided":
         return Score(None, judgement.verdict.reason)
-    num_passed = sum(trial.outcome == "ok" for trial in judgement.outcomes)
-    return Score(num_passed / len(exam.tests.tests), f"{num_passed} of {len(exam.tests.tests)} examples")
+    num_passed = sum(case.outcome == "ok" for case in judgement.cases)
+    return Score(num_passed / len(suite.tests.tests), f"{num_passed} of {len(suite.tests.tests)} examples")

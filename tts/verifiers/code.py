@@ -10,11 +10,11 @@ from pydantic import Field
 from tts.errors import VerifierError
 from tts.programs import judging
 from tts.programs.behaviour import Behaviour, Observe, behaviours
-from tts.programs.exam import Exam, read_exam
 from tts.programs.execution import RunsPrograms
 from tts.programs.extract import extract
 from tts.programs.forms import TestsError
 from tts.programs.judging import Observation
+from tts.programs.suite import TestSuite, read_suite
 from tts.programs.trials import Step, take_steps, trial_steps
 from tts.types import JSON, Answer, Problem, Reference, Verdict
 from tts.verifiers.by_key import group_keys
@@ -67,33 +67,33 @@ class CodeVerifier(RunsPrograms):
         if tests is None:
             return [Verdict("undecided", "no_reference")] * len(programs)
         try:
-            exam = read_exam(tests)
+            suite = read_suite(tests)
         except TestsError as error:
             return [Verdict("undecided", "unparsable_reference", str(error))] * len(programs)
-        whole = [exam.program(program) for program in programs]
+        whole = [suite.program(program) for program in programs]
         try:
             sandbox = self._open_sandbox()
         except VerifierError as error:
             return [Verdict("undecided", "sandbox_unavailable", str(error))] * len(programs)
-        return [judgement.verdict for judgement in judging.judge_all(sandbox, whole, exam.tests, self._limits())]
+        return [judgement.verdict for judgement in judging.judge_all(sandbox, whole, suite.tests, self._limits())]
 
     def _behaviours(self, problem: Problem, programs: Sequence[str]) -> dict[str, Behaviour]:
         """Return the behaviour of the programs that have one to compare."""
         try:
-            exam = read_exam(problem.public_tests)
-            on_examples, on_mutants = trial_steps(exam.tests, self.num_mutants, seed=problem.id)
+            suite = read_suite(problem.public_tests)
+            on_examples, on_mutants = trial_steps(suite.tests, self.num_mutants, seed=problem.id)
             if not on_examples:
                 return {}
-            return behaviours(programs, self._observer(exam, on_examples), self._observer(exam, on_mutants))
+            return behaviours(programs, self._observer(suite, on_examples), self._observer(suite, on_mutants))
         except (TestsError, VerifierError):
             return {}
 
-    def _observer(self, exam: Exam, steps: Sequence[Step]) -> Observe:
+    def _observer(self, suite: TestSuite, steps: Sequence[Step]) -> Observe:
         """Return what takes programs through the steps, as many at a time as there are workers."""
         sandbox, limits = self._open_sandbox(), self._limits()
 
         def observe(programs: Sequence[str]) -> list[list[Observation]]:
             with ThreadPoolExecutor(self.workers, thread_name_prefix="tts-code-verifier") as threads:
-                return list(threads.map(lambda code: take_steps(steps, sandbox, exam.program(code), limits), programs))
+                return list(threads.map(lambda code: take_steps(steps, sandbox, suite.program(code), limits), programs))
 
         return observe

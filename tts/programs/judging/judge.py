@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from tts.programs.judging.compare import same_output, same_value
-from tts.programs.judging.records import Assertions, CallTests, Judgement, Observation, StdioTests, Tests, Trial
+from tts.programs.judging.records import Assertions, CallTests, CaseResult, Observation, StdioTests, SuiteResult, Tests
 from tts.sandbox import Limits, Returned, Run, Sandbox, Value
 from tts.types import Verdict
 
@@ -18,26 +18,26 @@ Item = TypeVar("Item")
 
 def judge(
     sandbox: Sandbox, program: str, tests: Tests, limits: Limits = _DEFAULT, *, all_tests: bool = False
-) -> Judgement:
+) -> SuiteResult:
     """Return the verdict on `program`. Ends with the first test that is not passed, unless `all_tests`.
 
     Failed: sandbox_violation, output_limit, timeout, memory_limit, runtime_error, not_plain_data, wrong_answer.
     Undecided: harness_error, no_tests.
     """
     if not tests.tests:
-        return Judgement(Verdict("undecided", "no_tests"), (), sandbox.profile.name)
+        return SuiteResult(Verdict("undecided", "no_tests"), (), sandbox.profile.name)
     if isinstance(tests, StdioTests):
-        trials = _stdio_trials(sandbox, program, tests, limits, all_tests)
+        cases = _stdio_cases(sandbox, program, tests, limits, all_tests)
     elif isinstance(tests, CallTests):
-        trials = _call_trials(sandbox, program, tests, limits, all_tests)
+        cases = _call_cases(sandbox, program, tests, limits, all_tests)
     else:
-        trials = _assertion_trials(sandbox, program, tests, limits, all_tests)
-    return Judgement(_verdict(trials, len(tests.tests)), tuple(trials), sandbox.profile.name)
+        cases = _assertion_cases(sandbox, program, tests, limits, all_tests)
+    return SuiteResult(_verdict(cases, len(tests.tests)), tuple(cases), sandbox.profile.name)
 
 
 def judge_all(
     sandbox: Sandbox, programs: Sequence[str], tests: Tests, limits: Limits = _DEFAULT, *, all_tests: bool = False
-) -> list[Judgement]:
+) -> list[SuiteResult]:
     """Judge several programs by the same tests, as many at a time as the sandbox has workers; order kept."""
     with ThreadPoolExecutor(sandbox.workers, thread_name_prefix="tts-judge") as threads:
         return list(threads.map(lambda program: judge(sandbox, program, tests, limits, all_tests=all_tests), programs))
@@ -66,45 +66,47 @@ def observe_calls(
     return [Observation(each.outcome, _canonical(each.value) if each.outcome == "ok" else "") for each in returned]
 
 
-def _stdio_trials(sandbox: Sandbox, program: str, tests: StdioTests, limits: Limits, all_tests: bool) -> list[Trial]:
-    trials = []
+def _stdio_cases(
+    sandbox: Sandbox, program: str, tests: StdioTests, limits: Limits, all_tests: bool
+) -> list[CaseResult]:
+    cases = []
     for index, test in enumerate(tests.tests):
         run = sandbox.run(program, _bytes(test.stdin), limits)
         outcome, reason = run.outcome, run.reason
         if outcome == "ok" and not same_output(run.stdout, _bytes(test.expected), tests.tolerance):
             outcome = "wrong_answer"
             reason = f"for {_trim(test.stdin)} expected {_trim(test.expected)}, got {_trim(_text(run.stdout))}"
-        trials.append(_trial(index, Returned(outcome, None, reason), run))
+        cases.append(_case_result(index, Returned(outcome, None, reason), run))
         if outcome != "ok" and not all_tests:
             break
-    return trials
+    return cases
 
 
-def _call_trials(sandbox: Sandbox, program: str, tests: CallTests, limits: Limits, all_tests: bool) -> list[Trial]:
+def _call_cases(sandbox: Sandbox, program: str, tests: CallTests, limits: Limits, all_tests: bool) -> list[CaseResult]:
     arguments = [test.arguments for test in tests.tests]
     returned, runs = _all_calls(sandbox, program, tests.function, arguments, limits, keep_going=all_tests)
-    trials = []
+    cases = []
     for index, (each, run) in enumerate(zip(returned, runs, strict=True)):
         test = tests.tests[index]
         if each.outcome == "ok" and not same_value(each.value, test.expected, tests.tolerance):
             call = f"{tests.function}({', '.join(map(repr, test.arguments))})"
             reason = f"{_trim(call)} expected {_trim(repr(test.expected))}, got {_trim(_canonical(each.value))}"
             each = Returned("wrong_answer", None, reason)  # noqa: PLW2901 - the same return, judged
-        trials.append(_trial(index, each, run))
+        cases.append(_case_result(index, each, run))
         if each.outcome != "ok" and not all_tests:
             break
-    return trials
+    return cases
 
 
-def _assertion_trials(
+def _assertion_cases(
     sandbox: Sandbox, program: str, tests: Assertions, limits: Limits, all_tests: bool
-) -> list[Trial]:
+) -> list[CaseResult]:
     def check(rest: Sequence[str]) -> tuple[Sequence[Returned], Run]:
         checked = sandbox.check(program, rest, tests.functions, setup=tests.setup, limits=limits, keep_going=all_tests)
         return checked.tests, checked.run
 
     returned, runs = _in_turns(check, tests.tests, keep_going=all_tests)
-    return [_trial(index, each, run) for index, (each, run) in enumerate(zip(returned, runs, strict=True))]
+    return [_case_result(index, each, run) for index, (each, run) in enumerate(zip(returned, runs, strict=True))]
 
 
 def _all_calls(
@@ -139,8 +141,8 @@ def _in_turns(
     return returned, runs
 
 
-def _trial(index: int, returned: Returned, run: Run) -> Trial:
-    return Trial(
+def _case_result(index: int, returned: Returned, run: Run) -> CaseResult:
+    return CaseResult(
         index,
         returned.outcome,
         returned.reason,
@@ -153,8 +155,8 @@ def _trial(index: int, returned: Returned, run: Run) -> Trial:
     )
 
 
-def _verdict(trials: Sequence[Trial], num_tests: int) -> Verdict:
-    bad = next((trial for trial in trials if trial.outcome != "ok"), None)
+def _verdict(cases: Sequence[CaseResult], num_tests: int) -> Verdict:
+    bad = next((case for case in cases if case.outcome != "ok"), None)
     if bad is None:
         return Verdict("passed")
     detail = f"test {bad.index + 1} of {num_tests}: {bad.reason}"

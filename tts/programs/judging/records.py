@@ -66,7 +66,7 @@ Tests: TypeAlias = StdioTests | Assertions | CallTests
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class CaseResult:
     """How test `index` ended and why; what its process used and how it exited; what the program wrote, trimmed.
 
     Calls and assertions share a process, and so its figures.
@@ -84,11 +84,11 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class SuiteResult:
     """The verdict on one program, the tests that led to it, and the sandbox profile it ran under."""
 
     verdict: Verdict
-    outcomes: tuple[Trial, ...]
+    cases: tuple[CaseResult, ...]
     profile: str
 
 

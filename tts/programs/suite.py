@@ -12,8 +12,10 @@ from tts.types import JSON
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
+class TestSuite:
     """Tests, and the code that stands before every program."""
+
+    __test__ = False  # the name is no test case of pytest's
 
     tests: Tests
     prelude: str
@@ -23,10 +25,10 @@ class Exam:
         return with_preamble(self.prelude, code)
 
 
-def read_exam(value: JSON) -> Exam:
+def read_suite(value: JSON) -> TestSuite:
     """Return the tests that `value` states in a form of `tts.programs.forms`. Raises TestsError."""
     stated: dict[str, Any] = as_object(value)
-    return Exam(_tests(stated), stated.get("prelude", ""))
+    return TestSuite(_tests(stated), stated.get("prelude", ""))
 
 
 def _tests(stated: dict[str, Any]) -> Tests:
