@@ -11,9 +11,9 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from tts.sandbox.inside import wire
-from tts.sandbox.inside.settings import Order
+from tts.sandbox.inside.settings import RunRequest
 from tts.sandbox.records import Layer, Limits
-from tts.sandbox.worker import Worker, WorkerLostError
+from tts.sandbox.worker import SandboxWorker, WorkerLostError
 
 SEEN = {
     "files": "nothing outside is read or written",
@@ -107,13 +107,13 @@ class _Bait:
         return seen
 
 
-def sing(worker: Worker) -> tuple[Layer, ...]:
+def probe(worker: SandboxWorker) -> tuple[Layer, ...]:
     """Return one layer for each guard, as seen by a program in the sandbox and by the host."""
     with _bait() as bait:
         stdin = f"{bait.folder}\n{bait.port}\n{os.getpid()}".encode()
-        order = Order("run", _PROGRAM, astuple(_LIMITS), stdin)
+        request = RunRequest("run", _PROGRAM, astuple(_LIMITS), stdin)
         try:
-            _, run = worker.ask(wire.encode(order.dump()), _SECONDS)
+            _, run = worker.ask(wire.encode(request.dump()), _SECONDS)
         except WorkerLostError as error:
             return tuple(Layer(name, False, f"the sandbox did not work: {error}") for name in SEEN)
         said = run[1].decode("utf-8", "replace").splitlines()

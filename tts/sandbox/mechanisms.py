@@ -14,7 +14,7 @@ from tts.errors import VerifierError
 from tts.sandbox import canary
 from tts.sandbox.inside.settings import Setup
 from tts.sandbox.records import GUARDS, Layer, Profile, ProfileName
-from tts.sandbox.worker import Server
+from tts.sandbox.worker import ForkServer
 
 ADVICE = {
     "namespaces": "allow user namespaces (sysctl user.max_user_namespaces, "
@@ -81,7 +81,7 @@ WAYS = (
 """Best first. Root's second chance for Landlock keeps the user: where only root can read the interpreter."""
 
 
-def start(needs: Needs, allow_weak: bool, only: ProfileName | None) -> tuple[Server, Profile]:
+def start(needs: Needs, allow_weak: bool, only: ProfileName | None) -> tuple[ForkServer, Profile]:
     """Return a server of the best profile that holds, and what was seen of it; with `only`, of no other than that.
 
     Raises VerifierError where none holds.
@@ -146,17 +146,17 @@ def _advice(way: Way) -> str:
     return "; ".join(advice for name, advice in ADVICE.items() if getattr(way, name))
 
 
-def launch(way: Way, needs: Needs) -> Server:
+def launch(way: Way, needs: Needs) -> ForkServer:
     """Start a fork server. Raises VerifierError where the mechanisms are not to be had."""
     python = needs.python or sys.executable
-    return Server(way.setup(needs), python, _bubblewrap(python, needs) if way.bubblewrap else ())
+    return ForkServer(way.setup(needs), python, _bubblewrap(python, needs) if way.bubblewrap else ())
 
 
-def examine(way: Way, server: Server) -> Profile:
+def examine(way: Way, server: ForkServer) -> Profile:
     """Return what a canary saw in the server's sandbox."""
     worker = server.worker()
     try:
-        return Profile(way.profile, (*canary.sing(worker), *way.layers()))
+        return Profile(way.profile, (*canary.probe(worker), *way.layers()))
     finally:
         worker.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Outcome: TypeAlias = Literal[
+RunOutcome: TypeAlias = Literal[
     "ok",
     "harness_error",
     "sandbox_violation",
@@ -51,14 +51,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class ProgramRun:
     """How one program ran. `outcome` is `ok` where it ended by itself with exit status 0.
 
     `stdout` and `stderr` are what it wrote, at most the limit. `exit_code` is None where a signal ended it, `signal` is
     0 where none did. `peak_memory_mb` includes the bare interpreter. `reason` says what went wrong, in words.
     """
 
-    outcome: Outcome
+    outcome: RunOutcome
     stdout: bytes
     stderr: bytes
     exit_code: int | None
@@ -73,7 +73,7 @@ class Run:
 class Returned:
     """What one call gave: `value` where `outcome` is `ok`, else the reason."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     value: Value = None
     reason: str = ""
 
@@ -86,7 +86,7 @@ class Called:
     """
 
     returned: tuple[Returned, ...]
-    run: Run
+    run: ProgramRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Checked:
     """The outcome of each test that was run, up to and including the first that was not `ok`; and the program's run."""
 
     tests: tuple[Returned, ...]
-    run: Run
+    run: ProgramRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from tts.errors import VerifierError
 from tts.sandbox.inside import wire
-from tts.sandbox.inside.settings import Order
+from tts.sandbox.inside.settings import RunRequest
 from tts.sandbox.mechanisms import Needs, start
 from tts.sandbox.records import (
     Called,
@@ -20,11 +20,11 @@ from tts.sandbox.records import (
     Limits,
     Profile,
     ProfileName,
+    ProgramRun,
     Returned,
-    Run,
     Value,
 )
-from tts.sandbox.worker import Server, Worker, WorkerLostError
+from tts.sandbox.worker import ForkServer, SandboxWorker, WorkerLostError
 
 _PATIENCE = 5.0
 """How many times its limit of wall time a run may take on a loaded machine before the harness is to blame."""
@@ -64,8 +64,8 @@ class Sandbox:
         self._only = profile
         self._turns = _Turns(workers)
         self._lock = threading.Lock()
-        self._idle: list[Worker] = []
-        self._server: Server | None = None
+        self._idle: list[SandboxWorker] = []
+        self._server: ForkServer | None = None
         self._profile: Profile | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
 
@@ -94,9 +94,9 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, program: str, stdin: bytes = b"", limits: Limits = Limits()) -> Run:  # noqa: B008 - frozen
+    def run(self, program: str, stdin: bytes = b"", limits: Limits = Limits()) -> ProgramRun:  # noqa: B008 - frozen
         """Run `program` as Python runs a file, with `stdin` to read."""
-        return self._settled(Order("run", program, astuple(limits), stdin), limits)[1]
+        return self._settled(RunRequest("run", program, astuple(limits), stdin), limits)[1]
 
     def call(
         self,
@@ -109,8 +109,8 @@ class Sandbox:
 
         `Class.method` is called on a new instance each time.
         """
-        order = Order("call", program, astuple(limits), functions=(function,), arguments=tuple(arguments))
-        results, run = self._settled(order, limits)
+        request = RunRequest("call", program, astuple(limits), functions=(function,), arguments=tuple(arguments))
+        results, run = self._settled(request, limits)
         return Called(results, run)
 
     def check(
@@ -129,13 +129,13 @@ class Sandbox:
         program that has ended or been stopped does.
         """
         fixed = astuple(limits)
-        order = Order("check", program, fixed, b"", tuple(functions), (), setup, tuple(tests), keep_going)
-        results, run = self._settled(order, limits)
+        request = RunRequest("check", program, fixed, b"", tuple(functions), (), setup, tuple(tests), keep_going)
+        results, run = self._settled(request, limits)
         return Checked(results, run)
 
-    def _settled(self, order: Order, limits: Limits) -> tuple[tuple[Returned, ...], Run]:
-        """Run the order; once more alone after a timeout, once more after a harness error."""
-        data = wire.encode(order.dump())
+    def _settled(self, request: RunRequest, limits: Limits) -> tuple[tuple[Returned, ...], ProgramRun]:
+        """Run the request; once more alone after a timeout, once more after a harness error."""
+        data = wire.encode(request.dump())
         with self._turns.one_of_many():
             answer = self._once(data, limits)
         if answer[1].outcome == "harness_error":
@@ -147,20 +147,20 @@ class Sandbox:
                 answer = self._once(data, limits)
         return answer
 
-    def _once(self, order: bytes, limits: Limits) -> tuple[tuple[Returned, ...], Run]:
+    def _once(self, request: bytes, limits: Limits) -> tuple[tuple[Returned, ...], ProgramRun]:
         try:
             worker = self._take()
             try:
-                results, run = worker.ask(order, 60 + _PATIENCE * limits.total_wall_seconds)
+                results, run = worker.ask(request, 60 + _PATIENCE * limits.total_wall_seconds)
             except BaseException:
                 worker.close()
                 raise
             self._put_back(worker)
         except (WorkerLostError, OSError) as error:
-            return (), Run("harness_error", b"", b"", None, 0, 0.0, 0.0, 0.0, str(error))
-        return tuple(Returned(*result) for result in results), Run(*run)
+            return (), ProgramRun("harness_error", b"", b"", None, 0, 0.0, 0.0, 0.0, str(error))
+        return tuple(Returned(*result) for result in results), ProgramRun(*run)
 
-    def _take(self) -> Worker:
+    def _take(self) -> SandboxWorker:
         with self._lock:
             if self._server is None:
                 raise WorkerLostError("the sandbox is closed")
@@ -174,7 +174,7 @@ class Sandbox:
                 worker.close()
             return self._server.worker()
 
-    def _put_back(self, worker: Worker) -> None:
+    def _put_back(self, worker: SandboxWorker) -> None:
         with self._lock:
             if self._server is None:
                 worker.close()
@@ -191,7 +191,7 @@ class Sandbox:
         self._server = None
 
 
-def _close(server: Server, workers: list[Worker]) -> None:
+def _close(server: ForkServer, workers: list[SandboxWorker]) -> None:
     while workers:
         workers.pop().close()
     server.close()

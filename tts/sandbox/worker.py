@@ -27,18 +27,18 @@ class WorkerLostError(Exception):
     """A worker ended, or did not answer in time."""
 
 
-class Worker:
-    """One worker of the server: takes an order at a time. One thread at a time may use it."""
+class SandboxWorker:
+    """One worker of the server: answers a request at a time. One thread at a time may use it."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
-    def ask(self, order: bytes, seconds: float) -> Any:
-        """Return the answer to `order`. Raises WorkerLostError where none comes within `seconds`."""
+    def ask(self, request: bytes, seconds: float) -> Any:
+        """Return the answer to `request`. Raises WorkerLostError where none comes within `seconds`."""
         deadline = time.monotonic() + seconds
         try:
             self._connection.settimeout(seconds)
-            frames.send(self._connection, order)
+            frames.send(self._connection, request)
             return wire.decode(self._receive(deadline))
         except (OSError, ValueError) as error:
             raise WorkerLostError(str(error) or type(error).__name__) from error
@@ -62,7 +62,7 @@ class Worker:
         return frame
 
 
-class Server:
+class ForkServer:
     """The fork server: a process of its own, started clean. Raises VerifierError where it cannot build its sandbox."""
 
     def __init__(self, setup: Setup, python: str, wrapper: Sequence[str] = ()) -> None:
@@ -90,7 +90,7 @@ class Server:
         """Say whether the server is there still. Where it has ended, all its workers have."""
         return self._process.poll() is None
 
-    def worker(self) -> Worker:
+    def worker(self) -> SandboxWorker:
         """Return a new worker. Raises OSError where the server is gone."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -99,7 +99,7 @@ class Server:
             except OSError:
                 ours.close()
                 raise
-        return Worker(ours)
+        return SandboxWorker(ours)
 
     def close(self) -> None:
         """Kill the server and all its workers. Safe to call twice."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tts.programs.judging.compare import same_output, same_value
 from tts.programs.judging.records import Assertions, CallTests, CaseResult, Observation, StdioTests, SuiteResult, Tests
-from tts.sandbox import Limits, Returned, Run, Sandbox, Value
+from tts.sandbox import Limits, ProgramRun, Returned, Sandbox, Value
 from tts.types import Verdict
 
 _SHOWN = 300
@@ -101,7 +101,7 @@ def _call_cases(sandbox: Sandbox, program: str, tests: CallTests, limits: Limits
 def _assertion_cases(
     sandbox: Sandbox, program: str, tests: Assertions, limits: Limits, all_tests: bool
 ) -> list[CaseResult]:
-    def check(rest: Sequence[str]) -> tuple[Sequence[Returned], Run]:
+    def check(rest: Sequence[str]) -> tuple[Sequence[Returned], ProgramRun]:
         checked = sandbox.check(program, rest, tests.functions, setup=tests.setup, limits=limits, keep_going=all_tests)
         return checked.tests, checked.run
 
@@ -117,8 +117,8 @@ def _all_calls(
     limits: Limits,
     *,
     keep_going: bool = True,
-) -> tuple[list[Returned], list[Run]]:
-    def call(rest: Sequence[tuple[Value, ...]]) -> tuple[Sequence[Returned], Run]:
+) -> tuple[list[Returned], list[ProgramRun]]:
+    def call(rest: Sequence[tuple[Value, ...]]) -> tuple[Sequence[Returned], ProgramRun]:
         called = sandbox.call(program, function, rest, limits)
         return called.returned, called.run
 
@@ -126,11 +126,11 @@ def _all_calls(
 
 
 def _in_turns(
-    attempt: Callable[[Sequence[Item]], tuple[Sequence[Returned], Run]], items: Sequence[Item], keep_going: bool
-) -> tuple[list[Returned], list[Run]]:
+    attempt: Callable[[Sequence[Item]], tuple[Sequence[Returned], ProgramRun]], items: Sequence[Item], keep_going: bool
+) -> tuple[list[Returned], list[ProgramRun]]:
     """Attempt all items in one process; where the process is stopped at one, go on behind it in a new one."""
     returned: list[Returned] = []
-    runs: list[Run] = []
+    runs: list[ProgramRun] = []
     while len(returned) < len(items):
         some, run = attempt(items[len(returned) :])
         stopped = [] if run.outcome == "ok" else [Returned(run.outcome, None, run.reason)]
@@ -141,7 +141,7 @@ def _in_turns(
     return returned, runs
 
 
-def _case_result(index: int, returned: Returned, run: Run) -> CaseResult:
+def _case_result(index: int, returned: Returned, run: ProgramRun) -> CaseResult:
     return CaseResult(
         index,
         returned.outcome,

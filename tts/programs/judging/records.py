@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tts.sandbox import Value
-from tts.sandbox.records import Outcome
+from tts.sandbox.records import RunOutcome
 from tts.types import Verdict
 
 
@@ -73,7 +73,7 @@ class CaseResult:
     """
 
     index: int
-    outcome: Outcome
+    outcome: RunOutcome
     reason: str = ""
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
@@ -96,5 +96,5 @@ class SuiteResult:
 class Observation:
     """What a program did with one input: `output` is its stripped stdout, or one text per returned value."""
 
-    outcome: Outcome
+    outcome: RunOutcome
     output: str = ""

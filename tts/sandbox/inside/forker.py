@@ -1,7 +1,7 @@
-"""The process that forks the programs' processes. It holds the namespaces' keys, and never sees an order or an answer.
+"""The process that forks the programs' processes. It holds the namespaces' keys, and never sees a request or an answer.
 
 Each program's process is the init of a process namespace of its own: whatever it leaves behind dies with it. It is made
-ahead of its order, and handed to the supervisor as five descriptors: the wire, its standard streams, its end.
+ahead of its request, and handed to the supervisor as five descriptors: the wire, its standard streams, its end.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The fork server: one process that builds the sandbox and imports ahead, and a child of it for each worker.
 
-The host holds one socket to the server, over which it asks for workers, and one to each worker. No order and no answer
-ever passes through the memory of any of them: they are read and written by the processes of one run.
+The host holds one socket to the server, over which it asks for workers, and one to each worker. No request and no
+answer ever passes through the memory of any of them: they are read and written by the processes of one run.
 """
 
 from __future__ import annotations

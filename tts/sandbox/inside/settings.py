@@ -14,7 +14,7 @@ PACKAGES = "/packages"
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class WireRecord:
     """A record that travels as a tuple of its fields."""
 
     def dump(self) -> tuple[Any, ...]:
@@ -28,7 +28,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Setup(Message):
+class Setup(WireRecord):
     """How the fork server builds its sandbox: by which mechanisms, and what programs may import.
 
     With `drop_user`, programs of root run as an ordinary user. `packages` are folders and files that stay readable,
@@ -47,7 +47,7 @@ class Setup(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Order(Message):
+class RunRequest(WireRecord):
     """One run: the program, what to do with it, and the limits (as in `records.Limits`, in its order).
 
     `action` is "run" (`stdin` is given), "call" (`functions[0]` with each of `arguments`), or "check" (`tests` in
@@ -66,7 +66,7 @@ class Order(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds(Message):
+class Bounds(WireRecord):
     """`records.Limits`, as it arrives."""
 
     cpu_seconds: float

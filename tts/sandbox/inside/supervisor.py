@@ -1,4 +1,4 @@
-"""The process that takes orders and answers them: it watches over the programs' processes, and runs test code.
+"""The process that takes requests and answers them: it watches over the programs' processes, and runs test code.
 
 It is confined like a program, once and for all. Programs are forked beside it and not by it, so none of what it reads
 was ever in the memory of one.
@@ -14,26 +14,26 @@ from collections.abc import Callable, Iterator
 from . import frames, tested, wire
 from .confine import Confinement
 from .forker import END, ENDED
-from .settings import Bounds, Order
+from .settings import Bounds, RunRequest
 from .watch import Stopped, Watched
 
 _GRACE_SECONDS = 5.0
 
-_ACTIONS: dict[str, Callable[[Watched, Order], Iterator[tested.Result]]] = {
+_ACTIONS: dict[str, Callable[[Watched, RunRequest], Iterator[tested.Result]]] = {
     "call": tested.calls,
     "check": tested.checks,
 }
 
 
 def serve(confinement: Confinement, host: socket.socket, forker: socket.socket) -> int:
-    """Answer the host's orders, one at a time, until the host or the forker is gone; return the exit status."""
+    """Answer the host's requests, one at a time, until the host or the forker is gone; return the exit status."""
     confinement.confine_checker()
     gc.enable()
     try:
         watched, _ = _next_program(forker, host, confinement.namespaces)
         while True:
-            order = Order.load(wire.decode(frames.receive(host)))
-            results, stopped = _perform(watched, order)
+            request = RunRequest.load(wire.decode(frames.receive(host)))
+            results, stopped = _perform(watched, request)
             forker.sendall(END)
             following, last = _next_program(forker, host, confinement.namespaces)
             frames.send(host, wire.encode((tuple(results), watched.close(stopped, *last))))
@@ -42,18 +42,18 @@ def serve(confinement: Confinement, host: socket.socket, forker: socket.socket) 
         return 0
 
 
-def _perform(watched: Watched, order: Order) -> tuple[list[tested.Result], Stopped | None]:
+def _perform(watched: Watched, request: RunRequest) -> tuple[list[tested.Result], Stopped | None]:
     """Let the program run, and what is to run beside it; return the results, and why it had to be stopped."""
-    bounds = Bounds.load(order.limits)
+    bounds = Bounds.load(request.limits)
     _limit_tests(watched, bounds.total_cpu_seconds)
     results: list[tested.Result] = []
     try:
-        watched.start(order.action, order.program, bounds, order.stdin)
-        if order.action == "run":
+        watched.start(request.action, request.program, bounds, request.stdin)
+        if request.action == "run":
             watched.wait()
             return results, None
         tested.ready(watched)
-        for result in _ACTIONS[order.action](watched, order):
+        for result in _ACTIONS[request.action](watched, request):
             results.append(result)  # one by one: those before a stop count
     except Stopped as stopped:
         return results, stopped

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from . import wire
 from .peer import Peer, RemoteError, describe
-from .settings import Order
+from .settings import RunRequest
 from .watch import Watched
 
 Result: TypeAlias = "tuple[str, Any, str]"
@@ -51,13 +51,13 @@ class Tested:
         return value
 
 
-def calls(watched: Watched, order: Order) -> Iterator[Result]:
+def calls(watched: Watched, request: RunRequest) -> Iterator[Result]:
     """Call the first function with each of the arguments; yield what comes back, until the program is stopped."""
     tested = Tested(watched)
     room = _MAX_RETURNED
-    for arguments in order.arguments:
+    for arguments in request.arguments:
         try:
-            value = tested.call(order.functions[0], arguments, {})
+            value = tested.call(request.functions[0], arguments, {})
             room -= len(wire.encode(value))
         except Exception as error:
             yield _outcome_of(error), None, f"{type(error).__name__}: {describe(error)}"
@@ -67,23 +67,23 @@ def calls(watched: Watched, order: Order) -> Iterator[Result]:
             yield "ok", value, ""
 
 
-def checks(watched: Watched, order: Order) -> Iterator[Result]:
+def checks(watched: Watched, request: RunRequest) -> Iterator[Result]:
     """Run each test; yield its outcome, up to the first that fails (all of them, if `keep_going`)."""
     tested = Tested(watched)
     namespace: dict[str, Any] = {"__name__": "test"}
     try:
-        exec(compile(order.setup, _SETUP, "exec", dont_inherit=True), namespace)
-        codes = [compile(test, _TEST, "exec", dont_inherit=True) for test in order.tests]
+        exec(compile(request.setup, _SETUP, "exec", dont_inherit=True), namespace)
+        codes = [compile(test, _TEST, "exec", dont_inherit=True) for test in request.tests]
     except Exception as error:
         yield "harness_error", None, f"the tests' own code fails: {type(error).__name__}: {describe(error)}"
         return
-    namespace |= {name: tested.function(name) for name in order.functions}
-    for test, code in zip(order.tests, codes, strict=True):
+    namespace |= {name: tested.function(name) for name in request.functions}
+    for test, code in zip(request.tests, codes, strict=True):
         result = _check(tested, test, code, namespace)
         if watched.stopped:
             raise watched.stopped
         yield result
-        if result[0] != "ok" and not order.keep_going:
+        if result[0] != "ok" and not request.keep_going:
             return
 
 

@@ -102,7 +102,7 @@ class Watched:
             self._step()
 
     def close(self, stopped: Stopped | None, code: int, memory_kb: int, cpu: float) -> tuple[Any, ...]:
-        """Return the fields of `records.Run`, given what became of the process, which is no more."""
+        """Return the fields of `records.ProgramRun`, given what became of the process, which is no more."""
         cpu, wall = max(0.0, cpu - self._zero_cpu), time.monotonic() - self._begin
         stdout, stderr = (bytes(self._outputs[key]) for key in (self._stdout, self._stderr))
         outcome, reason = self._judge(stopped, code, cpu, stderr)

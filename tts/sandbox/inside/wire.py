@@ -42,7 +42,7 @@ def encode(value: object, reference: Reference | None = None) -> bytes:
 
 def decode(data: bytes, resolve: Callable[[str, int], object] | None = None) -> Any:
     """Return the value in `data`; `resolve` makes something of the references. Raises NotPlainError."""
-    reader = _Reader(data, resolve)
+    reader = _Decoder(data, resolve)
     try:
         value = reader.value(MAX_DEPTH)
     except (struct.error, IndexError, TypeError, UnicodeDecodeError) as error:
@@ -117,7 +117,7 @@ _CONVERSIONS: dict[type, Callable[[Any], object]] = {
 }
 
 
-class _Reader:
+class _Decoder:
     """Reads one value after the other from `data`."""
 
     def __init__(self, data: bytes, resolve: Callable[[str, int], object] | None) -> None:
@@ -128,7 +128,7 @@ class _Reader:
     def value(self, depth: int) -> Any:
         tag = self.data[self.position]
         self.position += 1
-        read = _READERS.get(tag)
+        read = _DECODERS.get(tag)
         if read:
             return read(self)
         if tag in _COLLECTIONS:
@@ -193,17 +193,17 @@ class _Reader:
 
 
 _COLLECTIONS: dict[int, type] = {tag[0]: kind for kind, tag in _SEQUENCES.items()}
-_READERS: dict[int, Callable[[_Reader], Any]] = {
+_DECODERS: dict[int, Callable[[_Decoder], Any]] = {
     ord("N"): lambda _: None,
     ord("T"): lambda _: True,
     ord("F"): lambda _: False,
-    ord("i"): _Reader.short_integer,
-    ord("I"): _Reader.long_integer,
-    ord("f"): _Reader.real,
-    ord("c"): _Reader.imaginary,
-    ord("s"): _Reader.text,
-    ord("b"): _Reader.raw,
-    ord("R"): _Reader.reference,
+    ord("i"): _Decoder.short_integer,
+    ord("I"): _Decoder.long_integer,
+    ord("f"): _Decoder.real,
+    ord("c"): _Decoder.imaginary,
+    ord("s"): _Decoder.text,
+    ord("b"): _Decoder.raw,
+    ord("R"): _Decoder.reference,
 }
 
 
