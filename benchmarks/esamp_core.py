@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from tts.plugins.esamp.core import ESampCore, Row
+from tts.plugins.esamp.core import ESampCore, StepRow
 from tts.plugins.esamp.settings import ESampSettings
 
 LEVERS: dict[str, dict[str, Any]] = {
@@ -52,7 +52,7 @@ def step_of(lever: str, d: int, num_groups: int, rows_per_group: int, **more: An
     names = [(f"{group}.{row}", str(group)) for group in range(num_groups) for row in range(rows_per_group)]
     for request_id, group in names:
         core.join(request_id, group, group_size=rows_per_group)
-    rows = [Row(request_id, 2, 1) for request_id, _ in names]
+    rows = [StepRow(request_id, 2, 1) for request_id, _ in names]
     return lambda h_first, h_last: core.step(rows, h_first, h_last)
 
 

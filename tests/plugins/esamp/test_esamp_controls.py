@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch", reason="needs the hf extra")
 from tts.errors import EngineError  # noqa: E402  # after the skip
 from tts.plugins.esamp.controls import (  # noqa: E402  # as above
     Distilled,
-    Draw,
     Noise,
+    NoiseKey,
     Subtract,
     VocabularyKL,
     control_of,
@@ -69,7 +69,7 @@ def test_the_vocabulary_control_without_a_head_is_refused() -> None:
 
 
 def test_a_noise_vector_depends_on_seed_and_position_alone() -> None:
-    draws = [Draw(7, 3), Draw(7, 4), Draw(8, 3), Draw(-1, 0), Draw(2**64 - 1, 0)]
+    draws = [NoiseKey(7, 3), NoiseKey(7, 4), NoiseKey(8, 3), NoiseKey(-1, 0), NoiseKey(2**64 - 1, 0)]
     together = gaussian(draws, 40)
     for draw, vector in zip(draws, together, strict=True):
         assert torch.equal(gaussian([draw], 40)[0], vector)
@@ -78,6 +78,6 @@ def test_a_noise_vector_depends_on_seed_and_position_alone() -> None:
 
 def test_noise_is_standard_normal() -> None:
     """Mean and variance of 400,000 numbers within 5 standard errors: a false alarm in a million runs, were they new."""
-    numbers = gaussian([Draw(seed, position) for seed in range(20) for position in range(20)], 1000)
+    numbers = gaussian([NoiseKey(seed, position) for seed in range(20) for position in range(20)], 1000)
     assert abs(numbers.mean().item()) < 5 / 400_000**0.5
     assert abs(numbers.var().item() - 1) < 5 * (2 / 400_000) ** 0.5

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs the hf extra")
 from esamp_twin import Twin, squared_error  # noqa: E402  # after the skip
 from torch._subclasses import FakeTensorMode  # noqa: E402  # as above
 
-from tts.plugins.esamp.core import MAX_DEPARTED, ESampCore, Row  # noqa: E402  # as above
+from tts.plugins.esamp.core import MAX_DEPARTED, ESampCore, StepRow  # noqa: E402  # as above
 from tts.plugins.esamp.distiller import DistillerBank  # noqa: E402  # as above
 from tts.plugins.esamp.fusion import kl_divergence  # noqa: E402  # as above
 from tts.plugins.esamp.settings import ESampSettings  # noqa: E402  # as above
@@ -36,7 +36,7 @@ def hidden(request_id: str, position: int, dtype: Any = None) -> tuple[torch.Ten
     return h_first.to(dtype), (3 * torch.tanh(h_first @ mixing) + 1).to(dtype)
 
 
-def step(core: ESampCore, rows: list[Row], dtype: Any = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+def step(core: ESampCore, rows: list[StepRow], dtype: Any = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
     """(mixed, h^L), both [num_rows, d]."""
     firsts, lasts = zip(*(hidden(row.request_id, row.position, dtype) for row in rows), strict=True)
     h_last = torch.stack(lasts)
@@ -48,7 +48,7 @@ def step(core: ESampCore, rows: list[Row], dtype: Any = torch.float32) -> tuple[
 
 def decode(core: ESampCore, request_ids: list[str], positions: range, dtype: Any = torch.float32) -> torch.Tensor:
     """[num_steps, num_requests, d]"""
-    steps = [step(core, [Row(request_id, at, PROMPT) for request_id in request_ids], dtype)[0] for at in positions]
+    steps = [step(core, [StepRow(request_id, at, PROMPT) for request_id in request_ids], dtype)[0] for at in positions]
     return torch.stack(steps)
 
 
@@ -62,8 +62,8 @@ class Request:
     num_tokens: int
     position: int = 1
 
-    def row(self) -> Row:
-        return Row(self.name, self.position, PROMPT)
+    def row(self) -> StepRow:
+        return StepRow(self.name, self.position, PROMPT)
 
     @property
     def guided(self) -> bool:
@@ -142,7 +142,7 @@ def test_at_beta_0_every_row_is_trained_on_and_none_is_touched(dtype: Any, all_s
         core.join(f"r{i}", "ab"[i % 2])
         guided.join(f"r{i}", "ab"[i % 2])
     for position in range(PROMPT, PROMPT + 12):
-        rows = [Row(f"r{i}", position, PROMPT) for i in range(3)]
+        rows = [StepRow(f"r{i}", position, PROMPT) for i in range(3)]
         mixed, h_last = step(core, rows, dtype)
         assert mixed.dtype == dtype
         assert torch.equal(mixed.view(torch.uint8), h_last.view(torch.uint8))
@@ -155,18 +155,18 @@ def test_at_beta_0_every_row_is_trained_on_and_none_is_touched(dtype: Any, all_s
 def test_rows_of_others_and_of_the_prompt_are_left_alone() -> None:
     core = core_of()
     core.join("mine", "a")
-    rows = [Row("mine", 1, PROMPT), Row("other", 9, PROMPT), Row("mine", PROMPT - 1, PROMPT)]
+    rows = [StepRow("mine", 1, PROMPT), StepRow("other", 9, PROMPT), StepRow("mine", PROMPT - 1, PROMPT)]
     mixed, h_last = step(core, rows)
     assert torch.equal(mixed, h_last)
     assert (core.statistics().steps, core.statistics().rows_trained) == (0, 0)
-    mixed, h_last = step(core, [*rows, Row("mine", PROMPT, PROMPT)])
+    mixed, h_last = step(core, [*rows, StepRow("mine", PROMPT, PROMPT)])
     assert [torch.equal(*pair) for pair in zip(mixed, h_last, strict=True)] == [True, True, True, False]
 
 
 def test_the_first_token_is_guided_only_where_that_is_wanted() -> None:
     core = core_of(guide_first_token=True)
     core.join("mine", "a")
-    mixed, h_last = step(core, [Row("mine", PROMPT - 2, PROMPT), Row("mine", PROMPT - 1, PROMPT)])
+    mixed, h_last = step(core, [StepRow("mine", PROMPT - 2, PROMPT), StepRow("mine", PROMPT - 1, PROMPT)])
     assert [torch.equal(*pair) for pair in zip(mixed, h_last, strict=True)] == [True, False]
 
 
@@ -209,7 +209,7 @@ def test_a_group_depends_on_itself_alone_at_real_sizes_too(rows_per_group: int) 
         crowded.join(request_id, group)
     for request_id, group in requests[:rows_per_group]:
         alone.join(request_id, group)
-    rows = [Row(request_id, PROMPT, PROMPT) for request_id, _ in requests]
+    rows = [StepRow(request_id, PROMPT, PROMPT) for request_id, _ in requests]
     for _ in range(9):
         h_first, h_last = (torch.randn(len(rows), d, generator=generator) for _ in range(2))
         together = crowded.step(rows, h_first, h_last)[:rows_per_group]
@@ -285,7 +285,7 @@ def test_rows_without_a_slot_stay_as_they_are_and_are_counted_and_reported() -> 
     assert core.join("a", "first")
     assert not core.join("b", "second")
     assert not core.join("b", "second")
-    mixed, h_last = step(core, [Row("a", PROMPT, PROMPT), Row("b", PROMPT, PROMPT), Row("b", 0, PROMPT)])
+    mixed, h_last = step(core, [StepRow("a", PROMPT, PROMPT), StepRow("b", PROMPT, PROMPT), StepRow("b", 0, PROMPT)])
     assert [torch.equal(*pair) for pair in zip(mixed, h_last, strict=True)] == [False, True, True]
     assert core.statistics().rows_without_slot == 1
     assert "left 1 rows unguided" in core.statistics().warnings(0.25)[0]
@@ -295,7 +295,8 @@ def test_novelty_is_the_relative_distance_of_the_prediction() -> None:
     core = core_of(beta=1.0)
     core.join("a", "first")
     core.join("b", "second")
-    mixed, h_last = step(core, [Row("a", PROMPT, PROMPT), Row("b", PROMPT, PROMPT)])  # at β = 1 it moves by the error
+    rows = [StepRow("a", PROMPT, PROMPT), StepRow("b", PROMPT, PROMPT)]
+    mixed, h_last = step(core, rows)  # at β = 1 it moves by the error
     expected = ((mixed - h_last).norm(dim=-1) / h_last.norm(dim=-1)).tolist()
     found = [core.request_statistics(name)["esamp_novelty"] for name in "ab"]
     assert found == pytest.approx(expected, rel=1e-5)
@@ -306,7 +307,8 @@ def test_kl_goes_to_the_requests_that_were_guided() -> None:
     core = core_of()
     core.join("a", "first")
     core.join("b", "first", beta=0.0)
-    mixed, h_last = step(core, [Row("b", PROMPT, PROMPT), Row("other", 5, PROMPT), Row("a", PROMPT, PROMPT)])
+    rows = [StepRow("b", PROMPT, PROMPT), StepRow("other", 5, PROMPT), StepRow("a", PROMPT, PROMPT)]
+    mixed, h_last = step(core, rows)
     kl = kl_divergence(mixed, h_last)
     core.record_kl(kl)
     assert kl[2].item() > 0
@@ -361,7 +363,7 @@ def test_a_learning_rate_that_learns_nothing_is_noticed() -> None:
     core.join("a", "a")
     h_first, h_last = hidden("a", PROMPT)
     for position in range(PROMPT, PROMPT + 70):
-        core.step([Row("a", position, PROMPT)], h_first[None], h_last[None])
+        core.step([StepRow("a", position, PROMPT)], h_first[None], h_last[None])
     assert "loss did not fall" in core.statistics().warnings(0.25)[0]
 
 
@@ -372,7 +374,7 @@ def test_a_step_on_all_slots_never_asks_the_device_anything(control: str) -> Non
         core = core_of(all_slots=True, control=control, head=torch.zeros(11, D))
         core.join("a", "a")
         core.join("b", "b", beta=0.0)
-        rows = [Row("a", PROMPT, PROMPT), Row("b", PROMPT, PROMPT), Row("other", 9, PROMPT)]
+        rows = [StepRow("a", PROMPT, PROMPT), StepRow("b", PROMPT, PROMPT), StepRow("other", 9, PROMPT)]
         for _ in range(3):
             core.step(rows, torch.zeros(3, D), torch.zeros(3, D))
         core.leave("b")

@@ -18,7 +18,7 @@ from tts.plugins.esamp.fusion import kl_divergence
 from tts.plugins.esamp.settings import ESampSettings
 from tts.types import PluginReport, Request
 
-NOBODY = core.Row("", 0, 1)
+NOBODY = core.StepRow("", 0, 1)
 """An empty row, as the core sees it."""
 
 
@@ -44,7 +44,7 @@ class ESampGuide:
         weight = self._head.weight(vocabulary) if settings.control == "vocabulary" else None
         self._core = ESampCore(settings, self._head.d, batch_size, device=model.device, head=weight)
         self._taps = taps.Taps(model, settings.layer, self._mix)
-        self._seats: list[core.Row] = []
+        self._seats: list[core.StepRow] = []
         self._h_last: torch.Tensor | None = None
         self._num_steered_steps = 0
         self._parties: dict[str, Party] = {}
@@ -142,6 +142,6 @@ def name_of(request: Request) -> str:
     return f"{request.key} {request.problem_id}"
 
 
-def seat_of(row: Row) -> core.Row:
+def seat_of(row: Row) -> core.StepRow:
     """Return what the core must know of a row; its first pass reads the last token of the prompt."""
-    return core.Row(name_of(row.request), row.position, len(row.prompt_ids))
+    return core.StepRow(name_of(row.request), row.position, len(row.prompt_ids))

@@ -13,7 +13,7 @@ import torch
 from tts.engines.vllm.mixin import Base, put_in_front
 from tts.engines.vllm.tap import Tap
 from tts.engines.vllm.worker_plugin import Step, WorkerPlugin
-from tts.plugins.esamp.core import Row
+from tts.plugins.esamp.core import StepRow
 
 
 class RunnerV1Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
@@ -66,7 +66,7 @@ class RunnerV1Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only w
             if not self.discard_request_mask.np[place]:
                 length = int(batch.num_computed_tokens_cpu[place]) + int(self._num_scheduled[place])
                 places.append(place)
-                rows.append(Row(request_id, length - 1, int(batch.num_prompt_tokens[place])))
+                rows.append(StepRow(request_id, length - 1, int(batch.num_prompt_tokens[place])))
         return Step(places, rows)
 
 

@@ -9,7 +9,7 @@ import torch
 from tts.engines.vllm.mixin import Base, put_in_front
 from tts.engines.vllm.tap import Tap
 from tts.engines.vllm.worker_plugin import Step, WorkerPlugin
-from tts.plugins.esamp.core import Row
+from tts.plugins.esamp.core import StepRow
 
 
 class RunnerV2Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
@@ -66,7 +66,7 @@ class RunnerV2Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only w
             length = int(batch.num_computed_tokens_np[place]) + int(batch.num_scheduled_tokens[place])
             if length >= int(states.prefill_len.np[index]):
                 places.append(place)
-                rows.append(Row(request_id, length - 1, int(states.prompt_len.np[index])))
+                rows.append(StepRow(request_id, length - 1, int(states.prompt_len.np[index])))
         return Step(places, rows)
 
 

@@ -13,7 +13,7 @@ from tts.engines.filters import Filters, at_token
 from tts.engines.vllm.certainty import Certainties
 from tts.engines.vllm.options import WorkerOptions
 from tts.engines.vllm.request_values import RequestValues
-from tts.plugins.esamp.core import ESampCore, Row
+from tts.plugins.esamp.core import ESampCore, StepRow
 from tts.plugins.esamp.fusion import kl_divergence
 from tts.types import Decoding, FirstToken
 
@@ -29,7 +29,7 @@ class Step(NamedTuple):
     """The rows of a decoding step that draw a token: their places among the logits, and what they are."""
 
     places: list[int]
-    rows: list[Row]
+    rows: list[StepRow]
 
 
 class Model(NamedTuple):
@@ -51,18 +51,18 @@ class Admitted:
     decoding: Decoding
     vllm_temperature: float
 
-    def now(self, row: Row) -> Decoding:
+    def now(self, row: StepRow) -> Decoding:
         """Return how the token that this row draws is decoded."""
         return at_token(self.decoding, row.position - row.num_prompt_tokens + 1)
 
-    def kept(self, row: Row) -> Decoding:
+    def kept(self, row: StepRow) -> Decoding:
         """Return the filters that vLLM does not have, or not for this row."""
         now = self.now(row)
         ours = replace(NOTHING, top_n_sigma=now.top_n_sigma, first_token=now.first_token)
         is_greedy = now.first_token is None and now.temperature < GREEDY <= self.vllm_temperature
         return replace(ours, top_k=1) if is_greedy else ours
 
-    def relative_temperature(self, row: Row) -> float:
+    def relative_temperature(self, row: StepRow) -> float:
         """Return by what the logits are divided before vLLM divides them by its temperature."""
         now = self.now(row)
         wanted = now.temperature if now.first_token is None else now.first_token.temperature
@@ -193,7 +193,7 @@ class WorkerPlugin:
         logits[places] = shaped / torch.tensor(temperatures, device=logits.device).unsqueeze(1)
         return logits
 
-    def _rows(self) -> Iterator[tuple[Admitted, Row]]:
+    def _rows(self) -> Iterator[tuple[Admitted, StepRow]]:
         return ((self._requests[row.request_id], row) for row in self._step.rows)
 
     def _places(self, device: torch.device) -> torch.Tensor:

@@ -10,12 +10,12 @@ import torch
 
 from tts.plugins.esamp.controls import Control, gaussian
 from tts.plugins.esamp.distiller import DistillerBank
-from tts.plugins.esamp.schedule import Outcome
+from tts.plugins.esamp.schedule import StepResult
 from tts.plugins.esamp.stats import Milliseconds
-from tts.plugins.esamp.step import Cells, Lesson, Mixed, SlotRows, predict, train
+from tts.plugins.esamp.step import Cells, Mixed, SlotRows, TrainingBatch, predict, train
 
 
-class Waiting(NamedTuple):
+class TrainingBuffer(NamedTuple):
     """Rows that wait until their slot is trained on them, in the order in which they came; then zeros."""
 
     h_first: torch.Tensor  # [S, K, d]
@@ -44,9 +44,9 @@ class AllSlots:
             d, slots = bank.hidden_size, range(bank.num_slots)
             noise = zeros(max_rows, d) if control.uses_noise else None
             self._cells = Cells(slots, zeros(max_rows, d), zeros(max_rows, d), zeros(max_rows, 1), noise)
-            self._waiting = Waiting(zeros(max_waiting, d), zeros(max_waiting, d), zeros(max_waiting, 1))
+            self._waiting = TrainingBuffer(zeros(max_waiting, d), zeros(max_waiting, d), zeros(max_waiting, 1))
 
-    def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Outcome:
+    def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> StepResult:
         """Tell the device to do all of it."""
         self.wait()
         rows = self._sent([row for part in plan for row in part.rows])
@@ -58,7 +58,7 @@ class AllSlots:
         steered = self._cells.beta.flatten(0, 1)[places] != 0
         mixed_rows = mixed.h.flatten(0, 1)[places].to(h_last.dtype)
         novelty = mixed.novelty.flatten()[places]
-        return Outcome(
+        return StepResult(
             h=h_last.index_copy(0, rows, torch.where(steered, mixed_rows, unmixed)),
             novelty=novelty.new_zeros(len(h_last)).index_copy(0, rows, novelty),
             losses=self._learn(plan, firsts, lasts),
@@ -84,8 +84,8 @@ class AllSlots:
         fill(self._cells.h_last, places, h_last)
         fill(self._cells.beta, places, self._sent(betas)[:, None])
         if self._cells.noise is not None:
-            draws = list(chain.from_iterable(part.draws for part in plan))
-            fill(self._cells.noise, places, self._to_device(gaussian(draws, h_last.shape[-1])))
+            noise_keys = list(chain.from_iterable(part.noise_keys for part in plan))
+            fill(self._cells.noise, places, self._to_device(gaussian(noise_keys, h_last.shape[-1])))
 
     def _learn(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
         """Let the rows wait, and train the slots whose turn it is; return the losses of all slots."""
@@ -131,8 +131,8 @@ class AllSlots:
         assert self._control.objective is not None
         h_first, h_last, mask = self._waiting
         slots = range(self._bank.num_slots)
-        lesson = Lesson(slots, self._bank.predict(slots, h_first), h_last, mask.squeeze(-1))
-        return train(self._bank, self._control.objective, lesson)
+        batch = TrainingBatch(slots, self._bank.predict(slots, h_first), h_last, mask.squeeze(-1))
+        return train(self._bank, self._control.objective, batch)
 
 
 def fill(cells: torch.Tensor, places: torch.Tensor, rows: torch.Tensor) -> None:

@@ -13,7 +13,7 @@ from tts.plugins.esamp.distiller import Objective, squared_error
 from tts.plugins.esamp.settings import ESampSettings
 
 
-class Draw(NamedTuple):
+class NoiseKey(NamedTuple):
     """What makes a row's randomness its own: its request's seed and its position."""
 
     seed: int
@@ -111,13 +111,13 @@ def norm(x: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(x, dim=-1)
 
 
-def gaussian(draws: Sequence[Draw], size: int) -> torch.Tensor:
-    """Return a standard normal vector per draw `[num_draws, size]`, on the host.
+def gaussian(noise_keys: Sequence[NoiseKey], size: int) -> torch.Tensor:
+    """Return a standard normal vector per key `[num_keys, size]`, on the host.
 
-    A vector depends on its draw alone: it is the same on every machine, whatever was drawn before.
+    A vector depends on its key alone: it is the same on every machine, whatever was drawn before.
     """
-    vectors = np.empty((len(draws), size), dtype=np.float32)
-    for draw, vector in zip(draws, vectors, strict=True):
-        key = np.array([draw.seed % 2**64, draw.position], dtype=np.uint64)
+    vectors = np.empty((len(noise_keys), size), dtype=np.float32)
+    for (seed, position), vector in zip(noise_keys, vectors, strict=True):
+        key = np.array([seed % 2**64, position], dtype=np.uint64)
         np.random.Generator(np.random.Philox(key=key)).standard_normal(dtype=np.float32, out=vector)
     return torch.from_numpy(vectors)

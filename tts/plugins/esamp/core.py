@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 
 from tts.plugins.esamp.all_slots import AllSlots
-from tts.plugins.esamp.controls import Control, Draw, control_of
+from tts.plugins.esamp.controls import Control, NoiseKey, control_of
 from tts.plugins.esamp.distiller import DistillerBank
 from tts.plugins.esamp.groups import Group, Groups, Waiting
-from tts.plugins.esamp.schedule import ExactRows, Outcome, Schedule
+from tts.plugins.esamp.schedule import ExactRows, Schedule, StepResult
 from tts.plugins.esamp.settings import ESampSettings
 from tts.plugins.esamp.side_stream import SideStream
 from tts.plugins.esamp.stats import RequestTrace, Statistics
@@ -26,7 +26,7 @@ MAX_DEPARTED = 4096
 """How many requests that left, and that nobody asked about, are remembered."""
 
 
-class Row(NamedTuple):
+class StepRow(NamedTuple):
     """One row of a step. `position` is where the token that it reads stands; the prompt's first token stands at 0."""
 
     request_id: str
@@ -121,7 +121,7 @@ class ESampCore:
             del self._departed[next(iter(self._departed))]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
-    def step(self, rows: Sequence[Row], h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
+    def step(self, rows: Sequence[StepRow], h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
         """Return what the head shall get instead of h^L: `[num_rows, d]`, bit for bit h^L in rows that are not guided.
 
         `rows` describes the rows of h¹ and h^L, both `[num_rows, d]`, of any float type. The order is: the training of
@@ -133,9 +133,9 @@ class ESampCore:
         if not seats:
             return h_last
         plan = [self._slot_rows(group, group_seats) for group, group_seats in seats.items()]
-        outcome = self._schedule.run(plan, h_first, h_last)
-        self._take_note(plan, list(seats), outcome)
-        return outcome.h
+        result = self._schedule.run(plan, h_first, h_last)
+        self._take_note(plan, list(seats), result)
+        return result.h
 
     def record_kl(self, kl: torch.Tensor) -> None:
         """Take KL(new ‖ reference) `[num_rows]` of the latest step's rows, from an engine that projected both."""
@@ -160,7 +160,7 @@ class ESampCore:
         self._read()
         return trace.summary()
 
-    def _seated(self, rows: Sequence[Row]) -> dict[Group, list[Seat]]:
+    def _seated(self, rows: Sequence[StepRow]) -> dict[Group, list[Seat]]:
         """Return the rows that take part, by group."""
         seats: dict[Group, list[Seat]] = {}
         first = -1 if self._settings.guide_first_token else 0
@@ -181,11 +181,11 @@ class ESampCore:
             slot=group.slot,
             rows=[seat.place for seat in seats],
             betas=[seat.member.beta for seat in seats],
-            draws=[Draw(seat.member.seed, seat.position) for seat in seats],
+            noise_keys=[NoiseKey(seat.member.seed, seat.position) for seat in seats],
             trains=self._learns and group.waiting.num_steps == self._settings.train_every,
         )
 
-    def _take_note(self, plan: Sequence[SlotRows], groups: Sequence[Group], outcome: Outcome) -> None:
+    def _take_note(self, plan: Sequence[SlotRows], groups: Sequence[Group], result: StepResult) -> None:
         telemetry = self._telemetry
         telemetry.steps += 1
         for seat in self._seats:
@@ -193,9 +193,9 @@ class ESampCore:
                 telemetry.rows_guided += 1
                 seat.member.trace.num_guided += 1
         novelty_of = {seat.place: seat.member.trace.novelty for seat in self._seats}
-        telemetry.expect(outcome.novelty, novelty_of, telemetry.novelty)
+        telemetry.expect(result.novelty, novelty_of, telemetry.novelty)
         trained = [group for group, part in zip(groups, plan, strict=True) if part.trains]
-        telemetry.expect(outcome.losses, {group.slot: group.losses for group in trained})
+        telemetry.expect(result.losses, {group.slot: group.losses for group in trained})
         for group in trained:
             telemetry.rows_trained += group.waiting.num_rows
             group.waiting = Waiting()

@@ -37,7 +37,7 @@ def squared_error(prediction: torch.Tensor, h_last: torch.Tensor, mask: torch.Te
     return error.square().sum(-1).sum(-1) / num_rows, error * (2 / num_rows).view(-1, 1, 1)
 
 
-class Slot(NamedTuple):
+class SlotWeight(NamedTuple):
     """One slot's part of a weight, with Adam's two moments; each `[out, in]`."""
 
     value: torch.Tensor
@@ -49,12 +49,12 @@ class Weight(NamedTuple):
     """One weight of all slots."""
 
     values: torch.Tensor  # [num_slots, out, in]
-    slots: tuple[Slot, ...]
+    slots: tuple[SlotWeight, ...]
     template: torch.Tensor  # [out, in]
     gradient: torch.Tensor  # [out, in], scratch memory for one slot after the other
 
 
-class Block(NamedTuple):
+class GatedBlock(NamedTuple):
     """The weights of y = x + W_down (silu(W_gate x) ⊙ W_up x)."""
 
     gate_up: Weight  # d → 2w
@@ -125,7 +125,7 @@ class DistillerBank:
             tall = torch.empty(2 * width, hidden_size, device=device)
             wide = torch.empty(hidden_size, width, device=device)
             self._blocks = [
-                Block(new_weight(num_slots, tall, generator), new_weight(num_slots, wide, generator))
+                GatedBlock(new_weight(num_slots, tall, generator), new_weight(num_slots, wide, generator))
                 for _ in range(NUM_BLOCKS)
             ]
             self._num_updates = torch.zeros(num_slots, device=device).unbind()
@@ -229,7 +229,7 @@ class DistillerBank:
 
     def _adam(
         self,
-        slot: Slot,
+        slot: SlotWeight,
         gradient: torch.Tensor,
         num_updates: torch.Tensor,
         rate: torch.Tensor,
@@ -263,7 +263,7 @@ def new_weight(num_slots: int, gradient: torch.Tensor, generator: torch.Generato
     """Return a weight of the shape and on the device of `gradient`, its template drawn as `torch.nn.Linear` draws."""
     template = (torch.rand(gradient.shape, generator=generator) * 2 - 1) / math.sqrt(gradient.shape[1])
     values, means, mean_squares = (torch.zeros(num_slots, *gradient.shape, device=gradient.device) for _ in range(3))
-    slots = tuple(map(Slot, values, means, mean_squares))
+    slots = tuple(map(SlotWeight, values, means, mean_squares))
     return Weight(values, slots, template.to(gradient.device), gradient)
 
 

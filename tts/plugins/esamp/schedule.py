@@ -12,11 +12,11 @@ import torch
 from tts.plugins.esamp.controls import Control, gaussian
 from tts.plugins.esamp.distiller import DistillerBank, Prediction, joined
 from tts.plugins.esamp.stats import Milliseconds
-from tts.plugins.esamp.step import Cells, Lesson, SlotRows, predict, train
+from tts.plugins.esamp.step import Cells, SlotRows, TrainingBatch, predict, train
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StepResult:
     """What came of a step; the numbers for statistics may still be computed when it is returned.
 
     `h` is h^L `[num_rows, d]` with the planned rows mixed; `novelty` is `[num_rows]`, 0 for other rows; `losses` is
@@ -33,7 +33,7 @@ class Schedule(Protocol):
 
     milliseconds: Milliseconds
 
-    def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Outcome:
+    def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> StepResult:
         """Predict, mix, and start training on the planned rows of h¹ and h^L `[num_rows, d]`."""
 
     def reset(self, slot: int) -> None:
@@ -43,7 +43,7 @@ class Schedule(Protocol):
         """Wait on the host until all that was started is done."""
 
 
-class Taught(NamedTuple):
+class TrainingRows(NamedTuple):
     """What one slot's rows of one step teach it, once it is trained."""
 
     prediction: Prediction
@@ -61,25 +61,25 @@ class ExactRows:
     bank: DistillerBank
     control: Control
     milliseconds: Milliseconds = field(default_factory=Milliseconds)
-    _waiting: dict[int, list[Taught]] = field(default_factory=dict)
+    _waiting: dict[int, list[TrainingRows]] = field(default_factory=dict)
 
-    def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Outcome:
+    def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> StepResult:
         """Do all of it now."""
         started = time.perf_counter()
-        outcome = Outcome(
+        result = StepResult(
             h=h_last.clone(),
             novelty=h_last.new_zeros(len(h_last), dtype=torch.float32),
             losses=h_last.new_zeros(self.bank.num_slots, dtype=torch.float32),
         )
         for parts in alike(plan, lambda part: len(part.rows)):
-            self._predict(parts, h_first, h_last, outcome)
+            self._predict(parts, h_first, h_last, result)
         predicted = time.perf_counter()
         for parts in alike([part for part in plan if part.trains], self._num_waiting):
             slots = [part.slot for part in parts]
-            outcome.losses[torch.tensor(slots, device=h_last.device)] = self._train(slots)
+            result.losses[torch.tensor(slots, device=h_last.device)] = self._train(slots)
         self.milliseconds.predict += (predicted - started) * 1e3
         self.milliseconds.train += (time.perf_counter() - predicted) * 1e3
-        return outcome
+        return result
 
     def reset(self, slot: int) -> None:
         """Make the slot's distiller new; what it was not trained on yet is dropped."""
@@ -90,38 +90,40 @@ class ExactRows:
         """Nothing is left to wait for."""
 
     def _predict(
-        self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor, outcome: Outcome
+        self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor, result: StepResult
     ) -> None:
-        """Work on slots with equally many rows and put what comes of it into `outcome`."""
+        """Work on slots with equally many rows and put what comes of it into `result`."""
         rows = torch.tensor([row for part in parts for row in part.rows], device=h_last.device)
         shape = len(parts), len(parts[0].rows), h_last.shape[1]  # [S, K, d]
         unmixed = h_last.index_select(0, rows).view(shape)
         cells = self._cells(parts, h_first.index_select(0, rows).view(shape), unmixed)
         mixed = predict(self.bank, self.control, cells)
         h = torch.where(cells.beta != 0, mixed.h.to(h_last.dtype), unmixed)
-        outcome.h.index_copy_(0, rows, h.flatten(0, 1))
-        outcome.novelty.index_copy_(0, rows, mixed.novelty.flatten())
+        result.h.index_copy_(0, rows, h.flatten(0, 1))
+        result.novelty.index_copy_(0, rows, mixed.novelty.flatten())
         if self.control.objective is not None:
             for i, slot in enumerate(cells.slots):
-                taught = Taught(mixed.prediction.of(i), cells.h_last[i : i + 1])
-                self._waiting.setdefault(slot, []).append(taught)
+                rows = TrainingRows(mixed.prediction.of(i), cells.h_last[i : i + 1])
+                self._waiting.setdefault(slot, []).append(rows)
 
     def _train(self, slots: Sequence[int]) -> torch.Tensor:
         """Train slots with equally many rows on all of those; return the losses `[S]`."""
         assert self.control.objective is not None
         waiting = [self._waiting.pop(slot) for slot in slots]
-        h_last = joined([[taught.h_last for taught in of_slot] for of_slot in waiting], 1)
-        prediction = Prediction.joined([[taught.prediction for taught in of_slot] for of_slot in waiting])
-        lesson = Lesson(slots, prediction, h_last, mask=h_last.new_ones(h_last.shape[:2]))
-        return train(self.bank, self.control.objective, lesson)
+        h_last = joined([[rows.h_last for rows in of_slot] for of_slot in waiting], 1)
+        prediction = Prediction.joined([[rows.prediction for rows in of_slot] for of_slot in waiting])
+        batch = TrainingBatch(slots, prediction, h_last, mask=h_last.new_ones(h_last.shape[:2]))
+        return train(self.bank, self.control.objective, batch)
 
     def _num_waiting(self, part: SlotRows) -> int:
-        return sum(taught.h_last.shape[1] for taught in self._waiting[part.slot])
+        return sum(rows.h_last.shape[1] for rows in self._waiting[part.slot])
 
     def _cells(self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Cells:
         device = h_last.device
-        draws = [draw for part in parts for draw in part.draws]
-        noise = gaussian(draws, h_last.shape[-1]).to(device).view(h_last.shape) if self.control.uses_noise else None
+        noise_keys = [key for part in parts for key in part.noise_keys]
+        noise = (
+            gaussian(noise_keys, h_last.shape[-1]).to(device).view(h_last.shape) if self.control.uses_noise else None
+        )
         return Cells(
             slots=[part.slot for part in parts],
             h_first=h_first.float(),

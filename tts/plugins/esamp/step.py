@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from tts.plugins.esamp.controls import Control, Draw, norm
+from tts.plugins.esamp.controls import Control, NoiseKey, norm
 from tts.plugins.esamp.distiller import DistillerBank, Objective, Prediction
 from tts.plugins.esamp.fusion import fuse
 
@@ -23,7 +23,7 @@ class SlotRows:
     slot: int
     rows: Sequence[int]
     betas: Sequence[float]
-    draws: Sequence[Draw]
+    noise_keys: Sequence[NoiseKey]
     trains: bool
 
 
@@ -37,7 +37,7 @@ class Cells(NamedTuple):
     noise: torch.Tensor | None  # [S, K, d]
 
 
-class Lesson(NamedTuple):
+class TrainingBatch(NamedTuple):
     """The rows of S slots to train on, laid out as in `Cells`, and what today's weights predict for them."""
 
     slots: Sequence[int]
@@ -62,8 +62,8 @@ def predict(bank: DistillerBank, control: Control, cells: Cells) -> Mixed:
     return Mixed(fuse(cells.h_last, q, cells.beta), novelty, prediction)
 
 
-def train(bank: DistillerBank, objective: Objective, lesson: Lesson) -> torch.Tensor:
+def train(bank: DistillerBank, objective: Objective, batch: TrainingBatch) -> torch.Tensor:
     """Train the slots that have rows whose mask is 1 on those; return the loss `[S]` before that."""
-    loss, d_prediction = objective(lesson.prediction.h, lesson.h_last, lesson.mask)
-    bank.train(lesson.slots, lesson.prediction, d_prediction, lesson.mask.sum(1) > 0)
+    loss, d_prediction = objective(batch.prediction.h, batch.h_last, batch.mask)
+    bank.train(batch.slots, batch.prediction, d_prediction, batch.mask.sum(1) > 0)
     return loss

@@ -15,14 +15,14 @@ from typing import Any, Literal, TypeAlias
 import math_verify
 import sympy
 
-Outcome: TypeAlias = Literal["equal", "different", "unparsable_left", "unparsable_right"]
+Comparison: TypeAlias = Literal["equal", "different", "unparsable_left", "unparsable_right"]
 
 CERTIFIED_DIGITS = 5
 MAX_WORKING_DIGITS = 400
 LATEX = (math_verify.LatexExtractionConfig(),)
 
 
-def compare(left: str, right: str) -> Outcome:
+def compare(left: str, right: str) -> Comparison:
     """Compare two normalised answers; the outcome does not depend on which side is the reference."""
     a, b = parse(left), parse(right)
     if a is None:

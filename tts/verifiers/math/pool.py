@@ -27,7 +27,7 @@ class Crashed(Exception):  # noqa: N818 - an event that the pool handles
     """Two workers in a row ended without an answer, and not for lack of time."""
 
 
-class Worker:
+class ComparisonWorker:
     """One place for a worker process; the process itself comes and goes. One thread at a time may call `compare`."""
 
     def __init__(self, timeout_seconds: float, memory_limit_mb: int) -> None:
@@ -97,12 +97,12 @@ class Worker:
             return self._closed
 
 
-class Pool:
+class WorkerPool:
     """Compares pairs on `num_workers` processes. Any number of threads may call `compare` at the same time."""
 
     def __init__(self, num_workers: int, timeout_seconds: float, memory_limit_mb: int, cache_size: int) -> None:
-        workers = [Worker(timeout_seconds, memory_limit_mb) for _ in range(num_workers)]
-        idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        workers = [ComparisonWorker(timeout_seconds, memory_limit_mb) for _ in range(num_workers)]
+        idle: queue.SimpleQueue[ComparisonWorker] = queue.SimpleQueue()
         for worker in workers:
             idle.put(worker)
         self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="tts-math-verifier")
@@ -129,7 +129,7 @@ class Pool:
         return outcome if (left, right) == pair else MIRRORED.get(outcome, outcome)
 
 
-def _decide(idle: queue.SimpleQueue[Worker], pair: Pair) -> str:
+def _decide(idle: queue.SimpleQueue[ComparisonWorker], pair: Pair) -> str:
     """Ask an idle worker; if it crashes, ask its successor once more. Raises Crashed where both do."""
     worker = idle.get()
     try:
@@ -143,7 +143,7 @@ def _decide(idle: queue.SimpleQueue[Worker], pair: Pair) -> str:
     return outcome
 
 
-def _stop(threads: ThreadPoolExecutor, workers: list[Worker]) -> None:
+def _stop(threads: ThreadPoolExecutor, workers: list[ComparisonWorker]) -> None:
     for worker in workers:
         worker.close()
     threads.shutdown(wait=False)  # what still waits finds the workers closed, and ends

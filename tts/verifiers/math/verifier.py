@@ -13,7 +13,7 @@ from tts.types import Answer, Problem, Reference, Verdict
 from tts.verifiers.math.classes import partition
 from tts.verifiers.math.extract import extract, last_box, last_phrase
 from tts.verifiers.math.form import Form, comparable, equal, read, texts
-from tts.verifiers.math.pool import Pool
+from tts.verifiers.math.pool import WorkerPool
 
 NO_ANSWER = Verdict("failed", "no_answer")
 VERDICTS = {
@@ -48,7 +48,7 @@ class MathVerifier(Component):
     ignore_variable_names: bool = False
     """Whether `x = 5` and `y = 5` are the same answer."""
 
-    _pool: Pool | None = PrivateAttr(default=None)
+    _pool: WorkerPool | None = PrivateAttr(default=None)
     _pool_lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     def close(self) -> None:
@@ -129,7 +129,9 @@ class MathVerifier(Component):
         if not pairs:
             return []
         with self._pool_lock:
-            self._pool = self._pool or Pool(self.workers, self.timeout_seconds, self.memory_limit_mb, self.cache_size)
+            self._pool = self._pool or WorkerPool(
+                self.workers, self.timeout_seconds, self.memory_limit_mb, self.cache_size
+            )
             pool = self._pool
         return pool.compare(pairs)
 
