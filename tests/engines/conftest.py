@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from transformers_parts import SMOLLM2, save_random_model
-
-sys.path.append(str(Path(__file__).parents[1] / "plugins" / "esamp"))  # the slow twin of the distiller lives there
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from esamp_twin import Twin, squared_error
 
-from tts.plugins.esamp.distiller import DistillerBank
+from tts.plugins.esamp.reference import ReferenceDistiller
 from tts.plugins.esamp.settings import ESampSettings
 
 
@@ -60,10 +59,15 @@ class EngineTwin:
 
     def __init__(self, model: Any, settings: ESampSettings, vocabulary: int) -> None:
         self.model, self.settings, self.vocabulary = model, settings, vocabulary
-        self.losses: dict[str, list[float]] = {}
-        self.num_trained = 0
-        self.twins: dict[str, Twin] = {}
-        self.taught: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+        self.distillers: dict[str, ReferenceDistiller] = {}
+
+    @property
+    def losses(self) -> dict[str, list[float]]:
+        return {group: distiller.losses for group, distiller in self.distillers.items()}
+
+    @property
+    def num_trained(self) -> int:
+        return sum(distiller.num_trained for distiller in self.distillers.values())
 
     def replay(self, trace: Trace) -> list[Guided]:
         hidden = {id(row): self.hidden(row) for row in trace.rows}
@@ -84,38 +88,25 @@ class EngineTwin:
         return states[self.settings.layer][0, at].clone(), states[-1][0, at].clone()
 
     def group_step(self, group: str, mine: list[tuple[Any, int]], hidden: dict[int, Any]) -> list[Guided]:
-        twin = self.twins.setdefault(group, self.new_twin())
+        distiller = self.distillers.setdefault(group, self.new_distiller())
         h_first, h_last = (torch.stack([hidden[id(row)][part][n] for row, n in mine]) for part in (0, 1))
-        predictions = twin.predict(h_first).detach()
-        self.teach(group, h_first, h_last)
+        predictions = distiller.predict(h_first).detach()
         errors = h_last - predictions
         beta = torch.tensor([[row.request.guidance.beta] for row, _ in mine])
+        mixed = distiller.step(h_first, h_last, beta)
         with torch.inference_mode():
             head = self.model.get_output_embeddings()
-            logits, reference = (head(h.float())[:, : self.vocabulary] for h in (h_last + beta * errors, h_last))
+            logits, reference = (head(h.float())[:, : self.vocabulary] for h in (mixed, h_last))
         novelties = errors.norm(dim=-1) / h_last.norm(dim=-1)
         columns = zip(mine, logits.log_softmax(-1), reference.log_softmax(-1), predictions, novelties, strict=True)
         return [Guided(row, n, new, old, q, novelty.item()) for (row, n), new, old, q, novelty in columns]
 
-    def teach(self, group: str, h_first: torch.Tensor, h_last: torch.Tensor) -> None:
-        """Train a group after every `train_every` steps on all rows since it was trained last."""
-        taught = self.taught.setdefault(group, [])
-        taught.append((h_first, h_last))
-        if len(taught) < self.settings.train_every:
-            return
-        firsts, lasts = map(torch.cat, zip(*taught, strict=True))
-        self.losses.setdefault(group, []).append(self.twins[group].train(firsts, lasts))
-        self.num_trained += len(firsts)
-        taught.clear()
-
-    def new_twin(self) -> Twin:
+    def new_distiller(self) -> ReferenceDistiller:
         settings = self.settings
-        new = DistillerBank(
-            1,
+        return ReferenceDistiller(
             self.model.config.hidden_size,
             settings.width,
             learning_rate=settings.learning_rate,
             input_norm=settings.input_norm == "rms",
+            train_every=settings.train_every,
         )
-        rate, m, rms = settings.learning_rate, settings.train_every, settings.input_norm == "rms"
-        return Twin(new, 0, rate, squared_error, rms=rms, train_every=m)

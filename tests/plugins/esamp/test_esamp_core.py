@@ -11,12 +11,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the hf extra")
 
-from esamp_twin import Twin, squared_error  # noqa: E402  # after the skip
-from torch._subclasses import FakeTensorMode  # noqa: E402  # as above
+from torch._subclasses import FakeTensorMode  # noqa: E402  # after the skip
 
 from tts.plugins.esamp.core import MAX_DEPARTED, ESampCore, StepRow  # noqa: E402  # as above
-from tts.plugins.esamp.distiller import DistillerBank  # noqa: E402  # as above
 from tts.plugins.esamp.fusion import kl_divergence  # noqa: E402  # as above
+from tts.plugins.esamp.reference import ReferenceDistiller  # noqa: E402  # as above
 from tts.plugins.esamp.settings import ESampSettings  # noqa: E402  # as above
 
 D, W, RATE, PROMPT = 16, 8, 4e-3, 3
@@ -108,29 +107,23 @@ class Traffic:
 def test_the_core_does_what_autograd_and_plain_loops_do(all_slots: bool, train_every: int) -> None:
     """Twelve groups in three slots, requests that come and go, prompts in chunks, several β: over 500 guided rows."""
     core = core_of(num_slots=3, all_slots=all_slots, train_every=train_every)
-    twins, waiting, num_guided = dict[str, Twin](), dict[str, list[Any]](), 0
-    new_bank = DistillerBank(1, D, W, learning_rate=RATE, input_norm=True)
+    references, num_guided = dict[str, ReferenceDistiller](), 0
     for requests in Traffic().steps(core):
         mixed, h_last = step(core, [request.row() for request in requests])
         for group in dict.fromkeys(request.group for request in requests if request.guided):
             mine = [i for i, request in enumerate(requests) if request.guided and request.group == group]
             beta = torch.tensor([[requests[i].beta] for i in mine])
             with torch.inference_mode(False), torch.enable_grad():
-                twin = twins.setdefault(
-                    group, Twin(new_bank, 0, RATE, squared_error, rms=True, train_every=train_every)
-                )
+                new = ReferenceDistiller(D, W, learning_rate=RATE, input_norm=True, train_every=train_every)
                 rows = [hidden(requests[i].name, requests[i].position) for i in mine]
                 h_first, last = (torch.stack(part) for part in zip(*rows, strict=True))
-                expected = last + beta * (last - twin.predict(h_first).detach())
-                waiting.setdefault(group, []).append((h_first, last))
-                if len(waiting[group]) == train_every:
-                    twin.train(*map(torch.cat, zip(*waiting.pop(group), strict=True)))
+                expected = references.setdefault(group, new).step(h_first, last, beta)
             torch.testing.assert_close(mixed[mine].double(), expected, rtol=1e-4, atol=1e-4)
             num_guided += sum(requests[i].beta > 0 for i in mine)
         untouched = [i for i, request in enumerate(requests) if not request.guided or request.beta == 0]
         assert torch.equal(mixed[untouched], h_last[untouched])
     statistics = core.statistics()
-    assert (len(twins), statistics.groups, statistics.rows_guided) == (12, 12, num_guided)
+    assert (len(references), statistics.groups, statistics.rows_guided) == (12, 12, num_guided)
     assert num_guided > 500
 
 
