@@ -1,4 +1,33 @@
-"""What runs inside vLLM's runner: it guides, shapes and measures. It knows requests and rows, and no runner."""
+"""What runs inside vLLM's worker process: it guides, shapes and measures. It knows requests and rows, and no runner.
+
+How it works. `Worker` (`worker.py`) puts a mix-in in front of the class of vLLM's model runner, which puts another in
+front of its sampler's. The mix-in of either runner makes one `WorkerPlugin` when the model is loaded, before vLLM
+measures how much memory is left, and then translates: which requests come and go, which rows of a step draw a token,
+where their hidden states and logits are. All decisions are made here. The order:
+
+1. `release` for requests that ended. vLLM says so one step late, so one that ended may have had one more row.
+2. `admit` for each new request, before vLLM sees its parameters: what the request asks of us is read from `extra_args`,
+   a copy of the parameters without the filters that are applied here goes on to vLLM, and the request joins its group
+   in the ESamp core. Requests that vLLM preempted and brings back pass here once more, which changes nothing.
+3. `begin` with the rows of a step that draw a token; rows in the middle of a prompt are none, and vLLM's warm-up and
+   profiling runs never come here.
+4. `mix` (if `guides`) turns these rows' h^L into what the head shall get; the runner writes that over h^L in place, so
+   that vLLM's one projection yields the guided logits. Where the reference's logits are wanted (for filters on the
+   reference, and for the KL on every `kl_every`-th step) h^L is projected once more here.
+5. `measure` sees the raw logits of all rows: self-certainty, and KL(mixed ‖ reference).
+6. `shape` applies what vLLM has no parameter for, before it divides by the temperature: top-nσ, a first token of its
+   own, filters on the reference. Then vLLM draws.
+
+What holds:
+
+- Rows are named by vLLM's request id; the core and the figures by the name that the request gave (`tts_id`), since the
+  engine that asks for figures knows no other.
+- A row that nobody guides or shapes goes through bit for bit.
+- Nothing here raises because of a request: an exception would end the engine and every request in it. Wrong values are
+  refused at admission (`validation`); one that gets past it is counted, reported, and runs unguided.
+- No step reads a figure from the device, which would make the host wait: they are read when they are asked for, and
+  otherwise once in many steps.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,22 @@
-"""All slots at once, at fixed addresses and shapes: the layout for devices that run ahead of the host."""
+"""All slots at once, at fixed addresses and shapes: the layout for devices that run ahead of the host.
+
+How it works. There is one grid of cells `[num_slots, max_rows, d]` for predicting and one `[num_slots, max_waiting, d]`
+for training, both allocated once. A step
+
+1. scatters its rows into the first grid (`place` = slot · max_rows + k), all other cells being zeroed;
+2. predicts and mixes all cells, and gathers the mixed rows from their places;
+3. puts copies of the rows behind those that already wait in the second grid, and, where a slot's turn has come, sets
+   the mask of its waiting rows and trains all slots: those without a masked row keep their weights (`active`).
+
+A cell without a row is all zeros with mask 0: it costs arithmetic, which such a device has to spare, and changes
+nothing. So in every step the same kernels run on the same addresses, whatever came and went, which is what a CUDA graph
+can replay (`side_stream`). The numbers that do change (places, β, masks) are sent from pinned memory without waiting;
+nothing is read back.
+
+Unlike in `schedule`, rows that wait are kept as h¹ and h^L, not as activations: these would live in the memory of the
+graph, which the next prediction overwrites. They are predicted once more when they are trained on, by weights that have
+not changed since, so that the result is the same. `_num_waiting`, on the host, says where the next row of a slot goes.
+"""
 
 from __future__ import annotations
 

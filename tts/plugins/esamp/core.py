@@ -1,4 +1,33 @@
-"""What an engine calls, whichever it is: requests join and leave, and every decoding step hands its rows over."""
+"""What an engine calls, whichever it is: requests join and leave, and every decoding step hands its rows over.
+
+How it works. The core is bookkeeping on the host; all arithmetic is in the bank of distillers, which a schedule drives.
+
+    ESampCore.step(rows, h¹, h^L)
+      plan      which rows take part, grouped by distiller: one `SlotRows` each        core, groups
+      run       predict ĥ from h¹, mix h^L + β·(h^L − ĥ), start training                schedule, step
+                  ExactRows    exactly the rows there are: CPUs                         schedule
+                  AllSlots     all slots at fixed shapes and addresses                  all_slots
+                  SideStream   the same as CUDA graphs, training beside the engine      side_stream
+      note      who gets which number, once the device has it                           telemetry, stats
+
+A request `join`s under a group's key (a problem, say). The group holds one slot of the bank for as long as it lives;
+its requests share the distiller there. A row takes part if its request joined and the token that it draws is not the
+first (`guide_first_token` aside): then it is trained on, and guided too where its β is above 0. Every `train_every`-th
+step of a group is one in which its distiller is trained, on all its rows since the last time.
+
+What holds:
+
+- The training of step t ends before the prediction of step t + 1, whatever runs beside the engine. So a run repeats
+  exactly, and a distiller never sees a row before it has guided it.
+- Training cannot change the rows of its own step, so it starts within `step` and may end after it.
+- Rows that take no part, and those at β = 0, come back bit for bit. At β = 0 everything else goes on: it is the control
+  with which an engine shows that hosting ESamp changes no token.
+- A group depends on its own rows alone: not on its slot's number (all start from one template), nor, on a CPU, on its
+  neighbours. A slot is made new when the next group gets it.
+- No number is read from the device within `step`: the host would wait for it. Tensors of figures are kept with their
+  owners and read when statistics are asked for, or when MAX_UNREAD of them wait. A group's or request's record
+  therefore outlives it.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,16 @@
 The paper trains after each, with Adam. To learn as much from an m-th of the updates each must go further: m times at
 first, while the way is far, and √m times in the long run, where m times would be unstable. Adam's first moment forgets
 √m times as quickly. At m = 1 all this is the paper's.
+
+How it works. Adam moves a weight by about its learning rate at each update, whatever the gradient's size. So with one
+update in m steps a distiller gets an m-th as far.
+
+- At first the gradient keeps its direction, and m times the rate makes up for that.
+- Later updates jitter around a target that itself moves. A batch of m steps' rows has 1/√m of one step's noise, which
+  bears √m times the rate (the usual rule for larger batches) and no more.
+- In between, the factor falls as 1/√t: it is m until step FAR, m·√(FAR/t) then, and √m from step m·FAR on.
+- At the paper's β₁ = 0.9 the first moment remembers about 10 updates, which would be 10·m steps. 1 − 0.1·√m makes it
+  10·√m: √m times as many steps as the paper's, though fewer updates.
 """
 
 from __future__ import annotations

@@ -1,4 +1,21 @@
-"""How the work of a step is laid out on a device; here exactly the rows there are."""
+"""How the work of a step is laid out on a device; here exactly the rows there are.
+
+How it works. A schedule gets a plan (one `SlotRows` for each group in the step: its slot, its rows' places, their β)
+and owes for it: the mixed rows, the figures, and trained distillers before the next prediction. The layouts differ in
+what a matrix product is made of. The rows of one slot form `[K, d]` with that slot's weights; the question is what to
+do with S slots that have different K.
+
+`ExactRows` puts slots with equally many rows into one `[S, K, d]`, and does one product for each slot within it (a bank
+that is not `batched`). No cell is empty, so no work is wasted, and no sum runs over more than one group: a group's
+result is the same to the last bit whoever else is in the step. Shapes change from step to step, which CPUs do not mind.
+
+Training reuses the prediction of the same rows: its activations are what the backward pass needs, and the weights have
+not changed since. With `train_every` m the predictions of m steps wait (`_waiting`), still valid because the distiller
+is not trained in between, and are joined along K into one batch. They are the only state beside the bank; `reset` drops
+a slot's.
+
+`all_slots` is the other answer, for devices that want the same shapes in every step.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,25 @@
-"""For CUDA: predicting and training are one graph each, and training runs on a stream of its own, beside the engine."""
+"""For CUDA: predicting and training are one graph each, and training runs on a stream of its own, beside the engine.
+
+How it works. Training is the larger part of the work, and nothing of the current step needs it. So while the engine
+samples, detokenises and schedules on its stream, the distillers are trained on another:
+
+    engine's stream   wait(training t−1) · load · predict t · mix · sample …          wait(training t) · load · …
+    side stream                                    wait(predict t) · train t ─ event ─┘
+
+Both kinds of work are captured when the schedule is built, since launching their many small kernels one by one would
+take the host longer than the engine's step. What makes that right:
+
+- Two waits suffice. Training waits for the stream that loaded its rows; and `wait`, called before anything touches
+  cells or weights (a step, a slot's reset), makes the engine's stream wait for the last training. Both are orders to
+  the device; the host goes on.
+- A replay writes where the capture wrote. Both graphs share one memory pool, the mixed rows are gathered before the
+  next replay, and the losses are cloned, since they are read many steps later.
+- Warm-up runs come first, on empty cells: libraries allocate in their first run, which a capture must not see, and from
+  cells whose masks are 0 nothing is learnt.
+- Other threads of the engine may use the device meanwhile (`capture_error_mode="thread_local"`).
+
+Times are taken by events around each phase and added up when the statistics are read.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,29 @@
-"""Watches over the program's process from outside: feeds it, reads what it writes, and ends it at its limits."""
+"""Watches over the program's process from outside: feeds it, reads what it writes, and ends it at its limits.
+
+How it works. This is the supervisor's side. The program is another process, made beside it by the forker and handed
+over as five descriptors: the wire (a socket for frames of plain data), stdin, stdout, stderr, and a pidfd that becomes
+readable when the process has ended. Before it gave up its rights the process sent a sixth over the wire: its own
+`schedstat`, from which its time of waiting for a processor can be read.
+
+1. `start` takes the clocks' zeros, makes all ends non-blocking, and sends the frame that lets the program begin.
+2. `receive` (a frame is wanted) and `wait` (the end is wanted) both turn `_step`: one `poll` over everything, with the
+   time until a limit can be reached at the earliest as its timeout. What has come is read, what there is room for is
+   written, and nothing blocks but that one `poll`.
+3. At the pidfd's news, `_drain` takes what is left in the pipes, without waiting for an end of file: children of the
+   program may hold the other ends, and what they still write does not count.
+4. The forker buries the process, and `close` judges by what it reports.
+
+What holds, and why:
+
+- Limits are measured here and never asked of the program. Processor time is that of its process; wall time leaves out
+  what it spent waiting for a processor, so that a loaded machine changes no verdict.
+- A limit counts only where nothing came in time: when one is first found exceeded while `poll` has news, the news is
+  handled, and the limit is looked at once more (`_is_overdue`).
+- What ends the program early is raised as `Stopped`, a BaseException, and kept in `stopped` as well: test code that
+  runs between two frames may swallow it with a bare `except`, and must not win by that.
+- Every buffer has a bound: `output_kb` for each of stdout and stderr, `wire.MAX_FRAME` for a frame.
+- `_judge` trusts causes in this order: a forbidden system call, what was stopped here, the signal, the exit status.
+"""
 
 from __future__ import annotations
 
