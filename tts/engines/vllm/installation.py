@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from inspect import signature
+from operator import attrgetter
 
 from tts.errors import EngineError, MissingExtraError
 
@@ -22,20 +23,15 @@ PIECES: dict[str, tuple[str, ...]] = {
     "vllm.engine.arg_utils:EngineArgs": ("worker_cls", "additional_config", "max_num_seqs", "stream_interval"),
     "vllm.sampling_params:SamplingParams": ("extra_args", "seed", "min_p", "output_kind"),
     "vllm.model_executor.models.interfaces:supports_eagle3": ("model",),
+    "vllm.v1.worker.gpu_model_runner:GPUModelRunner._get_eagle3_aux_layers_from_config": (),
+    "vllm.v1.worker.gpu_model_runner:GPUModelRunner._model_forward": (),
+    "vllm.v1.worker.gpu_model_runner:GPUModelRunner._prepare_inputs": (),
+    "vllm.v1.worker.gpu_model_runner:GPUModelRunner._update_states": (),
+    "vllm.v1.worker.gpu_model_runner:GPUModelRunner.load_model": (),
+    "vllm.v1.sample.sampler:Sampler.apply_logits_processors": (),
+    "vllm.v1.sample.sampler:Sampler.forward": (),
 }
-"""What we use of vLLM, and with which arguments."""
-
-RUNNERS: dict[str, tuple[str, ...]] = {
-    "vllm.v1.worker.gpu_model_runner:GPUModelRunner": (
-        "_get_eagle3_aux_layers_from_config",
-        "_model_forward",
-        "_prepare_inputs",
-        "_update_states",
-        "load_model",
-    ),
-    "vllm.v1.sample.sampler:Sampler": ("apply_logits_processors", "forward"),
-}
-"""The methods that our mix-ins override."""
+"""What we call of vLLM, with the arguments that it must take, and the methods that our mix-ins override."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,15 @@ def prepare_environment(*, separate_process: bool) -> None:
 
 def require_pieces() -> None:
     """Raise EngineError naming everything that we build on and this vLLM lacks. Imports vLLM."""
-    missing = [*_missing_pieces(), *_missing_methods()]
+    missing = []
+    for name, arguments in PIECES.items():
+        module, _, path = name.partition(":")
+        try:
+            takes = signature(attrgetter(path)(import_module(module))).parameters
+        except (ImportError, AttributeError):
+            missing.append(name)
+        else:
+            missing += [f"{name}(…, {argument})" for argument in arguments if argument not in takes]
     if missing:
         raise EngineError(
             f"{require()} lacks what the vllm engine builds on: {'; '.join(missing)}. Supported are versions "
@@ -109,31 +113,3 @@ def runner() -> str:
     if wanted is not None:
         return "V2, as VLLM_USE_V2_MODEL_RUNNER says" if wanted else "V1, as VLLM_USE_V2_MODEL_RUNNER says"
     return "V2, or V1 for what V2 lacks" if HAS_TRITON else "V1, since V2 needs Triton"
-
-
-def _missing_pieces() -> Iterator[str]:
-    for name, arguments in PIECES.items():
-        try:
-            found = signature(_resolve(name)).parameters  # type: ignore[arg-type]  # all of them are callable
-        except (ImportError, AttributeError):
-            yield name
-            continue
-        yield from (f"{name}(…, {argument})" for argument in arguments if argument not in found)
-
-
-def _missing_methods() -> Iterator[str]:
-    for name, methods in RUNNERS.items():
-        try:
-            owner = _resolve(name)
-        except (ImportError, AttributeError):
-            yield name
-            continue
-        yield from (f"{name}.{method}" for method in methods if not hasattr(owner, method))
-
-
-def _resolve(name: str) -> object:
-    module, _, path = name.partition(":")
-    found: object = import_module(module)
-    for part in path.split("."):
-        found = getattr(found, part)
-    return found
