@@ -123,38 +123,14 @@ class WorkerPlugin:
 
         Doing so again for a request that was preempted changes nothing.
         """
-        values = self._values(params)
-        decoding = decoding_of(params, values)
-        params = self._for_vllm(params, decoding)
-        admitted = Admitted(self._name(request_id, values), decoding, params.temperature)
-        self._requests[request_id] = admitted
-        if self._core is not None:
-            group = values.esamp_group or parent_of(request_id)
-            seed = crc32(admitted.name.encode()) if params.seed is None else params.seed
-            self._core.join(admitted.name, group, group_size=values.esamp_group_size, beta=values.esamp_beta, seed=seed)
-        return params
-
-    def release(self, request_ids: Iterable[str]) -> None:
-        """Let go of requests that ended; unknown ones are ignored."""
-        for request_id in request_ids:
-            admitted = self._requests.pop(request_id, None)
-            if admitted is not None and self._core is not None:
-                self._core.leave(admitted.name)
-
-    def _values(self, params: Any) -> RequestValues:
-        """Return a request's values. Wrong ones are refused before they come here; if not, the engine must live on."""
+        # Its values: wrong ones are refused before they come here; if not, the engine must live on.
         try:
-            return RequestValues.of(params.extra_args)
+            values = RequestValues.of(params.extra_args)
         except ValueError as error:
             self._refusals.append(str(error))
-            return RequestValues(esamp_beta=0.0)
-
-    def _name(self, request_id: str, values: RequestValues) -> str:
-        """Return the name that the request asked for, unless another one has it."""
-        others = {admitted.name for other, admitted in self._requests.items() if other != request_id}
-        return values.tts_id if values.tts_id and values.tts_id not in others else request_id
-
-    def _for_vllm(self, params: Any, decoding: Decoding) -> Any:
+            values = RequestValues(esamp_beta=0.0)
+        decoding = decoding_of(params, values)
+        # What vLLM is told: not the filters that judge the reference, and nothing that it would take for greedy.
         changes: dict[str, float] = {}
         if self._on_reference:
             changes |= {"top_p": 1.0, "top_k": 0, "min_p": 0.0}
@@ -164,7 +140,22 @@ class WorkerPlugin:
             params = params.clone()
             for key, value in changes.items():
                 setattr(params, key, value)
+        # Its name: the one that it asked for, unless another request has that.
+        others = {admitted.name for other, admitted in self._requests.items() if other != request_id}
+        name = values.tts_id if values.tts_id and values.tts_id not in others else request_id
+        self._requests[request_id] = Admitted(name, decoding, params.temperature)
+        if self._core is not None:
+            group = values.esamp_group or parent_of(request_id)
+            seed = crc32(name.encode()) if params.seed is None else params.seed
+            self._core.join(name, group, group_size=values.esamp_group_size, beta=values.esamp_beta, seed=seed)
         return params
+
+    def release(self, request_ids: Iterable[str]) -> None:
+        """Let go of requests that ended; unknown ones are ignored."""
+        for request_id in request_ids:
+            admitted = self._requests.pop(request_id, None)
+            if admitted is not None and self._core is not None:
+                self._core.leave(admitted.name)
 
     # --- one step
 
