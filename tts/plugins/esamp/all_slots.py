@@ -71,7 +71,13 @@ class AllSlots:
         places = self._sent([part.slot * self._max_rows + k for part in plan for k in range(len(part.rows))])
         unmixed = h_last[rows]
         firsts, lasts = h_first[rows].float(), unmixed.float()
-        self._load(plan, places, firsts, lasts)
+        betas = list(chain.from_iterable(part.betas for part in plan))
+        fill(self._cells.h_first, places, firsts)
+        fill(self._cells.h_last, places, lasts)
+        fill(self._cells.beta, places, self._sent(betas)[:, None])
+        if self._cells.noise is not None:
+            noise_keys = list(chain.from_iterable(part.noise_keys for part in plan))
+            fill(self._cells.noise, places, self._to_device(gaussian(noise_keys, lasts.shape[-1])))
         mixed = self._predict()
         steered = self._cells.beta.flatten(0, 1)[places] != 0
         mixed_rows = mixed.h.flatten(0, 1)[places].to(h_last.dtype)
@@ -94,23 +100,21 @@ class AllSlots:
     def synchronize(self) -> None:
         """Nothing runs beside."""
 
-    def _load(
-        self, plan: Sequence[SlotRows], places: torch.Tensor, h_first: torch.Tensor, h_last: torch.Tensor
-    ) -> None:
-        betas = list(chain.from_iterable(part.betas for part in plan))
-        fill(self._cells.h_first, places, h_first)
-        fill(self._cells.h_last, places, h_last)
-        fill(self._cells.beta, places, self._sent(betas)[:, None])
-        if self._cells.noise is not None:
-            noise_keys = list(chain.from_iterable(part.noise_keys for part in plan))
-            fill(self._cells.noise, places, self._to_device(gaussian(noise_keys, h_last.shape[-1])))
-
     def _learn(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
         """Let the rows wait, and train the slots whose turn it is; return the losses of all slots."""
-        if self._control.objective is None:
-            return h_last.new_zeros(self._bank.num_slots)
-        self._keep(plan, h_first, h_last)
         due = [part.slot for part in plan if part.trains]
+        if self._control.objective is not None:
+            # Put the rows behind those that wait; a slot where none did is emptied first.
+            empty = [part.slot for part in plan if not self._num_waiting[part.slot]]
+            places: list[int] = []
+            for part in plan:
+                first = part.slot * self._max_waiting + self._num_waiting[part.slot]
+                places += range(first, first + len(part.rows))
+                self._num_waiting[part.slot] += len(part.rows)
+            for kept, rows in ((self._waiting.h_first, h_first), (self._waiting.h_last, h_last)):
+                if empty:
+                    kept.index_fill_(0, self._sent(empty), 0)
+                kept.flatten(0, 1).index_copy_(0, self._sent(places), rows)
         if not due:
             return h_last.new_zeros(self._bank.num_slots)
         places = [slot * self._max_waiting + k for slot in due for k in range(self._num_waiting[slot])]
@@ -118,19 +122,6 @@ class AllSlots:
         for slot in due:
             self._num_waiting[slot] = 0
         return self._train()
-
-    def _keep(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> None:
-        """Put the rows behind those that wait; a slot where none did is emptied first."""
-        empty = [part.slot for part in plan if not self._num_waiting[part.slot]]
-        places: list[int] = []
-        for part in plan:
-            first = part.slot * self._max_waiting + self._num_waiting[part.slot]
-            places += range(first, first + len(part.rows))
-            self._num_waiting[part.slot] += len(part.rows)
-        for kept, rows in ((self._waiting.h_first, h_first), (self._waiting.h_last, h_last)):
-            if empty:
-                kept.index_fill_(0, self._sent(empty), 0)
-            kept.flatten(0, 1).index_copy_(0, self._sent(places), rows)
 
     def _sent(self, numbers: Sequence[object]) -> torch.Tensor:
         return self._to_device(torch.tensor(numbers))

@@ -38,9 +38,9 @@ from typing import NamedTuple
 import torch
 
 from tts.plugins.esamp.all_slots import AllSlots
-from tts.plugins.esamp.controls import Control, NoiseKey, control_of
+from tts.plugins.esamp.controls import NoiseKey, control_of
 from tts.plugins.esamp.distiller import DistillerBank
-from tts.plugins.esamp.groups import Group, Groups, Waiting
+from tts.plugins.esamp.groups import Group, Groups
 from tts.plugins.esamp.schedule import ExactRows, Schedule, StepResult
 from tts.plugins.esamp.settings import ESampSettings
 from tts.plugins.esamp.side_stream import SideStream
@@ -113,13 +113,21 @@ class ESampCore:
             batched=all_slots,
             device=device,
         )
-        self._schedule = schedule_for(self._bank, control, settings, max_rows if all_slots else None)
-        shared = settings.scope == "shared"
-        self._groups = Groups(num_slots, max_rows, started=self._started, ended=self._ended, shared=shared)
+        self._schedule: Schedule = ExactRows(self._bank, control)
+        if all_slots:
+            layout = SideStream if device.type == "cuda" else AllSlots
+            self._schedule = layout(self._bank, control, max_rows, max_rows * settings.train_every)
+        self._telemetry = Telemetry()
+        self._groups = Groups(
+            num_slots,
+            max_rows,
+            started=self._started,
+            ended=lambda group: self._telemetry.end(group.losses),
+            shared=settings.scope == "shared",
+        )
         self._members: dict[str, Member] = {}
         self._departed: dict[str, RequestTrace] = {}
         self._seats: list[Seat] = []
-        self._telemetry = Telemetry()
 
     def has_room(self, group: str) -> bool:
         """Tell whether one more request of `group` would get a distiller now."""
@@ -157,13 +165,36 @@ class ESampCore:
         the step before ends, these rows are predicted and mixed, training on them starts. It cannot change them any
         more, so it starts here: on a CUDA device it runs beside what the engine does next.
         """
-        seats = self._seated(rows)
-        self._seats = [seat for group_seats in seats.values() for seat in group_seats]
-        if not seats:
+        # Which rows take part, by group.
+        groups: dict[Group, list[Seat]] = {}
+        first = -1 if self._settings.guide_first_token else 0
+        for place, (request_id, position, num_prompt_tokens) in enumerate(rows):
+            member = self._members.get(request_id)
+            if member is None or position < num_prompt_tokens + first:
+                continue
+            if member.group is None:
+                self._telemetry.rows_without_slot += 1
+            else:
+                groups.setdefault(member.group, []).append(Seat(place, position, member))
+        self._seats = [seat for seats in groups.values() for seat in seats]
+        if not groups:
             return h_last
-        plan = [self._slot_rows(group, group_seats) for group, group_seats in seats.items()]
+        # What is done with each group's rows.
+        plan = []
+        for group, seats in groups.items():
+            group.num_untrained_steps += 1
+            group.num_untrained_rows += len(seats)
+            plan.append(
+                SlotRows(
+                    slot=group.slot,
+                    rows=[seat.place for seat in seats],
+                    betas=[seat.member.beta for seat in seats],
+                    noise_keys=[NoiseKey(seat.member.seed, seat.position) for seat in seats],
+                    trains=self._learns and group.num_untrained_steps == self._settings.train_every,
+                )
+            )
         result = self._schedule.run(plan, h_first, h_last)
-        self._take_note(plan, list(seats), result)
+        self._take_note(list(groups), plan, result)
         return result.h
 
     def record_kl(self, kl: torch.Tensor) -> None:
@@ -189,32 +220,7 @@ class ESampCore:
         self._read()
         return trace.summary()
 
-    def _seated(self, rows: Sequence[StepRow]) -> dict[Group, list[Seat]]:
-        """Return the rows that take part, by group."""
-        seats: dict[Group, list[Seat]] = {}
-        first = -1 if self._settings.guide_first_token else 0
-        for place, (request_id, position, num_prompt_tokens) in enumerate(rows):
-            member = self._members.get(request_id)
-            if member is None or position < num_prompt_tokens + first:
-                continue
-            if member.group is None:
-                self._telemetry.rows_without_slot += 1
-            else:
-                seats.setdefault(member.group, []).append(Seat(place, position, member))
-        return seats
-
-    def _slot_rows(self, group: Group, seats: Sequence[Seat]) -> SlotRows:
-        group.waiting.num_steps += 1
-        group.waiting.num_rows += len(seats)
-        return SlotRows(
-            slot=group.slot,
-            rows=[seat.place for seat in seats],
-            betas=[seat.member.beta for seat in seats],
-            noise_keys=[NoiseKey(seat.member.seed, seat.position) for seat in seats],
-            trains=self._learns and group.waiting.num_steps == self._settings.train_every,
-        )
-
-    def _take_note(self, plan: Sequence[SlotRows], groups: Sequence[Group], result: StepResult) -> None:
+    def _take_note(self, groups: Sequence[Group], plan: Sequence[SlotRows], result: StepResult) -> None:
         telemetry = self._telemetry
         telemetry.steps += 1
         for seat in self._seats:
@@ -226,8 +232,8 @@ class ESampCore:
         trained = [group for group, part in zip(groups, plan, strict=True) if part.trains]
         telemetry.expect(result.losses, {group.slot: group.losses for group in trained})
         for group in trained:
-            telemetry.rows_trained += group.waiting.num_rows
-            group.waiting = Waiting()
+            telemetry.rows_trained += group.num_untrained_rows
+            group.num_untrained_steps = group.num_untrained_rows = 0
         if telemetry.num_unread >= MAX_UNREAD:
             self._read()
 
@@ -238,16 +244,3 @@ class ESampCore:
     def _started(self, group: Group) -> None:
         self._schedule.reset(group.slot)
         self._telemetry.groups += 1
-
-    def _ended(self, group: Group) -> None:
-        self._telemetry.end(group.losses)
-
-
-def schedule_for(
-    bank: DistillerBank, control: Control, settings: ESampSettings, rows_of_all_slots: int | None
-) -> Schedule:
-    """Return how steps are laid out; `rows_of_all_slots` None: exactly the rows there are."""
-    if rows_of_all_slots is None:
-        return ExactRows(bank, control)
-    layout = SideStream if bank.device.type == "cuda" else AllSlots
-    return layout(bank, control, rows_of_all_slots, rows_of_all_slots * settings.train_every)

@@ -172,12 +172,29 @@ class DistillerBank:
         scale = (CLIP_NORM / (norm + 1e-6)).clamp(max=1).view(-1, 1, 1)
         taken = (active & norm.isfinite()).float()
         updates = [self._num_updates[slot].add_(one) for slot, one in zip(slots, taken, strict=True)]
+        beta1, beta2 = self._pace.betas
         rates, skipped = self._pace.rate(torch.stack(updates)).unbind(), (1 - taken).unbind()
         for weight, deltas, inputs in terms:
             clipped = deltas * scale
             for i, slot in enumerate(slots):
                 torch.mm(clipped[i], inputs[i].t(), out=weight.gradient)
-                self._adam(weight.slots[slot], weight.gradient, updates[i], rates[i], skipped[i])
+                value, mean, mean_square = weight.slots[slot]
+                torch._fused_adam_(
+                    [value],
+                    [weight.gradient],
+                    [mean],
+                    [mean_square],
+                    [],
+                    [updates[i]],
+                    lr=rates[i],
+                    beta1=beta1,
+                    beta2=beta2,
+                    weight_decay=0.0,
+                    eps=ADAM_EPSILON,
+                    amsgrad=False,
+                    maximize=False,
+                    found_inf=skipped[i],  # 1: as if the gradient had overflowed
+                )
 
     def _backward(self, slots: Sequence[int], blocks: list[Activations], d_prediction: torch.Tensor) -> list[Term]:
         """Return the gradients of all weights, given d_prediction `[S, d, K]`."""
@@ -226,33 +243,6 @@ class DistillerBank:
         if self._batched:
             return torch.bmm(x.mT, x)
         return torch.stack([torch.mm(columns.t(), columns) for columns in x])
-
-    def _adam(
-        self,
-        slot: SlotWeight,
-        gradient: torch.Tensor,
-        num_updates: torch.Tensor,
-        rate: torch.Tensor,
-        skipped: torch.Tensor,
-    ) -> None:
-        """Update one slot's part of a weight, unless `skipped` is 1 (as if the gradient had overflowed)."""
-        beta1, beta2 = self._pace.betas
-        torch._fused_adam_(
-            [slot.value],
-            [gradient],
-            [slot.mean],
-            [slot.mean_square],
-            [],
-            [num_updates],
-            lr=rate,
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=0.0,
-            eps=ADAM_EPSILON,
-            amsgrad=False,
-            maximize=False,
-            found_inf=skipped,
-        )
 
     def _weights(self) -> Iterator[Weight]:
         for block in self._blocks:

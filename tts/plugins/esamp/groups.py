@@ -9,24 +9,20 @@ from dataclasses import dataclass, field
 from tts.plugins.esamp.stats import LossTrace
 
 
-@dataclass(slots=True)
-class Waiting:
-    """What a distiller has not been trained on yet."""
-
-    num_steps: int = 0
-    num_rows: int = 0
-
-
 @dataclass(eq=False, slots=True)
 class Group:
-    """Requests that share a distiller. `size` is how many are expected in all; None: nobody knows."""
+    """Requests that share a distiller. `size` is how many are expected in all; None: nobody knows.
+
+    The steps and rows that are counted as untrained are those since the distiller was trained last.
+    """
 
     key: str
     slot: int
     size: int | None
     live: set[str] = field(default_factory=set)
     num_left: int = 0
-    waiting: Waiting = field(default_factory=Waiting)
+    num_untrained_steps: int = 0
+    num_untrained_rows: int = 0
     losses: LossTrace = field(default_factory=LossTrace)
 
     @property
@@ -76,8 +72,16 @@ class Groups:
         """
         if not self.has_room(key):
             return None
-        group = self._by_key.pop(self._name(key), None) or self._begin(self._name(key), size)
-        self._by_key[group.key] = group  # the groups joined last come last
+        name = self._name(key)
+        group = self._by_key.pop(name, None)
+        if group is None:
+            if not self._free:
+                idle = self._idle()
+                assert idle is not None
+                self._end(idle)
+            group = Group(name, heapq.heappop(self._free), size)
+            self._started(group)
+        self._by_key[name] = group  # the groups joined last come last
         group.live.add(request_id)
         return group
 
@@ -93,15 +97,6 @@ class Groups:
 
     def _idle(self) -> Group | None:
         return next((group for group in self if not group.live), None)
-
-    def _begin(self, key: str, size: int | None) -> Group:
-        if not self._free:
-            idle = self._idle()
-            assert idle is not None
-            self._end(idle)
-        group = Group(key, heapq.heappop(self._free), size)
-        self._started(group)
-        return group
 
     def _end(self, group: Group) -> None:
         del self._by_key[group.key]

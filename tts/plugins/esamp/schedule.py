@@ -91,7 +91,8 @@ class ExactRows:
         for parts in alike(plan, lambda part: len(part.rows)):
             self._predict(parts, h_first, h_last, result)
         predicted = time.perf_counter()
-        for parts in alike([part for part in plan if part.trains], self._num_waiting):
+        num_waiting = {slot: sum(rows.h_last.shape[1] for rows in waiting) for slot, waiting in self._waiting.items()}
+        for parts in alike([part for part in plan if part.trains], lambda part: num_waiting[part.slot]):
             slots = [part.slot for part in parts]
             result.losses[torch.tensor(slots, device=h_last.device)] = self._train(slots)
         self.milliseconds.predict += (predicted - started) * 1e3
@@ -113,7 +114,15 @@ class ExactRows:
         rows = torch.tensor([row for part in parts for row in part.rows], device=h_last.device)
         shape = len(parts), len(parts[0].rows), h_last.shape[1]  # [S, K, d]
         unmixed = h_last.index_select(0, rows).view(shape)
-        cells = self._cells(parts, h_first.index_select(0, rows).view(shape), unmixed)
+        noise_keys = [key for part in parts for key in part.noise_keys]
+        uses_noise, device = self.control.uses_noise, h_last.device
+        cells = Cells(
+            slots=[part.slot for part in parts],
+            h_first=h_first.index_select(0, rows).view(shape).float(),
+            h_last=unmixed.float(),
+            beta=torch.tensor([part.betas for part in parts], device=device).unsqueeze(-1),
+            noise=gaussian(noise_keys, shape[-1]).to(device).view(shape) if uses_noise else None,
+        )
         mixed = predict(self.bank, self.control, cells)
         h = torch.where(cells.beta != 0, mixed.h.to(h_last.dtype), unmixed)
         result.h.index_copy_(0, rows, h.flatten(0, 1))
@@ -131,23 +140,6 @@ class ExactRows:
         prediction = Prediction.joined([[rows.prediction for rows in of_slot] for of_slot in waiting])
         batch = TrainingBatch(slots, prediction, h_last, mask=h_last.new_ones(h_last.shape[:2]))
         return train(self.bank, self.control.objective, batch)
-
-    def _num_waiting(self, part: SlotRows) -> int:
-        return sum(rows.h_last.shape[1] for rows in self._waiting[part.slot])
-
-    def _cells(self, parts: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> Cells:
-        device = h_last.device
-        noise_keys = [key for part in parts for key in part.noise_keys]
-        noise = (
-            gaussian(noise_keys, h_last.shape[-1]).to(device).view(h_last.shape) if self.control.uses_noise else None
-        )
-        return Cells(
-            slots=[part.slot for part in parts],
-            h_first=h_first.float(),
-            h_last=h_last.float(),
-            beta=torch.tensor([part.betas for part in parts], device=device).unsqueeze(-1),
-            noise=noise,
-        )
 
 
 def alike(plan: Sequence[SlotRows], count: Callable[[SlotRows], int]) -> list[list[SlotRows]]:

@@ -13,19 +13,11 @@ from tts.plugins.esamp.stats import LossTotals, LossTrace, Mean, Milliseconds, S
 
 
 class Reading(NamedTuple):
-    """Numbers that the device may still be computing, and whom some of them belong to, by their places."""
+    """Numbers that the device may still be computing, whom some belong to, by their places, and who gets all those."""
 
     numbers: torch.Tensor
     owners: Mapping[int, Mean | LossTrace]
     total: Mean | None
-
-    def hand_out(self) -> None:
-        """Wait for the numbers; give those that belong to somebody to their owners, and to `total`."""
-        numbers = self.numbers.tolist()
-        for place, owner in self.owners.items():
-            owner.add(numbers[place])
-            if self.total is not None:
-                self.total.add(numbers[place])
 
 
 @dataclass(slots=True)
@@ -59,7 +51,11 @@ class Telemetry:
     def read(self) -> None:
         """Read all numbers. Whatever computes them must have been waited for."""
         for reading in self._readings:
-            reading.hand_out()
+            numbers = reading.numbers.tolist()
+            for place, owner in reading.owners.items():
+                owner.add(numbers[place])
+                if reading.total is not None:
+                    reading.total.add(numbers[place])
         for trace in self._ended:
             self.losses.add(trace)
         self._readings.clear()
