@@ -22,7 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tts.programs.judging import Assertions, judge
+from tts.programs.judging.judge import judge
+from tts.programs.judging.records import Assertions
 from tts.sandbox import Sandbox
 
 Row: TypeAlias = dict[str, Any]

@@ -13,19 +13,9 @@ from typing import Any
 
 import pytest
 
-from tts.programs.judging import (
-    Assertions,
-    CallTest,
-    CallTests,
-    StdioTest,
-    StdioTests,
-    judge,
-    judge_all,
-    observe_calls,
-    observe_stdio,
-    same_output,
-    same_value,
-)
+from tts.programs.judging.compare import same_output, same_value
+from tts.programs.judging.judge import judge, judge_all, observe_calls, observe_stdio
+from tts.programs.judging.records import Assertions, CallTest, CallTests, StdioTest, StdioTests
 from tts.sandbox import Limits, Sandbox
 from tts.types import Verdict
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tts.programs.judging import Assertions, CallTest, CallTests, StdioTest, StdioTests, Tests
+from tts.programs.judging.records import Assertions, CallTest, CallTests, StdioTest, StdioTests, Tests
 from tts.sandbox import Limits
 
 ESCAPED = StdioTests((StdioTest("", "escaped"),))

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import hostile_parts
 
-from tts.programs.judging import judge
+from tts.programs.judging.judge import judge
 from tts.sandbox import Sandbox
 from tts.sandbox.records import ProfileName
 

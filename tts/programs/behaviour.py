@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from tts.programs.judging import Observation
+from tts.programs.judging.records import Observation
 
 Behaviour: TypeAlias = tuple[str | None, ...]
 """What a program gave for each input; None stands for an error that it raised."""
@@ -20,33 +21,21 @@ def behaviours(programs: Sequence[str], on_examples: Observe, on_mutants: Observ
     A program that fails on an example has none, nor has one that is stopped by a limit: it is like no other. Mutants
     may be no valid inputs: one that at most half of the remaining programs take says nothing, and is left out.
     """
-    shown = {program: _outputs(seen) for program, seen in zip(programs, on_examples(programs), strict=True)}
-    sound = [program for program in programs if shown[program]]
-    mutated = dict(zip(sound, on_mutants(sound), strict=True)) if len(sound) > 1 else {}
-    valid = _valid(list(mutated.values()))
-    found = {program: _reactions([mutated[program][place : place + 1] for place in valid]) for program in mutated}
-    return {program: (*shown[program], *more) for program, more in found.items() if more is not None}
-
-
-def _outputs(seen: Sequence[Observation]) -> Behaviour:
-    """Return what a program gave for each example, () where it failed on one."""
-    return tuple(one.output for one in seen) if all(one.outcome == "ok" for one in seen) else ()
-
-
-def _valid(seen: Sequence[Sequence[Observation]]) -> list[int]:
-    """Return the places of the mutants that more than half of the programs take."""
-    counts = [sum(one.outcome == "ok" for one in column) for column in _columns(seen)]
-    return [place for place, count in enumerate(counts) if 2 * count > len(seen)]
-
-
-def _columns(seen: Sequence[Sequence[Observation]]) -> list[list[Observation]]:
-    size = max(map(len, seen), default=0)
-    return [[row[place] for row in seen if place < len(row)] for place in range(size)]
-
-
-def _reactions(seen: Sequence[Sequence[Observation]]) -> Behaviour | None:
-    """Return what a program did with each mutant (a list of one, or of none where it never came to it)."""
-    outcomes = [one[0].outcome if one else "harness_error" for one in seen]
-    if not set(outcomes) <= {"ok", "runtime_error"}:
-        return None
-    return tuple(one[0].output if one[0].outcome == "ok" else None for one in seen)
+    # What each program gives for the examples; those that fail on one are out.
+    sound: dict[str, Behaviour] = {}
+    for program, seen in zip(programs, on_examples(programs), strict=True):
+        if seen and all(one.outcome == "ok" for one in seen):
+            sound[program] = tuple(one.output for one in seen)
+    if len(sound) < 2:
+        return {}
+    # The mutants that more than half of them take; one that a program never came to counts as not taken.
+    mutated = dict(zip(sound, on_mutants(list(sound)), strict=True))
+    counts = Counter(place for seen in mutated.values() for place, one in enumerate(seen) if one.outcome == "ok")
+    valid = [place for place, count in sorted(counts.items()) if 2 * count > len(mutated)]
+    # What each program gives for those, too; one that is stopped by a limit, or never came to one, is out.
+    found = {}
+    for program, seen in mutated.items():
+        more = [seen[place] for place in valid if place < len(seen)]
+        if len(more) == len(valid) and all(one.outcome in ("ok", "runtime_error") for one in more):
+            found[program] = (*sound[program], *(one.output if one.outcome == "ok" else None for one in more))
+    return found

@@ -30,20 +30,16 @@ class Block:
         return PYTHON_TAG.match(self.info) is not None
 
 
-def blocks(text: str) -> list[Block]:
-    """Return the fenced blocks in order.
+def blocks(text: str) -> Iterator[Block]:
+    """Yield the fenced blocks in order.
 
     Marks inside a triple-quoted string are the program's own. A block that opens inside another ends it, and one that
     is never closed runs to the end of the text.
     """
-    return list(_blocks(text.split("\n")))
-
-
-def _blocks(lines: list[str]) -> Iterator[Block]:
     opened: re.Match[str] | None = None
     code: list[str] = []
     quote = ""
-    for line in lines:
+    for line in text.split("\n"):
         if opened is None:
             one_line = ONE_LINE.fullmatch(line)
             if one_line:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tts.programs.completion import with_preamble
 from tts.programs.forms import as_object
-from tts.programs.judging import Assertions, CallTest, CallTests, StdioTest, StdioTests, Tests
+from tts.programs.judging.records import Assertions, CallTest, CallTests, StdioTest, StdioTests, Tests
 from tts.types import JSON
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeAlias, cast
 
-from tts.programs import judging
-from tts.programs.judging import Assertions, CallTests, Observation, StdioTests, Tests
+from tts.programs.judging.judge import observe_calls, observe_stdio
+from tts.programs.judging.records import CallTests, Observation, StdioTests, Tests
 from tts.programs.mutation import Arguments, mutants
 from tts.sandbox import Limits, Sandbox
 
@@ -22,14 +22,19 @@ def trial_steps(tests: Tests, num_mutants: int, seed: str) -> tuple[list[Step], 
 
     The first example is a step of its own: what fails it, or never ends, is not tried any further.
     """
-    stdins = _stdins(tests)
-    if stdins:
+    if isinstance(tests, StdioTests):
+        stdins = [test.stdin for test in tests.tests]
         return [_reading(stdins[:1]), _reading(stdins[1:])], [_reading(mutants(stdins, num_mutants, seed))]
-    function, calls = _calls(tests)
-    if calls:
-        more = mutants(calls, num_mutants, seed)
-        return [_calling(function, calls[:1]), _calling(function, calls[1:])], [_calling(function, more)]
-    return [], []
+    if isinstance(tests, CallTests):
+        function, calls = tests.function, [test.arguments for test in tests.tests]
+    else:  # what the assertions call it with, as far as it is literals, none twice
+        function = tests.functions[0]
+        literal = (arguments for source in tests.tests for arguments in _literal_calls(source, function))
+        calls = list({repr(arguments): arguments for arguments in literal}.values())
+    if not calls:
+        return [], []
+    more = mutants(calls, num_mutants, seed)
+    return [_calling(function, calls[:1]), _calling(function, calls[1:])], [_calling(function, more)]
 
 
 def take_steps(steps: Sequence[Step], sandbox: Sandbox, program: str, limits: Limits) -> list[Observation]:
@@ -43,25 +48,11 @@ def take_steps(steps: Sequence[Step], sandbox: Sandbox, program: str, limits: Li
 
 
 def _reading(stdins: list[str]) -> Step:
-    return lambda sandbox, program, limits: judging.observe_stdio(sandbox, program, stdins, limits)
+    return lambda sandbox, program, limits: observe_stdio(sandbox, program, stdins, limits)
 
 
 def _calling(function: str, calls: list[Arguments]) -> Step:
-    return lambda sandbox, program, limits: judging.observe_calls(sandbox, program, function, calls, limits)
-
-
-def _stdins(tests: Tests) -> list[str]:
-    return [test.stdin for test in tests.tests] if isinstance(tests, StdioTests) else []
-
-
-def _calls(tests: Tests) -> tuple[str, list[Arguments]]:
-    """Return the function under test and the arguments it is given, as far as they are literals, none twice."""
-    if isinstance(tests, CallTests):
-        return tests.function, [test.arguments for test in tests.tests]
-    if isinstance(tests, Assertions):
-        calls = (arguments for source in tests.tests for arguments in _literal_calls(source, tests.functions[0]))
-        return tests.functions[0], list({repr(arguments): arguments for arguments in calls}.values())
-    return "", []
+    return lambda sandbox, program, limits: observe_calls(sandbox, program, function, calls, limits)
 
 
 def _literal_calls(source: str, function: str) -> Iterator[Arguments]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from tts.errors import ScorerError, VerifierError
-from tts.programs import judging
 from tts.programs.execution import RunsPrograms
 from tts.programs.extract import extract
 from tts.programs.forms import TestsError
-from tts.programs.judging import SuiteResult
+from tts.programs.judging.judge import judge_all
+from tts.programs.judging.records import SuiteResult
 from tts.programs.suite import TestSuite, read_suite
 from tts.types import Candidate, Problem, Score
 
@@ -42,8 +42,8 @@ class PublicTests(RunsPrograms):
         except VerifierError as error:
             raise ScorerError(f"the scorer `public_tests` needs a sandbox: {error}") from error
         whole = [suite.program(program) for program in programs]
-        judgements = judging.judge_all(sandbox, whole, suite.tests, self._limits(), all_tests=True)
-        return {program: _share(judgement, suite) for program, judgement in zip(programs, judgements, strict=True)}
+        results = judge_all(sandbox, whole, suite.tests, self._limits(), all_tests=True)
+        return {program: _share(result, suite) for program, result in zip(programs, results, strict=True)}
 
 
 def _program(problem: Problem, candidate: Candidate) -> str | None:
@@ -54,8 +54,8 @@ def _program(problem: Problem, candidate: Candidate) -> str | None:
     return answer.text if answer else None
 
 
-def _share(judgement: SuiteResult, suite: TestSuite) -> Score:
-    if judgement.verdict.status == "undecided":
-        return Score(None, judgement.verdict.reason)
-    num_passed = sum(case.outcome == "ok" for case in judgement.cases)
+def _share(result: SuiteResult, suite: TestSuite) -> Score:
+    if result.verdict.status == "undecided":
+        return Score(None, result.verdict.reason)
+    num_passed = sum(case.outcome == "ok" for case in result.cases)
     return Score(num_passed / len(suite.tests.tests), f"{num_passed} of {len(suite.tests.tests)} examples")

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pydantic import Field
 
 from tts.errors import VerifierError
-from tts.programs import judging
 from tts.programs.behaviour import Behaviour, Observe, behaviours
 from tts.programs.execution import RunsPrograms
 from tts.programs.extract import extract
 from tts.programs.forms import TestsError
-from tts.programs.judging import Observation
+from tts.programs.judging.judge import judge_all
+from tts.programs.judging.records import Observation
 from tts.programs.suite import TestSuite, read_suite
 from tts.programs.trials import Step, take_steps, trial_steps
 from tts.types import JSON, Answer, Problem, Reference, Verdict
@@ -75,7 +75,7 @@ class CodeVerifier(RunsPrograms):
             sandbox = self._open_sandbox()
         except VerifierError as error:
             return [Verdict("undecided", "sandbox_unavailable", str(error))] * len(programs)
-        return [judgement.verdict for judgement in judging.judge_all(sandbox, whole, suite.tests, self._limits())]
+        return [result.verdict for result in judge_all(sandbox, whole, suite.tests, self._limits())]
 
     def _behaviours(self, problem: Problem, programs: Sequence[str]) -> dict[str, Behaviour]:
         """Return the behaviour of the programs that have one to compare."""

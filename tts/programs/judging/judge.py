@@ -9,7 +9,7 @@ from typing import TypeVar
 from tts.programs.judging.compare import same_output, same_value
 from tts.programs.judging.records import Assertions, CallTests, CaseResult, Observation, StdioTests, SuiteResult, Tests
 from tts.sandbox import Limits, ProgramRun, Returned, Sandbox, Value
-from tts.types import Verdict
+from tts.types import Status, Verdict
 
 _SHOWN = 300
 _DEFAULT = Limits()
@@ -32,7 +32,13 @@ def judge(
         cases = _call_cases(sandbox, program, tests, limits, all_tests)
     else:
         cases = _assertion_cases(sandbox, program, tests, limits, all_tests)
-    return SuiteResult(_verdict(cases, len(tests.tests)), tuple(cases), sandbox.profile.name)
+    bad = next((case for case in cases if case.outcome != "ok"), None)
+    if bad is None:
+        verdict = Verdict("passed")
+    else:
+        status: Status = "undecided" if bad.outcome == "harness_error" else "failed"
+        verdict = Verdict(status, bad.outcome, f"test {bad.index + 1} of {len(tests.tests)}: {bad.reason}")
+    return SuiteResult(verdict, tuple(cases), sandbox.profile.name)
 
 
 def judge_all(
@@ -153,16 +159,6 @@ def _case_result(index: int, returned: Returned, run: ProgramRun) -> CaseResult:
         run.signal,
         _trim(_text(run.stderr or run.stdout)),
     )
-
-
-def _verdict(cases: Sequence[CaseResult], num_tests: int) -> Verdict:
-    bad = next((case for case in cases if case.outcome != "ok"), None)
-    if bad is None:
-        return Verdict("passed")
-    detail = f"test {bad.index + 1} of {num_tests}: {bad.reason}"
-    if bad.outcome == "harness_error":
-        return Verdict("undecided", bad.outcome, detail)
-    return Verdict("failed", bad.outcome, detail)
 
 
 def _canonical(value: Value) -> str:
