@@ -20,7 +20,6 @@ import builtins
 import math
 import re
 import warnings
-from collections.abc import Mapping
 from difflib import get_close_matches
 
 from tts.types import JSON
@@ -64,14 +63,27 @@ def check(tests: JSON) -> None:
     """Raise TestsError where `tests` is no object in its full form, saying what is wrong with it."""
     if not isinstance(tests, dict):
         raise TestsError(f"must be an object with one of the keys {FORMS}, got {_shown(tests)}")
-    form = _form(tests)
-    _check_tolerance(tests.get("tolerance"))
-    _check_text(tests, "prelude")
-    if form != "stdin":
-        _check_entry_point(tests.get("entry_point"))
-    if form in ("asserts", "check"):
-        _check_text(tests, "setup")
-        _tree(str(tests.get("setup", "")), "setup")
+    # One form, and no other keys than it may have.
+    forms = [form for form in KEYS if form in tests]
+    if len(forms) != 1:
+        raise TestsError(f"must have exactly one of the keys {FORMS}, got {_shown(list(tests))}")
+    form, known = forms[0], (forms[0], *KEYS[forms[0]])
+    for key in tests:
+        if key not in known:
+            raise TestsError(_unknown(key, known))
+    # What stands beside the tests.
+    tolerance = tests.get("tolerance")
+    is_number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
+    if tolerance is not None and not (is_number and 0 <= tolerance < math.inf):  # type: ignore[operator]  # it is a number
+        raise TestsError(f"`tolerance` must be a number of at least 0, got {_shown(tolerance)}")
+    for key in ("prelude", "setup"):
+        if not isinstance(tests.get(key, ""), str):
+            raise TestsError(f"`{key}` must be a string, got {_shown(tests[key])}")
+    entry_point = tests.get("entry_point")
+    if form != "stdin" and not (isinstance(entry_point, str) and ENTRY_POINT.fullmatch(entry_point)):
+        raise TestsError(f"`entry_point` must be the name of a function or `Class.method`, got {_shown(entry_point)}")
+    _tree(str(tests.get("setup", "")), "setup")
+    # The tests themselves.
     CHECKS[form](tests[form])
 
 
@@ -92,16 +104,6 @@ def _from_short(value: JSON) -> dict[str, JSON]:
     if isinstance(first, dict):
         return {"stdin" if "input" in first else "calls": value}
     return {"asserts": value}
-
-
-def _form(value: Mapping[str, JSON]) -> str:
-    forms = [form for form in KEYS if form in value]
-    if len(forms) != 1:
-        raise TestsError(f"must have exactly one of the keys {FORMS}, got {_shown(list(value))}")
-    for key in value:
-        if key not in (forms[0], *KEYS[forms[0]]):
-            raise TestsError(_unknown(key, (forms[0], *KEYS[forms[0]])))
-    return forms[0]
 
 
 def _check_stdin(cases: JSON) -> None:
@@ -169,22 +171,6 @@ def _tree(source: str, place: str) -> ast.Module:
             return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise TestsError(f"`{place}` must be Python, got {_shown(source)} ({error})") from error
-
-
-def _check_entry_point(value: JSON) -> None:
-    if not isinstance(value, str) or not ENTRY_POINT.fullmatch(value):
-        raise TestsError(f"`entry_point` must be the name of a function or `Class.method`, got {_shown(value)}")
-
-
-def _check_tolerance(value: JSON) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (is_number and 0 <= value < math.inf):  # type: ignore[operator]  # it is a number
-        raise TestsError(f"`tolerance` must be a number of at least 0, got {_shown(value)}")
-
-
-def _check_text(tests: Mapping[str, JSON], key: str) -> None:
-    if not isinstance(tests.get(key, ""), str):
-        raise TestsError(f"`{key}` must be a string, got {_shown(tests[key])}")
 
 
 def _only_called(asserts: JSON, setup: JSON) -> str:

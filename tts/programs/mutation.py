@@ -25,17 +25,15 @@ def mutants(inputs: Sequence[Input], count: int, seed: str) -> list[Input]:
     for _ in range(count * ATTEMPTS if inputs else 0):
         if len(found) == count:
             break
-        mutant = _mutant(rng.choice(inputs), inputs, rng)
+        given = rng.choice(inputs)
+        if isinstance(given, str):
+            mutant = _changed_text(given, rng)
+        else:
+            mutant = _changed_arguments(given, [other for other in inputs if len(other) == len(given)], rng)
         if repr(mutant) not in seen:
             seen.add(repr(mutant))
             found.append(mutant)
     return found
-
-
-def _mutant(given: Input, inputs: Sequence[Input], rng: random.Random) -> Input:
-    if isinstance(given, str):
-        return _changed_text(given, rng)
-    return _changed_arguments(given, [other for other in inputs if len(other) == len(given)], rng)
 
 
 def _changed_arguments(given: Arguments, alike: Sequence[Arguments], rng: random.Random) -> Arguments:
@@ -76,16 +74,15 @@ def changed(value: Value, rng: random.Random) -> Value:
     return change(value, rng) if change else value
 
 
-def _changed_float(value: float, rng: random.Random) -> float:
-    return rng.choice((value / 2, value * 2, value + 0.5 if value >= 0 else value - 0.5))
-
-
 def _changed_string(value: str, rng: random.Random) -> str:
     return _changed_word(value, rng) if INTEGER.fullmatch(value) else "".join(map(str, _rearranged([*value], rng)))
 
 
 def _changed_list(value: list[Value], rng: random.Random) -> list[Value]:
-    return _changed_item(value, rng) if value and rng.random() < 0.5 else _rearranged(value, rng)
+    if not value or rng.random() >= 0.5:
+        return _rearranged(value, rng)
+    place = rng.randrange(len(value))
+    return [*value[:place], changed(value[place], rng), *value[place + 1 :]]
 
 
 def _changed_dict(value: dict[Value, Value], rng: random.Random) -> dict[Value, Value]:
@@ -102,11 +99,6 @@ def _changed_int(value: int, rng: random.Random) -> int:
     return -near if value < 0 else near
 
 
-def _changed_item(items: list[Value], rng: random.Random) -> list[Value]:
-    place = rng.randrange(len(items))
-    return [*items[:place], changed(items[place], rng), *items[place + 1 :]]
-
-
 def _rearranged(items: list[Value], rng: random.Random) -> list[Value]:
     """Drop, repeat or swap items, or turn them round; an only item stays."""
     if len(items) < 2:
@@ -120,7 +112,7 @@ def _rearranged(items: list[Value], rng: random.Random) -> list[Value]:
 CHANGES: dict[type, Callable[[Any, random.Random], Value]] = {
     bool: lambda value, _: not value,
     int: _changed_int,
-    float: _changed_float,
+    float: lambda value, rng: rng.choice((value / 2, value * 2, value + 0.5 if value >= 0 else value - 0.5)),
     str: _changed_string,
     list: _changed_list,
     tuple: lambda value, rng: tuple(_changed_list([*value], rng)),
