@@ -76,12 +76,11 @@ def check(tests: JSON) -> None:
     is_number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
     if tolerance is not None and not (is_number and 0 <= tolerance < math.inf):  # type: ignore[operator]  # it is a number
         raise TestsError(f"`tolerance` must be a number of at least 0, got {_shown(tolerance)}")
-    for key in ("prelude", "setup"):
-        if not isinstance(tests.get(key, ""), str):
-            raise TestsError(f"`{key}` must be a string, got {_shown(tests[key])}")
+    _check_text(tests, "prelude")
     entry_point = tests.get("entry_point")
     if form != "stdin" and not (isinstance(entry_point, str) and ENTRY_POINT.fullmatch(entry_point)):
         raise TestsError(f"`entry_point` must be the name of a function or `Class.method`, got {_shown(entry_point)}")
+    _check_text(tests, "setup")
     _tree(str(tests.get("setup", "")), "setup")
     # The tests themselves.
     CHECKS[form](tests[form])
@@ -104,6 +103,11 @@ def _from_short(value: JSON) -> dict[str, JSON]:
     if isinstance(first, dict):
         return {"stdin" if "input" in first else "calls": value}
     return {"asserts": value}
+
+
+def _check_text(tests: dict[str, JSON], key: str) -> None:
+    if not isinstance(tests.get(key, ""), str):
+        raise TestsError(f"`{key}` must be a string, got {_shown(tests[key])}")
 
 
 def _check_stdin(cases: JSON) -> None:

@@ -31,11 +31,18 @@ def compare(left: str, right: str) -> Comparison:
         return "unparsable_right"
     if a == b:
         return "equal"
-    if _is_symbol(a) != _is_symbol(b) and _vanishes(a, b):
+    are_expressions = isinstance(a, sympy.Expr) and isinstance(b, sympy.Expr)
+    # math-verify compares a lone symbol with anything else as text.
+    one_symbol = isinstance(a, sympy.Symbol) != isinstance(b, sympy.Symbol)
+    if one_symbol and are_expressions and sympy.simplify(a - b) == 0:
         return "equal"
-    if contradicted(a, b) or not (_verify(a, b) or (_directed(a, b) and _verify(b, a))):
+    if contradicted(a, b):
         return "different"
-    return "equal"
+    # Where the two differ in kind it adapts one side to the other, so its answer may depend on the order.
+    same = math_verify.verify(a, b, timeout_seconds=0)
+    if not same and type(a) is not type(b) and not are_expressions:
+        same = math_verify.verify(b, a, timeout_seconds=0)
+    return "equal" if same else "different"
 
 
 @lru_cache(256)
@@ -45,24 +52,6 @@ def parse(text: str) -> Any:
     if not found or not isinstance(found[0], sympy.Expr):
         return found[0] if found else None
     return found[0].xreplace({symbol: sympy.I for symbol in found[0].free_symbols if symbol.name == "i"})
-
-
-def _verify(gold: Any, target: Any) -> bool:
-    return bool(math_verify.verify(gold, target, timeout_seconds=0))
-
-
-def _is_symbol(a: Any) -> bool:
-    return isinstance(a, sympy.Symbol)
-
-
-def _vanishes(a: Any, b: Any) -> bool:
-    """Tell whether a − b simplifies to zero; math-verify compares a lone symbol with anything else as text."""
-    return isinstance(a, sympy.Expr) and isinstance(b, sympy.Expr) and sympy.simplify(a - b) == 0
-
-
-def _directed(a: Any, b: Any) -> bool:
-    """Tell whether math-verify's answer may depend on the order: it adapts one side where the two differ in kind."""
-    return type(a) is not type(b) and not (isinstance(a, sympy.Expr) and isinstance(b, sympy.Expr))
 
 
 def contradicted(a: Any, b: Any) -> bool:
@@ -111,10 +100,8 @@ def differ(a: sympy.Expr, b: sympy.Expr) -> bool:
 def _sampled(expression: sympy.Expr) -> sympy.Expr:
     """Return `expression` with decimals as fractions and variables at values that depend on their names alone."""
     exact = {number: sympy.Rational(str(number)) for number in expression.atoms(sympy.Float)}
-    point = {symbol: _sample_value(symbol.name) for symbol in expression.free_symbols}
+    point = {}
+    for symbol in expression.free_symbols:  # positive, with a large denominator; names as good as never share one
+        number = int.from_bytes(symbol.name.encode("utf-8", "surrogatepass"), "big")
+        point[symbol] = sympy.Rational(number % 999_983 + 10**5, 1_000_003)
     return expression.xreplace(exact).xreplace(point)
-
-
-def _sample_value(name: str) -> sympy.Rational:
-    """Return a positive fraction with a large denominator; names as good as never share one."""
-    return sympy.Rational(int.from_bytes(name.encode("utf-8", "surrogatepass"), "big") % 999_983 + 10**5, 1_000_003)

@@ -137,7 +137,8 @@ def _special(text: str, depth: int) -> Hashable | None:
     if infinite:
         return ("infinity", infinite[1] == "-")
     if matrix:
-        return _matrix(matrix[2], depth)
+        rows = [split(row, CELLS) for row in split(matrix[2], ROWS) if row]
+        return ("matrix", tuple(tuple(_value(cell, depth) for cell in row) for row in rows))
     if r"\cup" not in text:
         return None
     return _united([_value(part, depth) for part in split(text, CUP)])
@@ -172,23 +173,18 @@ def _bracketed(text: str, depth: int) -> Hashable | None:
 
 
 def _united(keys: list[Hashable]) -> Hashable:
-    spans = sorted((*_span(key), isinstance(key, tuple) and key[0] == "interval") for key in keys)
-    if len(keys) < 2 or any(_touch(first, second) for first, second in pairwise(spans)):
+    if len(keys) < 2:
         raise NoExactForm
+    spans = []
+    for key in keys:
+        if not isinstance(key, tuple) or key[0] not in ("tuple", "interval") or len(key[1]) != 2:
+            raise NoExactForm
+        spans.append((_end(key[1][0]), _end(key[1][1]), key[0] == "interval"))
+    # Two overlap, or meet in a point that one of them may hold.
+    for (_, end, closed), (start, _, also_closed) in pairwise(sorted(spans)):
+        if end > start or (end == start and (closed or also_closed)):
+            raise NoExactForm
     return ("union", frozenset(keys))
-
-
-def _span(part: Hashable) -> tuple[float, float]:
-    """Return the two ends of an interval's key as floats."""
-    if not isinstance(part, tuple) or part[0] not in ("tuple", "interval") or len(part[1]) != 2:
-        raise NoExactForm
-    low, high = map(_end, part[1])
-    return low, high
-
-
-def _touch(first: tuple[float, float, bool], second: tuple[float, float, bool]) -> bool:
-    """Tell whether two intervals overlap, or meet in a point that one of them may hold."""
-    return first[1] > second[0] or (first[1] == second[0] and (first[2] or second[2]))
 
 
 def _end(key: Hashable) -> float:
@@ -197,11 +193,6 @@ def _end(key: Hashable) -> float:
     if not isinstance(key, Fraction) or key.denominator.bit_length() > 900 or key.numerator.bit_length() > 900:
         raise NoExactForm
     return float(key)
-
-
-def _matrix(body: str, depth: int) -> Hashable:
-    rows = [row for row in split(body, ROWS) if row]
-    return ("matrix", tuple(tuple(_value(cell, depth) for cell in split(row, CELLS)) for row in rows))
 
 
 def _expression(text: str, depth: int) -> Hashable:

@@ -17,6 +17,10 @@ SYMBOLS = str.maketrans(
 )  # fmt: skip
 WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
 BOX = re.compile(r"\\(?:boxed|fbox|text)\s*\{")
+SYNONYMS = {
+    "leq": r"\le ", "leqslant": r"\le ", "geq": r"\ge ", "geqslant": r"\ge ", "neq": r"\ne ", "times": r"\cdot ",
+    "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]", "langle": "(", "rangle": ")",
+}  # fmt: skip
 REWRITES = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -29,7 +33,7 @@ REWRITES = tuple(
         (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![a-zA-Z])\.?", ""),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\(?:mbox|mathrm|mathbf|mathit|mathsf|operatorname|text(?:bf|it|rm|sf|tt|normal)) ?(?=\{)", r"\\text"),
-        (r"\\(?:leq(?:slant)?|geq(?:slant)?|neq|times|lbrace|rbrace|lbrack|rbrack|[lr]angle)(?![a-zA-Z])", "SYNONYM"),
+        (rf"\\({'|'.join(SYNONYMS)})(?![a-zA-Z])", lambda command: SYNONYMS[command[1]]),
         (r"<=", r"\\le "),
         (r">=", r"\\ge "),
         (r"!=", r"\\ne "),
@@ -41,10 +45,6 @@ REWRITES = tuple(
         (r" +", " "),
     )
 )
-SYNONYMS = {
-    "leq": r"\le ", "leqslant": r"\le ", "geq": r"\ge ", "geqslant": r"\ge ", "neq": r"\ne ", "times": r"\cdot ",
-    "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]", "langle": "(", "rangle": ")",
-}  # fmt: skip
 
 
 def normalise(text: str) -> str:
@@ -53,7 +53,7 @@ def normalise(text: str) -> str:
         text = "".join(map(_plain, unicodedata.normalize("NFC", text).translate(SYMBOLS)))
     text = _unwrap(text)
     for pattern, replacement in REWRITES:
-        text = pattern.sub(_synonym if replacement == "SYNONYM" else replacement, text)
+        text = pattern.sub(replacement, text)
     return _unwrap(text)
 
 
@@ -68,10 +68,6 @@ def _plain(letter: str) -> str:
         return str(unicodedata.decimal(letter))
     numerator, slash, denominator = (plain := unicodedata.normalize("NFKC", letter)).partition("\u2044")
     return rf"\frac{{{numerator}}}{{{denominator}}}" if slash else plain
-
-
-def _synonym(command: re.Match[str]) -> str:
-    return SYNONYMS[command.group()[1:]]
 
 
 def _unwrap(text: str) -> str:
@@ -89,15 +85,9 @@ def _unwrap(text: str) -> str:
                 and opening not in inner.replace(r"\$", "")
             ):
                 text = inner
-        text = _unbox(text)
-    return text
-
-
-def _unbox(text: str) -> str:
-    """Return the content of the box that spans the whole text, else the text."""
-    box = BOX.match(text)
-    if box and matching(text, box.end() - 1) == len(text) - 1:
-        return text[box.end() : -1]
+        box = BOX.match(text)
+        if box and matching(text, box.end() - 1) == len(text) - 1:
+            text = text[box.end() : -1]
     return text
 
 

@@ -104,7 +104,12 @@ class Polynomial:
         steps = abs(exponent.numerator)
         constant = self.constant
         if constant is not None:
-            return _constant_power(constant, exponent.numerator)
+            if abs(constant) == 1:
+                return Polynomial.of(constant ** (exponent.numerator % 2))
+            bits = max(constant.numerator.bit_length(), constant.denominator.bit_length())
+            if constant and bits * steps > MAX_BITS:
+                raise NoExactForm
+            return Polynomial.of(constant**exponent.numerator if constant else 0)
         if steps > MAX_EXPONENT:
             raise NoExactForm
         root, result = (self if exponent > 0 else self.reciprocal()), Polynomial.of(1)
@@ -156,15 +161,6 @@ def _times(left: Monomial, right: Monomial) -> tuple[int, Monomial]:
     if powers.get("i", 0) > 1:
         common, powers["i"] = -common, powers["i"] - 2
     return common, (radicand, tuple(sorted((name, exponent) for name, exponent in powers.items() if exponent)))
-
-
-def _constant_power(value: Fraction, exponent: int) -> Polynomial:
-    if abs(value) == 1:
-        return Polynomial.of(value ** (exponent % 2))
-    bits = max(value.numerator.bit_length(), value.denominator.bit_length())
-    if value and bits * abs(exponent) > MAX_BITS:
-        raise NoExactForm
-    return Polynomial.of(value**exponent if value else 0)
 
 
 def _square_free(number: int) -> tuple[int, int]:

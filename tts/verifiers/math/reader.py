@@ -14,6 +14,9 @@ TOKEN = re.compile(rf" *({NUMBER.pattern}|\\[a-zA-Z]+|\\.|[^ ])", re.ASCII)
 GREEK = re.compile(
     r"\\(?:alpha|beta|gamma|delta|epsilon|zeta|eta|theta|lambda|mu|nu|xi|pi|rho|sigma|tau|phi|chi|psi|omega|ell)"
 )
+NO_FACTOR = {*"+-)]}/*,=<>|!^_:", r"\cdot"}
+"""Tokens that no factor begins with."""
+
 FUNCTION_LETTERS = frozenset("fghFGHPQ")
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 MAX_DEPTH = 40
@@ -89,7 +92,9 @@ class Reader:
                 value = value * self.signed()
             elif self.take("/", r"\div"):
                 value = value / self.signed()
-            elif self._starts_factor():
+            elif NUMBER.fullmatch(self.token):
+                raise NoExactForm  # `2 3` could mean anything
+            elif self.token and self.token not in NO_FACTOR:
                 value = value * self.power()
             else:
                 return value
@@ -98,17 +103,14 @@ class Reader:
         """Read one factor that may carry a sign: the −3 of `2 \\cdot -3`."""
         return -self.signed() if self.take("-") else self.power()
 
-    def _starts_factor(self) -> bool:
-        """Tell whether a factor follows without a sign between; a number there (`2 3`) could mean anything."""
-        if NUMBER.fullmatch(self.token):
-            raise NoExactForm
-        return bool(self.token) and self.token not in set("+-)]}/*,=<>|!^_:") and self.token != r"\cdot"
-
     def power(self) -> Polynomial:
         """Read an atom with its factorial or exponent."""
         value = self.atom()
         while self.take("!"):
-            value = _factorial(value)
+            operand = value.constant
+            if operand is None or operand.denominator != 1 or not 0 <= operand <= MAX_FACTORIAL:
+                raise NoExactForm
+            value = Polynomial.of(factorial(int(operand)))
         if self.take("^"):
             exponent = self.atom().constant
             if exponent is None:
@@ -129,7 +131,9 @@ class Reader:
         if token == r"\frac":
             return self.argument() / self.argument()
         if token == r"\sqrt":
-            return self._root()
+            if self.token == "[":
+                raise NoExactForm
+            return self.argument().sqrt()
         if GREEK.fullmatch(token) or (token.isascii() and token.isalpha()):
             return self._symbol(token)
         raise NoExactForm
@@ -144,11 +148,6 @@ class Reader:
             raise NoExactForm
         return self.atom()
 
-    def _root(self) -> Polynomial:
-        if self.token == "[":
-            raise NoExactForm
-        return self.argument().sqrt()
-
     def _symbol(self, name: str) -> Polynomial:
         r"""Return a variable; `x_1` and `x_{12}` are names of their own, `f(…)` is no product."""
         if self.take("_"):
@@ -162,10 +161,3 @@ class Reader:
         if self.token == "(" and name[0] in FUNCTION_LETTERS:
             raise NoExactForm
         return Polynomial.symbol(name)
-
-
-def _factorial(value: Polynomial) -> Polynomial:
-    operand = value.constant
-    if operand is None or operand.denominator != 1 or not 0 <= operand <= MAX_FACTORIAL:
-        raise NoExactForm
-    return Polynomial.of(factorial(int(operand)))

@@ -62,21 +62,17 @@ def split_unit(text: str) -> tuple[str, str | None]:
     base = BASE.fullmatch(text)
     if base:
         return base[1], f"base {base[2] or base[3]}"
-    bare, sign = _currency(text)
+    # A currency sign in front (after a minus, too) or behind.
+    bare, currency = text, None
+    sign = CURRENCY_SIGN.search(text)
+    if sign and (text[: sign.start()].strip() in ("", "-") or sign.end() == len(text)):
+        bare, currency = (text[: sign.start()] + text[sign.end() :]).strip(), CURRENCY[sign.group()]
     for pattern, name in ((PERCENT, "%"), (DEGREES, "degree")):
         mark = pattern.search(bare)
         if mark and mark.start():
             return bare[: mark.start()].strip(), name
     value, unit = _words(bare)
-    return value, unit or sign
-
-
-def _currency(text: str) -> tuple[str, str | None]:
-    """Strip a currency sign in front (after a minus, too) or behind."""
-    sign = CURRENCY_SIGN.search(text)
-    if not sign or (text[: sign.start()].strip() not in ("", "-") and sign.end() != len(text)):
-        return text, None
-    return (text[: sign.start()] + text[sign.end() :]).strip(), CURRENCY[sign.group()]
+    return value, unit or currency
 
 
 def _words(text: str) -> tuple[str, str | None]:
