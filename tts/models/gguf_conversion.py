@@ -9,7 +9,6 @@ import io
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from tts.models.locate import conversion_cache
 FORMAT = "1"
 """Part of the folder's name; changed when the conversion changes, so that old folders are not taken for new ones."""
 
-END_KEYS = ("eos", "eot", "eom")
+END_IDS = tuple(f"tokenizer.ggml.{end}_token_id" for end in ("eos", "eot", "eom"))
 logger = logging.getLogger(__name__)
 
 
@@ -29,14 +28,22 @@ def converted(gguf: Path) -> Path:
     The folder's name holds the hash of the file's content. It appears whole or not at all, also when the process is
     killed, and of several processes that want it at once one converts while the others wait.
     """
-    folder = conversion_cache() / f"{gguf.stem}-{_content_hash(gguf)}"
+    with gguf.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(FORMAT.encode(), digest_size=8))
+    folder = conversion_cache() / f"{gguf.stem}-{digest.hexdigest()}"
     if folder.is_dir():
         return folder
+    lock, partial = (folder.with_name(f"{folder.name}.{ending}") for ending in ("lock", "partial"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f"{folder.name}.lock")):
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # the system drops the lock with the process, however that ends
             if not folder.is_dir():
-                _convert(gguf, folder)
+                logger.info("converting %s once into %s", gguf.name, folder)
+                shutil.rmtree(partial, ignore_errors=True)  # left by a conversion that was killed
+                _convert(gguf, partial)
+                partial.rename(folder)
+        lock.unlink(missing_ok=True)
     except OSError as error:
         raise EngineError(
             f"cannot convert {gguf} into {folder}: {error}. Set XDG_CACHE_HOME to move the cache"
@@ -44,36 +51,23 @@ def converted(gguf: Path) -> Path:
     return folder
 
 
-def _content_hash(gguf: Path) -> str:
-    with gguf.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(FORMAT.encode(), digest_size=8))
-    return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`. The system drops the lock with the process, however that ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    path.unlink(missing_ok=True)
-
-
 def _convert(gguf: Path, folder: Path) -> None:
-    logger.info("converting %s once into %s", gguf.name, folder)
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a conversion that was killed
+    """Write the model and its tokenizer into `folder`. Raises OSError, or EngineError where it cannot be read."""
     try:
-        _write(gguf, partial)
+        model, tokenizer = _loaded(gguf)
+        tokenizer.save_pretrained(folder)
+        model.save_pretrained(folder)
+        (folder / "source.json").write_text(json.dumps({"gguf": str(gguf), "num_bytes": gguf.stat().st_size}) + "\n")
     except OSError:
         raise
     except Exception as error:  # the readers of GGUF raise anything, bare Exception included
         raise EngineError(f"transformers cannot read the model {gguf}: {error}") from error
-    partial.rename(folder)
 
 
-def _write(gguf: Path, folder: Path) -> None:
+def _loaded(gguf: Path) -> tuple[Any, Any]:
+    """Return the model and the tokenizer, with the chat template and the end tokens that the file names."""
     import torch
+    from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
@@ -82,25 +76,11 @@ def _write(gguf: Path, folder: Path) -> None:
             **source, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
         )
         tokenizer = AutoTokenizer.from_pretrained(**source)
-    metadata = _metadata(gguf)
-    tokenizer.chat_template = tokenizer.chat_template or metadata.get("tokenizer.chat_template")
-    model.generation_config.eos_token_id = _end_ids(model, tokenizer, metadata)
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
-    (folder / "source.json").write_text(json.dumps({"gguf": str(gguf), "num_bytes": gguf.stat().st_size}) + "\n")
-
-
-def _metadata(gguf: Path) -> dict[str, Any]:
-    """Return the chat template and the end tokens that the file names."""
-    from gguf import GGUFReader
-
-    wanted = {"tokenizer.chat_template", *(f"tokenizer.ggml.{key}_token_id" for key in END_KEYS)}
     fields = GGUFReader(str(gguf)).fields
-    return {name: fields[name].contents() for name in wanted if name in fields}
-
-
-def _end_ids(model: Any, tokenizer: Any, metadata: dict[str, Any]) -> list[int]:
-    named = {metadata.get(f"tokenizer.ggml.{key}_token_id") for key in END_KEYS}
+    if not tokenizer.chat_template and "tokenizer.chat_template" in fields:
+        tokenizer.chat_template = fields["tokenizer.chat_template"].contents()
     configured = model.generation_config.eos_token_id
-    named |= set(configured) if isinstance(configured, list) else {configured}
-    return sorted({int(id_) for id_ in named | {tokenizer.eos_token_id} if id_ is not None})
+    ends = {tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
+    ends |= {fields[name].contents() for name in END_IDS if name in fields}
+    model.generation_config.eos_token_id = sorted(int(id_) for id_ in ends if id_ is not None)
+    return model, tokenizer

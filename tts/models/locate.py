@@ -52,7 +52,20 @@ def locate(model: str) -> Path | str:
 
 def models_at_hand() -> list[ModelAtHand]:
     """Return the models that are on this machine: shipped by known packages, converted once, or in the hub's cache."""
-    return [*_shipped(), *_converted(), *_in_hub_cache()]
+    found = []
+    for name in KNOWN_PACKAGES:
+        for path in (path for folder in _package_folders(name) for path in sorted(folder.glob("*.gguf"))):
+            found.append(ModelAtHand(f"{PACKAGE_SCHEME}{name}/{path.name}", "package", path.stat().st_size))
+    for folder in sorted(path.parent for path in conversion_cache().glob("*/config.json")):
+        if folder.suffix != ".partial":
+            found.append(ModelAtHand(str(folder), "converted", _size(folder)))
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    hub = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    for folder in sorted(hub.glob("models--*")):
+        if any(folder.glob("snapshots/*/config.json")):
+            name = folder.name.removeprefix("models--").replace("--", "/")
+            found.append(ModelAtHand(name, "hub", _size(folder)))
+    return found
 
 
 def conversion_cache() -> Path:
@@ -83,32 +96,6 @@ def _in_package(model: str) -> Path:
 def _package_folders(name: str) -> list[Path]:
     spec = find_spec(name)
     return [Path(folder) for folder in spec.submodule_search_locations or ()] if spec else []
-
-
-def _shipped() -> list[ModelAtHand]:
-    return [
-        ModelAtHand(f"{PACKAGE_SCHEME}{name}/{path.name}", "package", path.stat().st_size)
-        for name in KNOWN_PACKAGES
-        for folder in _package_folders(name)
-        for path in sorted(folder.glob("*.gguf"))
-    ]
-
-
-def _converted() -> list[ModelAtHand]:
-    folders = sorted(path.parent for path in conversion_cache().glob("*/config.json"))
-    return [ModelAtHand(str(folder), "converted", _size(folder)) for folder in folders if folder.suffix != ".partial"]
-
-
-def _in_hub_cache() -> list[ModelAtHand]:
-    folders = sorted(path for path in _hub_cache().glob("models--*") if any(path.glob("snapshots/*/config.json")))
-    return [
-        ModelAtHand(folder.name.removeprefix("models--").replace("--", "/"), "hub", _size(folder)) for folder in folders
-    ]
-
-
-def _hub_cache() -> Path:
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
 
 
 def _size(folder: Path) -> int:

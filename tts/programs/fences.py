@@ -44,7 +44,10 @@ def blocks(text: str) -> Iterator[Block]:
             one_line = ONE_LINE.fullmatch(line)
             if one_line:
                 yield Block(one_line["info"] or "", one_line["code"].strip(), closed=True)
-            opened, code, quote = None if one_line else _opening(line), [], ""
+            # Marks open a block alone on the line, or after words if they say that Python follows.
+            late = LATE_MARKS.fullmatch(line)
+            opens = MARKS.fullmatch(line) or (late if late and PYTHON_TAG.fullmatch(late["info"]) else None)
+            opened, code, quote = None if one_line else opens, [], ""
             continue
         marks = None if quote else MARKS.fullmatch(line)
         if marks and marks["marks"].startswith(opened["marks"]):
@@ -58,12 +61,6 @@ def blocks(text: str) -> Iterator[Block]:
             quote = open_quote(line, quote)
     if opened is not None:
         yield _block(opened, code, closed=False)
-
-
-def _opening(line: str) -> re.Match[str] | None:
-    """Return the marks that open a block: alone on the line, or after words if they say that Python follows."""
-    late = LATE_MARKS.fullmatch(line)
-    return MARKS.fullmatch(line) or (late if late and PYTHON_TAG.fullmatch(late["info"]) else None)
 
 
 def _closes_late(line: str, marks: str) -> bool:

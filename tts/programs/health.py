@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tts.errors import VerifierError
-from tts.sandbox import Layer, Sandbox
+from tts.sandbox import Sandbox
 
 
 def sandbox_health() -> Iterator[str]:
@@ -20,9 +20,6 @@ def sandbox_health() -> Iterator[str]:
         yield f"none: {error}"
         return
     yield f"profile {profile.name}"
-    yield from map(_line, profile.layers)
-
-
-def _line(layer: Layer) -> str:
-    said = "; ".join(filter(None, ("seen to hold" if layer.holds else "does not hold", layer.detail)))
-    return f"{layer.name:<12} {said}" + (f": {layer.advice}" if layer.advice and not layer.holds else "")
+    for layer in profile.layers:
+        said = "; ".join(filter(None, ("seen to hold" if layer.holds else "does not hold", layer.detail)))
+        yield f"{layer.name:<12} {said}" + (f": {layer.advice}" if layer.advice and not layer.holds else "")

@@ -42,7 +42,9 @@ class RequestValues(Section):
     @classmethod
     def of(cls, extra_args: Mapping[str, Any] | None) -> Self:
         """Read them. Raises ValueError with one line that names the key, the value and what is allowed."""
-        ours = {key: value for key, value in (extra_args or {}).items() if cls._is_ours(key)}
+        prefixes = ("esamp_", "tts_", "first_token_")
+        given = (extra_args or {}).items()
+        ours = {key: value for key, value in given if key in cls.model_fields or key.startswith(prefixes)}
         try:
             return cls.model_validate(ours)
         except ValidationError as error:
@@ -53,7 +55,3 @@ class RequestValues(Section):
                 raise ValueError(f"`{key}` is no key.{nearest(key, valid)} The keys are: {', '.join(valid)}") from None
             wanted = details["msg"].removeprefix("Input should be ")
             raise ValueError(f"`{key}` must be {wanted}, got {details['input']!r}") from None
-
-    @classmethod
-    def _is_ours(cls, key: str) -> bool:
-        return key in cls.model_fields or key.startswith(("esamp_", "tts_", "first_token_"))

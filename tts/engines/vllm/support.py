@@ -7,16 +7,17 @@ from typing import Any
 
 from tts.engines.vllm.options import WorkerOptions
 from tts.errors import EngineError
+from tts.plugins.esamp.settings import ESampSettings
 
 
 def refuse_unsupported(vllm_config: Any, options: WorkerOptions) -> None:
     """Raise EngineError where this engine cannot host what the options ask for."""
     if options.esamp is not None:
-        for reason in _reasons(vllm_config, options):
+        for reason in _reasons(vllm_config, options.esamp):
             raise EngineError(f"esamp cannot run in this vLLM engine: {reason}")
 
 
-def _reasons(vllm_config: Any, options: WorkerOptions) -> Iterator[str]:
+def _reasons(vllm_config: Any, esamp: ESampSettings) -> Iterator[str]:
     model, parallel = vllm_config.model_config, vllm_config.parallel_config
     if model.runner_type != "generate":
         yield f"the model must generate text, got the runner {model.runner_type!r}"
@@ -27,29 +28,24 @@ def _reasons(vllm_config: Any, options: WorkerOptions) -> Iterator[str]:
             "the first and the last layer must be in one process, got pipeline_parallel_size "
             f"{parallel.pipeline_parallel_size}. Use tensor_parallel_size instead"
         )
-    if parallel.tensor_parallel_size > 1 and options.esamp is not None and options.esamp.control == "vocabulary":
+    if parallel.tensor_parallel_size > 1 and esamp.control == "vocabulary":
         yield (
             "`control: vocabulary` needs the head's whole weight in one process, got tensor_parallel_size "
             f"{parallel.tensor_parallel_size}. Set it to 1, or leave `control` out"
         )
-    yield from _of_model(model, options)
+    if getattr(model.hf_text_config, "final_logit_softcapping", None):
+        yield (
+            "the model's logits are capped (`final_logit_softcapping`), so mixing hidden states is not mixing logits. "
+            "Use another model"
+        )
+    num_layers = model.hf_text_config.num_hidden_layers
+    if esamp.layer >= num_layers:
+        yield f"`layer` must be below {num_layers}, the model's number of layers, got {esamp.layer}"
     if not has_auxiliary_states(model) and not model.enforce_eager:
         yield (
             f"{model.architectures[0]} does not hand out the first layer's states when it is compiled. Set "
             "`enforce_eager: true`, or `model_impl: transformers` in `engine_args`"
         )
-
-
-def _of_model(model: Any, options: WorkerOptions) -> Iterator[str]:
-    config, esamp = model.hf_text_config, options.esamp
-    assert esamp is not None
-    if getattr(config, "final_logit_softcapping", None):
-        yield (
-            "the model's logits are capped (`final_logit_softcapping`), so mixing hidden states is not mixing logits. "
-            "Use another model"
-        )
-    if esamp.layer >= config.num_hidden_layers:
-        yield f"`layer` must be below {config.num_hidden_layers}, the model's number of layers, got {esamp.layer}"
 
 
 def has_auxiliary_states(model_config: Any) -> bool:

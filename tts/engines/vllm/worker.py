@@ -34,12 +34,11 @@ class Worker(OwnWorker):  # type: ignore[misc]  # which class it is depends on t
         options = WorkerOptions.from_config(self.vllm_config.additional_config)
         refuse_unsupported(self.vllm_config, options)
         tap = Tap(options, is_output=has_auxiliary_states(self.vllm_config.model_config))
-        put_in_front(self.model_runner, *self._mixins(), tap=tap)
-
-    def _mixins(self) -> tuple[type, ...]:
-        if not hasattr(self.model_runner, "_model_forward"):
-            return (RunnerV2Mixin,)
-        return (RunnerV1Mixin, CPUSeedsMixin) if self.model_runner.device.type == "cpu" else (RunnerV1Mixin,)
+        mixins: tuple[type, ...] = (RunnerV2Mixin,)
+        if hasattr(self.model_runner, "_model_forward"):
+            on_cpu = self.model_runner.device.type == "cpu"
+            mixins = (RunnerV1Mixin, CPUSeedsMixin) if on_cpu else (RunnerV1Mixin,)
+        put_in_front(self.model_runner, *mixins, tap=tap)
 
     def tts_request_figures(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
         """Return `WorkerPlugin.request_figures`."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from tts.components.component import Section
 from tts.errors import RecipeError, nearest
@@ -69,16 +68,15 @@ class ESampSettings(Section):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            lines = [cls._explained(details, name) for details in error.errors(include_url=False)]
+            lines, valid = [], list(cls.model_fields)
+            for details in error.errors(include_url=False):
+                key, wanted = ".".join(map(str, details["loc"])), details["msg"].removeprefix("Input should be ")
+                said = f"`{name}.{key}` must be {wanted}, got {details['input']!r}"
+                if details["type"] == "extra_forbidden":
+                    said = f"`{name}.{key}` is no setting of {name}.{nearest(key, valid)}"
+                    said += f" The settings are: {', '.join(valid)}"
+                lines.append(said)
             raise RecipeError("\n".join(lines)) from error
-
-    @classmethod
-    def _explained(cls, details: ErrorDetails, name: str) -> str:
-        key = ".".join(map(str, details["loc"]))
-        if details["type"] == "extra_forbidden":
-            valid = list(cls.model_fields)
-            return f"`{name}.{key}` is no setting of {name}.{nearest(key, valid)} The settings are: {', '.join(valid)}"
-        return f"`{name}.{key}` must be {details['msg'].removeprefix('Input should be ')}, got {details['input']!r}"
 
     @property
     def num_distillers(self) -> int:

@@ -52,7 +52,6 @@ class SideStream(AllSlots):
         self._side = torch.cuda.Stream(bank.device)
         self._training_done = torch.cuda.Event()
         self._spans: list[tuple[Phase, torch.cuda.Event, torch.cuda.Event]] = []
-        self._warm_up()
         self._capture()
 
     def wait(self) -> None:
@@ -68,8 +67,9 @@ class SideStream(AllSlots):
         self._spans.clear()
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
-    def _warm_up(self) -> None:
-        """Run on the empty cells, from which nothing is learned."""
+    def _capture(self) -> None:
+        """Capture both graphs in one memory pool; the prediction lives in it until the next one overwrites it."""
+        # Run on the empty cells, from which nothing is learned.
         current = torch.cuda.current_stream(self._bank.device)
         self._side.wait_stream(current)
         with torch.cuda.stream(self._side):
@@ -78,10 +78,6 @@ class SideStream(AllSlots):
                 if self._control.objective is not None:
                     super()._train()
         current.wait_stream(self._side)
-
-    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
-    def _capture(self) -> None:
-        """Capture both graphs in one memory pool; the prediction lives in it until the next one overwrites it."""
         self._predict_graph, self._train_graph = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._predict_graph, capture_error_mode="thread_local"):
             self._mixed = super()._predict()
