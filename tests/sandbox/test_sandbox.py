@@ -104,7 +104,7 @@ def test_numpy_can_be_imported_late_and_ahead(sandbox: Sandbox) -> None:
 def test_scalars_of_numpy_are_plain_numbers(sandbox: Sandbox) -> None:
     program = "import numpy as np\ndef f(x): return np.sum(x), np.array(x) > 1, [np.float32(0.5)], np.str_('a')"
     test = "total, big, half, text = f([1, 2])\nassert (total, list(big), half, text) == (3, [False, True], [0.5], 'a')"
-    assert [each.outcome for each in sandbox.check(program, [test], ["f"], limits=LIMITS).tests] == ["ok"]
+    assert [each.outcome for each in sandbox.check(program, [test], ["f"], limits=LIMITS).returned] == ["ok"]
 
 
 def test_a_run_tells_what_it_used_and_how_it_ended(sandbox: Sandbox) -> None:
@@ -209,20 +209,20 @@ def test_calls_after_one_that_never_returns_are_missing(sandbox: Sandbox) -> Non
 )
 def test_tests_reach_functions_as_if_they_were_theirs(sandbox: Sandbox, program: str, test: str) -> None:
     checked = sandbox.check(program, [test], ["f"], limits=LIMITS)
-    assert [each.outcome for each in checked.tests] == ["ok"], checked
+    assert [each.outcome for each in checked.returned] == ["ok"], checked
 
 
 def test_a_failed_check_shows_the_line_and_the_call(sandbox: Sandbox) -> None:
     test = "def check(g):\n    assert g(1) == 2\n    assert g(2) == 5\ncheck(f)"
     checked = sandbox.check("def f(x): return x + 1", [test], ["f"], limits=LIMITS)
-    assert checked.tests[0].outcome == "wrong_answer"
-    assert checked.tests[0].reason == "assert g(2) == 5: f(2) returned 3"
+    assert checked.returned[0].outcome == "wrong_answer"
+    assert checked.returned[0].reason == "assert g(2) == 5: f(2) returned 3"
 
 
 def test_tests_that_cannot_be_run_are_nobodys_fault(sandbox: Sandbox) -> None:
     for test, setup in (("assert f(1", ""), ("assert f(1)", "import nothing_of_this_name"), ("assert unknown", "")):
         checked = sandbox.check("def f(x): return x", [test], ["f"], setup=setup, limits=LIMITS)
-        assert [each.outcome for each in checked.tests] == ["harness_error"]
+        assert [each.outcome for each in checked.returned] == ["harness_error"]
 
 
 def test_at_most_the_workers_run_at_a_time_and_all_answers_are_right(sandbox: Sandbox) -> None:

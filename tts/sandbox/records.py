@@ -79,21 +79,14 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True)
-class Called:
-    """The calls of one function in one process, in order; and how the process that made them ran.
+class Results:
+    """What each call of a function, or each test, gave, in order; and how the program that they are of ran.
 
-    After a call that did not return (`timeout`, a crash) the calls that follow it are missing from `returned`.
+    After a call that did not return (`timeout`, a crash) those that follow it are missing from `returned`, and after a
+    test that was not `ok` as well, unless the check was to keep going.
     """
 
     returned: tuple[Returned, ...]
-    run: ProgramRun
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The outcome of each test that was run, up to and including the first that was not `ok`; and the program's run."""
-
-    tests: tuple[Returned, ...]
     run: ProgramRun
 
 

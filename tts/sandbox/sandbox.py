@@ -15,12 +15,11 @@ from tts.sandbox.inside import wire
 from tts.sandbox.inside.settings import RunRequest
 from tts.sandbox.mechanisms import Needs, start
 from tts.sandbox.records import (
-    Called,
-    Checked,
     Limits,
     Profile,
     ProfileName,
     ProgramRun,
+    Results,
     Returned,
     Value,
 )
@@ -96,7 +95,7 @@ class Sandbox:
 
     def run(self, program: str, stdin: bytes = b"", limits: Limits = Limits()) -> ProgramRun:  # noqa: B008 - frozen
         """Run `program` as Python runs a file, with `stdin` to read."""
-        return self._settled(RunRequest("run", program, astuple(limits), stdin), limits)[1]
+        return self._settled(RunRequest("run", program, astuple(limits), stdin), limits).run
 
     def call(
         self,
@@ -104,14 +103,13 @@ class Sandbox:
         function: str,
         arguments: Sequence[tuple[Value, ...]],
         limits: Limits = Limits(),  # noqa: B008 - frozen
-    ) -> Called:
+    ) -> Results:
         """Run `program`, then call its `function` with each of `arguments`, all in one process.
 
         `Class.method` is called on a new instance each time.
         """
         request = RunRequest("call", program, astuple(limits), functions=(function,), arguments=tuple(arguments))
-        results, run = self._settled(request, limits)
-        return Called(results, run)
+        return self._settled(request, limits)
 
     def check(
         self,
@@ -122,7 +120,7 @@ class Sandbox:
         setup: str = "",
         limits: Limits = Limits(),  # noqa: B008 - frozen
         keep_going: bool = False,
-    ) -> Checked:
+    ) -> Results:
         """Run `program`, and beside it, in another process, `setup` and then each of `tests`.
 
         There, the names in `functions` are the program's. With `keep_going`, a failed test does not end the check; a
@@ -130,35 +128,34 @@ class Sandbox:
         """
         fixed = astuple(limits)
         request = RunRequest("check", program, fixed, b"", tuple(functions), (), setup, tuple(tests), keep_going)
-        results, run = self._settled(request, limits)
-        return Checked(results, run)
+        return self._settled(request, limits)
 
-    def _settled(self, request: RunRequest, limits: Limits) -> tuple[tuple[Returned, ...], ProgramRun]:
+    def _settled(self, request: RunRequest, limits: Limits) -> Results:
         """Run the request; once more alone after a timeout, once more after a harness error."""
         data = wire.encode(request.dump())
         with self._turns.one_of_many():
-            answer = self._once(data, limits)
-        if answer[1].outcome == "harness_error":
+            results = self._once(data, limits)
+        if results.run.outcome == "harness_error":
             time.sleep(_PAUSE_SECONDS)
             with self._turns.one_of_many():
-                answer = self._once(data, limits)
-        if answer[1].outcome == "timeout":
+                results = self._once(data, limits)
+        if results.run.outcome == "timeout":
             with self._turns.alone():
-                answer = self._once(data, limits)
-        return answer
+                results = self._once(data, limits)
+        return results
 
-    def _once(self, request: bytes, limits: Limits) -> tuple[tuple[Returned, ...], ProgramRun]:
+    def _once(self, request: bytes, limits: Limits) -> Results:
         try:
             worker = self._take()
             try:
-                results, run = worker.ask(request, 60 + _PATIENCE * limits.total_wall_seconds)
+                returned, run = worker.ask(request, 60 + _PATIENCE * limits.total_wall_seconds)
             except BaseException:
                 worker.close()
                 raise
             self._put_back(worker)
         except (WorkerLostError, OSError) as error:
-            return (), ProgramRun("harness_error", b"", b"", None, 0, 0.0, 0.0, 0.0, str(error))
-        return tuple(Returned(*result) for result in results), ProgramRun(*run)
+            return Results((), ProgramRun("harness_error", b"", b"", None, 0, 0.0, 0.0, 0.0, str(error)))
+        return Results(tuple(Returned(*each) for each in returned), ProgramRun(*run))
 
     def _take(self) -> SandboxWorker:
         with self._lock:

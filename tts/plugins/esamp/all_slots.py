@@ -30,7 +30,7 @@ from tts.plugins.esamp.controls import Control, gaussian
 from tts.plugins.esamp.distiller import DistillerBank
 from tts.plugins.esamp.schedule import StepResult
 from tts.plugins.esamp.stats import Milliseconds
-from tts.plugins.esamp.step import Cells, Mixed, SlotRows, TrainingBatch, predict, train
+from tts.plugins.esamp.step import Cells, Mixed, SlotRows, predict, train
 
 
 class TrainingBuffer(NamedTuple):
@@ -140,8 +140,8 @@ class AllSlots:
         assert self._control.objective is not None
         h_first, h_last, mask = self._waiting
         slots = range(self._bank.num_slots)
-        batch = TrainingBatch(slots, self._bank.predict(slots, h_first), h_last, mask.squeeze(-1))
-        return train(self._bank, self._control.objective, batch)
+        prediction = self._bank.predict(slots, h_first)
+        return train(self._bank, self._control.objective, slots, prediction, h_last=h_last, mask=mask.squeeze(-1))
 
 
 def fill(cells: torch.Tensor, places: torch.Tensor, rows: torch.Tensor) -> None:

@@ -22,14 +22,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 
 from tts.plugins.esamp.controls import Control, gaussian
 from tts.plugins.esamp.distiller import DistillerBank, Prediction, joined
 from tts.plugins.esamp.stats import Milliseconds
-from tts.plugins.esamp.step import Cells, SlotRows, TrainingBatch, predict, train
+from tts.plugins.esamp.step import Cells, SlotRows, predict, train
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,6 @@ class Schedule(Protocol):
         """Wait on the host until all that was started is done."""
 
 
-class TrainingRows(NamedTuple):
-    """What one slot's rows of one step teach it, once it is trained."""
-
-    prediction: Prediction
-    h_last: torch.Tensor  # [1, K, d]
-
-
 @dataclass(slots=True)
 class ExactRows:
     """Only the slots that have rows, with exactly the rows they have: least work, and a group depends on itself alone.
@@ -78,7 +71,7 @@ class ExactRows:
     bank: DistillerBank
     control: Control
     milliseconds: Milliseconds = field(default_factory=Milliseconds)
-    _waiting: dict[int, list[TrainingRows]] = field(default_factory=dict)
+    _waiting: dict[int, list[tuple[Prediction, torch.Tensor]]] = field(default_factory=dict)  # with h^L [1, K, d]
 
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> StepResult:
         """Do all of it now."""
@@ -91,7 +84,7 @@ class ExactRows:
         for parts in alike(plan, lambda part: len(part.rows)):
             self._predict(parts, h_first, h_last, result)
         predicted = time.perf_counter()
-        num_waiting = {slot: sum(rows.h_last.shape[1] for rows in waiting) for slot, waiting in self._waiting.items()}
+        num_waiting = {slot: sum(h.shape[1] for _, h in waiting) for slot, waiting in self._waiting.items()}
         for parts in alike([part for part in plan if part.trains], lambda part: num_waiting[part.slot]):
             slots = [part.slot for part in parts]
             result.losses[torch.tensor(slots, device=h_last.device)] = self._train(slots)
@@ -129,17 +122,16 @@ class ExactRows:
         result.novelty.index_copy_(0, rows, mixed.novelty.flatten())
         if self.control.objective is not None:
             for i, slot in enumerate(cells.slots):
-                rows = TrainingRows(mixed.prediction.of(i), cells.h_last[i : i + 1])
-                self._waiting.setdefault(slot, []).append(rows)
+                self._waiting.setdefault(slot, []).append((mixed.prediction.of(i), cells.h_last[i : i + 1]))
 
     def _train(self, slots: Sequence[int]) -> torch.Tensor:
         """Train slots with equally many rows on all of those; return the losses `[S]`."""
         assert self.control.objective is not None
         waiting = [self._waiting.pop(slot) for slot in slots]
-        h_last = joined([[rows.h_last for rows in of_slot] for of_slot in waiting], 1)
-        prediction = Prediction.joined([[rows.prediction for rows in of_slot] for of_slot in waiting])
-        batch = TrainingBatch(slots, prediction, h_last, mask=h_last.new_ones(h_last.shape[:2]))
-        return train(self.bank, self.control.objective, batch)
+        prediction = Prediction.joined([[prediction for prediction, _ in of_slot] for of_slot in waiting])
+        h_last = joined([[h_last for _, h_last in of_slot] for of_slot in waiting], 1)
+        everything = h_last.new_ones(h_last.shape[:2])
+        return train(self.bank, self.control.objective, slots, prediction, h_last=h_last, mask=everything)
 
 
 def alike(plan: Sequence[SlotRows], count: Callable[[SlotRows], int]) -> list[list[SlotRows]]:

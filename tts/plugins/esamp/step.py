@@ -37,15 +37,6 @@ class Cells(NamedTuple):
     noise: torch.Tensor | None  # [S, K, d]
 
 
-class TrainingBatch(NamedTuple):
-    """The rows of S slots to train on, laid out as in `Cells`, and what today's weights predict for them."""
-
-    slots: Sequence[int]
-    prediction: Prediction
-    h_last: torch.Tensor  # [S, K, d]
-    mask: torch.Tensor  # [S, K], 1 where the row is trained on
-
-
 class Mixed(NamedTuple):
     """What came of the cells: the mixed hidden states, how new each was, and what training needs."""
 
@@ -62,8 +53,19 @@ def predict(bank: DistillerBank, control: Control, cells: Cells) -> Mixed:
     return Mixed(fuse(cells.h_last, q, cells.beta), novelty, prediction)
 
 
-def train(bank: DistillerBank, objective: Objective, batch: TrainingBatch) -> torch.Tensor:
-    """Train the slots that have rows whose mask is 1 on those; return the loss `[S]` before that."""
-    loss, d_prediction = objective(batch.prediction.h, batch.h_last, batch.mask)
-    bank.train(batch.slots, batch.prediction, d_prediction, batch.mask.sum(1) > 0)
+def train(
+    bank: DistillerBank,
+    objective: Objective,
+    slots: Sequence[int],
+    prediction: Prediction,
+    *,
+    h_last: torch.Tensor,
+    mask: torch.Tensor,
+) -> torch.Tensor:
+    """Train the slots that have rows whose mask `[S, K]` is 1 on those; return the loss `[S]` before that.
+
+    `prediction` is what today's weights predict for the rows whose h^L `[S, K, d]` is given.
+    """
+    loss, d_prediction = objective(prediction.h, h_last, mask)
+    bank.train(slots, prediction, d_prediction, mask.sum(1) > 0)
     return loss

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tts.programs.judging.compare import same_output, same_value
 from tts.programs.judging.records import Assertions, CallTests, CaseResult, Observation, StdioTests, SuiteResult, Tests
-from tts.sandbox import Limits, ProgramRun, Returned, Sandbox, Value
+from tts.sandbox import Limits, ProgramRun, Results, Returned, Sandbox, Value
 from tts.types import Status, Verdict
 
 _SHOWN = 300
@@ -68,8 +68,8 @@ def observe_calls(
 
     A call that never returned is not repeated, and the calls that follow it are made in a new process.
     """
-    returned, _ = _all_calls(sandbox, program, function, arguments, limits)
-    return [Observation(each.outcome, _canonical(each.value) if each.outcome == "ok" else "") for each in returned]
+    pairs = _in_turns(lambda rest: sandbox.call(program, function, rest, limits), arguments, keep_going=True)
+    return [Observation(each.outcome, _canonical(each.value) if each.outcome == "ok" else "") for each, _ in pairs]
 
 
 def _stdio_cases(
@@ -90,9 +90,9 @@ def _stdio_cases(
 
 def _call_cases(sandbox: Sandbox, program: str, tests: CallTests, limits: Limits, all_tests: bool) -> list[CaseResult]:
     arguments = [test.arguments for test in tests.tests]
-    returned, runs = _all_calls(sandbox, program, tests.function, arguments, limits, keep_going=all_tests)
+    pairs = _in_turns(lambda rest: sandbox.call(program, tests.function, rest, limits), arguments, all_tests)
     cases = []
-    for index, (each, run) in enumerate(zip(returned, runs, strict=True)):
+    for index, (each, run) in enumerate(pairs):
         test = tests.tests[index]
         if each.outcome == "ok" and not same_value(each.value, test.expected, tests.tolerance):
             call = f"{tests.function}({', '.join(map(repr, test.arguments))})"
@@ -107,44 +107,25 @@ def _call_cases(sandbox: Sandbox, program: str, tests: CallTests, limits: Limits
 def _assertion_cases(
     sandbox: Sandbox, program: str, tests: Assertions, limits: Limits, all_tests: bool
 ) -> list[CaseResult]:
-    def check(rest: Sequence[str]) -> tuple[Sequence[Returned], ProgramRun]:
-        checked = sandbox.check(program, rest, tests.functions, setup=tests.setup, limits=limits, keep_going=all_tests)
-        return checked.tests, checked.run
+    def check(rest: Sequence[str]) -> Results:
+        return sandbox.check(program, rest, tests.functions, setup=tests.setup, limits=limits, keep_going=all_tests)
 
-    returned, runs = _in_turns(check, tests.tests, keep_going=all_tests)
-    return [_case_result(index, each, run) for index, (each, run) in enumerate(zip(returned, runs, strict=True))]
-
-
-def _all_calls(
-    sandbox: Sandbox,
-    program: str,
-    function: str,
-    arguments: Sequence[tuple[Value, ...]],
-    limits: Limits,
-    *,
-    keep_going: bool = True,
-) -> tuple[list[Returned], list[ProgramRun]]:
-    def call(rest: Sequence[tuple[Value, ...]]) -> tuple[Sequence[Returned], ProgramRun]:
-        called = sandbox.call(program, function, rest, limits)
-        return called.returned, called.run
-
-    return _in_turns(call, arguments, keep_going)
+    return [_case_result(index, *pair) for index, pair in enumerate(_in_turns(check, tests.tests, all_tests))]
 
 
 def _in_turns(
-    attempt: Callable[[Sequence[Item]], tuple[Sequence[Returned], ProgramRun]], items: Sequence[Item], keep_going: bool
-) -> tuple[list[Returned], list[ProgramRun]]:
+    attempt: Callable[[Sequence[Item]], Results], items: Sequence[Item], keep_going: bool
+) -> list[tuple[Returned, ProgramRun]]:
     """Attempt all items in one process; where the process is stopped at one, go on behind it in a new one."""
-    returned: list[Returned] = []
-    runs: list[ProgramRun] = []
-    while len(returned) < len(items):
-        some, run = attempt(items[len(returned) :])
+    pairs: list[tuple[Returned, ProgramRun]] = []
+    while len(pairs) < len(items):
+        results = attempt(items[len(pairs) :])
+        run = results.run
         stopped = [] if run.outcome == "ok" else [Returned(run.outcome, None, run.reason)]
-        returned += [*some, *stopped]
-        runs += [run] * (len(some) + len(stopped))
+        pairs += [(each, run) for each in (*results.returned, *stopped)]
         if not keep_going:
             break
-    return returned, runs
+    return pairs
 
 
 def _case_result(index: int, returned: Returned, run: ProgramRun) -> CaseResult:

@@ -43,21 +43,22 @@ def solved(text: str) -> Named | None:
     `x = 1, x = 2` is a set of values of x, `x < 1, x > 3` a union; `x = 1, y = 2` has no one variable.
     """
     items = split(text, COMMA)
-    found = [_inequality(item) if ORDER.search(item) else _assignment(item) for item in items]
-    relations = [relation for relation in found if relation]
-    if len(relations) < len(items):
-        return None
+    relations = []
+    for item in items:
+        if ORDER.search(item):
+            relation = _inequality(item)
+        else:
+            name, value = assigned(item)
+            key = exact.key(value) if name and value else None
+            relation = None if key is None else (name, key)
+        if relation is None:
+            return None
+        relations.append(relation)
     names, keys = {name for name, _ in relations}, [key for _, key in relations]
     if len(names) > 1:
         return None, ("relations", frozenset(relations))
     key = exact.unite(keys) if ORDER.search(text) and len(keys) > 1 else exact.collect(keys)
     return None if key is None else (names.pop(), key)
-
-
-def _assignment(text: str) -> Named | None:
-    name, value = assigned(text)
-    key = exact.key(value) if name and value else None
-    return None if key is None else (name, key)
 
 
 def _inequality(text: str) -> Named | None:
