@@ -38,11 +38,11 @@ def resolve(model: str) -> str:
     from tts.models.gguf_conversion import converted
 
     where = locate(model)
-    is_gguf = isinstance(where, Path) and where.suffix == ".gguf"
-    require_packages(gguf=is_gguf)
-    if isinstance(where, Path) and is_gguf:
+    if isinstance(where, Path) and where.suffix == ".gguf":
+        require_packages(gguf=True)
         with quiet():
             return str(converted(where))
+    require_packages(gguf=False)
     return str(where)
 
 

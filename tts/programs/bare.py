@@ -47,7 +47,9 @@ def _runs(lines: list[str]) -> Iterator[list[str]]:
     run: list[str] = []
     quote = ""
     for line in lines:
-        if quote or _belongs(line, run):
+        # A statement belongs to the run, and so does what goes on with it.
+        goes_on = run and (not line.strip() or (CONTINUED.match(line) and not PROSE.match(line)))
+        if quote or goes_on or _is_statement(line):
             run.append(line)
             quote = open_quote(line, quote)
         else:
@@ -56,13 +58,6 @@ def _runs(lines: list[str]) -> Iterator[list[str]]:
             run = []
     if run:
         yield run
-
-
-def _belongs(line: str, run: list[str]) -> bool:
-    """Tell whether a line is a statement, or goes on with the run of code before it."""
-    if _is_statement(line):
-        return True
-    return bool(run) and (not line.strip() or (CONTINUED.match(line) is not None and not PROSE.match(line)))
 
 
 def _is_statement(line: str) -> bool:

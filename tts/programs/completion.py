@@ -65,19 +65,15 @@ def _body_indent(start: str) -> str:
 def _indented(body: str, wanted: str) -> str:
     """Give the body its indentation, whichever part of it is missing."""
     first, *rest = body.strip("\n").rstrip().split("\n")
-    if _lost_first_indent(first, rest, len(wanted)):
+    # Does the first line alone stand further left than the lines after it say it should?
+    depths = [_depth(line) for line in rest if line.strip() and not GOES_ON.match(line)]
+    opens = first.rstrip().endswith(":")
+    if depths and _depth(first) < len(wanted) <= min(depths) and (not opens or depths[0] > len(wanted)):
         return "\n".join([wanted + first.lstrip(), *rest])
     if not first[:1].isspace():
         return indent("\n".join([first, *rest]), wanted)
     size = next((number for number, line in enumerate(rest) if line and not line[0].isspace()), len(rest))
     return "\n".join([indent(dedent("\n".join([first, *rest[:size]])), wanted), *rest[size:]])
-
-
-def _lost_first_indent(first: str, rest: list[str], wanted: int) -> bool:
-    """Tell whether the first line alone stands further left than the lines after it say it should."""
-    depths = [_depth(line) for line in rest if line.strip() and not GOES_ON.match(line)]
-    opens = first.rstrip().endswith(":")
-    return _depth(first) < wanted and bool(depths) and min(depths) >= wanted and (not opens or depths[0] > wanted)
 
 
 def _depth(line: str) -> int:

@@ -83,7 +83,8 @@ def _with_parts(code: str, earlier: list[str], wanted: re.Pattern[str]) -> str:
     used, defined = set(WORD.findall(code)), _defined(code)
     for part in reversed(earlier):
         names = _defined(part)
-        if (names & used) - defined and not wanted.search(part) and _only_defines(part):
+        top_level = (line for line in part.split("\n") if line and not line[0].isspace() and line[0] not in "#)]}'\"")
+        if (names & used) - defined and not wanted.search(part) and all(map(DEFINES.match, top_level)):
             code = f"{part}\n\n\n{code}"
             used.update(WORD.findall(part))
             defined |= names
@@ -93,11 +94,6 @@ def _with_parts(code: str, earlier: list[str], wanted: re.Pattern[str]) -> str:
 def _defined(code: str) -> set[str]:
     """Return the names that the top level of `code` defines or imports."""
     return {name for groups in NAMES.findall(code) for group in groups for name in WORD.findall(group)}
-
-
-def _only_defines(code: str) -> bool:
-    top_level = (line for line in code.split("\n") if line and not line[0].isspace() and line[0] not in "#)]}'\"")
-    return all(DEFINES.match(line) for line in top_level)
 
 
 def _from_lines(text: str, wanted: re.Pattern[str], starter_code: str) -> Answer | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from inspect import signature
@@ -34,31 +33,20 @@ PIECES: dict[str, tuple[str, ...]] = {
 """What we call of vLLM, with the arguments that it must take, and the methods that our mix-ins override."""
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """An installed vLLM: the package that brings it, and its version."""
-
-    package: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"{self.package} {self.version}"
-
-
-def find() -> Installation | None:
-    """Return the installed vLLM, without importing it; None where there is none."""
+def find() -> str | None:
+    """Return the package that brings vLLM, and its version, without importing it; None where there is none."""
     if find_spec("vllm") is None:
         return None
     for package in PACKAGES:
         try:
-            return Installation(package, metadata.version(package))
+            return f"{package} {metadata.version(package)}"
         except metadata.PackageNotFoundError:
             continue
-    return Installation("vllm", "(unknown)")
+    return "vllm (unknown)"
 
 
-def require() -> Installation:
-    """Return the installed vLLM; raises MissingExtraError where there is none."""
+def require() -> str:
+    """Return what `find` does; raises MissingExtraError where there is none."""
     found = find()
     if found is None:
         raise MissingExtraError("vllm", "vllm", "the vllm engine")
@@ -90,9 +78,9 @@ def require_pieces() -> None:
         )
 
 
-def describe(found: Installation) -> Iterator[str]:
-    """Yield lines on its version, device and runner, and on what it lacks. Imports vLLM, which takes seconds."""
-    yield str(found)
+def describe(found: str) -> Iterator[str]:
+    """Yield lines on what `find` found: device, runner, what it lacks. Imports vLLM, which takes seconds."""
+    yield found
     prepare_environment(separate_process=False)
     try:
         from vllm.platforms import current_platform

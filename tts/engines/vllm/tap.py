@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from tts.engines.vllm.options import WorkerOptions
-from tts.engines.vllm.worker_plugin import Model, WorkerPlugin
+from tts.engines.vllm.worker_plugin import WorkerPlugin
 
 
 class Tap:
@@ -56,13 +56,11 @@ class Tap:
         head = model.lm_head.weight if esamp is not None and esamp.control == "vocabulary" else None
         return WorkerPlugin(
             self.options,
-            Model(
-                hidden_size=runner.model_config.get_hidden_size(),
-                max_rows=runner.max_num_reqs,
-                device=runner.device,
-                project=model.compute_logits,
-                head=head,
-            ),
+            model.compute_logits,
+            hidden_size=runner.model_config.get_hidden_size(),
+            max_rows=runner.max_num_reqs,
+            device=runner.device,
+            head=head,
         )
 
 

@@ -61,16 +61,6 @@ class Step(NamedTuple):
     rows: list[StepRow]
 
 
-class Model(NamedTuple):
-    """What the plugin needs of the model. `project` turns hidden states `[num_rows, d]` into logits."""
-
-    hidden_size: int
-    max_rows: int
-    device: torch.device
-    project: Callable[[torch.Tensor], torch.Tensor]
-    head: torch.Tensor | None
-
-
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """A request on its way: the name under which its figures are asked for, how it wants to be decoded, and by what
@@ -99,15 +89,25 @@ class Admitted:
 
 
 class WorkerPlugin:
-    """One per worker. The runner's mix-in tells it of requests, hands over the rows of each step, and its logits."""
+    """One per worker. The runner's mix-in tells it of requests, hands over the rows of each step, and its logits.
 
-    def __init__(self, options: WorkerOptions, model: Model) -> None:
+    `project` is the model's: it turns hidden states `[num_rows, hidden_size]` into logits.
+    """
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        project: Callable[[torch.Tensor], torch.Tensor],
+        *,
+        hidden_size: int,
+        max_rows: int,
+        device: torch.device,
+        head: torch.Tensor | None,
+    ) -> None:
         self.settings = options.esamp
-        self._project, self._core = model.project, None
+        self._project, self._core = project, None
         if options.esamp is not None:
-            self._core = ESampCore(
-                options.esamp, model.hidden_size, model.max_rows, device=model.device, head=model.head
-            )
+            self._core = ESampCore(options.esamp, hidden_size, max_rows, device=device, head=head)
         self._on_reference = options.esamp is not None and options.esamp.filter == "reference"
         self._certainties = Certainties() if options.self_certainty else None
         self._requests: dict[str, Admitted] = {}

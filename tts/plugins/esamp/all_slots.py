@@ -30,7 +30,7 @@ from tts.plugins.esamp.controls import Control, gaussian
 from tts.plugins.esamp.distiller import DistillerBank
 from tts.plugins.esamp.schedule import StepResult
 from tts.plugins.esamp.stats import Milliseconds
-from tts.plugins.esamp.step import Cells, Mixed, SlotRows, predict, train
+from tts.plugins.esamp.step import Cells, Mixed, SlotRows, predict
 
 
 class TrainingBuffer(NamedTuple):
@@ -138,10 +138,11 @@ class AllSlots:
     def _train(self) -> torch.Tensor:
         """Train the slots that have rows whose mask is 1; return the losses of all slots."""
         assert self._control.objective is not None
-        h_first, h_last, mask = self._waiting
-        slots = range(self._bank.num_slots)
-        prediction = self._bank.predict(slots, h_first)
-        return train(self._bank, self._control.objective, slots, prediction, h_last=h_last, mask=mask.squeeze(-1))
+        slots, mask = range(self._bank.num_slots), self._waiting.mask.squeeze(-1)
+        prediction = self._bank.predict(slots, self._waiting.h_first)
+        loss, d_prediction = self._control.objective(prediction.h, self._waiting.h_last, mask)
+        self._bank.train(slots, prediction, d_prediction, mask.sum(1) > 0)
+        return loss
 
 
 def fill(cells: torch.Tensor, places: torch.Tensor, rows: torch.Tensor) -> None:

@@ -4,7 +4,7 @@ How it works. The core is bookkeeping on the host; all arithmetic is in the bank
 
     ESampCore.step(rows, h¹, h^L)
       plan      which rows take part, grouped by distiller: one `SlotRows` each        core, groups
-      run       predict ĥ from h¹, mix h^L + β·(h^L − ĥ), start training                schedule, step
+      run       predict ĥ from h¹, mix h^L + β·(h^L − ĥ), start training                schedule, step, distiller
                   ExactRows    exactly the rows there are: CPUs                         schedule
                   AllSlots     all slots at fixed shapes and addresses                  all_slots
                   SideStream   the same as CUDA graphs, training beside the engine      side_stream

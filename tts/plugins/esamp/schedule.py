@@ -29,7 +29,7 @@ import torch
 from tts.plugins.esamp.controls import Control, gaussian
 from tts.plugins.esamp.distiller import DistillerBank, Prediction, joined
 from tts.plugins.esamp.stats import Milliseconds
-from tts.plugins.esamp.step import Cells, SlotRows, predict, train
+from tts.plugins.esamp.step import Cells, SlotRows, predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,9 @@ class ExactRows:
         waiting = [self._waiting.pop(slot) for slot in slots]
         prediction = Prediction.joined([[prediction for prediction, _ in of_slot] for of_slot in waiting])
         h_last = joined([[h_last for _, h_last in of_slot] for of_slot in waiting], 1)
-        everything = h_last.new_ones(h_last.shape[:2])
-        return train(self.bank, self.control.objective, slots, prediction, h_last=h_last, mask=everything)
+        loss, d_prediction = self.control.objective(prediction.h, h_last, h_last.new_ones(h_last.shape[:2]))
+        self.bank.train(slots, prediction, d_prediction, active=torch.ones_like(loss, dtype=torch.bool))
+        return loss
 
 
 def alike(plan: Sequence[SlotRows], count: Callable[[SlotRows], int]) -> list[list[SlotRows]]:

@@ -1,4 +1,4 @@
-"""One decoding step on the device: predict and mix, then train."""
+"""One decoding step on the device, but for the training that follows: its rows, predicted and mixed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from tts.plugins.esamp.controls import Control, NoiseKey, norm
-from tts.plugins.esamp.distiller import DistillerBank, Objective, Prediction
+from tts.plugins.esamp.distiller import DistillerBank, Prediction
 from tts.plugins.esamp.fusion import fuse
 
 
@@ -51,21 +51,3 @@ def predict(bank: DistillerBank, control: Control, cells: Cells) -> Mixed:
     q = control.q(cells.h_last, prediction.h, cells.noise)
     novelty = norm(cells.h_last - prediction.h) / norm(cells.h_last).clamp(min=1e-12)
     return Mixed(fuse(cells.h_last, q, cells.beta), novelty, prediction)
-
-
-def train(
-    bank: DistillerBank,
-    objective: Objective,
-    slots: Sequence[int],
-    prediction: Prediction,
-    *,
-    h_last: torch.Tensor,
-    mask: torch.Tensor,
-) -> torch.Tensor:
-    """Train the slots that have rows whose mask `[S, K]` is 1 on those; return the loss `[S]` before that.
-
-    `prediction` is what today's weights predict for the rows whose h^L `[S, K, d]` is given.
-    """
-    loss, d_prediction = objective(prediction.h, h_last, mask)
-    bank.train(slots, prediction, d_prediction, mask.sum(1) > 0)
-    return loss

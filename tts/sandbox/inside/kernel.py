@@ -113,11 +113,6 @@ def forbid_new_privileges() -> None:
     prctl(38, 1)
 
 
-def adopt_orphans() -> None:
-    """Become the parent of all orphaned descendants, so that they can be found and killed."""
-    prctl(36, 1)
-
-
 def install_filter(program: bytes) -> None:
     """Install a seccomp filter, eight bytes an instruction."""
     filled = _FilterProgram(len(program) // 8, program)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pydantic import Field, PrivateAttr
@@ -71,7 +71,10 @@ class MathVerifier(Component):
         forms = [self._read(answer.text) if answer and answer.text.strip() else None for answer in answers]
         distinct = {form.identity: form for form in forms if form}
         order = {identity: index for index, identity in enumerate(distinct)}
-        pairs = comparable(self._readable(distinct.values()))
+        # What cannot be parsed at all is left out, so that it is found out once and not in every pair.
+        opaque = [form.value for form in distinct.values() if form.key is None and not form.too_long]
+        alone = dict(zip(opaque, self._ask([(text, text) for text in opaque]), strict=True))
+        pairs = comparable([form for form in distinct.values() if alone.get(form.value, "equal") == "equal"])
         found: dict[str, list[tuple[int, int]]] = {"equal": [], "different": [], "undecided": []}
         for outcome, (left, right) in zip(self._compare(pairs), pairs, strict=True):
             found.get(outcome, found["undecided"]).append((order[left.identity], order[right.identity]))
@@ -96,21 +99,17 @@ class MathVerifier(Component):
         if not reference.answer or not reference.answer.strip():
             verdicts = dict.fromkeys(stated, Verdict("undecided", "no_reference"))
         else:
-            expected = self._read(_reference_text(reference.answer))
+            # Most references are bare answers; some data sets give `…\boxed{5}` or `… #### 5`.
+            said = reference.answer
+            expected = self._read(last_box(said) or (last_phrase(said) if "####" in said else "") or said)
             outcomes = self._compare([(self._read(text), expected) for text in stated])
-            verdicts = {text: _verdict(outcome) for text, outcome in zip(stated, outcomes, strict=True)}
+            judged = [VERDICTS.get(outcome) or Verdict("undecided", outcome) for outcome in outcomes]
+            verdicts = dict(zip(stated, judged, strict=True))
         return [NO_ANSWER if answer is None else verdicts.get(answer.text, NO_ANSWER) for answer in answers]
 
     def _read(self, text: str) -> Form:
         form = read(text)
         return replace(form, variable=None) if self.ignore_variable_names else form
-
-    def _readable(self, forms: Iterable[Form]) -> list[Form]:
-        """Leave out what cannot be parsed at all, so that it is found out once and not in every pair."""
-        forms = list(forms)
-        opaque = [form.value for form in forms if form.key is None and not form.too_long]
-        outcomes = dict(zip(opaque, self._ask([(text, text) for text in opaque]), strict=True))
-        return [form for form in forms if outcomes.get(form.value, "equal") == "equal"]
 
     def _compare(self, pairs: Sequence[tuple[Form, Form]]) -> list[str]:
         """Return one outcome per pair: those that need sympy are spread over the workers."""
@@ -134,12 +133,3 @@ class MathVerifier(Component):
             )
             pool = self._pool
         return pool.compare(pairs)
-
-
-def _verdict(outcome: str) -> Verdict:
-    return VERDICTS.get(outcome) or Verdict("undecided", outcome)
-
-
-def _reference_text(answer: str) -> str:
-    r"""Return the answer within a reference: most are bare, some data sets give `…\boxed{5}` or `… #### 5`."""
-    return last_box(answer) or (last_phrase(answer) if "####" in answer else "") or answer
