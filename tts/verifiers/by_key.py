@@ -6,6 +6,8 @@ from collections.abc import Hashable, Sequence
 
 from tts.types import Verdict
 
+NO_ANSWER = Verdict("failed", "no_answer")
+
 
 def group_keys(keys: Sequence[Hashable | None]) -> list[int | None]:
     """Return classes numbered 0, 1, … by first appearance; None for None."""
@@ -15,12 +17,5 @@ def group_keys(keys: Sequence[Hashable | None]) -> list[int | None]:
 
 def judge_keys(keys: Sequence[Hashable | None], expected: Hashable | None, unknown: str) -> list[Verdict]:
     """Return one verdict per key; without an `expected` key all answers are undecided, for the reason `unknown`."""
-    return [_judge(key, expected, unknown) for key in keys]
-
-
-def _judge(key: Hashable | None, expected: Hashable | None, unknown: str) -> Verdict:
-    if key is None:
-        return Verdict("failed", "no_answer")
-    if expected is None:
-        return Verdict("undecided", unknown)
-    return Verdict("passed") if key == expected else Verdict("failed", "wrong_answer")
+    other = Verdict("undecided", unknown) if expected is None else Verdict("failed", "wrong_answer")
+    return [NO_ANSWER if key is None else Verdict("passed") if key == expected else other for key in keys]

@@ -17,9 +17,7 @@ from tts.programs.judging.records import Observation
 from tts.programs.suite import TestSuite, read_suite
 from tts.programs.trials import Step, take_steps, trial_steps
 from tts.types import JSON, Answer, Problem, Reference, Verdict
-from tts.verifiers.by_key import group_keys
-
-NO_ANSWER = Verdict("failed", "no_answer")
+from tts.verifiers.by_key import NO_ANSWER, group_keys
 
 
 class CodeVerifier(RunsPrograms):

@@ -25,11 +25,6 @@ class Group:
     num_untrained_rows: int = 0
     losses: LossTrace = field(default_factory=LossTrace)
 
-    @property
-    def over(self) -> bool:
-        """Whether nobody is live and nobody is expected."""
-        return not self.live and (self.size is None or self.num_left >= self.size)
-
 
 class Groups:
     """Hands out the slots, the lowest free one first, and takes them back when a group is over.
@@ -89,7 +84,8 @@ class Groups:
         """Take a request out of its group; the last one of all that were expected ends it."""
         group.live.remove(request_id)
         group.num_left += 1
-        if group.over and not self._shared:
+        nobody_expected = group.size is None or group.num_left >= group.size
+        if nobody_expected and not group.live and not self._shared:
             self._end(group)
 
     def _name(self, key: str) -> str:

@@ -43,8 +43,9 @@ def key(text: str) -> Hashable | None:
         return -value if ratio[1] else value
     try:
         text = REPEATING.sub(_repeating, text)
-        joined = text if any(bracket in text for bracket in ("(", "[", r"\{")) else THOUSANDS.sub(_join, text)
-        return _value(MIXED.sub(_mixed, joined), MAX_DEPTH)
+        if not any(bracket in text for bracket in ("(", "[", r"\{")):  # within these a comma may separate
+            text = THOUSANDS.sub(lambda number: re.sub("[, ]", "", number[0]), text)
+        return _value(MIXED.sub(_mixed, text), MAX_DEPTH)
     except NoExactForm:
         return None
 
@@ -94,10 +95,6 @@ def line(text: str) -> Hashable | None:
     except NoExactForm:
         return None
     return None if difference is None else difference.line()
-
-
-def _join(thousands: re.Match[str]) -> str:
-    return thousands.group().replace(",", "").replace(" ", "")
 
 
 def _repeating(decimal: re.Match[str]) -> str:

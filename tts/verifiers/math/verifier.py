@@ -10,12 +10,12 @@ from pydantic import Field, PrivateAttr
 
 from tts.components.component import Component
 from tts.types import Answer, Problem, Reference, Verdict
+from tts.verifiers.by_key import NO_ANSWER, group_keys
 from tts.verifiers.math.classes import partition
 from tts.verifiers.math.extract import extract, last_box, last_phrase
 from tts.verifiers.math.form import Form, comparable, equal, read, texts
 from tts.verifiers.math.pool import WorkerPool
 
-NO_ANSWER = Verdict("failed", "no_answer")
 VERDICTS = {
     "equal": Verdict("passed"),
     "different": Verdict("failed", "wrong_answer"),
@@ -79,10 +79,7 @@ class MathVerifier(Component):
         for outcome, (left, right) in zip(self._compare(pairs), pairs, strict=True):
             found.get(outcome, found["undecided"]).append((order[left.identity], order[right.identity]))
         labels = partition(len(distinct), found["equal"], found["undecided"])
-        numbers: dict[int, int] = {}
-        return [
-            None if form is None else numbers.setdefault(labels[order[form.identity]], len(numbers)) for form in forms
-        ]
+        return group_keys([labels[order[form.identity]] if form else None for form in forms])
 
     def verify(
         self,
