@@ -27,12 +27,13 @@ def doctor(
     ] = None,
 ) -> None:
     """Show versions, extras, devices and models at hand, and how to get what is missing."""
+    from tts.models.devices import devices
     from tts.programs.health import sandbox_health
 
     sections = {
         "Versions": _versions(),
         "Extras": _extras(),
-        "Devices": _devices(),
+        "Devices": devices(),
         "vLLM": _vllm(),
         "Sandbox for programs": sandbox_health(),
         "Models at hand": _models(),
@@ -59,22 +60,6 @@ def _extras() -> Iterator[str]:
         missing = [module for module in modules if find_spec(module) is None]
         cure = f"missing ({', '.join(missing)}): pip install 'tts-toolkit[{name}]'"
         yield f"{name:<9} {purpose}: {cure if missing else 'installed'}"
-
-
-def _devices() -> Iterator[str]:
-    if find_spec("torch") is None:
-        yield "unknown without torch (extra hf)"
-        return
-    import torch
-
-    yield f"cpu: {torch.get_num_threads()} threads"
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        yield f"cuda:{index}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
-    if torch.backends.mps.is_available():
-        yield "mps"
-    if not torch.cuda.is_available():
-        yield "no CUDA device seen by this torch"
 
 
 def _vllm() -> Iterator[str]:

@@ -1,4 +1,21 @@
-"""Draws: feeds the engine with the sampler's requests, keeps it full, and records each candidate as it arrives."""
+"""Draws: feeds the engine with the sampler's requests, keeps it full, and records each candidate as it arrives.
+
+How it works. `run` is a loop in the drawing thread, and one turn of it is: fill, step, hand out.
+
+1. Fill. While the engine wants more (`num_free`), the next request goes in. When a problem's requests are used up, the
+   next row is taken from the intake: a bad row is handed out at once; of a problem all that an earlier session recorded
+   is read back, the sampler is asked for what is missing, and it becomes pending with the keys that it waits for. So as
+   many problems are in flight as fill the engine, and no more are begun. The engine is opened when the first request
+   needs it: a run that has everything loads no model.
+2. Step. The engine works for a moment and returns completions, of any problems, in any order.
+3. Hand out. They become candidates (the only place where they do, `runs/candidates.py`) and are appended to the file in
+   one write, before anybody learns of them. Then each problem that waits for nothing more is yielded whole.
+
+What holds: a candidate is on disk before it is handed out, so that a crash loses only what is in flight; its seed comes
+from (run seed, problem id, index) alone, so that neither order nor batching nor a crash changes it; every request comes
+back exactly once, and a completion that nobody asked for ends the run; memory holds the problems in flight, not those
+that are done.
+"""
 
 from __future__ import annotations
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from tts.errors import UsageError, VerifierError
-from tts.pipeline.judge import judge, reselect
+from tts.pipeline.judge import judge
 from tts.protocols import Scorer, Verifier
 from tts.recipe import Recipe
 from tts.tasks import every_task
-from tts.types import Candidate, Judged, ProblemRow, Selection, Verdict
-
-if TYPE_CHECKING:
-    from tts.runs.stored import Stored
+from tts.types import Candidate, Judged, ProblemRow
 
 FAILED = "judging_failed"
 """The reason of a verdict that could not be reached because a verifier, scorer or selector raised."""
 
 
-class Judges:
+class Evaluators:
     """What a recipe judges with; any thread may open it. Use it as a context: leaving it closes everything.
 
     `opened` is called with each verifier or scorer that has been opened.
@@ -50,9 +46,10 @@ class Judges:
     def open(self, kind: str) -> None:
         """Open what judges problems of this kind, if that is not done. Raises TTSError where it cannot be opened."""
         self._open_once(self.tasks[kind].verifier)
-        self._open_scorer()
+        self.open_scorer()
 
-    def _open_scorer(self) -> None:
+    def open_scorer(self) -> None:
+        """Open the selector's scorer, if there is one and that is not done."""
         if self.selector.scorer is not None:
             self._open_once(self.selector.scorer)
 
@@ -67,29 +64,3 @@ class Judges:
         """Return what is to be said of a problem's candidates. Raises what a verifier, scorer or selector raises."""
         self.open(row.problem.kind)
         return judge(self.tasks[row.problem.kind], self.selector, row.problem, row.reference, candidates)
-
-    def judged(self, run: Stored, row: ProblemRow, candidates: Sequence[Candidate], *, afresh: bool = False) -> Judged:
-        """Return what is derived from a stored problem's candidates: as it is stored, else, or if `afresh`, anew.
-
-        All are undecided where judging failed. Raises TTSError where a verifier or scorer cannot be opened.
-        """
-        known = None if afresh else run.graded(row.problem.id)
-        if known is not None and not run.selected_anew:
-            return known
-        try:
-            if known is not None:
-                self._open_scorer()
-                return reselect(self.selector, row.problem, candidates, known)
-            return self.judge(row, candidates)
-        except (UsageError, VerifierError):
-            raise
-        except Exception as error:
-            return _failed(candidates, f"{type(error).__name__}: {error}")
-
-
-def _failed(candidates: Sequence[Candidate], message: str) -> Judged:
-    """Return what is known where judging failed: nothing, and why."""
-    nothing = (None,) * len(candidates)
-    verdict = Verdict("undecided", FAILED, message)
-    selection = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
-    return Judged(nothing, nothing, (), selection, (verdict,) * len(candidates), verdict)

@@ -5,18 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tts.errors import UsageError
-from tts.pipeline.judges import FAILED, Judges
+from tts.errors import UsageError, VerifierError
+from tts.pipeline.judge import reselect
+from tts.pipeline.judges import FAILED, Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, shortfall, solution_of
 from tts.pipeline.tally import Tally
 from tts.protocols import BoundSelector
 from tts.runs.folder import RunFolder
 from tts.runs.judgements import DerivedFiles
 from tts.runs.stored import Stored, StoredRun
-from tts.types import Judged, RowError
+from tts.types import Candidate, Judged, ProblemRow, RowError, Selection, Verdict
 
 Keep = Callable[[str, Judged], None]
 """What takes the judgements of one problem."""
+
+
+def judged_again(
+    evaluators: Evaluators, run: Stored, row: ProblemRow, candidates: Sequence[Candidate], *, afresh: bool = False
+) -> Judged:
+    """Return what is derived from a stored problem's candidates: as it is stored, else, or if `afresh`, anew.
+
+    All are undecided where judging failed. Raises TTSError where a verifier or scorer cannot be opened.
+    """
+    known = None if afresh else run.graded(row.problem.id)
+    if known is not None and not run.selected_anew:
+        return known
+    try:
+        if known is not None:
+            evaluators.open_scorer()
+            return reselect(evaluators.selector, row.problem, candidates, known)
+        return evaluators.judge(row, candidates)
+    except (UsageError, VerifierError):
+        raise
+    except Exception as error:  # of a verifier, scorer or selector: nothing is known of this problem, and why
+        nothing = (None,) * len(candidates)
+        verdict = Verdict("undecided", FAILED, f"{type(error).__name__}: {error}")
+        selection = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
+        return Judged(nothing, nothing, (), selection, (verdict,) * len(candidates), verdict)
 
 
 @dataclass(slots=True)
@@ -37,17 +62,17 @@ class Rejudging:
             self.num_failed += 1
             self.tally.num_row_errors += 1
             yield error
-        with Judges(self.run.recipe) as judges:
+        with Evaluators(self.run.recipe) as evaluators:
             for number, problem_id in enumerate(self.run.problem_ids):
-                yield self._outcome(number, problem_id, judges, keep)
+                yield self._outcome(number, problem_id, evaluators, keep)
         for problem_id in self.run.waiting_ids:
             self.num_failed += 1
             message = f"problem {problem_id!r} has no candidates: draw them"
             yield RowError(self.run.row(problem_id).line, problem_id, "no_candidates", message)
 
-    def _outcome(self, number: int, problem_id: str, judges: Judges, keep: Keep | None) -> Solved:
+    def _outcome(self, number: int, problem_id: str, evaluators: Evaluators, keep: Keep | None) -> Solved:
         row, candidates = self.run.row(problem_id), self.run.candidates(problem_id)
-        judged = judges.judged(self.run, row, candidates, afresh=self.afresh)
+        judged = judged_again(evaluators, self.run, row, candidates, afresh=self.afresh)
         failed = judged.verdict.detail if judged.verdict.reason == FAILED else None
         if keep is not None and failed is None:
             keep(problem_id, judged)

@@ -16,7 +16,7 @@ from pathlib import Path
 from tts.errors import RunWriteError
 from tts.pipeline.drawing import Drawing, Progress
 from tts.pipeline.intake import Intake, Turn
-from tts.pipeline.judges import Judges
+from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, failed_solution, solution_of
 from tts.pipeline.tally import Tally
 from tts.protocols import PluginHost, Sandboxed, Scorer, Verifier
@@ -63,7 +63,7 @@ class Run:
         self.complete = False
         self.plugin: PluginReport | None = None
         self.capabilities: tuple[str, ...] | None = None
-        self.judges = Judges(recipe, self._note_sandbox)
+        self.evaluators = Evaluators(recipe, self._note_sandbox)
         supported = None if rows is None else (self._supported(row) for row in rows)
         self.turn = turn
         self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
@@ -94,7 +94,7 @@ class Run:
             self._abandoned.set()
             drawing.join()
             self.intake.close()
-            self.judges.close()
+            self.evaluators.close()
             with suppress(*(() if self.complete else (RunWriteError,))):  # what ended the run is the error to tell
                 self.folder.note_session(
                     Session(
@@ -114,9 +114,11 @@ class Run:
 
     def _supported(self, row: InputRow) -> InputRow:
         """Return the row, or an error in its place where no task knows its kind."""
-        if isinstance(row, RowError) or row.problem.kind in self.judges.tasks:
+        if isinstance(row, RowError) or row.problem.kind in self.evaluators.tasks:
             return row
-        message = f"no task handles problems of kind {row.problem.kind!r}; there are: {', '.join(self.judges.tasks)}"
+        message = (
+            f"no task handles problems of kind {row.problem.kind!r}; there are: {', '.join(self.evaluators.tasks)}"
+        )
         return RowError(row.line, row.problem.id, "unsupported_kind", message)
 
     # --- the drawing thread
@@ -147,8 +149,8 @@ class Run:
 
     def _messages(self, problem: Problem) -> tuple[Message, ...]:
         """Return what to send. What could not be judged here is not drawn: the error comes before the first token."""
-        self.judges.open(problem.kind)
-        return self.judges.tasks[problem.kind].messages(problem)
+        self.evaluators.open(problem.kind)
+        return self.evaluators.tasks[problem.kind].messages(problem)
 
     def _note_capabilities(self) -> None:
         """Note what the engine can do here; some of it is not known before it is open."""
@@ -201,7 +203,7 @@ class Run:
     def _judged(self, row: ProblemRow, drawn: Drawn) -> Judged:
         judged = self._derived.read(row.problem.id)
         if judged is None:
-            judged = self.judges.judge(row, drawn.candidates)
+            judged = self.evaluators.judge(row, drawn.candidates)
             self._derived.write(row.problem.id, judged)
         return judged
 

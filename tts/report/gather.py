@@ -12,7 +12,8 @@ from tts.components import registry
 from tts.components.component import Component
 from tts.metrics.pool import PoolRow, pool_row
 from tts.pipeline.judge import is_known
-from tts.pipeline.judges import Judges
+from tts.pipeline.judges import Evaluators
+from tts.pipeline.rejudging import judged_again
 from tts.protocols import Scorer
 from tts.report.data import ArmView, CandidateView
 from tts.runs.ledger import added, ledger
@@ -73,10 +74,10 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     scorers = {one: cast("Scorer", registry.load("scorers", one)()) for one in READY_SCORERS}
     own = run.recipe.selector.scorer  # its scores are stored with the run
     own_name = registry.name_of("scorers", cast("Component", own).__class__) if own is not None else None
-    with Judges(run.recipe) as judges:
+    with Evaluators(run.recipe) as evaluators:
         for problem_id in wanted.problem_ids:
             row, candidates = run.row(problem_id), run.candidates(problem_id)
-            judged = judges.judged(run, row, candidates)
+            judged = judged_again(evaluators, run, row, candidates)
             scores: dict[str, Sequence[Score]] = {
                 one: made.score(row.problem, candidates) for one, made in scorers.items()
             }

@@ -9,7 +9,7 @@ from string import ascii_uppercase
 
 from tts.components.component import Component
 from tts.types import Answer, Problem, Reference, Verdict
-from tts.verifiers.by_key import group_keys, judge_keys
+from tts.verifiers.math.by_key import group_keys, judge_keys
 from tts.verifiers.math.extract import last_box
 from tts.verifiers.text import last_line, plain
 

@@ -17,7 +17,7 @@ from tts.programs.judging.records import Observation
 from tts.programs.suite import TestSuite, read_suite
 from tts.programs.trials import Step, take_steps, trial_steps
 from tts.types import JSON, Answer, Problem, Reference, Verdict
-from tts.verifiers.by_key import NO_ANSWER, group_keys
+from tts.verifiers.math.by_key import NO_ANSWER, group_keys
 
 
 class CodeVerifier(RunsPrograms):

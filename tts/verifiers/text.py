@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tts.components.component import Component
 from tts.types import Answer, Problem, Reference, Verdict
-from tts.verifiers.by_key import group_keys, judge_keys
+from tts.verifiers.math.by_key import group_keys, judge_keys
 from tts.verifiers.math.extract import last_box
 
 TAG = re.compile(r"</?answer\s*>", re.IGNORECASE)

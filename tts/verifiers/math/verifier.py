@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from tts.components.component import Component
 from tts.types import Answer, Problem, Reference, Verdict
-from tts.verifiers.by_key import NO_ANSWER, group_keys
+from tts.verifiers.math.by_key import NO_ANSWER, group_keys
 from tts.verifiers.math.classes import partition
 from tts.verifiers.math.extract import extract, last_box, last_phrase
 from tts.verifiers.math.form import Form, comparable, equal, read, texts

@@ -92,10 +92,10 @@ def _fill_until_limit(path: str) -> None:
 
 def test_a_full_disk_is_one_error_and_leaves_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_folder import *; "
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); from test_run_folder import *; "
     call = "\ntry: _fill_until_limit(sys.argv[1])\nexcept RunWriteError as e: print(e)"
     result = subprocess.run(
-        [sys.executable, "-c", code + "from test_folder import _fill_until_limit" + call, str(path)],
+        [sys.executable, "-c", code + "from test_run_folder import _fill_until_limit" + call, str(path)],
         capture_output=True,
         text=True,
         check=True,
