@@ -5,131 +5,56 @@
         for outcome in run.outcomes():
             ...
 
-The names below are imported when they are first used; `import tts` alone is light.
+All types (`tts.types`) and protocols (`tts.protocols`) are names of the package, and so are the few below. They are
+imported when they are first used; `import tts` alone is light.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tts.version import __version__
+from tts.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from tts.components.component import Component
-    from tts.components.slot import Slot
-    from tts.pipeline.outcomes import Outcome, Solved
-    from tts.pipeline.run import Run, open_run
-    from tts.problems import open_problems
-    from tts.protocols import (
-        BoundSelector,
-        Engine,
-        GuidingSampler,
-        Opens,
-        PluginHost,
-        Sampler,
-        Sandboxed,
-        Scorer,
-        Selector,
-        Task,
-        Verifier,
-    )
-    from tts.recipe import Recipe, load_recipe, recipe_schema, shipped_recipes
-    from tts.types import (
-        JSON,
-        Answer,
-        Ballot,
-        Candidate,
-        Counts,
-        Decoding,
-        FinishReason,
-        FirstToken,
-        Guidance,
-        InputRow,
-        Judged,
-        Kind,
-        Message,
-        Order,
-        Plugin,
-        PluginReport,
-        Problem,
-        ProblemRow,
-        Reference,
-        Request,
-        RowError,
-        Score,
-        Selection,
-        Solution,
-        Status,
-        Usage,
-        Verdict,
-    )
+    from tts.components.component import Component as Component
+    from tts.components.slot import Slot as Slot
+    from tts.pipeline.outcomes import Outcome as Outcome
+    from tts.pipeline.outcomes import Solved as Solved
+    from tts.pipeline.run import Run as Run
+    from tts.pipeline.run import open_run as open_run
+    from tts.problems import open_problems as open_problems
+    from tts.protocols import *  # noqa: F403 - whatever is public there is public here
+    from tts.recipe import Recipe as Recipe
+    from tts.recipe import load_recipe as load_recipe
+    from tts.recipe import recipe_schema as recipe_schema
+    from tts.recipe import shipped_recipes as shipped_recipes
+    from tts.types import *  # noqa: F403 - as above
 
 _HOMES = {
-    "tts.components.component": ("Component",),
-    "tts.components.slot": ("Slot",),
-    "tts.pipeline.outcomes": ("Outcome", "Solved"),
-    "tts.pipeline.run": ("Run", "open_run"),
-    "tts.problems": ("open_problems",),
-    "tts.recipe": ("Recipe", "load_recipe", "recipe_schema", "shipped_recipes"),
+    "Component": "tts.components.component",
+    "Slot": "tts.components.slot",
+    **dict.fromkeys(("Outcome", "Solved"), "tts.pipeline.outcomes"),
+    **dict.fromkeys(("Run", "open_run"), "tts.pipeline.run"),
+    "open_problems": "tts.problems",
+    **dict.fromkeys(("Recipe", "load_recipe", "recipe_schema", "shipped_recipes"), "tts.recipe"),
 }
-"""Where a public name stands that is neither a type (`tts.types`) nor a protocol (`tts.protocols`)."""
 
-__all__ = [
-    "JSON",
-    "Answer",
-    "Ballot",
-    "BoundSelector",
-    "Candidate",
-    "Component",
-    "Counts",
-    "Decoding",
-    "Engine",
-    "FinishReason",
-    "FirstToken",
-    "Guidance",
-    "GuidingSampler",
-    "InputRow",
-    "Judged",
-    "Kind",
-    "Message",
-    "Opens",
-    "Order",
-    "Outcome",
-    "Plugin",
-    "PluginHost",
-    "PluginReport",
-    "Problem",
-    "ProblemRow",
-    "Recipe",
-    "Reference",
-    "Request",
-    "RowError",
-    "Run",
-    "Sampler",
-    "Sandboxed",
-    "Score",
-    "Scorer",
-    "Selection",
-    "Selector",
-    "Slot",
-    "Solution",
-    "Solved",
-    "Status",
-    "Task",
-    "Usage",
-    "Verdict",
-    "Verifier",
-    "__version__",
-    "load_recipe",
-    "open_problems",
-    "open_run",
-    "recipe_schema",
-    "shipped_recipes",
-]
+
+def _public() -> dict[str, Any]:
+    """Return what the modules of types and protocols define, by name."""
+    found: dict[str, Any] = {}
+    for home in map(import_module, ("tts.types", "tts.protocols")):
+        own = [name for name, value in vars(home).items() if getattr(value, "__module__", None) == home.__name__]
+        found |= {name: getattr(home, name) for name in (*own, *home.__annotations__)}
+    return found
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name.startswith("_") or name not in (public := _public()):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = next((home for home, names in _HOMES.items() if name in names), "tts.types")
-    module = import_module(home)
-    return getattr(module if hasattr(module, name) else import_module("tts.protocols"), name)
+    return public[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_public()})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 if TYPE_CHECKING:
     JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 else:
-    JSON = Any  # what decodes our records knows no type that contains itself
+    JSON: TypeAlias = Any  # what decodes our records knows no type that contains itself
 Kind: TypeAlias = Literal["math", "choice", "code", "text"]
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error"]
 Status: TypeAlias = Literal["passed", "failed", "undecided"]
