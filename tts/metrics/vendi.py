@@ -12,6 +12,8 @@ from tts.metrics.subsets import Floats
 ROUNDING = 1e-10  # an eigenvalue below it is zero
 NEAR_1 = 1e-6  # an order so near to 1 is 1: rounding, divided by what is left, would be all there is
 
+SMALLEST = 1e-300  # below it a sum of powers has lost digits, and is taken from the logarithms
+
 
 def vendi_score(kernel: Floats, q: float = 1.0) -> float:
     """Return the Vendi score of order `q` of n texts, from 1 (all alike) to n (nothing in common); NaN for no texts.
@@ -36,7 +38,9 @@ def vendi_score(kernel: Floats, q: float = 1.0) -> float:
         return float(np.exp(-np.sum(shares * logs)))
     if math.isinf(q):
         return float(1 / shares.max())
-    return float(np.exp(np.logaddexp.reduce(q * logs) / (1 - q)))  # a large power would be 0 for all shares
+    total = np.sum(shares**q)
+    log_total = np.log(total) if total > SMALLEST else np.logaddexp.reduce(q * logs)
+    return float(np.exp(log_total / (1 - q)))
 
 
 def mean_similarity(kernel: Floats) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,9 +17,8 @@ from tts.problems.jsonl import BadRow, Row, read_json_lines, usable_id
 from tts.recipe import Recipe, rebuild_recipe
 from tts.runs.candidates import candidate_of
 from tts.runs.completions import StoredCompletion
-from tts.runs.ledger import Superseded
-from tts.runs.records import Session
-from tts.types import Candidate, Judged, ProblemRow, RowError
+from tts.runs.stored import Stored
+from tts.types import Candidate, ProblemRow, RowError
 
 UNKNOWN_SEED = -1
 UNKNOWN_SAMPLER = "unknown"
@@ -35,31 +34,29 @@ NOBODYS_RUN = {
 """Stands for the recipe of candidates whose own is not known; its task and selector judge them."""
 
 
-class CandidateFile:
+class CandidateFile(Stored):
     """A file of candidates, in memory. `overrides` say what judges them (`task…`, `selector…`); `problems` as a spec.
 
     A row needs `problem_id` and `text`; the other keys of a candidate may be left out: no `index`: the next free one;
     no `finish_reason`: taken as `stop`; no token counts: words are counted. `notes` say so. Rows that cannot be used
-    are in `errors`, with their lines.
+    are in `errors`, with their files and lines.
     """
-
-    statistics: Mapping[str, Any] = {}
-    selected_anew = False
 
     def __init__(self, path: Path, problems: str | None, overrides: Sequence[str] = ()) -> None:
         self.path = path
         self.name = path.name.removesuffix(".gz").removesuffix(".jsonl")
         self.recipe = judging_recipe(overrides)
-        self.origin: Mapping[str, Any] = {key: self.recipe.resolved()[key] for key in JUDGING}
+        self.origin = {key: self.recipe.resolved()[key] for key in JUDGING}
         if problems is None:
             raise UsageError(f"{path} holds candidates alone: name their problems with --problems FILE")
-        self._errors: list[RowError] = []
+        self.errors: list[RowError] = []
         self._rows = {row.problem.id: row for row in self._read_problems(problems)}
         self._missing: Counter[str] = Counter()
         self._unused: Counter[str] = Counter()
-        self._candidates: dict[str, dict[int, Candidate]] = {}
+        self._drawn: dict[str, dict[int, Candidate]] = {}
         for candidate in self._read_candidates():
-            self._candidates.setdefault(candidate.problem_id, {})[candidate.index] = candidate
+            self._drawn.setdefault(candidate.problem_id, {})[candidate.index] = candidate
+        self.notes = list(self._told())
 
     def _read_problems(self, spec: str) -> Iterator[ProblemRow]:
         with open_problems(spec, default_kind=self.recipe.task.kind, seed=self.recipe.seed) as source:
@@ -69,7 +66,7 @@ class CandidateFile:
         """Yield the rows that are none of the errors, which are kept with the name of their file."""
         for row in rows:
             if isinstance(row, RowError):
-                self._errors.append(replace(row, message=f"{source}: {row.message}"))
+                self.errors.append(replace(row, message=f"{source}: {row.message}"))
             else:
                 yield row
 
@@ -80,7 +77,7 @@ class CandidateFile:
                     yield self._candidate(row)
                 except BadRow as error:
                     record = error.record(row.line)
-                    self._errors.append(replace(record, message=f"{self.path}: {record.message}"))
+                    self.errors.append(replace(record, message=f"{self.path}: {record.message}"))
 
     def _candidate(self, row: Row) -> Candidate:
         """Return the candidate of a row. Raises BadRow."""
@@ -90,7 +87,7 @@ class CandidateFile:
         if problem_id not in self._rows:
             raise BadRow("unknown_problem", f"`problem_id` must be one of the problems, got {shown(problem_id)}")
         completion = _completion(row, problem_id)
-        of_problem = self._candidates.get(problem_id, {})
+        of_problem = self._drawn.get(problem_id, {})
         index = len(of_problem) if completion.index is None else completion.index
         if index in of_problem:
             message = f"`index` must be unique within its problem, got {index} again: renumber it, or leave it out"
@@ -101,17 +98,8 @@ class CandidateFile:
         written = completion.completion(problem_id, str(index), num_prompt_words)
         return candidate_of(written, index, UNKNOWN_SEED, UNKNOWN_SAMPLER, thinking_tags=None)
 
-    @property
-    def errors(self) -> Sequence[RowError]:
-        """Rows that are no problem or no candidate; each message begins with the file."""
-        return self._errors
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What is not known of these candidates, a sentence each."""
-        return list(self._notes())
-
-    def _notes(self) -> Iterator[str]:
+    def _told(self) -> Iterator[str]:
+        """Yield what is not known of these candidates."""
         if self._missing["finish_reason"]:
             yield (
                 f"{self.name}: {self._missing['finish_reason']} rows have no finish_reason and count as finished, so a "
@@ -123,43 +111,15 @@ class CandidateFile:
         if self._unused:
             yield f"{self.name}: keys that mean nothing here were not used: {', '.join(sorted(self._unused))}"
 
-    @property
-    def problem_ids(self) -> Sequence[str]:
-        """The problems that have candidates, in the order of their file."""
-        return [name for name in self._rows if name in self._candidates]
-
-    @property
-    def waiting_ids(self) -> Sequence[str]:
-        """The problems that have none."""
-        return [name for name in self._rows if name not in self._candidates]
-
     def row(self, problem_id: str) -> ProblemRow:
         """Return one problem with its reference."""
-        return self._rows[problem_id]
-
-    def num_candidates(self, problem_id: str) -> int:
-        """Return how many candidates of a problem there are."""
-        return len(self._candidates[problem_id])
+        row: ProblemRow = self._rows[problem_id]
+        return row
 
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
-        of_problem = self._candidates[problem_id]
+        of_problem = self._drawn[problem_id]
         return tuple(of_problem[index] for index in sorted(of_problem))
-
-    def superseded(self, problem_id: str) -> Sequence[Superseded]:  # noqa: ARG002 - a stored run's signature
-        """Nobody knows what was drawn before."""
-        return ()
-
-    def graded(self, problem_id: str) -> Judged | None:  # noqa: ARG002 - a stored run's signature
-        """Nothing is stored but the candidates."""
-        return None
-
-    def sessions(self) -> list[Session]:
-        """Nobody knows when they were drawn."""
-        return []
-
-    def close(self) -> None:
-        """Do nothing: the file has been read."""
 
 
 def judging_recipe(overrides: Sequence[str]) -> Recipe:

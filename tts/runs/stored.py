@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any
 
 from tts.errors import RunFolderError, UsageError
 from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
@@ -18,66 +19,64 @@ from tts.runs.records import CandidateKey, InputLine, Session
 from tts.types import Candidate, Judged, ProblemRow, RowError
 
 
-class Stored(Protocol):
-    """Stored candidates beside their problems. Problems come in the order of the input."""
+class Stored:
+    """Stored candidates beside their problems. Problems come in the order of the input.
 
-    @property
-    def path(self) -> Path:
-        """The folder or file."""
+    `name` is what to call it: the recipe's name, or the file's. `recipe` is what judges the candidates; of a file of
+    another tool, only task and selector mean something. `origin` is the resolved recipe as far as it is known, and
+    `statistics` what plugins told of the run. `errors` are rows that are no problem or no candidate, and `notes` say
+    what is not known of these candidates, a sentence each. `selected_anew`: whether another selector was asked for than
+    the one whose selections `graded` returns.
+    """
 
-    @property
-    def name(self) -> str:
-        """What to call it: the recipe's name, or the file's."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """What judges the candidates. Of a file of another tool, only task and selector mean something."""
-
-    @property
-    def origin(self) -> Mapping[str, Any]:
-        """The resolved recipe, as far as it is known; the key `statistics` of run.json apart."""
-
-    @property
-    def statistics(self) -> Mapping[str, Any]:
-        """What plugins told of the run."""
+    path: Path
+    name: str
+    recipe: Recipe
+    origin: Mapping[str, Any]
+    statistics: Mapping[str, Any] = MappingProxyType({})
+    errors: Sequence[RowError] = ()
+    notes: Sequence[str] = ()
+    selected_anew: bool = False
+    _rows: Mapping[str, Any]
+    """Problem → where its row is."""
+    _drawn: Mapping[str, Mapping[int, Any]]
+    """Problem → index → where the candidate is."""
 
     @property
     def problem_ids(self) -> Sequence[str]:
         """The problems that have candidates."""
+        return [name for name in self._rows if name in self._drawn]
 
     @property
     def waiting_ids(self) -> Sequence[str]:
         """The problems that have none."""
-
-    @property
-    def errors(self) -> Sequence[RowError]:
-        """Rows that are no problem or no candidate."""
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What is not known of these candidates, a sentence each."""
+        return [name for name in self._rows if name not in self._drawn]
 
     def row(self, problem_id: str) -> ProblemRow:
         """Return one problem with its reference."""
+        raise NotImplementedError
 
     def num_candidates(self, problem_id: str) -> int:
         """Return how many candidates of a problem there are."""
+        return len(self._drawn[problem_id])
 
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
+        raise NotImplementedError
 
     def superseded(self, problem_id: str) -> Sequence[Superseded]:
         """Return what is known of a problem's candidates that were drawn anew."""
+        del problem_id
+        return ()
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from them; None where any part is missing, or another verifier was asked."""
-
-    @property
-    def selected_anew(self) -> bool:
-        """Whether another selector was asked for than the one whose selections `graded` returns."""
+        del problem_id
+        return None
 
     def sessions(self) -> list[Session]:
         """Return the sessions that drew something, as far as they ended in good order."""
+        return []
 
     def close(self) -> None:
         """Close the files."""
@@ -88,15 +87,13 @@ def identity(row: ProblemRow) -> bytes:
     return hashlib.sha256(records.dumps([row.problem, row.reference])).digest()
 
 
-class StoredRun:
+class StoredRun(Stored):
     """A run folder as it is now; another process may be writing it. `overrides` change how it is judged.
 
     Complete lines are read, a torn last one is not.
 
     Raises RunFolderError where there is no run, RecipeError where an override is wrong or is not about judging.
     """
-
-    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
         job = read_job(path) if path.is_dir() else None
@@ -107,11 +104,11 @@ class StoredRun:
         where = str(path / "run.json")
         drawn_by = rebuild_recipe(job.recipe, name=self.name, purpose="judge", where=where)
         self.recipe = rebuild_recipe(job.recipe, overrides, name=self.name, purpose="judge", where=where)
-        self.origin: Mapping[str, Any] = self.recipe.resolved()
-        self.statistics: Mapping[str, Any] = job.statistics
+        self.origin = self.recipe.resolved()
+        self.statistics = job.statistics
         self._folder = StoredFolder(path)
         self._rows, self.errors = self._read_rows()
-        self._offsets = self._read_offsets()
+        self._drawn = self._read_offsets()
         self._superseded = superseded(path)
         self._derived = self._read_derived(drawn_by)
 
@@ -145,29 +142,15 @@ class StoredRun:
         scored = not changes and self.recipe.selector.scorer is not None
         return StoredJudgements(self._folder, scored=scored) if same_verifier else None
 
-    @property
-    def problem_ids(self) -> Sequence[str]:
-        """The problems that have candidates, in the order of the input."""
-        return [name for name in self._rows if name in self._offsets]
-
-    @property
-    def waiting_ids(self) -> Sequence[str]:
-        """The problems that have none yet."""
-        return [name for name in self._rows if name not in self._offsets]
-
     def row(self, problem_id: str) -> ProblemRow:
         """Return one problem with its reference."""
         row = self._folder["problems.jsonl"].read(self._rows[problem_id], InputLine).row
         assert isinstance(row, ProblemRow)
         return row
 
-    def num_candidates(self, problem_id: str) -> int:
-        """Return how many candidates of a problem there are."""
-        return len(self._offsets[problem_id])
-
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
-        file, offsets = self._folder["candidates.jsonl"], self._offsets[problem_id]
+        file, offsets = self._folder["candidates.jsonl"], self._drawn[problem_id]
         return tuple(file.read(offsets[index], Candidate) for index in sorted(offsets))
 
     def superseded(self, problem_id: str) -> Sequence[Superseded]:
