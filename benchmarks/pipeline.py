@@ -1,9 +1,10 @@
 """Candidates per second and peak memory of the whole pipeline on the replay engine.
 
-    python benchmarks/pipeline.py [--candidates 8] [--repeats 3] 1000 10000
+    python benchmarks/pipeline.py [--candidates 8] [--repeats 3] [--beside CHECKOUT] 1000 10000
 
 Each size runs as its own process (`tts solve` from a JSONL file, stdout to a file), sizes interleaved. Printed: median
-candidates per second over the whole command, start-up included, with the range; the median peak memory.
+candidates per second over the whole command, start-up included, with the range; the median peak memory. With
+`--beside`, another commit's checkout takes turns with this one, and the ratio of the rates is printed, too.
 """
 
 from __future__ import annotations
@@ -27,14 +28,17 @@ selector: majority_vote
 """
 
 
-def solve(folder: Path, num_problems: int) -> tuple[float, float]:
-    """Run one size; return (wall seconds, peak memory in MB)."""
+HERE = Path(__file__).parents[1]
+
+
+def solve(folder: Path, num_problems: int, checkout: Path) -> tuple[float, float]:
+    """Run one size with the package of a checkout; return (wall seconds, peak memory in MB)."""
     arguments = [sys.executable, "-m", "tts", "solve", f"{num_problems}.jsonl", "--recipe", "recipe.yaml"]
     began = time.perf_counter()
     process = os.posix_spawn(
         sys.executable,
         [*arguments, "--run", f"run-{num_problems}-{began}"],
-        os.environ,
+        {**os.environ, "PYTHONPATH": str(checkout)},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 1, str(folder / "out.jsonl"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
             (os.POSIX_SPAWN_OPEN, 2, str(folder / "err.txt"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
@@ -52,8 +56,12 @@ def main() -> None:
     parser.add_argument("sizes", type=int, nargs="+", help="numbers of problems")
     parser.add_argument("--candidates", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="the folder of another commit")
     args = parser.parse_args()
-    measured: dict[int, list[tuple[float, float]]] = {size: [] for size in args.sizes}
+    checkouts = [HERE, *([args.beside.resolve()] if args.beside else [])]
+    measured: dict[tuple[int, Path], list[tuple[float, float]]] = {
+        (size, checkout): [] for size in args.sizes for checkout in checkouts
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.chdir(folder)
@@ -62,14 +70,20 @@ def main() -> None:
             lines = (json.dumps({"id": f"p{n}", "problem": f"What is {n}?", "answer": "42"}) for n in range(size))
             (folder / f"{size}.jsonl").write_text("\n".join(lines) + "\n")
         for _ in range(args.repeats):
-            for size in args.sizes:
-                measured[size].append(solve(folder, size))
-    print("| problems | candidates | candidates/s (range) | peak memory MB |\n|---|---|---|---|")
-    for size, runs in measured.items():
+            for (size, checkout), runs in measured.items():
+                runs.append(solve(folder, size, checkout))
+    print("| problems | candidates | checkout | candidates/s (range) | peak memory MB |\n|---|---|---|---|---|")
+    for (size, checkout), runs in measured.items():
         num = size * args.candidates
         rates = sorted(num / seconds for seconds, _ in runs)
         memory = statistics.median(peak for _, peak in runs)
-        print(f"| {size} | {num} | {statistics.median(rates):.0f} ({rates[0]:.0f}–{rates[-1]:.0f}) | {memory:.0f} |")
+        told = f"{statistics.median(rates):.0f} ({rates[0]:.0f}–{rates[-1]:.0f})"
+        print(f"| {size} | {num} | {'this' if checkout == HERE else checkout.name} | {told} | {memory:.0f} |")
+    for size in args.sizes if args.beside else ():
+        both = zip(measured[size, checkouts[1]], measured[size, HERE], strict=True)
+        ratios = sorted(other / mine for (other, _), (mine, _) in both)
+        print(f"{size} problems, rate of this beside {checkouts[1].name}: {statistics.median(ratios):.2f} ", end="")
+        print(f"({ratios[0]:.2f}–{ratios[-1]:.2f})")
 
 
 if __name__ == "__main__":
