@@ -4,7 +4,8 @@
 
 Each size runs as its own process (`tts solve` from a JSONL file, stdout to a file), sizes interleaved. Printed: median
 candidates per second over the whole command, start-up included, with the range; the median peak memory. With
-`--beside`, another commit's checkout takes turns with this one, and the ratio of the rates is printed, too.
+`--beside`, another commit's checkout takes turns with this one, and the ratios of the rates are printed, too: by wall
+time and by CPU time.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ selector: majority_vote
 HERE = Path(__file__).parents[1]
 
 
-def solve(folder: Path, num_problems: int, checkout: Path) -> tuple[float, float]:
-    """Run one size with the package of a checkout; return (wall seconds, peak memory in MB)."""
+def solve(folder: Path, num_problems: int, checkout: Path) -> tuple[float, float, float]:
+    """Run one size with the package of a checkout; return (wall seconds, CPU seconds, peak memory in MB)."""
     arguments = [sys.executable, "-m", "tts", "solve", f"{num_problems}.jsonl", "--recipe", "recipe.yaml"]
     began = time.perf_counter()
     process = os.posix_spawn(
@@ -48,7 +49,7 @@ def solve(folder: Path, num_problems: int, checkout: Path) -> tuple[float, float
     seconds = time.perf_counter() - began
     assert status == 0, (folder / "err.txt").read_text()
     assert sum(1 for _ in (folder / "out.jsonl").open()) == num_problems
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="the folder of another commit")
     args = parser.parse_args()
     checkouts = [HERE, *([args.beside.resolve()] if args.beside else [])]
-    measured: dict[tuple[int, Path], list[tuple[float, float]]] = {
+    measured: dict[tuple[int, Path], list[tuple[float, float, float]]] = {
         (size, checkout): [] for size in args.sizes for checkout in checkouts
     }
     with tempfile.TemporaryDirectory() as name:
@@ -69,21 +70,24 @@ def main() -> None:
         for size in args.sizes:
             lines = (json.dumps({"id": f"p{n}", "problem": f"What is {n}?", "answer": "42"}) for n in range(size))
             (folder / f"{size}.jsonl").write_text("\n".join(lines) + "\n")
-        for _ in range(args.repeats):
-            for (size, checkout), runs in measured.items():
+        for number in range(args.repeats):
+            turns = list(measured.items())
+            for (size, checkout), runs in reversed(turns) if number % 2 else turns:
                 runs.append(solve(folder, size, checkout))
     print("| problems | candidates | checkout | candidates/s (range) | peak memory MB |\n|---|---|---|---|---|")
     for (size, checkout), runs in measured.items():
         num = size * args.candidates
-        rates = sorted(num / seconds for seconds, _ in runs)
-        memory = statistics.median(peak for _, peak in runs)
+        rates = sorted(num / seconds for seconds, _, _ in runs)
+        memory = statistics.median(peak for _, _, peak in runs)
         told = f"{statistics.median(rates):.0f} ({rates[0]:.0f}–{rates[-1]:.0f})"
         print(f"| {size} | {num} | {'this' if checkout == HERE else checkout.name} | {told} | {memory:.0f} |")
     for size in args.sizes if args.beside else ():
-        both = zip(measured[size, checkouts[1]], measured[size, HERE], strict=True)
-        ratios = sorted(other / mine for (other, _), (mine, _) in both)
-        print(f"{size} problems, rate of this beside {checkouts[1].name}: {statistics.median(ratios):.2f} ", end="")
-        print(f"({ratios[0]:.2f}–{ratios[-1]:.2f})")
+        told = []
+        for clock in (0, 1):
+            both = zip(measured[size, checkouts[1]], measured[size, HERE], strict=True)
+            ratios = sorted(other[clock] / mine[clock] for other, mine in both)
+            told.append(f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})")
+        print(f"{size} problems, rate of this beside {checkouts[1].name}: {told[0]}, by CPU time {told[1]}")
 
 
 if __name__ == "__main__":
