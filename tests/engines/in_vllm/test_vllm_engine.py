@@ -55,11 +55,11 @@ def test_log_probabilities_are_the_raw_models(engine):
 def test_each_request_comes_back_once_with_its_reason(engine):
     [one] = requests(PROMPTS[:1], num=1, max_tokens=64)
     asked = [
-        replace(one, index=0),
-        replace(one, index=1, decoding=replace(one.decoding, stop=(" the",))),
-        replace(one, index=2, decoding=replace(one.decoding, max_tokens=0)),
-        replace(one, index=3, messages=(Message("user", "x " * 600),)),
-        replace(one, index=4, decoding=replace(one.decoding, max_tokens=3)),
+        replace(one, key="0"),
+        replace(one, key="1", decoding=replace(one.decoding, stop=(" the",))),
+        replace(one, key="2", decoding=replace(one.decoding, max_tokens=0)),
+        replace(one, key="3", messages=(Message("user", "x " * 600),)),
+        replace(one, key="4", decoding=replace(one.decoding, max_tokens=3)),
     ]
     found = {index: candidate for (_, index), candidate in run(engine, asked).items()}
     assert found[1].finish_reason == "stop"
