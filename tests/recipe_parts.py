@@ -15,7 +15,7 @@ from tts.errors import RecipeError
 from tts.protocols import Sampler
 from tts.recipe import Recipe, load_recipe
 from tts.samplers.temperature import Temperature
-from tts.types import Answer, Problem, Reference, Verdict
+from tts.types import Answer, Grouping, Problem, Reference, Verdict
 
 COMPLETE = """\
 task: {name: text, verifier: "recipe_parts:Verbatim"}
@@ -31,9 +31,9 @@ class Verbatim(Component):
     def extract(self, _problem: Problem, text: str) -> Answer | None:
         return Answer(text, "whole")
 
-    def group(self, _problem: Problem, answers: Sequence[Answer | None]) -> list[int | None]:
+    def group(self, _problem: Problem, answers: Sequence[Answer | None]) -> Grouping:
         texts = sorted({answer.text for answer in answers if answer})
-        return [texts.index(answer.text) if answer else None for answer in answers]
+        return Grouping(tuple(texts.index(answer.text) if answer else None for answer in answers))
 
     def verify(self, _: Problem, answers: Sequence[Answer | None], reference: Reference) -> list[Verdict]:
         return [Verdict("passed" if answer and answer.text == reference.answer else "failed") for answer in answers]

@@ -11,6 +11,7 @@ from tts.types import (
     Ballot,
     Candidate,
     Completion,
+    Grouping,
     Kind,
     Message,
     Order,
@@ -161,10 +162,10 @@ class Verifier(Opens, Protocol):
     def extract(self, problem: Problem, text: str) -> Answer | None:
         """Return the final answer of `text`, or None. Cheap, and never raises on any text."""
 
-    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> list[int | None]:
-        """Return equivalence classes numbered 0, 1, … by first appearance; None for no answer.
+    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> Grouping:
+        """Return which answers are the same and which are equal; None for no answer.
 
-        The partition does not depend on the order of the answers. What cannot be decided counts as different.
+        But for the numbering it does not depend on the answers' order. What cannot be decided counts as different.
         """
 
     def verify(self, problem: Problem, answers: Sequence[Answer | None], reference: Reference) -> list[Verdict]:

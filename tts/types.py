@@ -238,17 +238,31 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Ballot:
-    """All that a selector may know of one problem: four parallel tuples, one entry a candidate.
+class Grouping:
+    """Which of a problem's answers are the same, and which are judged equal all the same: `5 cm` and `5`.
 
-    `answers[i]` is None where nothing was extracted. `classes[i]` is the equivalence class of that answer (0, 1, …) or
-    None. `scores` is empty where the selector names no scorer.
+    `nodes[i]` is the node of answer i, numbered 0, 1, … by first appearance, or None for no answer. Answers of one node
+    are the same. `links` are the pairs (u, v), u < v, of different nodes that are equal. They need not be transitive:
+    `5` equals `5 cm` and `5 km`, which differ. Where equality is transitive there are none.
+    """
+
+    nodes: tuple[int | None, ...]
+    links: frozenset[tuple[int, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """All that a selector may know of one problem: four parallel tuples, one entry a candidate, and the links.
+
+    `answers[i]` is None where nothing was extracted. `nodes` and `links` are the answers' `Grouping`; a link may name
+    nodes of which no candidate is there. `scores` is empty where the selector names no scorer.
     """
 
     candidates: tuple[Candidate, ...]
     answers: tuple[Answer | None, ...]
-    classes: tuple[int | None, ...]
+    nodes: tuple[int | None, ...]
     scores: tuple[Score, ...] = ()
+    links: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +270,9 @@ class Selection:
     """The candidate handed in. `index` is `Candidate.index`; both it and `answer` are None where all abstained.
 
     `weights` are the votes (or scores) that decided, the highest first, so that `weights[0]` is the winner's: one per
-    class, or one per candidate for rerankers, abstainers left out. `num_tied` is how many shared the first place (1: no
-    tie, 0: no contender); `num_abstained` counts the candidates that did not take part.
+    party of a vote (see `tts.selectors.contenders`), or one per candidate for rerankers, abstainers left out.
+    `num_tied` is how many shared the first place (1: no tie, 0: no contender); `num_abstained` counts the candidates
+    that did not take part.
     """
 
     index: int | None
@@ -280,20 +295,24 @@ class Verdict:
 class Judged:
     """All that is derived from one problem's candidates; the tuples run parallel to them (`scores` may be empty).
 
-    `verdict` is the selection's.
+    `nodes` and `links` are the answers' `Grouping`; `verdict` is the selection's.
     """
 
     answers: tuple[Answer | None, ...]
-    classes: tuple[int | None, ...]
+    nodes: tuple[int | None, ...]
     scores: tuple[Score, ...]
     selection: Selection
     verdicts: tuple[Verdict, ...]
     verdict: Verdict
+    links: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the candidates. `num_passed` and `num_undecided` are None where there is no reference."""
+    """What became of the candidates. `num_passed` and `num_undecided` are None where there is no reference.
+
+    `num_distinct_answers` counts the nodes of their `Grouping`.
+    """
 
     num_candidates: int
     num_truncated: int

@@ -25,19 +25,25 @@ class Case:
     def row(self, scorers: tuple[str, ...] = ("scorer",)) -> PoolRow:
         ballot = self.ballot
         judged = Judged(
-            ballot.answers, ballot.classes, (), Selection(None, None, (), 0, 0), self.verdicts, Verdict("failed")
+            ballot.answers,
+            ballot.nodes,
+            (),
+            Selection(None, None, (), 0, 0),
+            self.verdicts,
+            Verdict("failed"),
+            ballot.links,
         )
         return pool_row(ballot.candidates, judged, dict.fromkeys(scorers, ballot.scores))
 
     def subset(self, positions: tuple[int, ...]) -> Ballot:
-        return Ballot(*(tuple(column[one] for one in positions) for column in self._columns()))
+        return Ballot(*(tuple(column[one] for one in positions) for column in self._columns()), self.ballot.links)
 
     def subsets(self, k: int):
         return itertools.combinations(range(self.size), k)
 
     def _columns(self):
         ballot = self.ballot
-        return ballot.candidates, ballot.answers, ballot.classes, ballot.scores
+        return ballot.candidates, ballot.answers, ballot.nodes, ballot.scores
 
 
 def random_case(rng: random.Random, problem_id: str, size: int) -> Case:
@@ -50,7 +56,9 @@ def random_case(rng: random.Random, problem_id: str, size: int) -> Case:
     ]
     rows = [_derived(rng, candidate, verdict_of, scored=scored) for candidate in plain]
     candidates, answers, classes, scores, verdicts = zip(*rows, strict=True)
-    return Case(Ballot(candidates, answers, classes, scores), verdicts)
+    pairs = [(left, right) for right in range(num_classes) for left in range(right)]
+    links = frozenset(rng.sample(pairs, rng.randint(0, len(pairs)))) if rng.random() < 0.5 else frozenset()
+    return Case(Ballot(candidates, answers, classes, scores, links), verdicts)
 
 
 def _derived(rng, candidate, verdict_of, *, scored):

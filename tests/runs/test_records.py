@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts.errors import RunFolderError
-from tts.runs.records import InputLine, dumps, input_line, loads
-from tts.types import Candidate, Message, Problem, ProblemRow, Reference, RowError
+from tts.runs.records import InputLine, Selections, dumps, input_line, loads
+from tts.types import Answer, Candidate, Message, Problem, ProblemRow, Reference, RowError, Selection
 
 TEXT = st.text(st.characters(codec=None), max_size=8)  # lone surrogates included
 FLOATS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
@@ -86,3 +86,14 @@ def test_rows_come_back_as_they_were() -> None:
 def test_a_line_of_the_input_is_one_thing(line: bytes) -> None:
     with pytest.raises(RunFolderError, match="exactly one of `problem`, `error` and `end` must be there"):
         loads(line, InputLine, str)
+
+
+def test_a_line_of_selections_names_links_only_where_there_are_any() -> None:
+    selection = Selection(0, "5", (2.0,), num_tied=1, num_abstained=1)
+    one = Selections("p", selection, (Answer("5", "boxed"), None, Answer("5 cm", "boxed")), (0, None, 1))
+    linked = Selections(one.problem_id, selection, one.answers, one.classes, frozenset({(0, 1)}))
+    for record, keys in ((one, ["problem_id", "selection", "answers", "classes"]), (linked, [*one.as_line(), "links"])):
+        line = dumps(record.as_line())
+        assert list(json.loads(line)) == keys
+        assert loads(line, Selections, lambda: "selections.jsonl:1") == record
+    assert json.loads(dumps(linked.as_line()))["links"] == [[0, 1]]

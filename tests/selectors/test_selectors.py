@@ -1,7 +1,8 @@
 """The selectors: who wins, who abstains, who wins a tie, and that the order of the candidates never matters."""
 
 import math
-from collections.abc import Sequence
+import random
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -45,8 +46,8 @@ def row(  # one line of a ballot
     return candidate, None if answer is None else Answer(answer, "boxed"), answer_class, Score(score)
 
 
-def ballot(*rows: Row) -> Ballot:
-    """A ballot whose classes are numbered by first appearance, as verifiers do."""
+def ballot(*rows: Row, links: Iterable[tuple[int, int]] = ()) -> Ballot:
+    """A ballot whose nodes are numbered by first appearance, as verifiers do; `links` are between the rows' numbers."""
     numbers: dict[int, int] = {}
     for _, _, label, _ in rows:
         if label is not None:
@@ -56,12 +57,15 @@ def ballot(*rows: Row) -> Ballot:
         tuple(r[1] for r in rows),
         tuple(None if r[2] is None else numbers[r[2]] for r in rows),
         tuple(r[3] for r in rows),
+        frozenset(
+            (min(numbers[a], numbers[b]), max(numbers[a], numbers[b])) for a, b in links if {a, b} <= numbers.keys()
+        ),
     )
 
 
-def select(selector: Component, *rows: Row) -> Selection:
+def select(selector: Component, *rows: Row, links: Iterable[tuple[int, int]] = ()) -> Selection:
     assert isinstance(selector, First | MajorityVote | SelfConsistency | BestOfN)
-    return selector.select(ballot(*rows))
+    return selector.select(ballot(*rows, links=links))
 
 
 # Who wins
@@ -100,6 +104,76 @@ def test_best_of_n_takes_the_highest_score_and_adds_nothing_up() -> None:
     rows = [row(0, "3", 0, score=0.6), row(1, "4", 1, score=0.5), row(2, "4", 1, score=0.5)]
     assert select(RERANKING, *rows) == Selection(0, "3", (0.6, 0.5, 0.5), num_tied=1, num_abstained=0)
     assert select(RERANKING, row(0, "3", 0, score=-9.0), row(1, "4", 1, score=-2.5)).answer == "4"
+
+
+# Agreement, where equality is not transitive
+
+
+def voters(votes: str, links: Iterable[tuple[int, int]]) -> Selection:
+    """The majority vote over answers such as "2x 2 y": candidates with likelihoods alike, nodes by text."""
+    texts = votes.split()
+    nodes = sorted(set(texts))
+    rows = [row(index, text, nodes.index(text)) for index, text in enumerate(texts)]
+    return select(MajorityVote(), *rows, links=links)
+
+
+@pytest.mark.parametrize(
+    ("votes", "answer", "weights"),
+    [  # the texts sort as "5" < "5cm" < "5dollars" < "7"; 5 equals both of the others
+        ("5cm " * 10 + "5 " * 9 + "7 " * 12, "5", (19.0, 12.0)),
+        ("5cm " * 10 + "5 " * 9 + "7 " * 12 + "5dollars", "5", (20.0, 12.0)),
+        ("5cm 5cm 5 5 7 7 7", "5", (4.0, 3.0)),
+        ("5cm 5cm 5dollars 5dollars 7", "5cm", (2.0, 2.0, 1.0)),
+        ("5cm 5cm 5cm 5dollars 7 7 7 7", "7", (4.0, 3.0, 1.0)),
+    ],
+)
+def test_an_answer_is_supported_by_all_that_equal_it(votes: str, answer: str, weights: tuple[float, ...]) -> None:
+    nodes = sorted(set(votes.split()))
+    links = [(nodes.index("5"), nodes.index(one)) for one in nodes if "5" in nodes and one[1:]]
+    selection = voters(votes, links)
+    assert (selection.answer, selection.weights) == (answer, weights)
+
+
+def test_tied_answers_that_are_linked_are_one_party() -> None:
+    chain = [(0, 1), (1, 2), (2, 3)]
+    assert voters("a b", chain) == Selection(0, "a", (2.0,), num_tied=1, num_abstained=0)
+    assert voters("a b z z", [(0, 1)]).num_tied == 2
+    assert voters("a c", [(0, 1)]).num_tied == 1  # nodes 0 and 1
+    assert voters("a b c d", chain) == Selection(1, "b", (3.0,), num_tied=1, num_abstained=0)
+
+
+def test_a_weighted_vote_adds_the_scores_of_linked_answers() -> None:
+    rows = [row(0, "5cm", 0, score=0.25), row(1, "5", 1, score=0.25), row(2, "7", 2, score=0.375)]
+    assert select(WEIGHTED, *rows, links=[(0, 1)]) == Selection(1, "5", (0.5, 0.375), num_tied=1, num_abstained=0)
+
+
+def random_pool(rng: random.Random) -> tuple[list[Row], set[tuple[int, int]]]:
+    """Up to 12 candidates of up to 5 answers, any of which may be linked."""
+    pairs = [(a, b) for b in range(5) for a in range(b)]
+    links = set(rng.sample(pairs, rng.randrange(8)))
+    nodes = [rng.randrange(5) for _ in range(rng.randrange(1, 13))]
+    return [row(index, "abcde"[node], node, logprob=rng.choice(LOGPROBS)) for index, node in enumerate(nodes)], links
+
+
+def test_a_stray_candidate_never_hands_the_win_to_a_third_answer_and_order_never_matters() -> None:
+    rng = random.Random(12)
+    for _ in range(10_000):
+        rows, links = random_pool(rng)
+        before = select(MajorityVote(), *rows, links=links)
+        shuffled = select(MajorityVote(), *rng.sample(rows, len(rows)), links=links)
+        assert before == shuffled
+        stray = rng.randrange(5)
+        after = select(MajorityVote(), *rows, row(99, "abcde"[stray], stray), links=links)
+        equal = {stray, *(a + b - stray for a, b in links if stray in (a, b))}
+        # Where answers tied, any of them may win now.
+        supports = {
+            node: sum(r[2] == node or (min(r[2] or 0, node), max(r[2] or 0, node)) in links for r in rows)
+            for node in {r[2] for r in rows}
+            if node is not None
+        }
+        first = {"abcde"[node] for node, support in supports.items() if support == max(supports.values())}
+        assert before.answer in first
+        assert after.answer in first | {"abcde"[node] for node in equal}
 
 
 # Who abstains

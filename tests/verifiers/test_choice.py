@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.types import Answer, Problem, Reference, Verdict
+from tts.types import Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.choice import ChoiceVerifier
 
 CITIES = Problem("p", "Which?", "choice", choices=("Paris", "Rome", "London", "Berlin"))
@@ -75,7 +75,7 @@ def test_options_that_stand_in_the_prompt_leave_every_letter_open() -> None:
 def test_answers_are_grouped_by_the_option_they_name() -> None:
     texts = ["C", "(c)", "London", "A", "Madrid", " "]
     answers = [Answer(text, "boxed") for text in texts]
-    assert ChoiceVerifier().group(CITIES, [*answers, None]) == [0, 0, 0, 1, 2, None, None]
+    assert ChoiceVerifier().group(CITIES, [*answers, None]) == Grouping((0, 0, 0, 1, 2, None, None))
 
 
 @pytest.mark.parametrize("reference", ["C", "c", "(C)", "London", r"\boxed{C}", "C. London"])

@@ -64,7 +64,7 @@ def test_a_verdict_names_the_test_that_failed_and_what_came_of_it(verifier: Code
 def test_a_program_that_never_ends_is_failed_and_like_no_other() -> None:
     with CodeVerifier(cpu_seconds=0.3, packages=()) as hasty:
         assert reasons(hasty, CLIP, CLIP_TESTS, LOOPS, CLIP_RIGHT[0]) == ["failed timeout", "passed"]
-        assert hasty.group(CLIP, answers(LOOPS, CLIP_RIGHT[0], f"{LOOPS}\n", CLIP_RIGHT[1])) == [0, 1, 2, 1]
+        assert hasty.group(CLIP, answers(LOOPS, CLIP_RIGHT[0], f"{LOOPS}\n", CLIP_RIGHT[1])).nodes == (0, 1, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -103,17 +103,17 @@ def test_a_tolerance_makes_numbers_of_what_is_printed(verifier: CodeVerifier) ->
 def test_programs_that_behave_alike_are_one_class_without_any_reference(verifier: CodeVerifier) -> None:
     programs = (CLIP_RIGHT[0], CLIP_ABSOLUTE, CLIP_RIGHT[1], None, CLIP_CONSTANT, CLIP_RIGHT[2], CLIP_RIGHT[0])
     shown = replace(CLIP, public_tests=as_object(["assert clip(-5, 3) == -5"], "clip"))
-    assert verifier.group(shown, answers(*programs)) == [0, 1, 0, None, 2, 0, 0]
-    assert verifier.group(SUM, answers(SUM_WRONG, *SUM_RIGHT)) == [0, 1, 1]
+    assert verifier.group(shown, answers(*programs)).nodes == (0, 1, 0, None, 2, 0, 0)
+    assert verifier.group(SUM, answers(SUM_WRONG, *SUM_RIGHT)).nodes == (0, 1, 1)
 
 
 def test_inputs_like_the_examples_tell_apart_what_the_examples_do_not(verifier: CodeVerifier) -> None:
     only_examples = CodeVerifier(num_mutants=0, packages=())
     shown = replace(CLIP, public_tests=as_object(["assert clip(5, 3) == 3", "assert clip(2, 3) == 2"], "clip"))
     programs = answers(CLIP_RIGHT[0], CLIP_CONSTANT, CLIP_RIGHT[1])
-    assert only_examples.group(shown, programs) == [0, 0, 0]
+    assert only_examples.group(shown, programs).nodes == (0, 0, 0)
     only_examples.close()
-    assert verifier.group(shown, programs) == [0, 1, 0]
+    assert verifier.group(shown, programs).nodes == (0, 1, 0)
 
 
 def test_the_partition_does_not_depend_on_the_order_nor_on_the_time(verifier: CodeVerifier) -> None:
@@ -121,8 +121,8 @@ def test_the_partition_does_not_depend_on_the_order_nor_on_the_time(verifier: Co
     expected = None
     for seed in range(2):
         order = random.Random(seed).sample(programs, len(programs))
-        classes = verifier.group(CLIP, answers(*order))
-        partition = {frozenset(p for p, c in zip(order, classes, strict=True) if c == number) for number in classes}
+        nodes = verifier.group(CLIP, answers(*order)).nodes
+        partition = {frozenset(p for p, c in zip(order, nodes, strict=True) if c == number) for number in nodes}
         expected = expected or partition
         assert partition == expected
     assert expected is not None
@@ -131,8 +131,8 @@ def test_the_partition_does_not_depend_on_the_order_nor_on_the_time(verifier: Co
 
 
 def test_what_fails_on_an_example_is_like_no_other(verifier: CodeVerifier) -> None:
-    assert verifier.group(CLIP, answers(*CRASHES, CRASHES[0], "syntax error")) == [0, 1, 0, 2]
-    assert verifier.group(SUM, answers("input(", "1 / 0", SUM_RIGHT[0])) == [0, 1, 2]
+    assert verifier.group(CLIP, answers(*CRASHES, CRASHES[0], "syntax error")).nodes == (0, 1, 0, 2)
+    assert verifier.group(SUM, answers("input(", "1 / 0", SUM_RIGHT[0])).nodes == (0, 1, 2)
 
 
 def test_an_input_that_most_programs_refuse_says_nothing(verifier: CodeVerifier) -> None:
@@ -140,8 +140,8 @@ def test_an_input_that_most_programs_refuse_says_nothing(verifier: CodeVerifier)
     refuses = "import math\ndef root(x):\n    if x not in (0, 4):\n        raise ValueError\n    return math.sqrt(x)"
     also = "def root(x):\n    assert x in (0, 4)\n    return x ** 0.5"
     takes = "def root(x):\n    return abs(x) ** 0.5"
-    assert verifier.group(shown, answers(refuses, also, takes)) == [0, 0, 0]
-    assert verifier.group(shown, answers(refuses, takes, takes + "\n")) == [0, 1, 1]
+    assert verifier.group(shown, answers(refuses, also, takes)).nodes == (0, 0, 0)
+    assert verifier.group(shown, answers(refuses, takes, takes + "\n")).nodes == (0, 1, 1)
 
 
 def as_calls(*cases: list[object]) -> dict[str, object]:
@@ -152,14 +152,14 @@ def as_calls(*cases: list[object]) -> dict[str, object]:
 def test_without_an_example_to_run_only_the_same_text_is_the_same(public_tests: object) -> None:
     verifier = CodeVerifier()  # no sandbox is started
     problem = Problem("p", "p", "code", entry_point="f", public_tests=public_tests)  # type: ignore[arg-type]
-    assert verifier.group(problem, answers("a", "b", None, "a")) == [0, 1, None, 0]
-    assert verifier.group(SUM, answers("a", "a", None)) == [0, 0, None]
+    assert verifier.group(problem, answers("a", "b", None, "a")).nodes == (0, 1, None, 0)
+    assert verifier.group(SUM, answers("a", "a", None)).nodes == (0, 0, None)
 
 
 def test_hidden_tests_are_no_part_of_a_group(verifier: CodeVerifier) -> None:
     """The reference is not even an argument; two programs that only the hidden tests tell apart are one class."""
     shown = replace(SUM, public_tests={"stdin": [{"input": "1 2\n", "output": "3\n"}]})
-    assert verifier.group(shown, answers(SUM_RIGHT[0], SUM_DIGITS)) == [0, 0]
+    assert verifier.group(shown, answers(SUM_RIGHT[0], SUM_DIGITS)).nodes == (0, 0)
     negative = Reference(tests={"stdin": [{"input": "-3 1\n", "output": "-2\n"}]})
     assert reasons(verifier, shown, negative, SUM_RIGHT[0], SUM_DIGITS) == ["passed", "failed wrong_answer"]
 

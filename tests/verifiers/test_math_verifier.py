@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tts.types import Answer, Problem, Reference, Verdict
+from tts.selectors.majority_vote import MajorityVote
+from tts.types import Answer, Ballot, Candidate, Grouping, Problem, Reference, Verdict
 from tts.verifiers.math import MathVerifier
-from tts.verifiers.math.classes import partition
+from tts.verifiers.math.by_key import group_keys
 
 PROBLEMS = [Problem("a", "1+1?", "math"), Problem("b", "x?", "math")]
 
@@ -17,7 +18,10 @@ def answers(*texts: str | None) -> list[Answer | None]:
 
 
 def classes(verifier: MathVerifier, *texts: str | None) -> list[int | None]:
-    return verifier.group(PROBLEMS[0], answers(*texts))
+    """The nodes, where no two of them are linked."""
+    grouping = verifier.group(PROBLEMS[0], answers(*texts))
+    assert not grouping.links
+    return list(grouping.nodes)
 
 
 def test_equal_answers_share_a_class_and_no_answer_has_none() -> None:
@@ -38,10 +42,31 @@ def test_a_label_may_be_left_out_but_two_labels_must_agree() -> None:
     assert classes(MathVerifier(), r"50\%", "0.5") == [0, 0]
 
 
-def test_answers_that_would_join_different_ones_stay_apart() -> None:
-    assert classes(MathVerifier(), "0", "x=0", "y=0", "0.0") == [0, 1, 2, 0]
-    assert classes(MathVerifier(), "50", r"50\%", "0.5") == [0, 1, 2]
-    assert classes(MathVerifier(), "5", "5 cm", "5 km", "6 km", "6") == [0, 1, 2, 3, 3]
+def test_answers_that_equal_one_and_differ_are_linked_to_it() -> None:
+    def grouped(*texts: str) -> Grouping:
+        return MathVerifier().group(PROBLEMS[0], answers(*texts))
+
+    assert grouped("0", "x=0", "y=0", "0.0") == Grouping((0, 1, 2, 0), frozenset({(0, 1), (0, 2)}))
+    assert grouped("50", r"50\%", "0.5") == Grouping((0, 1, 2), frozenset({(0, 1), (1, 2)}))
+    assert grouped("5", "5 cm", "5 km", "6 km", "6") == Grouping((0, 1, 2, 3, 3), frozenset({(0, 1), (0, 2)}))
+
+
+@pytest.mark.parametrize(
+    ("texts", "winner", "weights"),
+    [
+        (["5 cm"] * 10 + ["5"] * 9 + ["7"] * 12, "5", (19.0, 12.0)),
+        (["5 cm"] * 10 + ["5"] * 9 + ["7"] * 12 + ["$5"], "5", (20.0, 12.0)),
+        ([r"50\%"] * 10 + ["50"] * 9 + ["7"] * 12 + ["0.5"], r"50\%", (20.0, 12.0)),
+        (["x=2"] * 2 + ["2"] * 2 + ["7"] * 3, "2", (4.0, 3.0)),
+        (["x=2"] * 2 + ["2"] * 2 + ["7"] * 3 + ["y=2"], "2", (5.0, 3.0)),
+    ],
+)
+def test_a_vote_is_by_agreement(texts: list[str], winner: str, weights: tuple[float, ...]) -> None:
+    grouping = MathVerifier().group(PROBLEMS[0], answers(*texts))
+    drawn = [Candidate("a", n, text, None, "stop", 1, 1, None, None, None, 0, "t") for n, text in enumerate(texts)]
+    ballot = Ballot(tuple(drawn), tuple(answers(*texts)), grouping.nodes, (), grouping.links)
+    selection = MajorityVote().select(ballot)
+    assert (selection.answer, selection.weights) == (winner, weights)
 
 
 def test_what_cannot_be_parsed_or_decided_is_its_own_class() -> None:
@@ -51,7 +76,7 @@ def test_what_cannot_be_parsed_or_decided_is_its_own_class() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_partition_does_not_depend_on_the_order(math_verifier: MathVerifier, seed: int) -> None:
+def test_the_grouping_does_not_depend_on_the_order(math_verifier: MathVerifier, seed: int) -> None:
     texts = [
         "0",
         "x=0",
@@ -68,36 +93,33 @@ def test_the_partition_does_not_depend_on_the_order(math_verifier: MathVerifier,
         r"\cos(\pi/3)",
     ]
 
-    def blocks(order: list[str]) -> set[frozenset[str]]:
-        found: dict[int | None, set[str]] = {}
-        for text, number in zip(order, classes(math_verifier, *order), strict=True):
-            found.setdefault(number, set()).add(text)
-        return {frozenset(block) for block in found.values()}
+    def equal(order: list[str]) -> set[tuple[str, str]]:
+        grouping = math_verifier.group(PROBLEMS[0], answers(*order))
+        rows = list(zip(order, grouping.nodes, strict=True))
+        return {(a, b) for a, i in rows for b, j in rows if i == j or {(i, j), (j, i)} & grouping.links}
 
-    assert blocks(random.Random(seed).sample(texts, len(texts))) == blocks(texts)
-
-
-PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)).map(sorted).map(tuple), max_size=12)
+    assert equal(random.Random(seed).sample(texts, len(texts))) == equal(texts)
 
 
-@given(PAIRS, PAIRS, st.randoms())
-def test_a_partition_depends_on_no_order_and_never_joins_different_items(
-    equal: list[tuple[int, int]], undecided: list[tuple[int, int]], shuffler: random.Random
-) -> None:
-    labels = partition(8, equal, undecided)
-    same = [[a == b for b in labels] for a in labels]
-    shuffled = partition(8, shuffler.sample(equal, len(equal)), [(b, a) for a, b in undecided])
-    assert same == [[a == b for b in shuffled] for a in shuffled]
-    joined = {(a, b) for a in range(8) for b in range(a) if same[a][b]}
-    assert joined <= {(max(pair), min(pair)) for pair in [*equal, *undecided]}
+PAIRS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=12)
 
 
-def test_links_make_a_class_unless_they_join_different_items() -> None:
-    assert partition(4, [(0, 1), (1, 2)], [(0, 2)]) == partition(4, [(0, 1), (1, 2), (0, 2)], [])
-    assert len(set(partition(4, [(0, 1), (1, 2)], [(0, 2)]))) == 2
-    assert partition(4, [(0, 1), (1, 2)], []) == [0, 1, 2, 3]
-    assert partition(4, [], [(0, 1)]) == [0, 1, 2, 3]
-    assert partition(0, [], []) == []
+@given(PAIRS)
+def test_nodes_and_links_say_again_which_answers_are_equal(equal: list[tuple[int, int]]) -> None:
+    grouping = group_keys(range(8), equal)
+    around = [{a} | {b for pair in equal if a in pair for b in pair} for a in range(8)]
+    for a in range(8):
+        for b in range(8):
+            i, j = grouping.nodes[a], grouping.nodes[b]
+            assert (i == j) == (around[a] == around[b])
+            assert (b in around[a]) == (i == j or bool({(i, j), (j, i)} & grouping.links))
+    assert all(left < right for left, right in grouping.links)
+
+
+def test_answers_that_equal_the_same_ones_are_one_node() -> None:
+    assert group_keys([0, 1, 2, None], [(0, 1), (1, 2), (0, 2)]) == Grouping((0, 0, 0, None))
+    assert group_keys([0, 1, 2], [(2, 1), (0, 1)]) == Grouping((0, 1, 2), frozenset({(0, 1), (1, 2)}))
+    assert group_keys([]) == Grouping(())
 
 
 def test_verdicts_come_in_the_order_of_the_answers() -> None:

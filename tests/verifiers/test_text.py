@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts.types import Answer, Problem, Reference, Verdict
+from tts.types import Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.text import TextVerifier
 
 PROBLEMS = [Problem("a", "Who?", "text"), Problem("b", "Where?", "text")]
@@ -48,7 +48,7 @@ def test_case_spacing_and_outer_punctuation_do_not_count_but_words_do() -> None:
     ]
     for problem in PROBLEMS:
         groups = TextVerifier().group(problem, [*(Answer(text, "tag") for text in texts), None])
-        assert groups == [0, 0, 0, 0, 1, 2, 2, 3, 3, None, None]
+        assert groups == Grouping((0, 0, 0, 0, 1, 2, 2, 3, 3, None, None))
 
 
 def test_verdicts_come_in_the_order_of_the_answers() -> None:

@@ -21,8 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tts.metrics.pool import Pool
-from tts.metrics.selection import SelectionOdds, exact_odds
+from tts.metrics.resampling import sampled_odds
+from tts.metrics.selection import SelectionOdds
 from tts.metrics.subsets import Floats, Ints, log_choose
+from tts.metrics.weighted_vote import chosen_by_vote
 
 Complexes: TypeAlias = NDArray[np.complex128]
 
@@ -46,15 +48,18 @@ class Contest:
 
 
 def majority_odds(pool: Pool, k: int) -> SelectionOdds:
-    """Return the chance that each candidate is what the vote over a random k-subset hands in; exact."""
-    rows = [
-        vote_odds(classes[:size], ranks[:size], k)
-        for classes, ranks, size in zip(pool.classes, pool.ranks, pool.sizes, strict=True)
-    ]
-    odds = np.zeros(pool.classes.shape)
-    for line, row in zip(odds, rows, strict=True):
-        line[: len(row)] = row
-    return exact_odds(pool, k, odds, pool.classes >= 0)
+    """Return the chance that each candidate is what the vote over a random k-subset hands in.
+
+    Exact, but for problems with linked answers, whose subsets are drawn where they are many.
+    """
+    contends = pool.classes >= 0
+    linked = np.array([bool(links) for links in pool.links], dtype=bool)
+    choose = chosen_by_vote(pool, np.where(contends, 1.0, np.nan))
+    found = sampled_odds(pool, k, choose, contends, of=linked)
+    for problem in np.flatnonzero(~linked):
+        size = pool.sizes[problem]
+        found.odds[problem, :size] = vote_odds(pool.classes[problem, :size], pool.ranks[problem, :size], k)
+    return found
 
 
 def vote_odds(classes: NDArray[np.integer], ranks: NDArray[np.integer], k: int) -> Floats:

@@ -24,8 +24,9 @@ CODES: Mapping[Status, int] = {"failed": 0, "passed": 1, "undecided": 2}
 class PoolRow:
     """One problem's candidates, as parallel sequences.
 
-    `classes` None abstains. `ranks` orders the candidates as ties are broken, the smallest first, no two alike.
-    `scores` holds one sequence per scorer; None: the scorer could not tell.
+    `classes` are the nodes of the answers; None abstains. `ranks` orders the candidates as ties are broken, the
+    smallest first, no two alike. `scores` holds one sequence per scorer; None: the scorer could not tell. `links` are
+    those of the answers' `Grouping`.
     """
 
     problem_id: str
@@ -35,6 +36,7 @@ class PoolRow:
     num_tokens: Sequence[int]
     num_prompt_tokens: Sequence[int]
     scores: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    links: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Pool:
     """The candidates of all graded problems. Arrays are [num_problems, widest]; past `sizes` they hold padding.
 
     `passed` and `open` (undecided) are never both true. `classes` is ABSTAINS or 0, 1, …; `ranks` is a permutation of
-    0 … n - 1, the best 0; `scores` has NaN where there is none. Padding: not passed, not open, abstains, no tokens.
+    0 … n - 1, the best 0; `scores` has NaN where there is none; `links` holds each problem's. Padding: not passed, not
+    open, abstains, no tokens.
     """
 
     problem_ids: tuple[str, ...]
@@ -54,6 +57,7 @@ class Pool:
     num_tokens: Ints
     num_prompt_tokens: Ints
     scores: Mapping[str, Floats]
+    links: tuple[frozenset[tuple[int, int]], ...]
 
     @property
     def num_problems(self) -> int:
@@ -66,7 +70,7 @@ def pool_row(candidates: Sequence[Candidate], judged: Judged, scores: Mapping[st
 
     Ties are broken as the selectors break them (see `tts.selectors.contenders`).
     """
-    ballot = Ballot(tuple(candidates), judged.answers, judged.classes)
+    ballot = Ballot(tuple(candidates), judged.answers, judged.nodes)
     ranked = [contender.position for contender in sorted(contenders(ballot), key=rank)]
     abstaining = sorted(set(range(len(candidates))) - set(ranked))
     ranks = np.empty(len(candidates), dtype=np.int32)
@@ -75,11 +79,12 @@ def pool_row(candidates: Sequence[Candidate], judged: Judged, scores: Mapping[st
     return PoolRow(
         problem_id=candidates[0].problem_id,
         statuses=[verdict.status for verdict in judged.verdicts],
-        classes=[number if position in runs else None for position, number in enumerate(judged.classes)],
+        classes=[node if position in runs else None for position, node in enumerate(judged.nodes)],
         ranks=ranks.tolist(),
         num_tokens=[candidate.num_tokens for candidate in candidates],
         num_prompt_tokens=[candidate.num_prompt_tokens for candidate in candidates],
         scores={name: [score.value for score in values] for name, values in scores.items()},
+        links=judged.links,
     )
 
 
@@ -104,6 +109,7 @@ def pool(rows: Iterable[PoolRow]) -> Pool:
         num_tokens=_padded([row.num_tokens for row in rows], shape, 0),
         num_prompt_tokens=_padded([row.num_prompt_tokens for row in rows], shape, 0),
         scores={name: _scores(name, rows, shape) for name in (rows[0].scores if rows else ())},
+        links=tuple(row.links for row in rows),
     )
 
 
@@ -132,6 +138,11 @@ def _check(rows: Sequence[PoolRow]) -> None:
             raise UsageError(f"problem {row.problem_id!r} must have at least one candidate, got none")
         if not all(one is None or 0 <= one < size for one in row.classes):
             raise UsageError(f"problem {row.problem_id!r} must have classes from 0 to {size - 1}, got {row.classes}")
+        if not all(0 <= left < right < size for left, right in row.links):
+            raise UsageError(
+                f"problem {row.problem_id!r} must have links (u, v), u < v, of classes from 0 to {size - 1}, "
+                f"got {sorted(row.links)}"
+            )
         if any(len(column) != size for column in parallel) or sorted(row.ranks) != list(range(size)):
             raise UsageError(f"problem {row.problem_id!r} must have one class, rank, token count and score a candidate")
         if row.problem_id in seen:

@@ -30,17 +30,27 @@ Choose: TypeAlias = Callable[[Ints, Ints], Ints]
 
 
 def sampled_odds(
-    pool: Pool, k: int, choose: Choose, contends: Bools, *, num_draws: int = NUM_DRAWS, seed: int = 0
+    pool: Pool,
+    k: int,
+    choose: Choose,
+    contends: Bools,
+    *,
+    num_draws: int = NUM_DRAWS,
+    seed: int = 0,
+    of: Bools | None = None,
 ) -> SelectionOdds:
     """Return how often `choose` hands in each candidate, from `num_draws` random k-subsets shared out over problems.
 
-    The same seed and k give the same subsets. k must be at most every problem's n (`require_ks`).
+    The same seed and k give the same subsets. k must be at most every problem's n (`require_ks`). Of the problems that
+    `of` leaves out, if given, no subset is drawn, and their odds are 0.
     """
     each = max(FEWEST_DRAWS, -(-num_draws // max(1, pool.num_problems)))
     num_subsets = [math.comb(int(size), k) for size in pool.sizes]
     draws = np.array([0 if num <= each else each for num in num_subsets], dtype=np.int64)
     wins = np.zeros(pool.classes.shape)
-    for problems, positions in _subsets(pool, k, draws, np.random.default_rng([seed, k])):
+    asked = np.arange(pool.num_problems) if of is None else np.flatnonzero(of)
+    draws[np.setdiff1d(np.arange(pool.num_problems), asked)] = 0
+    for problems, positions in _subsets(pool, k, asked, draws, np.random.default_rng([seed, k])):
         chosen = choose(problems, positions)
         won = chosen != NOBODY
         np.add.at(wins, (problems[won], chosen[won]), 1.0)
@@ -55,8 +65,13 @@ def chosen_by(selector: Selector, ballots: Sequence[Ballot]) -> Choose:
     """
 
     def position(ballot: Ballot, drawn: Ints) -> int:
-        columns = (ballot.candidates, ballot.answers, ballot.classes, ballot.scores)
-        subset = Ballot(*(tuple(column[one] for one in drawn) if column else () for column in columns))
+        subset = Ballot(
+            tuple(ballot.candidates[one] for one in drawn),
+            tuple(ballot.answers[one] for one in drawn),
+            tuple(ballot.nodes[one] for one in drawn),
+            tuple(ballot.scores[one] for one in drawn) if ballot.scores else (),
+            ballot.links,
+        )
         index = selector.select(subset).index
         return next((int(one) for one in drawn if ballot.candidates[one].index == index), NOBODY)
 
@@ -67,9 +82,9 @@ def chosen_by(selector: Selector, ballots: Sequence[Ballot]) -> Choose:
     return choose
 
 
-def _subsets(pool: Pool, k: int, draws: Ints, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
-    """Yield (problems, positions): all subsets of the problems without draws, `draws` random ones of the others."""
-    for problem in np.flatnonzero(draws == 0):
+def _subsets(pool: Pool, k: int, asked: Ints, draws: Ints, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
+    """Yield (problems, positions): all subsets of the `asked` without draws, `draws` random ones of the others."""
+    for problem in asked[draws[asked] == 0]:
         every = np.array(list(itertools.combinations(range(pool.sizes[problem]), k)))
         yield np.full(len(every), problem), every
     rows = np.repeat(np.arange(pool.num_problems), draws)

@@ -22,14 +22,15 @@ def judge(
         verifier.extract(problem, candidate.text) if candidate.finish_reason == "stop" else None
         for candidate in candidates
     )
-    classes = tuple(verifier.group(problem, answers))
+    grouping = verifier.group(problem, answers)
     scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
     verdicts = tuple(
         _unless_unfinished(candidate, verdict) if is_known(reference) else Verdict("undecided", "no_reference")
         for candidate, verdict in zip(candidates, verifier.verify(problem, answers, reference), strict=True)
     )
-    selection = _select(selector, Ballot(tuple(candidates), answers, classes, scores), verdicts)
-    return Judged(answers, classes, scores, selection, verdicts, _selected(selection, candidates, verdicts))
+    selection = _select(selector, Ballot(tuple(candidates), answers, grouping.nodes, scores, grouping.links), verdicts)
+    verdict = _selected(selection, candidates, verdicts)
+    return Judged(answers, grouping.nodes, scores, selection, verdicts, verdict, grouping.links)
 
 
 def is_known(reference: Reference) -> bool:
@@ -38,9 +39,9 @@ def is_known(reference: Reference) -> bool:
 
 
 def reselect(selector: Selector, problem: Problem, candidates: Sequence[Candidate], judged: Judged) -> Judged:
-    """Score and select anew; answers, classes and verdicts stay."""
+    """Score and select anew; answers, their grouping and verdicts stay."""
     scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
-    ballot = Ballot(tuple(candidates), judged.answers, judged.classes, scores)
+    ballot = Ballot(tuple(candidates), judged.answers, judged.nodes, scores, judged.links)
     selection = _select(selector, ballot, judged.verdicts)
     verdict = _selected(selection, candidates, judged.verdicts)
     return replace(judged, scores=scores, selection=selection, verdict=verdict)
@@ -81,7 +82,7 @@ def count(candidates: Sequence[Candidate], judged: Judged) -> Counts:
         num_truncated=reasons.count("length"),
         num_no_answer=finished - sum(answer is not None for answer in judged.answers),
         num_errors=reasons.count("error"),
-        num_distinct_answers=len({number for number in judged.classes if number is not None}),
+        num_distinct_answers=len({node for node in judged.nodes if node is not None}),
         num_passed=statuses.count("passed") if graded else None,
         num_undecided=statuses.count("undecided") if graded else None,
     )

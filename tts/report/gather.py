@@ -94,7 +94,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             gathered.prompts[problem_id] = row.problem.prompt
             gathered.digest.update(repr([problem_id, *map(written, candidates)]).encode(errors="surrogatepass"))
             if wanted.ballots and gathered.graded[-1]:
-                gathered.ballots.append(Ballot(candidates, judged.answers, judged.classes, judged.scores))
+                gathered.ballots.append(Ballot(candidates, judged.answers, judged.nodes, judged.scores, judged.links))
             if wanted.views:
                 gathered.views[problem_id] = _view(name, candidates, judged, scores)
             advance()
@@ -152,7 +152,7 @@ def _view(name: str, candidates: Sequence[Candidate], judged: Judged, scores: Sc
                 sampler=candidate.sampler,
                 answer=answer.text if answer else None,
                 rule=answer.rule if answer else None,
-                group=judged.classes[place],
+                group=judged.nodes[place],
                 status=verdict.status,
                 reason=verdict.reason,
                 detail=verdict.detail or candidate.error or "",

@@ -43,7 +43,15 @@ class StoredJudgements(Generic[File]):
                 f"{self._path}: the lines of problem {problem_id!r} in {', '.join(at)} do not go together. The files "
                 "were changed from outside: delete them, and what is derived is computed anew"
             )
-        return Judged(selected.answers, selected.classes, scored, selected.selection, graded.verdicts, graded.verdict)
+        return Judged(
+            selected.answers,
+            selected.classes,
+            scored,
+            selected.selection,
+            graded.verdicts,
+            graded.verdict,
+            selected.links,
+        )
 
 
 class DerivedFiles(StoredJudgements[AppendFile]):
@@ -53,7 +61,9 @@ class DerivedFiles(StoredJudgements[AppendFile]):
         """Append the lines of one problem that are not there yet."""
         lines: dict[str, Any] = {
             "scores.jsonl": Scores(problem_id, judged.scores),
-            "selections.jsonl": Selections(problem_id, judged.selection, judged.answers, judged.classes),
+            "selections.jsonl": Selections(
+                problem_id, judged.selection, judged.answers, judged.nodes, judged.links
+            ).as_line(),
             "verdicts.jsonl": Verdicts(problem_id, judged.verdict, judged.verdicts),
         }
         for name, file in self._files.items():

@@ -131,12 +131,19 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Selections:
-    """A line of selections.jsonl."""
+    """A line of selections.jsonl. `classes` are the nodes of the answers' `Grouping`; no `links`: there are none."""
 
     problem_id: str
     selection: Selection
     answers: tuple[Answer | None, ...]
     classes: tuple[int | None, ...]
+    links: frozenset[tuple[int, int]] = frozenset()
+
+    def as_line(self) -> dict[str, Any]:
+        """Return what the line holds."""
+        line = as_dict(self)
+        links = sorted(line.pop("links"))
+        return {**line, "links": links} if links else line
 
 
 @dataclass(frozen=True, slots=True)

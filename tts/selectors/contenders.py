@@ -3,9 +3,16 @@
 A candidate abstains when it was not finished (truncated, cancelled, failed), when no answer was found in it, or when
 its scorer cannot tell how good it is.
 
+A vote is by agreement. An answer is supported by the candidates of its own node and of the nodes linked to it (see
+`tts.types.Grouping`): by all that would be judged right if it were the reference. Linked nodes of equal support are one
+party, and a node of which a linked one has more support leads none. One more candidate raises the support of its own
+answer and of those equal to it, and lowers none, so it never hands the win to a third answer. Where equality is
+transitive this is the plain vote over its classes. Nodes joined to classes instead could not be stable: where a equals
+b and b equals c, but a differs from c, some candidate would have to split a class.
+
 The rank of a contender depends on what it wrote, never on when it arrived: the higher mean log-probability first
 (missing and non-finite ones last), then the answer's text, then the whole text, both in code-point order, then the
-candidate's index. The best-ranked contender stands for its group; between groups of equal weight, the one whose
+candidate's index. The best-ranked contender stands for its party; between parties of equal weight, the one whose
 representative ranks first wins.
 """
 
@@ -26,17 +33,17 @@ class Contender:
     position: int
     candidate: Candidate
     answer: Answer
-    answer_class: int
+    node: int
     weight: float = 1.0
 
 
 def contenders(ballot: Ballot) -> list[Contender]:
     """Return the candidates that finished with an answer, one vote each."""
-    rows = zip(ballot.candidates, ballot.answers, ballot.classes, strict=True)
+    rows = zip(ballot.candidates, ballot.answers, ballot.nodes, strict=True)
     return [
-        Contender(position, candidate, answer, answer_class)
-        for position, (candidate, answer, answer_class) in enumerate(rows)
-        if answer is not None and answer_class is not None and candidate.finish_reason == "stop"
+        Contender(position, candidate, answer, node)
+        for position, (candidate, answer, node) in enumerate(rows)
+        if answer is not None and node is not None and candidate.finish_reason == "stop"
     ]
 
 
@@ -65,16 +72,35 @@ def name_score(contender: Contender) -> str:
 
 
 def vote(ballot: Ballot, entrants: Iterable[Contender]) -> Selection:
-    """Select between the answers: the contenders of one equivalence class add up their weights."""
-    groups: dict[int, list[Contender]] = {}
+    """Select between the answers, each supported by the contenders of its own node and of those linked to it."""
+    members: dict[int, list[Contender]] = {}
     for contender in entrants:
-        groups.setdefault(contender.answer_class, []).append(contender)
-    return _select_heaviest(ballot, list(groups.values()))
+        members.setdefault(contender.node, []).append(contender)
+    beside: dict[int, set[int]] = {node: set() for node in members}
+    for left, right in ballot.links:
+        if left in members and right in members:
+            beside[left].add(right)
+            beside[right].add(left)
+    support = {node: _total([one for each in (node, *beside[node]) for one in members[each]]) for node in members}
+    parties: list[tuple[float, list[Contender]]] = []
+    left_over = set(members)
+    while left_over:
+        party = [left_over.pop()]
+        leads = True
+        for node in party:  # which grows by its linked nodes of equal support
+            leads &= all(support[node] >= support[each] for each in beside[node])
+            joining = {each for each in beside[node] & left_over if support[each] == support[node]}
+            left_over -= joining
+            party += joining
+        if leads:
+            parties.append((support[party[0]], [one for node in party for one in members[node]]))
+    return _select_heaviest(ballot, parties, num_entrants=sum(map(len, members.values())))
 
 
 def rerank(ballot: Ballot, entrants: Iterable[Contender]) -> Selection:
     """Select between the contenders, each for itself."""
-    return _select_heaviest(ballot, [[contender] for contender in entrants])
+    parties = [(contender.weight, [contender]) for contender in entrants]
+    return _select_heaviest(ballot, parties, num_entrants=len(parties))
 
 
 def rank(contender: Contender) -> tuple[float, str, str, int]:
@@ -85,27 +111,28 @@ def rank(contender: Contender) -> tuple[float, str, str, int]:
     return (unlikelihood, contender.answer.text, candidate.text, candidate.index)
 
 
-def _select_heaviest(ballot: Ballot, groups: Sequence[Sequence[Contender]]) -> Selection:
-    """Select the best-ranked contender of the heaviest group. Who is in no group abstained; no group: nothing."""
-    num_abstained = len(ballot.candidates) - sum(map(len, groups))
-    if not groups:
+def _select_heaviest(
+    ballot: Ballot, parties: Sequence[tuple[float, Sequence[Contender]]], num_entrants: int
+) -> Selection:
+    """Select the best-ranked contender of the heaviest party, given each with its weight; without parties: nothing."""
+    num_abstained = len(ballot.candidates) - num_entrants
+    if not parties:
         return Selection(None, None, (), num_tied=0, num_abstained=num_abstained)
-    weights = [_total(group) for group in groups]
-    heaviest = max(weights)
-    tied = [min(group, key=rank) for group, weight in zip(groups, weights, strict=True) if weight == heaviest]
+    heaviest = max(weight for weight, _ in parties)
+    tied = [min(party, key=rank) for weight, party in parties if weight == heaviest]
     winner = min(tied, key=rank)
     return Selection(
         index=winner.candidate.index,
         answer=winner.answer.text,
-        weights=tuple(sorted(weights, reverse=True)),
+        weights=tuple(sorted((weight for weight, _ in parties), reverse=True)),
         num_tied=len(tied),
         num_abstained=num_abstained,
     )
 
 
-def _total(group: Sequence[Contender]) -> float:
+def _total(supporters: Sequence[Contender]) -> float:
     """Return the sum of the weights, rounded once, so that it does not depend on their order."""
     try:
-        return math.fsum(contender.weight for contender in group)
+        return math.fsum(contender.weight for contender in supporters)
     except OverflowError as error:
-        raise ScorerError(f"{name_score(group[0])} and of those that agree must have a finite sum") from error
+        raise ScorerError(f"{name_score(supporters[0])} and of those that agree must have a finite sum") from error

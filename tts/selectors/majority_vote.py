@@ -10,13 +10,13 @@ from tts.types import Ballot, Selection
 
 
 class MajorityVote(Component):
-    """Hands in the answer that most candidates agree on; answers that the verifier calls the same count as one.
+    """Hands in the answer that most candidates agree with, by the verifier's equality (see `tts.selectors.contenders`).
 
-    Ties: the class with the most likely candidate wins (see `tts.selectors.contenders`).
+    Ties: the most likely candidate of those answers wins.
     """
 
     scorer: ClassVar[None] = None
 
     def select(self, ballot: Ballot) -> Selection:
-        """Return the most likely candidate of the largest class; `weights` are the classes' sizes."""
+        """Return the most likely candidate of the best supported answer; `weights` are how many support each."""
         return vote(ballot, contenders(ballot))

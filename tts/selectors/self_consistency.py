@@ -13,9 +13,9 @@ from tts.types import Ballot, Selection
 
 
 class SelfConsistency(Component):
-    """Hands in the answer whose candidates have the largest sum of scores; with a reward model, weighted best-of-N.
+    """Hands in the answer whose supporters have the largest sum of scores; with a reward model, weighted best-of-N.
 
-    A candidate without a score abstains. Ties, and sums that are all zero: the class with the most likely candidate
+    A candidate without a score abstains. Ties, and sums that are all zero: the most likely candidate of those answers
     wins (see `tts.selectors.contenders`).
     """
 
@@ -23,7 +23,7 @@ class SelfConsistency(Component):
     """What weighs the votes; its scores must be 0 or above."""
 
     def select(self, ballot: Ballot) -> Selection:
-        """Return the most likely candidate of the heaviest class; `weights` are the classes' sums of scores.
+        """Return the most likely candidate of the heaviest answer; `weights` are each one's supporters' sums of scores.
 
         Raises ScorerError for a score that is negative or not finite.
         """

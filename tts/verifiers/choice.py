@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from string import ascii_uppercase
 
 from tts.components.component import Component
-from tts.types import Answer, Problem, Reference, Verdict
+from tts.types import Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.math.by_key import group_keys, judge_keys
 from tts.verifiers.math.extract import last_box
 from tts.verifiers.text import last_line, plain
@@ -39,8 +39,8 @@ class ChoiceVerifier(Component):
         letters = ((rule, letter_of(problem.choices, said, sentence=rule == "phrase")) for rule, said in statements)
         return next((Answer(letter, rule) for rule, letter in letters if letter), None)
 
-    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> list[int | None]:
-        """Return equivalence classes, numbered by first appearance; None for no answer."""
+    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> Grouping:
+        """Return one node per letter, or per text that names no option."""
         return group_keys([_key(problem, answer) for answer in answers])
 
     def verify(self, problem: Problem, answers: Sequence[Answer | None], reference: Reference) -> list[Verdict]:

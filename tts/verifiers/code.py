@@ -16,7 +16,7 @@ from tts.programs.judging.judge import judge_all
 from tts.programs.judging.records import Observation
 from tts.programs.suite import TestSuite, read_suite
 from tts.programs.trials import Step, take_steps, trial_steps
-from tts.types import JSON, Answer, Problem, Reference, Verdict
+from tts.types import JSON, Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.math.by_key import NO_ANSWER, group_keys
 
 
@@ -35,10 +35,10 @@ class CodeVerifier(RunsPrograms):
         """Return the program that `text` hands in, or None; the rule says where it stood (see `extract.extract`)."""
         return extract(text, problem.entry_point, problem.starter_code)
 
-    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> list[int | None]:
-        """Return equivalence classes, numbered by first appearance; None for no answer.
+    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> Grouping:
+        """Return one node per behaviour.
 
-        The same text is always one class. A program that fails on an example or is stopped by a limit is like no
+        The same text is always one node. A program that fails on an example or is stopped by a limit is like no
         other, and so is every program where the problem shows no example that can be run.
         """
         programs = sorted({answer.text for answer in answers if answer})

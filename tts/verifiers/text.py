@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from tts.components.component import Component
-from tts.types import Answer, Problem, Reference, Verdict
+from tts.types import Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.math.by_key import group_keys, judge_keys
 from tts.verifiers.math.extract import last_box
 
@@ -34,8 +34,8 @@ class TextVerifier(Component):
         found = ((rule, TEXT_COMMAND.sub(r"\1", find(text)).strip()) for rule, find in rules)
         return next((Answer(answer, rule) for rule, answer in found if plain(answer)), None)
 
-    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> list[int | None]:  # noqa: ARG002 - as above
-        """Return equivalence classes, numbered by first appearance; None for no answer."""
+    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> Grouping:  # noqa: ARG002 - as above
+        """Return one node per plain text."""
         return group_keys([_key(answer) for answer in answers])
 
     def verify(

@@ -9,9 +9,8 @@ from dataclasses import replace
 from pydantic import Field, PrivateAttr
 
 from tts.components.component import Component
-from tts.types import Answer, Problem, Reference, Verdict
+from tts.types import Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.math.by_key import NO_ANSWER, group_keys
-from tts.verifiers.math.classes import partition
 from tts.verifiers.math.extract import extract, last_box, last_phrase
 from tts.verifiers.math.form import Form, comparable, equal, read, texts
 from tts.verifiers.math.pool import WorkerPool
@@ -62,24 +61,20 @@ class MathVerifier(Component):
         r"""Return the last complete `\boxed{…}`, else what «the answer is» says, else the last number; or None."""
         return extract(text)
 
-    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> list[int | None]:  # noqa: ARG002 - as above
-        """Return equivalence classes, numbered by first appearance; None for no answer.
+    def group(self, problem: Problem, answers: Sequence[Answer | None]) -> Grouping:  # noqa: ARG002 - as above
+        """Return one node per answer that is not written otherwise, and a link for each two that `verify` calls equal.
 
-        Classes are linked by equality. Where that would join two answers that are certainly different (`x=0`, `0` and
-        `y=0`), none of the linked ones are joined. An undecided comparison joins nothing.
+        An undecided comparison links nothing.
         """
         forms = [self._read(answer.text) if answer and answer.text.strip() else None for answer in answers]
         distinct = {form.identity: form for form in forms if form}
-        order = {identity: index for index, identity in enumerate(distinct)}
         # What cannot be parsed at all is left out, so that it is found out once and not in every pair.
         opaque = [form.value for form in distinct.values() if form.key is None and not form.too_long]
         alone = dict(zip(opaque, self._ask([(text, text) for text in opaque]), strict=True))
         pairs = comparable([form for form in distinct.values() if alone.get(form.value, "equal") == "equal"])
-        found: dict[str, list[tuple[int, int]]] = {"equal": [], "different": [], "undecided": []}
-        for outcome, (left, right) in zip(self._compare(pairs), pairs, strict=True):
-            found.get(outcome, found["undecided"]).append((order[left.identity], order[right.identity]))
-        labels = partition(len(distinct), found["equal"], found["undecided"])
-        return group_keys([labels[order[form.identity]] if form else None for form in forms])
+        outcomes = zip(self._compare(pairs), pairs, strict=True)
+        equal = ((left.identity, right.identity) for outcome, (left, right) in outcomes if outcome == "equal")
+        return group_keys([form.identity if form else None for form in forms], equal)
 
     def verify(
         self,
