@@ -47,7 +47,7 @@ def test_a_box_that_is_cut_or_empty_is_passed_over(text: str, answer: str) -> No
 
 
 def test_half_a_box_is_never_taken_where_there_is_no_other() -> None:
-    assert found(r"We get 12. So \boxed{\frac{3}{4") == ("4", "last_number")
+    assert found(r"We get 12. So \boxed{\frac{3}{4") == ("12", "last_number")
     assert found(r"The answer is 12. \boxed{\frac{3}{4") == ("12", "phrase")
     assert found(r"\boxed{x + y") is None
 
@@ -86,7 +86,7 @@ def test_then_what_the_last_answer_phrase_says(text: str, answer: str) -> None:
         ("It rose to 1,234,567.", "1,234,567"),
         ("a change of -3.5", "-3.5"),
         ("a change of \u22123", "\u22123"),
-        ("10-4", "4"),
+        ("10-4", "10-4"),
         ("that makes 50%", "50%"),
         ("so 3/4 of it", "3/4"),
         (r"so \frac{3}{4} of it", r"\frac{3}{4}"),
@@ -126,6 +126,13 @@ HOSTILE = {
     "dollars": "answer is $" * 60_000,
     "hashes": "#" * 1_000_000,
     "stars": "*" * 1_000_000,
+    "sums of money": "$5 and " * 150_000,
+    "environments": r"\begin{align}" * 70_000,
+    "brackets": "(" * 1_000_000,
+    "equations": "x=1," * 250_000,
+    "thoughts": "<think>" * 140_000,
+    "tags": "<b>5</b>" * 120_000,
+    "end tokens": "<|im_end|>" * 100_000,
     "commas after phrase": "answer is" + ", and" * 200_000,
 }
 

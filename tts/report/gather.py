@@ -23,7 +23,7 @@ from tts.types import Ballot, Candidate, Judged, Score, Spent
 READY_SCORERS = ("likelihood", "self_certainty", "novelty")
 """Scorers that read nothing but what engines note on a candidate: they cost nothing, so every report has them."""
 
-FALLBACK_RULES = frozenset({"last_number", "last_line"})
+FALLBACK_RULES = frozenset({"last_formula", "last_number", "last_line", "first_letter"})
 """The rules that take whatever stands last for the answer, where nothing says that it is one."""
 
 Scores = Mapping[str, Sequence[Score]]

@@ -1,96 +1,278 @@
-r"""The final answer of a solution: its last complete `\boxed{…}`, else «the answer is …», else its last number.
+r"""The final answer of a solution: in its tag or box, else what «the answer is» says, else its last formula or number.
 
-Every rule reads the text once; none can raise or take more than linear time.
+No rule takes a piece of a formula or hands on a sentence whose value it can tell; none can raise or take more than
+linear time.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterator
 
 from tts.types import Answer
+from tts.verifiers.math.formulas import ALPHA, NAMES, RELATION, TELLING, Formula, delimited, formulas, last_side
+from tts.verifiers.wording import ANNOUNCED, REASON, announced, final_part, last_tag
 
 BRACE = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\\\?boxed[ \t]+(?P<bare>-?[\w./]*\w)|\\.|[{}]", re.DOTALL)
 BLANK = re.compile(r"\s*")
-PHRASE = re.compile(r"\banswers?\b[*_]*\s*(?:\b(?:is|are)\b|[:=])|^[ \t>*]*\#{4}", re.IGNORECASE | re.MULTILINE)
-DELIMITED = re.compile(
-    r"(?:\s*,?\s*(?:\b(?:and|or)\b)?\s*)"
-    r"(?:\$\$([^$]+)\$\$|\$([^$\n]+)\$(?!\d)|\\\((.*?)\\\)|\\\[(.*?)\\\])",
-    re.DOTALL,
+BESIDE = re.compile(  # what may stand between boxes that are one answer
+    r"(?:[\s,;.&$*~]|\\[,;:!()\[\] ]|\\(?:quad|qquad)(?![a-zA-Z])|\\text\{|\}|(?:\b(?:and|or|und|et|y|oder|ou|o)\b)"
+    r"|[A-Za-z](?:_\{?\w+\}?)?\s*=)*"
 )
-SENTENCE_END = re.compile(r"\n|\.(?=\s|$)|[;!?](?=\s|$)|,?\s(?:because|since|so|which|as)\s")
-NUMBER = re.compile(
-    r"""(?<![\w.]) (?:(?<![)\]}])[-+\u2212])? \\?\$?
-        (?: \\[dt]?frac\{-?\d+\}\{-?\d+\}
-          | \d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?
-          | \d+(?::\d+)+
-          | \d+(?:\.\d+)?(?:[eE][-+]?\d+)?
-          | \.\d+ )
-        (?:/\d+)? (?:[ ]?\\?%)?""",
-    re.VERBOSE,
+PLACEHOLDER = re.compile(
+    r"(?:\\text\{)?\s*(?:your |the |final )*(?:answer|result|\.\.\.|\\ldots|…|\?)\s*(?:here)?\s*\}?", re.I
 )
+EMPTY_BOX = re.compile(rf"\\(?:boxed|fbox)\s*\{{\s*(?:{PLACEHOLDER.pattern})?\s*\}}", re.IGNORECASE)
+HALF_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+LABEL = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox|textnormal)\s*\{([^{}]*)\}\s*(?P<sign>[:=])?\s*(?=\S)")
+ENDS_LABEL = re.compile(r"(?:[:=]|\b(?:is|are|ist|est|es))\s*$")
+ROWS = re.compile(
+    r"\\begin\{(aligned|align\*?|split|gathered|gather\*?|cases|array)\}(?:\{[^{}]*\})?(.*?)\\end\{\1\}", re.DOTALL
+)
+ROW_MARK = re.compile(r"\\(begin|end)\b|\\\\(?:\[[^\]]*\])?")
+ESCAPED_TWICE = re.compile(
+    r"(?<!\\)\\\\(?=(?:left|right|[dt]?frac|sqrt|boxed|text|cup|infty|pi|cdot|times|in)(?![a-zA-Z]))"
+)
+REMARK = re.compile(
+    r"\s*(?:\\text\{)?\s*\((?:correct|final|exact|verified|answer|approx)[^()]{0,40}\)\s*\}?\s*$", re.IGNORECASE
+)
+ORNAMENT = re.compile(r"[\s✓✔☑✅❌\u2600-\u27bf\ufe0f\U0001f300-\U0001faff]+$")
+EMPHASIS = re.compile(r"(?<![A-Za-z0-9)])(?:\*{2,3}|__)|(?:\*{2,3}|__)(?![A-Za-z0-9(])|`")
+HEADING = re.compile(r"^[ \t>*]*\#{4}(?!\#)[ \t*:]*(?=[^\s#])", re.MULTILINE)
+SECTION = re.compile(r"\(?\d{1,3}[.):]\)?\s+[^\W\d_]|(?!\$|\\)[^\W\d_]{2,}[^\n]*(?::|\d)")
+SENTENCE_END = re.compile(r"\n|[.](?=\s|$|[^\x00-\x7f])|[。;!?](?=\s|$|[^\x00-\x7f])|。")
+CLAUSE_END = re.compile(r",\s+(?=(?!and\b|or\b)[^\W\d_]{2,})|,(?=[^\x00-\x7f])")
+FILLER = re.compile(
+    r"(?:(?:simply|just|therefore|thus|then|exactly|approximately|about|around|roughly|nearly|clearly|indeed|only|now"
+    r"|also|equal to|given by|equals|found to be|that|the (?:number|value|integer|fraction)|a total of|total of)"
+    r"(?![^\W_])[\s:,]*)+",
+    re.IGNORECASE,
+)
+STATED = re.compile(
+    r"(?:\b(?:is|are|was|be|equals?|has|have|had|gets?|gives?|costs?|takes?|makes?|needs?|pays?|earns?|spends?|weighs?|sold"
+    r"|contains?|remains?|left|totals?|reads?|yields?|by|of exactly|ist|sind|est|sont|es|son|hat|a)\s+|[=:]\s*)"
+    r"(?:(?:exactly|approximately|about|only|now|equal to|simply|just|a total of|then|also|therefore)\s+)*$",
+    re.IGNORECASE,
+)
+AROUND = (
+    r"(?:in|after|within|for|over|during|per|at|before|between|every|each|all|the|if|when|dans|en|après|pendant|pour|nach|seit"
+    r"|für|dentro de|tras|durante|dopo|d['’]ici)"
+)
+CIRCUMSTANCE = re.compile(rf"(?<![^\W_]){AROUND}\s+$|^\W*{AROUND}\s+\d", re.IGNORECASE)
+NEGATED = re.compile(r"(?:not|unknown|unclear|none of)\b|n't\b", re.IGNORECASE)
+UNIT = re.compile(rf"\s*{ALPHA}+(?:\^\{{?-?\d\}}?|[²³])?(?:/{ALPHA}+)?")
+NO_UNIT = re.compile(
+    r"\s*(?:left|remaining|in|on|at|of|for|from|to|that|who|which|than|after|before|each|total|altogether|when|where|with|by"
+    r"|if|because|since|as|so|and|but|or|is|are|was|were|has|have|had|will|can|per|both|out|more|less|too|also|then|not"
+    r"|car|denn|weil|pour|para|por|da|de|pro|par|cada)",
+    re.IGNORECASE,
+)
+JOINED = re.compile(r"\s*[,;]?\s*(?:(?:and|or|und|et|oder|ou)\b)?\s*")
 PHRASE_WINDOW = 1000
-MAX_PHRASE_WORDS = 6
 
 
 def extract(text: str) -> Answer | None:
-    r"""Return the final answer of `text` and the rule that found it (`boxed`, `phrase`, `last_number`), or None.
+    r"""Return the final answer of `text` and the rule that found it, or None.
 
-    A box whose braces never close is not an answer, nor is an empty one: the box before it counts. `\fbox` is a box.
+    The rules, the surest first: `tag` (`<answer>…</answer>`), `boxed`, `phrase`, `last_formula`, `last_number`. A box
+    whose braces never close is not an answer, nor is an empty one: the box before it counts. `\fbox` is a box.
     """
-    for rule, find in (("boxed", last_box), ("phrase", last_phrase), ("last_number", last_number)):
+    text = ESCAPED_TWICE.sub(r"\\", final_part(text))
+    tagged = last_tag(text)
+    if tagged:
+        found = last_box(tagged) or last_phrase(tagged) or _statement(tagged)
+        if found:
+            return Answer(found, "tag")
+    for rule, find in (("boxed", last_box), ("phrase", last_phrase)):
         found = find(text)
         if found:
             return Answer(found, rule)
-    return None
+    return _last_formula(text)
 
 
 def last_box(text: str) -> str:
-    r"""Return the content of the last `\boxed{…}` that is complete and not empty; "" where there is none."""
-    spans = deque(_boxes(text), maxlen=1)
-    return text[slice(*spans[0])].strip() if spans else ""
+    r"""Return the content of the last `\boxed{…}` that is complete and not empty; "" where there is none.
+
+    Boxes beside each other, with nothing but commas and «and» between, are one answer.
+    """
+    boxes = [box for box in _boxes(text) if not PLACEHOLDER.fullmatch(text, *box[1])]
+    found: list[str] = []
+    begin = len(text)
+    for (start, end), inside in reversed(boxes):
+        if found and end > begin:  # inside the one after it
+            continue
+        if found and not BESIDE.fullmatch(text, end, begin):
+            break
+        found.insert(0, _tidied(text[slice(*inside)]))
+        begin = start
+    return ", ".join(dict.fromkeys(found))
 
 
-def _boxes(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the span of each complete, non-empty box's content, in the order in which the boxes close."""
-    opened: list[int | None] = []  # where each open box's content starts; None for any other brace
+def _boxes(text: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Yield the spans of each complete, non-empty box and of its content, in the order in which the boxes close."""
+    opened: list[tuple[int, int] | None] = []  # where each open box and its content start; None for any other brace
     for token in BRACE.finditer(text):
         mark = token.group()
         if token["bare"]:
-            yield token.span("bare")
+            yield token.span(), token.span("bare")
         elif mark == "}":
-            start = opened.pop() if opened else None
-            if start is not None and BLANK.match(text, start).end() < token.start():  # type: ignore[union-attr]  # BLANK always matches
-                yield start, token.start()
+            starts = opened.pop() if opened else None
+            if starts and BLANK.match(text, starts[1]).end() < token.start():  # type: ignore[union-attr]  # BLANK always matches
+                yield (starts[0], token.end()), (starts[1], token.start())
         elif mark[-1] == "{" and mark != r"\{":
-            opened.append(token.end() if len(mark) > 1 else None)
+            opened.append(token.span() if len(mark) > 1 else None)
+
+
+def _tidied(content: str) -> str:
+    """Return a box's content without labels, remarks and what only lays it out."""
+    content = ROWS.sub(_in_a_row, content)
+    if len(re.findall(r"(?<!\\)\$", content)) % 2 == 0:
+        content = re.sub(r"(?<!\\)\$", " ", content)
+    content = ORNAMENT.sub("", REMARK.sub("", content)).strip()
+    label = LABEL.match(content)
+    if label and (label["sign"] or ENDS_LABEL.search(label[1])) and len(content) > label.end():
+        content = content[label.end() :]
+    elif whole := re.fullmatch(r"\\text\s*\{([^{}]*)\}", content):
+        said = whole[1]
+        content = last_phrase(said) or (
+            _statement(said) if len(said.split()) > 3 and re.search(r"\d", said) else content
+        )
+    elif ANNOUNCED.match(content):
+        content = last_phrase(content) or content
+    return content.strip()
+
+
+def _in_a_row(rows: re.Match[str]) -> str:
+    """Return an environment's rows as a list; one that tells cases apart or lays out a table stays."""
+    lines = [line.replace("= ", "=").replace(" =", "=") for line in _lines(rows[2])]
+    listed = all("=" in line for line in lines) and "&" not in rows[2].replace("&=", "").replace("& =", "")
+    if rows[1] in ("cases", "array") and not listed:
+        return rows[0]
+    joined = ""
+    for line in lines:  # a row that begins with its sign goes on with the one before
+        joined += line if line[:1] == "=" or not joined else f", {line}"
+    return joined
+
+
+def _lines(rows: str) -> list[str]:
+    """Return the rows of an environment without their `&`, those of the environments inside it left whole."""
+    lines, begin, depth = [], 0, 0
+    for mark in ROW_MARK.finditer(rows):
+        depth += (mark[1] == "begin") - (mark[1] == "end")
+        if not mark[1] and depth <= 0:
+            lines.append(rows[begin : mark.start()])
+            begin = mark.end()
+    lines.append(rows[begin:])
+    whole = (line if "begin" in line else line.replace("&", " ") for line in lines)
+    return [" ".join(line.split()) for line in whole if line.strip(" ,.&\n")]
 
 
 def last_phrase(text: str) -> str:
-    """Return what follows the last «answer is», «Answer:» or «####», without its Markdown or dollar signs."""
-    for phrase in reversed(list(PHRASE.finditer(text))):
-        found = _statement(text[phrase.end() : phrase.end() + PHRASE_WINDOW])
+    """Return what follows the last «answer is», «Answer:» or «####» that says anything; "" where there is none."""
+    text = EMPHASIS.sub("", text)
+    headings = [mark.end() for mark in HEADING.finditer(text) if not SECTION.match(text, mark.end())]
+    for end in sorted([*announced(text), *headings[-20:]], reverse=True):
+        found = _statement(text[end : end + PHRASE_WINDOW])
         if found:
             return found
     return ""
 
 
 def _statement(tail: str) -> str:
-    """Return the answer that `tail` begins with: its leading formulas, else its first sentence."""
-    tail = tail.lstrip(" \t\r\n*_:`=")
-    formulas = []
-    while delimited := DELIMITED.match(tail):
-        formulas.append(delimited[delimited.lastindex or 0].strip())
-        tail = tail[delimited.end() :]
-    if formulas:
-        return ", ".join(formulas)
-    sentence = SENTENCE_END.split(tail, maxsplit=1)[0].strip(" \t*_`.")
-    number = NUMBER.match(sentence)
-    return number.group() if number and len(sentence.split()) > MAX_PHRASE_WORDS else sentence
+    """Return the answer that `tail` begins with: its leading formulas, else the value of its first sentence."""
+    tail = tail.lstrip(" \t\r\n*_:`=\"'“«")
+    tail = tail[match.end() :] if (match := FILLER.match(tail)) else tail
+    tail = tail.lstrip()
+    if NEGATED.match(tail):
+        return ""
+    shown = list(delimited(tail))
+    if shown and not tail[: shown[0].start].strip():
+        return _together(tail, shown)
+    ends = [
+        end.start()
+        for end in SENTENCE_END.finditer(tail)
+        if not any(one.start < end.start() < one.end for one in shown)
+    ]
+    sentence = tail[: ends[0]] if ends else tail
+    display = next((one for one in shown if one.start >= len(sentence)), None)
+    if display and not re.search(r"[\d\\]", sentence) and not tail[len(sentence) : display.start].strip():
+        return _value(display)
+    sentence = REASON.split(sentence, maxsplit=1)[0]
+    clause = CLAUSE_END.split(sentence, maxsplit=1)[0]
+    if re.search(r"\d|\\|\$", clause) and not CIRCUMSTANCE.search(clause):
+        sentence = clause
+    sentence = ORNAMENT.sub("", REMARK.sub("", sentence)).strip(" \t*_`\"'”»").rstrip(".,:")
+    return _said(sentence.rstrip("}] \"'") if sentence.count("}") > sentence.count("{") else sentence)
 
 
-def last_number(text: str) -> str:
-    """Return the last number of `text` (sign, thousands, decimals, fraction, percent and all); "" if there is none."""
-    last = deque(NUMBER.finditer(text), maxlen=1)
-    return last[0].group().strip() if last else ""
+def _said(sentence: str) -> str:
+    """Return the value that a sentence states, or the sentence where it states none or is one from end to end."""
+    found = [one for one in formulas(sentence) if one.delimited or TELLING.search(one.text)]
+    if not found:
+        return sentence.strip(' []"') if re.search(r"\w", sentence) else ""
+    first = found[0]
+    ends = [0, *(end for one in found for end in (one.start, one.end)), len(sentence)]
+    rest = " ".join(sentence[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True))
+    rest = re.sub(r"\b(?:and|or)\b", "", rest)
+    if not re.search(r"[^\W\d_]{2,}|[\u3040-\ud7ff]", rest) and not any(one.delimited for one in found):
+        return last_side(sentence) if len(found) == 1 else sentence
+    if not re.search(r"\w", sentence[: first.start]) and not first.delimited:
+        return _with_unit(sentence, first, found)
+    stated = [one for one in found if STATED.search(sentence, max(0, one.start - 60), one.start)]
+    free = [one for one in found if not CIRCUMSTANCE.search(sentence, max(0, one.start - 20), one.start)]
+    chosen = (stated or free or found)[-1]
+    return _value(chosen) if chosen.delimited else _with_unit(sentence, chosen, found)
+
+
+def _with_unit(sentence: str, number: Formula, found: list[Formula]) -> str:
+    """Return a number with the words after it that may be its unit."""
+    end = number.end
+    words = 0
+    while (word := UNIT.match(sentence, end)) and not NO_UNIT.fullmatch(word.group()):
+        end, words = word.end(), words + 1
+    follows = re.match(r"\s+(?:and\s+)?(?=\d)", sentence[end:])
+    if follows and words == 1 and len(found) == 2:  # 3 hours and 20 minutes
+        return sentence[number.start :].strip()
+    if words > 3 or follows:
+        end = number.end
+    return last_side(number.text) + sentence[number.end : end].rstrip()
+
+
+def _last_formula(text: str) -> Answer | None:
+    """Return the last formula or number; a letter alone names a quantity and counts only where nothing else is."""
+    text = EMPHASIS.sub("", EMPTY_BOX.sub("", text))
+    half = HALF_BOX.search(text)
+    found = list(formulas(text[: half.start()] if half else text))
+    telling = [one for one in found if TELLING.search(one.text) or RELATION.search(one.text)]
+    if not (telling or found):
+        return None
+    last = (telling or found)[-1]
+    if not last.delimited:
+        return Answer(last_side(last.text), "last_number")
+    begin = len(found) - 1 - found[::-1].index(last)
+    while begin and found[begin - 1].delimited and _beside(text, found[begin - 1], found[begin]):
+        begin -= 1
+    return Answer(_together(text, found[begin:]), "last_formula")
+
+
+def _together(text: str, shown: list[Formula]) -> str:
+    """Return the first formulas, as far as there is nothing but commas and «and» between them."""
+    group = shown[:1]
+    for one in shown[1:]:
+        if not _beside(text, group[-1], one):
+            break
+        group.append(one)
+    return ", ".join(dict.fromkeys(_value(one) for one in group))
+
+
+def _beside(text: str, left: Formula, right: Formula) -> bool:
+    between = JOINED.match(text, left.end, right.start)
+    return between is not None and between.end() == right.start and not NAMES.fullmatch(left.text)
+
+
+def _value(formula: Formula) -> str:
+    text = ROWS.sub(_in_a_row, formula.text)
+    if formula.text[:6] != "\\begin" and not text.startswith("\\left"):
+        lines = _lines(text)
+        text = (lines[-1] if lines else "") if len(lines) < 2 or lines[-1][:1] != "=" else "".join(lines)
+    return last_side(last_box(text) or text.strip()).strip().rstrip(".,;:").removesuffix("\\").strip()
