@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import deque
 from collections.abc import Sequence
 
 from tts.components.component import Component
 from tts.types import Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.math.by_key import group_keys, judge_keys
 from tts.verifiers.math.extract import last_box
+from tts.verifiers.wording import REASON, announced, final_part, last_tag
 
-TAG = re.compile(r"</?answer\s*>", re.IGNORECASE)
-PHRASE = re.compile(r"\banswers?\b[*_]*\s*(?:\b(?:is|are)\b|[:=])", re.IGNORECASE)
-SENTENCE_END = re.compile(r"(?<=\w{4})[.!?](?=\s)|\n")
+SENTENCE_END = re.compile(r"(?<=\w{4})[.!?](?=\s)|[。!?](?=[^\x00-\x7f])|。|\n")
 TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")
 OUTER = " \t\r\n\"'`*_.,;:!?$«»“”‘’"
 
@@ -31,6 +29,7 @@ class TextVerifier(Component):
         Without any of these it is the last line that is not blank; None where all lines are.
         """
         rules = (("tag", last_tag), ("boxed", last_box), ("phrase", last_phrase), ("last_line", last_line))
+        text = final_part(text)
         found = ((rule, TEXT_COMMAND.sub(r"\1", find(text)).strip()) for rule, find in rules)
         return next((Answer(answer, rule) for rule, answer in found if plain(answer)), None)
 
@@ -54,22 +53,17 @@ def plain(text: str) -> str:
     return " ".join(text.split()).strip(OUTER)
 
 
-def last_tag(text: str) -> str:
-    """Return the content of the last complete `<answer>…</answer>`, "" if there is none."""
-    found, start = "", None
-    for tag in TAG.finditer(text):
-        if not tag.group().startswith("</"):
-            start = tag.end()
-        elif start is not None:
-            found, start = text[start : tag.start()].strip() or found, None
-    return found
-
-
 def last_phrase(text: str) -> str:
-    """Return what follows the last «answer is» or «Answer:» on its line, or on the next; "" if there is none."""
-    ends = deque((phrase.end() for phrase in PHRASE.finditer(text)), maxlen=1)
-    rest = text[ends[0] :].lstrip(OUTER) if ends else ""
-    return SENTENCE_END.split(rest, maxsplit=1)[0].strip(OUTER)
+    """Return what follows the last «answer is» or «Answer:» on its line, or on the next; "" if there is none.
+
+    The reason that a sentence gives for it is no part of it.
+    """
+    for end in announced(text):
+        sentence = SENTENCE_END.split(text[end:].lstrip(OUTER), maxsplit=1)[0]
+        said = REASON.split(sentence, maxsplit=1)[0].strip(OUTER + "{}[]")
+        if said:
+            return said
+    return ""
 
 
 def last_line(text: str) -> str:
