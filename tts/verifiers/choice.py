@@ -12,7 +12,7 @@ from tts.types import Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.math.by_key import group_keys, judge_keys
 from tts.verifiers.math.extract import last_box
 from tts.verifiers.text import last_line, plain
-from tts.verifiers.wording import NOT_IT, announced, final_part, last_tag
+from tts.verifiers.wording import NOT_IT, REASON, announced, final_part, last_tag
 
 COMMANDS = re.compile(r"\\(?:[a-zA-Z]+\*?|[()\[\]])|[{}$]")
 SPACING = re.compile(r"\\[ ,;:!~]|~|\\(?:quad|qquad|space)(?![a-zA-Z])")
@@ -25,7 +25,7 @@ LABELLED = re.compile(
 # A capital letter before other words; «A» and «I» may be English, and are letters only before what ends their clause.
 GOES_ON = (
     r"because|since|as|for|which|given|based|due|from|with|that|if|when|where|while|and|but|not|rather|instead|by|in|on|at"
-    r"|under|per|is|was|would|can|seems|so|thus|therefore|hence|according|considering|this|these|it|we|he|she|they|there"
+    r"|I|under|per|is|was|would|can|seems|so|thus|therefore|hence|according|considering|this|these|it|we|he|she|they|there"
 )
 STATED = re.compile(
     rf"{NAMED}[(\[]*([B-HJ-Z]|[AI](?=\s*(?:[,;:.!?)\]–—-]|$)|\s+(?:{GOES_ON})\b))(?![A-Za-z0-9'])", re.DOTALL
@@ -36,15 +36,18 @@ SENTENCE = re.compile(
     r"(?:correct|right|best|true|accurate|answer|appropriate)(?![A-Za-z])"
     r"|\b(?:I(?:'d|\s+would|'ll|\s+will)?\s+(?:go\s+with|choose|pick|select|say|answer)"
     r"|I\s+(?:think|believe)\s+(?:it(?:'s|\s+is)|that\s+it\s+is)|it\s+(?:must|has\s+to)\s+be)\s+"
-    r"(?:option\s+)?[(\[]?([B-HJ-Z]|[AI](?=\s*(?:[,;:.!?)\]]|$)))(?![A-Za-z0-9'])",
-    re.IGNORECASE,
+    r"(?:option\s+)?[(\[]?([B-HJ-Z]|[AI](?=\s*(?:[,;:.!?)\]]|$)))(?![A-Za-z0-9'])"
+    r"|(?:\b(?:hence|therefore|thus|so|choose|select|pick)\b[,:]?\s+(?:option\s+)?|[选選](?:择|擇)?\s*:?\s*)"
+    r"[(\[]?([A-Z])[)\]]?\s*(?=[.!。]|$)",
+    re.IGNORECASE | re.MULTILINE,
 )
-SUBJECT = re.compile(r"\b(?:choice|option)\b[*_\s]*(?:\b(?:is|are)\b|[:=])", re.IGNORECASE)
+SUBJECT = re.compile(r"""\b(?:choice|option)\b[*_\s"']*(?:\b(?:is|are)\b|[:=])""", re.IGNORECASE)
 OTHER = re.compile(
     r"\b(?:other|another|second|next|last|remaining|wrong|incorrect|false|worst|eliminated|bad)\s+\W*$", re.IGNORECASE
 )
 SURE = re.compile(
-    r"(?:definitely|certainly|clearly|for sure|simply|therefore|likely|most likely|probably|either|both|then)\s+",
+    r"(?:definitely|certainly|clearly|for sure|simply|therefore|likely|most likely|probably|either|both|then"
+    r"|la|le|el|die|das)\s+",
     re.IGNORECASE,
 )
 SEVERAL = re.compile(
@@ -115,7 +118,8 @@ def letter_of(choices: Sequence[str], statement: str, *, sentence: bool = False)
         letter = str(named[named.lastindex or 0]).upper()
         if letter in letters:
             return letter
-    same = [index for index, choice in enumerate(choices) if plain(choice) == plain(said)]
+    words = re.sub(r"\s*\([A-Za-z]\)\.?$", "", REASON.split(said, maxsplit=1)[0])  # «London (C)», «London, because …»
+    same = [index for index, choice in enumerate(choices) if plain(choice) in (plain(said), plain(words))]
     return ascii_uppercase[same[0]] if len(same) == 1 else ""
 
 
@@ -133,7 +137,7 @@ def _statements(text: str) -> Iterator[tuple[str, str, bool]]:
         if not OTHER.search(bare, max(0, subject.start() - 40), subject.start()):
             yield "phrase", bare[subject.end() :].lstrip(MARKS).partition("\n")[0], True
     for told in reversed(deque(SENTENCE.finditer(bare), maxlen=50)):
-        letter = told[1] or told[2]
+        letter = told[told.lastindex or 0]
         if letter.isupper() and not NOT_IT.search(bare, max(0, told.start() - 30), told.start()):
             yield "phrase", letter, False
     for bold in deque(BOLD.finditer(text), maxlen=1):

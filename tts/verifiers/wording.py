@@ -46,6 +46,7 @@ EAST_ASIAN = (
 )
 ANNOUNCED = re.compile(
     rf"""(?<![^\W_]) (?P<noun>{NOUNS}) (?![^\W_]) ["'”»)\]*_]*
+         (?: \s+(?:correct[eao]?|corrett[ao]|corret[ao]|finale?|exacte|juste)(?![^\W_]) )?
          (?: \s+(?:to|for|of|in|à|de|del|della|zu|auf)\s[^.\n:=]{{1,80}}? | \s*\([^()\n]{{1,40}}\) )? [*_]*
          (?: \s+(?:{VERBS})(?![^\W_]) | \s*[:=] | \s+[-–—](?=\s) | \s*["'*_]*\n ) (?: \s*[:=] )?
        | {EAST_ASIAN}""",

@@ -40,10 +40,10 @@ ORNAMENT = re.compile(r"[\s✓✔☑✅❌\u2600-\u27bf\ufe0f\U0001f300-\U0001fa
 EMPHASIS = re.compile(r"(?<![A-Za-z0-9)])(?:\*{2,3}|__)|(?:\*{2,3}|__)(?![A-Za-z0-9(])|`")
 HEADING = re.compile(r"^[ \t>*]*\#{4}(?!\#)[ \t*:]*(?=[^\s#])", re.MULTILINE)
 SECTION = re.compile(r"\(?\d{1,3}[.):]\)?\s+[^\W\d_]|(?!\$|\\)[^\W\d_]{2,}[^\n]*(?::|\d)")
-SENTENCE_END = re.compile(r"\n|[.](?=\s|$|[^\x00-\x7f])|[。;!?](?=\s|$|[^\x00-\x7f])|。")
+SENTENCE_END = re.compile(r"\n|(?<![ap]\.m)[.](?=\s|$|[^\x00-\x7f])|[。;!?](?=\s|$|[^\x00-\x7f])|。")
 CLAUSE_END = re.compile(r",\s+(?=(?!and\b|or\b)[^\W\d_]{2,})|,(?=[^\x00-\x7f])")
 FILLER = re.compile(
-    r"(?:(?:simply|just|therefore|thus|then|exactly|approximately|about|around|roughly|nearly|clearly|indeed|only|now"
+    r"(?:\([A-E]\)\s+(?=[-\d\\$])|(?:option|simply|just|therefore|thus|then|exactly|approximately|about|around|roughly|nearly|clearly|indeed|only|now"
     r"|also|equal to|given by|equals|found to be|that|the (?:number|value|integer|fraction)|a total of|total of)"
     r"(?![^\W_])[\s:,]*)+",
     re.IGNORECASE,
@@ -59,12 +59,16 @@ AROUND = (
     r"|für|dentro de|tras|durante|dopo|d['’]ici)"
 )
 CIRCUMSTANCE = re.compile(rf"(?<![^\W_]){AROUND}\s+$|^\W*{AROUND}\s+\d", re.IGNORECASE)
+DESCRIBED = re.compile(
+    r"\b(?:all|any|every|no)\s+(?:real|rational|positive|negative|integer|number|value)|\bexcept\b", re.I
+)
+SUBORDINATE = re.compile(r"\b(?:where|when|for|at|with|if|since|because)\s+(?:(?:all|every|any|each|the)\s+)?$", re.I)
 NEGATED = re.compile(r"(?:not|unknown|unclear|none of)\b|n't\b", re.IGNORECASE)
 UNIT = re.compile(rf"\s*{ALPHA}+(?:\^\{{?-?\d\}}?|[²³])?(?:/{ALPHA}+)?")
 NO_UNIT = re.compile(
     r"\s*(?:left|remaining|in|on|at|of|for|from|to|that|who|which|than|after|before|each|total|altogether|when|where|with|by"
     r"|if|because|since|as|so|and|but|or|is|are|was|were|has|have|had|will|can|per|both|out|more|less|too|also|then|not"
-    r"|car|denn|weil|pour|para|por|da|de|pro|par|cada)",
+    r"|old|rather|instead|car|denn|weil|pour|para|por|da|de|pro|par|cada)",
     re.IGNORECASE,
 )
 JOINED = re.compile(r"\s*[,;]?\s*(?:(?:and|or|und|et|oder|ou)\b)?\s*")
@@ -201,7 +205,8 @@ def _statement(tail: str) -> str:
     clause = CLAUSE_END.split(sentence, maxsplit=1)[0]
     if re.search(r"\d|\\|\$", clause) and not CIRCUMSTANCE.search(clause):
         sentence = clause
-    sentence = ORNAMENT.sub("", REMARK.sub("", sentence)).strip(" \t*_`\"'”»").rstrip(".,:")
+    sentence = ORNAMENT.sub("", REMARK.sub("", sentence)).strip(" \t*_`\"'”»")
+    sentence = sentence if sentence.endswith((".m.", "...")) else sentence.rstrip(".,:")
     return _said(sentence.rstrip("}] \"'") if sentence.count("}") > sentence.count("{") else sentence)
 
 
@@ -210,7 +215,11 @@ def _said(sentence: str) -> str:
     found = [one for one in formulas(sentence) if one.delimited or TELLING.search(one.text)]
     if not found:
         return sentence.strip(' []"') if re.search(r"\w", sentence) else ""
+    if DESCRIBED.search(sentence):
+        return sentence
     first = found[0]
+    if len(found) == 2 and re.search(r"\bbetween\s+$", sentence[: first.start]):
+        return f"{first.text} and {found[1].text}"
     ends = [0, *(end for one in found for end in (one.start, one.end)), len(sentence)]
     rest = " ".join(sentence[start:end] for start, end in zip(ends[::2], ends[1::2], strict=True))
     rest = re.sub(r"\b(?:and|or)\b", "", rest)
@@ -246,13 +255,24 @@ def _last_formula(text: str) -> Answer | None:
     telling = [one for one in found if TELLING.search(one.text) or RELATION.search(one.text)]
     if not (telling or found):
         return None
-    last = (telling or found)[-1]
-    if not last.delimited:
-        return Answer(last_side(last.text), "last_number")
-    begin = len(found) - 1 - found[::-1].index(last)
-    while begin and found[begin - 1].delimited and _beside(text, found[begin - 1], found[begin]):
+    chosen = telling or found
+    # «attained at $x=2$» tells where, not what.
+    while (
+        len(chosen) > 1
+        and chosen[-1].delimited
+        and SUBORDINATE.search(text, max(0, chosen[-1].start - 30), chosen[-1].start)
+        and not SENTENCE_END.search(text, chosen[-2].end, chosen[-1].start)
+    ):
+        chosen.pop()
+    last = begin = len(chosen) - 1
+    kind = chosen[last].delimited
+    while begin and chosen[begin - 1].delimited == kind and _beside(text, chosen[begin - 1], chosen[begin]):
         begin -= 1
-    return Answer(_together(text, found[begin:]), "last_formula")
+    if kind:
+        return Answer(_together(text, chosen[begin:]), "last_formula")
+    if begin < last and re.search(r"\bare:?\s+$", text[max(0, chosen[begin].start - 10) : chosen[begin].start]):
+        return Answer(", ".join(one.text for one in chosen[begin:]), "last_number")
+    return Answer(last_side(chosen[last].text), "last_number")
 
 
 def _together(text: str, shown: list[Formula]) -> str:
