@@ -22,13 +22,15 @@ LONE = re.compile(rf"{NAMED}[(\[]*([a-z])[)\]]*[.:,;!]?", re.IGNORECASE)
 LABELLED = re.compile(
     rf"{NAMED}(?:[(\[]+([a-z])[)\]]+|([a-z])(?:\s*[)\]:.]))(?=\s|$|[.,;:]|[^\x00-\x7f])", re.IGNORECASE
 )
-# A capital letter before other words; «A» and «I» may be English, and are letters only before what ends their clause.
+# A capital letter before other words; «A» and «I» may be English, and are letters only before what ends their clause
+# or has a capital letter itself, as options do.
 GOES_ON = (
     r"because|since|as|for|which|given|based|due|from|with|that|if|when|where|while|and|but|not|rather|instead|by|in|on|at"
     r"|I|under|per|is|was|would|can|seems|so|thus|therefore|hence|according|considering|this|these|it|we|he|she|they|there"
 )
 STATED = re.compile(
-    rf"{NAMED}[(\[]*([B-HJ-Z]|[AI](?=\s*(?:[,;:.!?)\]–—-]|$)|\s+(?:{GOES_ON})\b))(?![A-Za-z0-9'])", re.DOTALL
+    rf"{NAMED}[(\[]*([B-HJ-Z]|[AI](?=\s*(?:[,;:.!?)\]–—-]|$)|\s+(?:{GOES_ON})\b|\s+[A-Z][a-z]))(?![A-Za-z0-9'])",
+    re.DOTALL,
 )
 SENTENCE = re.compile(
     r"(?<![A-Za-z0-9'])(?:(?:option|choice|answer)\s+)?[(\[]?([A-Z])[)\]]?\s+(?:is|must\s+be|seems(?:\s+to\s+be)?|would\s+be)\s+"

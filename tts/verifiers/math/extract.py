@@ -71,6 +71,9 @@ NO_UNIT = re.compile(
     r"|old|rather|instead|car|denn|weil|pour|para|por|da|de|pro|par|cada)",
     re.IGNORECASE,
 )
+MEASURED = re.compile(
+    r"([-+−]?[\d.,]+)(?:\s[gmshLlNJWVAKt]|\s?m)(?:[²³]|\^\{?\d\}?)?(?:/[hs](?:[²³]|\^\{?\d\}?)?)?"
+)  # 5 m
 JOINED = re.compile(r"\s*[,;]?\s*(?:(?:and|or|und|et|oder|ou)\b)?\s*")
 PHRASE_WINDOW = 1000
 
@@ -272,7 +275,9 @@ def _last_formula(text: str) -> Answer | None:
         return Answer(_together(text, chosen[begin:]), "last_formula")
     if begin < last and re.search(r"\bare:?\s+$", text[max(0, chosen[begin].start - 10) : chosen[begin].start]):
         return Answer(", ".join(one.text for one in chosen[begin:]), "last_number")
-    return Answer(last_side(chosen[last].text), "last_number")
+    value = last_side(chosen[last].text)
+    measured = MEASURED.fullmatch(value)
+    return Answer(measured[1] if measured else value, "last_number")
 
 
 def _together(text: str, shown: list[Formula]) -> str:
