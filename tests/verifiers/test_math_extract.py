@@ -101,6 +101,24 @@ def test_else_the_last_number(text: str, answer: str) -> None:
     assert found(text) == (answer, "last_number")
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "We use $n=3$ here.\n\nTherefore, the value is ${}$.",
+        "The answer is ${}$.",
+        "The answer is \\({}\\), which costs $5 and 3 days.",
+        "The answer is {}.",
+        "So \\boxed{{{}}} with $n=3$.",
+        "<think>The answer is 3</think>\n\\[ {} \\]",
+    ],
+)
+def test_every_math500_answer_is_handed_on_whole(math500_answers: list[str], frame: str) -> None:
+    for answer in math500_answers:
+        found = extract(frame.format(answer))
+        assert found is not None, answer
+        assert found.text.replace(" ", "") == answer.replace(" ", ""), (found, answer)
+
+
 @pytest.mark.parametrize("text", ["", "   \n", "I do not know.", "\\boxed{}", "\x00\ud800", "{}}}{{\\"])
 def test_a_text_without_an_answer_has_none(text: str) -> None:
     assert extract(text) is None

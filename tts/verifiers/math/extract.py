@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from tts.types import Answer
-from tts.verifiers.math.formulas import ALPHA, NAMES, RELATION, TELLING, Formula, delimited, formulas, last_side
+from tts.verifiers.math.formulas import ALPHA, CALLED, NAMES, RELATION, TELLING, Formula, delimited, formulas, last_side
 from tts.verifiers.wording import ANNOUNCED, REASON, announced, final_part, last_tag
 
 BRACE = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\\\?boxed[ \t]+(?P<bare>-?[\w./]*\w)|\\.|[{}]", re.DOTALL)
@@ -40,7 +40,7 @@ ORNAMENT = re.compile(r"[\s✓✔☑✅❌\u2600-\u27bf\ufe0f\U0001f300-\U0001fa
 EMPHASIS = re.compile(r"(?<![A-Za-z0-9)])(?:\*{2,3}|__)|(?:\*{2,3}|__)(?![A-Za-z0-9(])|`")
 HEADING = re.compile(r"^[ \t>*]*\#{4}(?!\#)[ \t*:]*(?=[^\s#])", re.MULTILINE)
 SECTION = re.compile(r"\(?\d{1,3}[.):]\)?\s+[^\W\d_]|(?!\$|\\)[^\W\d_]{2,}[^\n]*(?::|\d)")
-SENTENCE_END = re.compile(r"\n|(?<![ap]\.m)[.](?=\s|$|[^\x00-\x7f])|[。;!?](?=\s|$|[^\x00-\x7f])|。")
+SENTENCE_END = re.compile(r"\n|(?<![ap]\.m)[.](?=\s|$|[^\x00-\x7f])|(?<!\\)[;!?](?=\s|$|[^\x00-\x7f])|。")
 CLAUSE_END = re.compile(r",\s+(?=(?!and\b|or\b)[^\W\d_]{2,})|,(?=[^\x00-\x7f])")
 FILLER = re.compile(
     r"(?:\([A-E]\)\s+(?=[-\d\\$])|(?:option|simply|just|therefore|thus|then|exactly|approximately|about|around|roughly|nearly|clearly|indeed|only|now"
@@ -74,6 +74,7 @@ NO_UNIT = re.compile(
 MEASURED = re.compile(
     r"([-+−]?[\d.,]+)(?:\s[gmshLlNJWVAKt]|\s?m)(?:[²³]|\^\{?\d\}?)?(?:/[hs](?:[²³]|\^\{?\d\}?)?)?"
 )  # 5 m
+QUANTITY = re.compile(rf"[A-Za-z\s]*|{NAMES.pattern}|{CALLED.pattern}")  # what only names something
 JOINED = re.compile(r"\s*[,;]?\s*(?:(?:and|or|und|et|oder|ou)\b)?\s*")
 PHRASE_WINDOW = 1000
 
@@ -255,8 +256,12 @@ def _last_formula(text: str) -> Answer | None:
     text = EMPHASIS.sub("", EMPTY_BOX.sub("", text))
     half = HALF_BOX.search(text)
     found = list(formulas(text[: half.start()] if half else text))
-    telling = [one for one in found if TELLING.search(one.text) or RELATION.search(one.text)]
-    if not (telling or found):
+    telling = [
+        one
+        for one in found
+        if TELLING.search(one.text) or RELATION.search(one.text) or not QUANTITY.fullmatch(one.text)
+    ]
+    if not found:
         return None
     chosen = telling or found
     # «attained at $x=2$» tells where, not what.

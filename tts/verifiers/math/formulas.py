@@ -37,7 +37,7 @@ TOKEN = re.compile(
     | (?P<word> (?<!{ALNUM})(?!(?:{FUNCTIONS})\s*[(\d]){ALPHA}(?:{ALPHA}|['’])(?:{ALNUM}|['’_])*
                 (?:-[A-Za-z]+)*(?:\^\{{?-?\d+\}}?)? | \d+-?(?:st|nd|rd|th)\b | \d+-[A-Za-z]{{2,}} )
     | (?P<math> (?:\\?[$€£¥]\s?)?{NUMBER}(?:\s?[€£¥°](?![A-Za-z]))? | (?:{FUNCTIONS})(?=\s*[(\d])
-        | \\(?:text|mathrm|textbf|mbox|operatorname)\s*\{{[^{{}}]*\}} | \\[a-zA-Z]+ | \\[,;:!%$ ]
+        | \\(?:text|mathrm|textbf|mbox|operatorname)\s*\{{[^{{}}]*\}} | \\[a-zA-Z]+ | \\[,;:!%$ {{}}]
         | (?<!{ALNUM})[A-Za-z\u0370-\u03ff](?!{ALPHA}) | (?<=\d)[A-Za-z](?!{ALNUM})
         | [-+*/^=<>≤≥≠≈±×÷·∙⋅|!(){{}}\[\],:_&√∞∅∪∩∈π∠△°′″%'−–²³] )
     | (?P<space> [ \t]+ )
@@ -136,7 +136,7 @@ def _runs(text: str, begin: int, end: int) -> Iterator[Formula]:
         # A comma separates numbers of a sentence, but neither coordinates nor equations.
         comma = mark == "," and depth <= 0 and not equation and text[token.end() : token.end() + 1] in " \n"
         if kind == "math" and not comma:
-            depth += (mark in "([{") - (mark in ")]}")
+            depth += (mark[-1] in "([{") - (mark[-1] in ")]}")
             equation |= mark == "="
             start, stop = (token.start() if start == stop else start), token.end()
         elif kind != "space":
