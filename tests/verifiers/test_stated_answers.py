@@ -24,6 +24,9 @@ SENTENCE = [  # 21
     ("Answer: After 3 days, Tom has 12 marbles.", "12"),
     ("The answer to this question is 12.", "12"),
     ("The answer is not 5. The answer is 12.", "12"),
+    ("Answer: n = 12 works.", "n=12"),
+    ("The answer is: Maria will need 12 minutes", "12"),
+    ("The answer is 3 * 4 = 12 apples.", "12"),
 ]
 FORMULA = [  # 22
     ("Therefore, $(x, y) = (3, 5)$.", "(3,5)"),
@@ -33,6 +36,9 @@ FORMULA = [  # 22
     ("Thus 3 + 4 = 7.", "7"),
     ("So $x = 5+5+1 = 11$.", "x=11"),
     ("The pens cost $5 and the books $10, so we get $2x+1$.", "2x+1"),
+    ("Hence the maximum is $12$, attained at $x=3$.", "12"),
+    ("The roots are 2 and 3.", "2,3"),
+    ("The point is (3, -4).", "(3,-4)"),
     ("\\begin{align*} x &= 3 + 4 \\\\ &= 7 \\end{align*}", "7"),
 ]
 DOLLARS = [  # 23
@@ -57,6 +63,8 @@ HEADINGS = [  # 26
     ("#### Step 1\nwe add\n#### Step 2\nwe get 12", "12"),
     ("#### 4. Conclusion\nThe total is 12.", "12"),
     ("#### 12", "12"),
+    ("#### Conclusion\n\nSo 12.", "12"),
+    ("#### Step 2: 12", "12"),
 ]
 MARKUP = [  # 27
     ("The answer is 12<|im_end|>", "12"),
@@ -80,6 +88,9 @@ BOXES = [  # 29
     (r"\boxed{\text{The answer is } 12}", "12"),
     (r"first $\boxed{1}$, then at last $\boxed{2}$", "2"),
     (r"\boxed{12 \text{ (correct)}}", "12"),
+    (r"\boxed{\text{She has } 12 \text{ apples}}", "12"),
+    (r"\boxed{x=1 \\ y=2}", "x=1,y=2"),
+    ("- $\\boxed{1}$\n- $\\boxed{2}$", "1,2"),
     (r"I put it into \boxed{answer}. The answer is 12", "12"),
 ]
 LANGUAGES = [  # 30
@@ -88,6 +99,8 @@ LANGUAGES = [  # 30
     ("La respuesta es 12 porque 3 por 4.", "12"),
     ("Ответ: 12, потому что 3*4.", "12"),
     ("答案：12，因为3*4", "12"),
+    ("La solución es 12, ya que 3*4.", "12"),
+    ("Ergebnis: 12, weil 3*4", "12"),
     ("الجواب هو ١٢ لأن 3*4", "12"),
 ]
 ALL = [*SENTENCE, *FORMULA, *DOLLARS, *CJK, *NUMBERS, *HEADINGS, *MARKUP, *THINKING, *BOXES, *LANGUAGES]

@@ -41,6 +41,7 @@ VERBS = (
     r"is|are|was|would\ be|must\ be|should\ be|ist|lautet|sind|est|sont|es|son|è|é|sono|são|zijn|to|jest|je|är|er|on"
     r"|adalah|là|este|הוא|היא|هو|هي|है|হল|คือ|είναι"
 )
+RESULTS = r"lösung|ergebnis|soluci[óo]n|resultado|soluzione|risultato|solução|r[ée]sultat|wynik|результат|kết\ quả"
 EAST_ASIAN = (
     r"(?:答案|答え|解答|正解|정답|答|답)(?:[*_\s]*(?:应该是|應該是|应为|應為|就是|等于|是|为|為|は|은|는|이|:|=))+"
 )
@@ -49,6 +50,7 @@ ANNOUNCED = re.compile(
          (?: \s+(?:correct[eao]?|corrett[ao]|corret[ao]|finale?|exacte|juste)(?![^\W_]) )?
          (?: \s+(?:to|for|of|in|à|de|del|della|zu|auf)\s[^.\n:=]{{1,80}}? | \s*\([^()\n]{{1,40}}\) )? [*_]*
          (?: \s+(?:{VERBS})(?![^\W_]) | \s*[:=] | \s+[-–—](?=\s) | \s*["'*_]*\n ) (?: \s*[:=] )?
+       | (?<![^\W_]) (?:{RESULTS}) (?: \s+(?:{VERBS})(?![^\W_]) | \s*: ) (?=\s*[-−$\\(]*\d)
        | {EAST_ASIAN}""",
     re.IGNORECASE | re.VERBOSE,
 )

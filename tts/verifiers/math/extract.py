@@ -7,6 +7,7 @@ linear time.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 
 from tts.types import Answer
@@ -16,15 +17,20 @@ from tts.verifiers.wording import ANNOUNCED, REASON, announced, final_part, last
 BRACE = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\\\?boxed[ \t]+(?P<bare>-?[\w./]*\w)|\\.|[{}]", re.DOTALL)
 BLANK = re.compile(r"\s*")
 BESIDE = re.compile(  # what may stand between boxes that are one answer
-    r"(?:[\s,;.&$*~]|\\[,;:!()\[\] ]|\\(?:quad|qquad)(?![a-zA-Z])|\\text\{|\}|(?:\b(?:and|or|und|et|y|oder|ou|o)\b)"
-    r"|[A-Za-z](?:_\{?\w+\}?)?\s*=)*"
+    r"(?:[\s,;&$*~]|\\[\\,;:!()\[\] ]|\([a-z]\)|\n\s*-|\\(?:quad|qquad)(?![a-zA-Z])|\\text\{|\}"
+    r"|(?:\b(?:and|or|und|et|y|oder|ou|o)\b)|[A-Za-z](?:_\{?\w+\}?)?\s*=)*"
 )
+MAX_BESIDE = 300
 PLACEHOLDER = re.compile(
     r"(?:\\text\{)?\s*(?:your |the |final )*(?:answer|result|\.\.\.|\\ldots|…|\?)\s*(?:here)?\s*\}?", re.I
 )
 EMPTY_BOX = re.compile(rf"\\(?:boxed|fbox)\s*\{{\s*(?:{PLACEHOLDER.pattern})?\s*\}}", re.IGNORECASE)
 HALF_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 LABEL = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox|textnormal)\s*\{([^{}]*)\}\s*(?P<sign>[:=])?\s*(?=\S)")
+COPULA = re.compile(r"\\text\s*\{\s*(?:is|equals|are)\s*\}")
+TOLD = re.compile(  # a sentence around its number, unless it tells how to take the number
+    r"\\text\s*\{(?![^{}]*\b(?:than|most|least|not|except|between)\b)\s*[^\s{}]+\s+[^{}]*\}\s*(?=[\d$]|\\\$|\\[dt]?frac)"
+)
 ENDS_LABEL = re.compile(r"(?:[:=]|\b(?:is|are|ist|est|es))\s*$")
 ROWS = re.compile(
     r"\\begin\{(aligned|align\*?|split|gathered|gather\*?|cases|array)\}(?:\{[^{}]*\})?(.*?)\\end\{\1\}", re.DOTALL
@@ -39,7 +45,7 @@ REMARK = re.compile(
 ORNAMENT = re.compile(r"[\s✓✔☑✅❌\u2600-\u27bf\ufe0f\U0001f300-\U0001faff]+$")
 EMPHASIS = re.compile(r"(?<![A-Za-z0-9)])(?:\*{2,3}|__)|(?:\*{2,3}|__)(?![A-Za-z0-9(])|`")
 HEADING = re.compile(r"^[ \t>*]*\#{4}(?!\#)[ \t*:]*(?=[^\s#])", re.MULTILINE)
-SECTION = re.compile(r"\(?\d{1,3}[.):]\)?\s+[^\W\d_]|(?!\$|\\)[^\W\d_]{2,}[^\n]*(?::|\d)")
+SECTION = re.compile(r"\(?\d{1,3}[.):]\)?[ \t]+\S|(?!\$|\\)[^\W\d_]{2,}[^\n]*(?::|\d)")
 SENTENCE_END = re.compile(r"\n|(?<![ap]\.m)[.](?=\s|$|[^\x00-\x7f])|(?<!\\)[;!?](?=\s|$|[^\x00-\x7f])|。")
 CLAUSE_END = re.compile(r",\s+(?=(?!and\b|or\b)[^\W\d_]{2,})|,(?=[^\x00-\x7f])")
 FILLER = re.compile(
@@ -60,7 +66,10 @@ AROUND = (
 )
 CIRCUMSTANCE = re.compile(rf"(?<![^\W_]){AROUND}\s+$|^\W*{AROUND}\s+\d", re.IGNORECASE)
 DESCRIBED = re.compile(
-    r"\b(?:all|any|every|no)\s+(?:real|rational|positive|negative|integer|number|value)|\bexcept\b", re.I
+    r"\b(?:all|any|every|no)\s+(?:real|rational|positive|negative|integer|number|value)"
+    r"|\b(?:except|roots? of|to the power|squared|cubed|factorial|divided by|multiplied by|less than|greater than"
+    r"|at least|at most)\b",
+    re.IGNORECASE,
 )
 SUBORDINATE = re.compile(r"\b(?:where|when|for|at|with|if|since|because)\s+(?:(?:all|every|any|each|the)\s+)?$", re.I)
 NEGATED = re.compile(r"(?:not|unknown|unclear|none of)\b|n't\b", re.IGNORECASE)
@@ -109,7 +118,7 @@ def last_box(text: str) -> str:
     for (start, end), inside in reversed(boxes):
         if found and end > begin:  # inside the one after it
             continue
-        if found and not BESIDE.fullmatch(text, end, begin):
+        if found and (begin - end > MAX_BESIDE or not BESIDE.fullmatch(text, end, begin)):
             break
         found.insert(0, _tidied(text[slice(*inside)]))
         begin = start
@@ -136,9 +145,11 @@ def _tidied(content: str) -> str:
     content = ROWS.sub(_in_a_row, content)
     if len(re.findall(r"(?<!\\)\$", content)) % 2 == 0:
         content = re.sub(r"(?<!\\)\$", " ", content)
-    content = ORNAMENT.sub("", REMARK.sub("", content)).strip()
+    content = ORNAMENT.sub("", REMARK.sub("", COPULA.sub(" = ", content))).strip()
+    if r"\\" in content and "begin" not in content:
+        content = ", ".join(_lines(content))
     label = LABEL.match(content)
-    if label and (label["sign"] or ENDS_LABEL.search(label[1])) and len(content) > label.end():
+    if label and (label["sign"] or ENDS_LABEL.search(label[1]) or TOLD.match(content)):
         content = content[label.end() :]
     elif whole := re.fullmatch(r"\\text\s*\{([^{}]*)\}", content):
         said = whole[1]
@@ -156,10 +167,10 @@ def _in_a_row(rows: re.Match[str]) -> str:
     listed = all("=" in line for line in lines) and "&" not in rows[2].replace("&=", "").replace("& =", "")
     if rows[1] in ("cases", "array") and not listed:
         return rows[0]
-    joined = ""
+    sides: list[str] = []
     for line in lines:  # a row that begins with its sign goes on with the one before
-        joined += line if line[:1] == "=" or not joined else f", {line}"
-    return joined
+        sides[-1:] = [last_side(sides[-1] + line)] if line[:1] == "=" and sides else [*sides[-1:], line]
+    return ", ".join(sides)
 
 
 def _lines(rows: str) -> list[str]:
@@ -178,17 +189,23 @@ def _lines(rows: str) -> list[str]:
 def last_phrase(text: str) -> str:
     """Return what follows the last «answer is», «Answer:» or «####» that says anything; "" where there is none."""
     text = EMPHASIS.sub("", text)
-    headings = [mark.end() for mark in HEADING.finditer(text) if not SECTION.match(text, mark.end())]
-    for end in sorted([*announced(text), *headings[-20:]], reverse=True):
+    headings = [mark.end() for mark in deque(HEADING.finditer(text), maxlen=20) if _is_answer(text, mark.end())]
+    for end in sorted([*announced(text), *headings], reverse=True):
         found = _statement(text[end : end + PHRASE_WINDOW])
         if found:
             return found
     return ""
 
 
+def _is_answer(text: str, start: int) -> bool:
+    """Tell whether a heading that starts there hands in an answer: a value, or words with which the text ends."""
+    end = text.find("\n", start) % (len(text) + 1)
+    return not SECTION.match(text, start) and (bool(re.search(r"[\d\\$]", text[start:end])) or not text[end:].strip())
+
+
 def _statement(tail: str) -> str:
     """Return the answer that `tail` begins with: its leading formulas, else the value of its first sentence."""
-    tail = tail.lstrip(" \t\r\n*_:`=\"'“«")
+    tail = tail.lstrip(" \t\r\n*_:`=~\"'“«")
     tail = tail[match.end() :] if (match := FILLER.match(tail)) else tail
     tail = tail.lstrip()
     if NEGATED.match(tail):
@@ -248,7 +265,8 @@ def _with_unit(sentence: str, number: Formula, found: list[Formula]) -> str:
         return sentence[number.start :].strip()
     if words > 3 or follows:
         end = number.end
-    return last_side(number.text) + sentence[number.end : end].rstrip()
+    value = last_side(number.text)
+    return value if "=" in value else value + sentence[number.end : end].rstrip()
 
 
 def _last_formula(text: str) -> Answer | None:
@@ -287,12 +305,16 @@ def _last_formula(text: str) -> Answer | None:
 
 def _together(text: str, shown: list[Formula]) -> str:
     """Return the first formulas, as far as there is nothing but commas and «and» between them."""
-    group = shown[:1]
+    together, before = [_value(shown[0])], shown[0]
     for one in shown[1:]:
-        if not _beside(text, group[-1], one):
+        if not _beside(text, before, one):
             break
-        group.append(one)
-    return ", ".join(dict.fromkeys(_value(one) for one in group))
+        if text[before.end : one.start].strip():
+            together.append(_value(one))
+        else:  # $12$ $cm^3$
+            together[-1] += f" {_value(one)}"
+        before = one
+    return ", ".join(dict.fromkeys(together))
 
 
 def _beside(text: str, left: Formula, right: Formula) -> bool:

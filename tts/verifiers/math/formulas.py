@@ -20,11 +20,12 @@ MAX_INLINE = 2000  # characters of one formula between dollars
 SPELLED = re.compile(r"\\(?:text|mathrm|textbf|textit|mbox|operatorname|textnormal|mathbf)\s*\{[^{}]*\}")
 COMMAND = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+|\\.")
 FUNCTIONS = r"sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|sqrt|cbrt|log|ln|exp|pi|inf|infinity|mod|max|min|gcd|lcm|det"
-PROSE = re.compile(rf"(?<![^\W\d_])(?!(?:{FUNCTIONS}|and|or|if)(?![^\W\d_]))[^\W\d_]{{3,}}")
+PROSE = re.compile(rf"(?<![^\W\d_])(?!(?:{FUNCTIONS}|and|or|if|[A-Z]+)(?![^\W\d_]))[^\W\d_]{{3,}}")
 NUMBER = r"""(?:
       \d{1,3}(?:(?:,|\{,\}|,\\!|\\,|\\!|,\\!\ |\ ?\{\s*,\s*\}\ ?|\ )\d{3})+(?!\d)(?:\.\d+)?  # grouped by three
     | \d+(?::\d+)+                                                       # a ratio, a time
     | \d+\ \d+/\d+                                                       # a mixed number
+    | \d+\.\d*\(\d+\)                                                       # a period
     | \d*[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]
     | \d+(?:[.,]\d+)*(?:\.{3}|…)?(?:[eE][-+]?\d+)?
     | \.\d+(?:[eE][-+]?\d+)?
@@ -133,9 +134,11 @@ def _runs(text: str, begin: int, end: int) -> Iterator[Formula]:
     depth, equation = 0, False
     for token in TOKEN.finditer(text, begin, end):
         kind, mark = token.lastgroup, token[0]
-        # A comma separates numbers of a sentence, but neither coordinates nor equations.
-        comma = mark == "," and depth <= 0 and not equation and text[token.end() : token.end() + 1] in " \n"
-        if kind == "math" and not comma:
+        # A comma separates numbers of a sentence, but neither coordinates nor equations; a colon ends a label.
+        ends = depth <= 0 and text[token.end() : token.end() + 1] in " \n"
+        comma = ends and mark == "," and not equation
+        colon = ends and mark == ":" and not text[token.start() - 1].isspace()
+        if kind == "math" and not comma and not colon:
             depth += (mark[-1] in "([{") - (mark[-1] in ")]}")
             equation |= mark == "="
             start, stop = (token.start() if start == stop else start), token.end()
