@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from tts.types import Answer
 from tts.verifiers.math.formulas import ALPHA, CALLED, NAMES, RELATION, TELLING, Formula, delimited, formulas, last_side
-from tts.verifiers.wording import ANNOUNCED, REASON, announced, final_part, last_tag
+from tts.verifiers.wording import REASON, announced, final_part, last_tag
 
 BRACE = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\\\?boxed[ \t]+(?P<bare>-?[\w./]*\w)|\\.|[{}]", re.DOTALL)
 BLANK = re.compile(r"\s*")
@@ -86,6 +86,7 @@ MEASURED = re.compile(
 QUANTITY = re.compile(rf"[A-Za-z\s]*|{NAMES.pattern}|{CALLED.pattern}")  # what only names something
 JOINED = re.compile(r"\s*[,;]?\s*(?:(?:and|or|und|et|oder|ou)\b)?\s*")
 PHRASE_WINDOW = 1000
+LAST_WORDS = 300
 
 
 def extract(text: str) -> Answer | None:
@@ -156,7 +157,7 @@ def _tidied(content: str) -> str:
         content = last_phrase(said) or (
             _statement(said) if len(said.split()) > 3 and re.search(r"\d", said) else content
         )
-    elif ANNOUNCED.match(content):
+    elif announced(content):
         content = last_phrase(content) or content
     return content.strip()
 
@@ -188,13 +189,18 @@ def _lines(rows: str) -> list[str]:
 
 def last_phrase(text: str) -> str:
     """Return what follows the last «answer is», «Answer:» or «####» that says anything; "" where there is none."""
-    text = EMPHASIS.sub("", text)
+    text = _without_emphasis(text)
     headings = [mark.end() for mark in deque(HEADING.finditer(text), maxlen=20) if _is_answer(text, mark.end())]
     for end in sorted([*announced(text), *headings], reverse=True):
         found = _statement(text[end : end + PHRASE_WINDOW])
         if found:
             return found
     return ""
+
+
+def _without_emphasis(text: str) -> str:
+    marked = "**" in text or "__" in text or "`" in text
+    return EMPHASIS.sub("", text) if marked else text
 
 
 def _is_answer(text: str, start: int) -> bool:
@@ -271,9 +277,11 @@ def _with_unit(sentence: str, number: Formula, found: list[Formula]) -> str:
 
 def _last_formula(text: str) -> Answer | None:
     """Return the last formula or number; a letter alone names a quantity and counts only where nothing else is."""
-    text = EMPHASIS.sub("", EMPTY_BOX.sub("", text))
+    text = _without_emphasis(EMPTY_BOX.sub("", text))
     half = HALF_BOX.search(text)
-    found = list(formulas(text[: half.start()] if half else text))
+    text = text[: half.start()] if half else text
+    # Nearly always the end of the text says something; only then is the rest of it looked at.
+    found = list(formulas(text, text.rfind("\n", 0, max(0, len(text) - LAST_WORDS)) + 1)) or list(formulas(text))
     telling = [
         one
         for one in found

@@ -81,13 +81,13 @@ class Formula:
     delimited: bool
 
 
-def formulas(text: str) -> Iterator[Formula]:
-    """Yield the formulas of a text in their order."""
-    begin = 0
+def formulas(text: str, begin: int = 0) -> Iterator[Formula]:
+    """Yield the formulas of a text in their order, those without delimiters from `begin` on."""
     for formula in delimited(text):
-        yield from _runs(text, begin, formula.start)
-        yield formula
-        begin = formula.end
+        if formula.end > begin:
+            yield from _runs(text, begin, formula.start)
+            yield formula
+            begin = formula.end
     yield from _runs(text, begin, len(text))
 
 

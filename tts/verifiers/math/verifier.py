@@ -58,7 +58,9 @@ class MathVerifier(Component):
             pool.close()
 
     def extract(self, problem: Problem, text: str) -> Answer | None:  # noqa: ARG002 - every verifier gets the problem
-        r"""Return the last complete `\boxed{…}`, else what «the answer is» says, else the last number; or None."""
+        r"""Return the last `<answer>…</answer>`, else the last `\boxed{…}`, else what «the answer is» says, else the
+        last formula or number; or None.
+        """
         return extract(text)
 
     def group(self, problem: Problem, answers: Sequence[Answer | None]) -> Grouping:  # noqa: ARG002 - as above
