@@ -151,6 +151,10 @@ HOSTILE = {
     "thoughts": "<think>" * 140_000,
     "tags": "<b>5</b>" * 120_000,
     "end tokens": "<|im_end|>" * 100_000,
+    "rows": r"\[" + r"\begin{align}" * 70_000 + r"\]",
+    "lines in a tag": "<answer>" + "$1$.\n" * 200_000 + "</answer>",
+    "boxes side by side": r"\boxed{1}, " * 90_000,
+    "room between boxes": r"\boxed{1}" + "\n" * 1_000_000 + r"\boxed{2}",
     "commas after phrase": "answer is" + ", and" * 200_000,
 }
 

@@ -86,6 +86,7 @@ MEASURED = re.compile(
 QUANTITY = re.compile(rf"[A-Za-z\s]*|{NAMES.pattern}|{CALLED.pattern}")  # what only names something
 JOINED = re.compile(r"\s*[,;]?\s*(?:(?:and|or|und|et|oder|ou)\b)?\s*")
 PHRASE_WINDOW = 1000
+MAX_TIDIED = 10_000  # characters; who writes more than that in a formula has not found its answer
 LAST_WORDS = 300
 
 
@@ -121,9 +122,9 @@ def last_box(text: str) -> str:
             continue
         if found and (begin - end > MAX_BESIDE or not BESIDE.fullmatch(text, end, begin)):
             break
-        found.insert(0, _tidied(text[slice(*inside)]))
+        found.append(_tidied(text[slice(*inside)]))
         begin = start
-    return ", ".join(dict.fromkeys(found))
+    return ", ".join(dict.fromkeys(reversed(found)))
 
 
 def _boxes(text: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
@@ -143,6 +144,8 @@ def _boxes(text: str) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
 
 def _tidied(content: str) -> str:
     """Return a box's content without labels, remarks and what only lays it out."""
+    if len(content) > MAX_TIDIED:
+        return content.strip()
     content = ROWS.sub(_in_a_row, content)
     if len(re.findall(r"(?<!\\)\$", content)) % 2 == 0:
         content = re.sub(r"(?<!\\)\$", " ", content)
@@ -192,7 +195,7 @@ def last_phrase(text: str) -> str:
     text = _without_emphasis(text)
     headings = [mark.end() for mark in deque(HEADING.finditer(text), maxlen=20) if _is_answer(text, mark.end())]
     for end in sorted([*announced(text), *headings], reverse=True):
-        found = _statement(text[end : end + PHRASE_WINDOW])
+        found = _statement(text[end : end + 2 * PHRASE_WINDOW])
         if found:
             return found
     return ""
@@ -211,7 +214,7 @@ def _is_answer(text: str, start: int) -> bool:
 
 def _statement(tail: str) -> str:
     """Return the answer that `tail` begins with: its leading formulas, else the value of its first sentence."""
-    tail = tail.lstrip(" \t\r\n*_:`=~\"'“«")
+    tail = tail[:PHRASE_WINDOW].lstrip(" \t\r\n*_:`=~\"'“«")
     tail = tail[match.end() :] if (match := FILLER.match(tail)) else tail
     tail = tail.lstrip()
     if NEGATED.match(tail):
@@ -280,16 +283,20 @@ def _last_formula(text: str) -> Answer | None:
     text = _without_emphasis(EMPTY_BOX.sub("", text))
     half = HALF_BOX.search(text)
     text = text[: half.start()] if half else text
-    # Nearly always the end of the text says something; only then is the rest of it looked at.
-    found = list(formulas(text, text.rfind("\n", 0, max(0, len(text) - LAST_WORDS)) + 1)) or list(formulas(text))
-    telling = [
-        one
-        for one in found
-        if TELLING.search(one.text) or RELATION.search(one.text) or not QUANTITY.fullmatch(one.text)
-    ]
-    if not found:
+    # Nearly always the end of the text says something; only where it does not is the rest of it looked at.
+    for begin in (text.rfind("\n", 0, max(0, len(text) - LAST_WORDS)) + 1, 0):
+        found = list(formulas(text, begin))
+        chosen = [
+            one
+            for one in found
+            if TELLING.search(one.text) or RELATION.search(one.text) or not QUANTITY.fullmatch(one.text)
+        ]
+        if chosen:
+            break
+    else:
+        chosen = found
+    if not chosen:
         return None
-    chosen = telling or found
     # «attained at $x=2$» tells where, not what.
     while (
         len(chosen) > 1
@@ -331,6 +338,8 @@ def _beside(text: str, left: Formula, right: Formula) -> bool:
 
 
 def _value(formula: Formula) -> str:
+    if len(formula.text) > MAX_TIDIED:
+        return formula.text
     text = ROWS.sub(_in_a_row, formula.text)
     if formula.text[:6] != "\\begin" and not text.startswith("\\left"):
         lines = _lines(text)
