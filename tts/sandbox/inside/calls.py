@@ -16,10 +16,8 @@ READ_WRITE: Numbers = {
     "dup": (32, 23),
     "dup2": (33, None),
     "dup3": (292, 24),
-    "fadvise64": (221, 223),
     "fallocate": (285, 47),
     "fdatasync": (75, 83),
-    "flock": (73, 32),
     "fsync": (74, 82),
     "ftruncate": (77, 46),
     "lseek": (8, 62),
@@ -34,7 +32,6 @@ READ_WRITE: Numbers = {
     "sendfile": (40, 71),
     "splice": (275, 76),
     "tee": (276, 77),
-    "truncate": (76, 45),
     "write": (1, 64),
     "writev": (20, 66),
 }
@@ -42,16 +39,12 @@ READ_WRITE: Numbers = {
 FILES: Numbers = {
     "access": (21, None),
     "chdir": (80, 49),
-    "chmod": (90, None),
     "creat": (85, None),
     "faccessat": (269, 48),
     "faccessat2": (439, 439),
     "fchdir": (81, 50),
-    "fchmod": (91, 52),
-    "fchmodat": (268, 53),
     "fstat": (5, 80),
     "fstatfs": (138, 44),
-    "futimesat": (261, None),
     "getcwd": (79, 17),
     "getdents": (78, None),
     "getdents64": (217, 61),
@@ -77,9 +70,6 @@ FILES: Numbers = {
     "umask": (95, 166),
     "unlink": (87, None),
     "unlinkat": (263, 35),
-    "utime": (132, None),
-    "utimensat": (280, 88),
-    "utimes": (235, None),
 }
 
 WAITING: Numbers = {
@@ -109,8 +99,6 @@ WAITING: Numbers = {
 
 MEMORY: Numbers = {
     "brk": (12, 214),
-    "madvise": (28, 233),
-    "mincore": (27, 232),
     "mlock": (149, 228),
     "mmap": (9, 222),
     "mprotect": (10, 226),
@@ -146,7 +134,6 @@ ASKING: Numbers = {
     "geteuid": (107, 175),
     "getgid": (104, 176),
     "getgroups": (115, 158),
-    "getpgid": (121, 155),
     "getpgrp": (111, None),
     "getpid": (39, 172),
     "getppid": (110, 173),
@@ -155,7 +142,6 @@ ASKING: Numbers = {
     "getresuid": (118, 148),
     "getrlimit": (97, 163),
     "getrusage": (98, 165),
-    "getsid": (124, 156),
     "gettid": (186, 178),
     "gettimeofday": (96, 169),
     "getuid": (102, 174),
@@ -196,13 +182,33 @@ SOCKET_PAIRS: Numbers = {
     "shutdown": (48, 210),
 }
 
+CHANGING: Numbers = {
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "futimesat": (261, None),
+    "truncate": (76, 45),
+    "utime": (132, None),
+    "utimensat": (280, 88),
+    "utimes": (235, None),
+}
+"""Change a file by its name, or through a descriptor that only reads. No rule of Landlock is asked (of `truncate` not
+before its third version), so they are allowed only where every file that can be named is the program's own or on a
+mount that is read-only.
+"""
+
 CONDITIONAL: Numbers = {
     "clone": (56, 220),
     "clone3": (435, 435),
+    "fadvise64": (221, 223),
     "fcntl": (72, 25),
+    "flock": (73, 32),
     "fork": (57, None),
+    "getpgid": (121, 155),
+    "getsid": (124, 156),
     "ioctl": (16, 29),
     "kill": (62, 129),
+    "madvise": (28, 233),
     "prctl": (157, 167),
     "prlimit64": (302, 261),
     "socketpair": (53, 199),
@@ -210,7 +216,7 @@ CONDITIONAL: Numbers = {
     "tkill": (200, 130),
     "vfork": (58, None),
 }
-"""Allowed with some arguments; see `seccomp`."""
+"""What becomes of them depends on their arguments and on the program; see `seccomp`."""
 
 HOSTILE: Numbers = {
     "add_key": (248, 217),

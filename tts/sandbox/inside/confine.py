@@ -41,8 +41,8 @@ class Confinement:
     def prepare(self) -> None:
         """Assemble the filters, so that all children of this process find them ready."""
         if self.seccomp:
-            seccomp.program(True, 0)
-            seccomp.program(False, 0)
+            for may_fork in (True, False):
+                self._filter(may_fork)
 
     def confine_program(self) -> None:
         """Give up every right that no program needs. Only `limit` may follow."""
@@ -59,7 +59,7 @@ class Confinement:
         _lower(resource.RLIMIT_AS, self.base_memory + CHECKER_MB * MEGABYTE)
         _lower(resource.RLIMIT_CORE, 0)
         if self.seccomp:
-            kernel.install_filter(seccomp.program(False, 0))
+            kernel.install_filter(self._filter(may_fork=False))
 
     def limit(self, bounds: Bounds) -> None:
         """Give up the rights that this program does not need, and set the kernel's limits of this process."""
@@ -74,8 +74,11 @@ class Confinement:
         resource.setrlimit(resource.RLIMIT_STACK, (_STACK if hard < 0 else min(_STACK, hard), hard))  # some raise it
         _lower(resource.RLIMIT_CORE, 0)
         if self.seccomp:
-            may_fork = self.namespaces and bounds.may_fork
-            kernel.install_filter(seccomp.program(may_fork, 0 if self.namespaces else os.getpid()))
+            only_pid = 0 if self.namespaces else os.getpid()
+            kernel.install_filter(self._filter(self.namespaces and bounds.may_fork, only_pid))
+
+    def _filter(self, may_fork: bool, only_pid: int = 0) -> bytes:
+        return seccomp.program(kernel.machine(), may_fork, only_pid, own_root=self.namespaces)
 
     def _drop_user(self) -> None:
         if self.drop_user:

@@ -1,4 +1,18 @@
-"""A seccomp filter of our own: an allow-list, assembled into classic BPF."""
+"""A seccomp filter of our own: an allow-list, assembled into classic BPF.
+
+How it works. The filter sees a call's number and its arguments as integers; what lies in memory (a path, the flags of
+`openat2` or `clone3`, an address) it cannot see, so calls that can only be judged by that are refused whole. Its code
+is a row of tests for the calls whose arguments count, and then a search by halves for the action of a number. It
+answers in one of five ways:
+
+- *allowed*: the kernel makes the call.
+- *refused*: EPERM, as the kernel itself would say it. All that is not listed, so whatever later kernels bring.
+- *absent*: ENOSYS, where the C library then takes a way that the filter can judge.
+- *pretended*: the call answers 0 and is not made. Locks and advice about pages are marks on an inode that every program
+  sees, and the kernel lets who may only read set them: a lock that is not made tells nobody anything, not even on a
+  device. In a program of one process it would have kept nobody out either. F_GETLK is real: it answers «not locked».
+- *killed*: no honest program makes it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +20,14 @@ import errno
 import struct
 from functools import lru_cache
 
-from . import calls, kernel
+from . import calls
 
 _ARCHITECTURES = (0xC000003E, 0xC00000B7)
 _X32 = 0x40000000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_REFUSE, _ABSENT = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS
+_REFUSE, _ABSENT, _PRETEND = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS, _ERRNO
+_NO_LOCKS = _ERRNO | errno.ENOLCK
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 
 _NEW_NAMESPACES = 0x7E020000
@@ -25,18 +40,22 @@ _IOCTLS = (
     0x5450,
     0x5451,
 )  # terminal? window size, bytes waiting, non-blocking, close-on-exec
-_FOREIGN_SIGNALS = (8, 10, 15)  # F_SETOWN, F_SETSIG, F_SETOWN_EX: signals to others by way of a file descriptor
+_FCNTLS = (0, 1, 2, 3, 4, 5, 36, 1030, 1031, 1032, 1033, 1034)  # descriptors, flags, F_GETLK, pipe sizes, seals
+_LOCKS = (6, 7, 37, 38)  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
+_ADVICE = (0, 1, 2, 4, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19)  # about memory of the program's own
+_PAGE_ADVICE = (3, 20, 21)  # WILLNEED, COLD, PAGEOUT: about the page cache, which is everybody's
 _NAMES = (15, 16)  # PR_SET_NAME, PR_GET_NAME
-_LOCAL_SOCKETS = (1,)  # AF_UNIX
+_AF_UNIX = 1
+_STREAMS = (1, 0x801, 0x80001, 0x80801)  # a pair of datagram sockets could send to any other socket that has a name
 
 
 @lru_cache(maxsize=4)
-def program(may_fork: bool, only_pid: int) -> bytes:
-    """Return the filter: system calls that programs need pass, hostile ones kill, all others are refused.
+def program(column: int, may_fork: bool, only_pid: int, own_root: bool) -> bytes:
+    """Return the filter for the machine of this column of the tables.
 
-    `may_fork` lets it start processes as well as threads. With `only_pid` it may send signals to that process alone.
+    `may_fork` lets the program start processes as well as threads. With `only_pid` it may send signals to that process
+    alone. With `own_root` whatever it can name is its own or read-only.
     """
-    column = kernel.machine()
     code = [
         _statement(_LOAD | 0, _ARCHITECTURE),
         _jump(_EQUAL, _ARCHITECTURES[column], 1, 0),
@@ -49,27 +68,37 @@ def program(may_fork: bool, only_pid: int) -> bytes:
         number = calls.CONDITIONAL[name][column]
         if number is not None:
             code += [_jump(_EQUAL, number, 0, len(block)), *block]
-    return b"".join(code) + _table(column)
+    return b"".join(code) + _table(column, own_root)
 
 
 def _conditional(may_fork: bool, only_pid: int) -> dict[str, list[bytes]]:
     fork = [_return(_ALLOW if may_fork else _REFUSE)]
-    to_one = _only(0, (only_pid,)) if only_pid else [_return(_ALLOW)]
+    lock = _NO_LOCKS if may_fork else _PRETEND  # between processes a lock that is not made would be a lie
+    to_one = _by_argument(0, {_ALLOW: (only_pid,)}) if only_pid else [_return(_ALLOW)]
+    of_one = _by_argument(0, {_ALLOW: (0, only_pid)}) if only_pid else [_return(_ALLOW)]
     return {
         "clone": _clone(may_fork),
-        "clone3": [
-            _return(_ABSENT)
-        ],  # its flags lie in memory, out of the filter's sight; the C library then uses clone
+        "clone3": [_return(_ABSENT)],  # its flags lie in memory; the C library then uses clone
+        "fadvise64": [_return(_PRETEND)],
+        "fcntl": _by_argument(1, {_ALLOW: _FCNTLS, lock: _LOCKS}),
+        "flock": [_return(lock)],
         "fork": fork,
-        "vfork": fork,
+        "getpgid": of_one,  # what another program has set would be a message
+        "getsid": of_one,
+        "ioctl": _by_argument(1, {_ALLOW: _IOCTLS}),
         "kill": to_one,
+        "madvise": _by_argument(2, {_ALLOW: _ADVICE, _PRETEND: _PAGE_ADVICE}),
+        "prctl": _by_argument(0, {_ALLOW: _NAMES}),
+        "prlimit64": _by_argument(0, {_ALLOW: (0,)}),
+        "socketpair": [
+            _argument(0),
+            _jump(_EQUAL, _AF_UNIX, 1, 0),
+            _return(_REFUSE),
+            *_by_argument(1, {_ALLOW: _STREAMS}),
+        ],
         "tgkill": to_one,
         "tkill": to_one,
-        "ioctl": _only(1, _IOCTLS),
-        "fcntl": _except(1, _FOREIGN_SIGNALS),
-        "prctl": _only(0, _NAMES),
-        "prlimit64": _only(0, (0,)),
-        "socketpair": _only(0, _LOCAL_SOCKETS),
+        "vfork": fork,
     }
 
 
@@ -80,23 +109,20 @@ def _clone(may_fork: bool) -> list[bytes]:
     return [*block, _return(_ALLOW)]
 
 
-def _only(argument: int, values: tuple[int, ...]) -> list[bytes]:
-    return _either(argument, values, _ALLOW, _REFUSE)
+def _by_argument(argument: int, values: dict[int, tuple[int, ...]]) -> list[bytes]:
+    """Return code that takes the action under which the argument is listed, and refuses the call where it is not."""
+    code = [_argument(argument)]
+    for action, listed in values.items():
+        code += [_jump(_EQUAL, value, len(listed) - index - 1, 0) for index, value in enumerate(listed[:-1])]
+        code += [_jump(_EQUAL, listed[-1], 0, 1), _return(action)]
+    return [*code, _return(_REFUSE)]
 
 
-def _except(argument: int, values: tuple[int, ...]) -> list[bytes]:
-    return _either(argument, values, _REFUSE, _ALLOW)
-
-
-def _either(argument: int, values: tuple[int, ...], listed: int, otherwise: int) -> list[bytes]:
-    tests = [_jump(_EQUAL, value, len(values) - index, 0) for index, value in enumerate(values)]
-    return [_argument(argument), *tests, _return(otherwise), _return(listed)]
-
-
-@lru_cache(maxsize=1)
-def _table(column: int) -> bytes:
+@lru_cache(maxsize=2)
+def _table(column: int, own_root: bool) -> bytes:
     """Return code that decides by number. It halves the table at each step: the kernel runs it for every number."""
-    actions = {numbers[column]: _ALLOW for numbers in calls.HARMLESS.values()}
+    allowed = calls.HARMLESS | calls.CHANGING if own_root else calls.HARMLESS
+    actions = {numbers[column]: _ALLOW for numbers in allowed.values()}
     actions |= {numbers[column]: _KILL for numbers in calls.HOSTILE.values()}
     changes = [(0, actions.get(0, _REFUSE))]
     for number in range(1, max(number for number in actions if number is not None) + 2):
