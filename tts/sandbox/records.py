@@ -18,7 +18,7 @@ RunOutcome: TypeAlias = Literal[
 ]
 """How a run, or one test of it, ended. The first that applies counts, in the order in which they stand here."""
 
-ProfileName: TypeAlias = Literal["full", "landlock+seccomp", "bubblewrap", "rlimits-only"]
+ProfileName: TypeAlias = Literal["full", "landlock+seccomp", "rlimits-only"]
 
 Value: TypeAlias = (
     "bool | int | float | complex | str | bytes | list[Value] | tuple[Value, ...] | set[Value] |"
@@ -100,11 +100,17 @@ class Layer:
     advice: str = ""
 
 
-GUARDS = ("files", "network", "signals", "processes", "programs", "memory", "imports")
-"""What a sandbox must be seen to hold."""
+GUARDS = ("files", "inodes", "network", "signals", "processes", "programs", "memory", "imports", "state")
+"""What a sandbox is tried on."""
 
-WEAK_GUARDS = ("imports",)
-"""What is left of them where nothing but the kernel's limits protects the host."""
+PROMISED: dict[ProfileName, tuple[str, ...]] = {
+    "full": GUARDS,
+    "landlock+seccomp": GUARDS[:-1],
+    "rlimits-only": ("imports",),
+}
+"""Which of them each profile must be seen to hold. Without a root of its own a program can look up any path, and the
+times at which something was last read are for all to see: `state`. With nothing but the kernel's limits, none protects.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,5 @@ class Profile:
     @property
     def holds(self) -> bool:
         """Whether every guard that the profile promises was seen to hold."""
-        needed = WEAK_GUARDS if self.name == "rlimits-only" else GUARDS
         seen = {layer.name: layer.holds for layer in self.layers}
-        return all(seen.get(name, False) for name in needed)
+        return all(seen.get(name, False) for name in PROMISED[self.name])

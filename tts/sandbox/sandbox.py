@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any, Self
 
@@ -25,8 +25,11 @@ from tts.sandbox.records import (
 )
 from tts.sandbox.worker import ForkServer, SandboxWorker, WorkerLostError
 
-_PATIENCE = 5.0
-"""How many times its limit of wall time a run may take on a loaded machine before the harness is to blame."""
+_PATIENCE = 10.0
+"""How many times its limit of wall time a run may take on a loaded machine: a tenth of the time counts in any case."""
+
+_MOST_STOLEN = 0.1
+"""Which part of a run's time the machine's own host may take before a timeout is doubted."""
 
 _PAUSE_SECONDS = 0.2
 """How long what spoilt a run is given to pass."""
@@ -40,8 +43,9 @@ class Sandbox:
     or `profile` and no other; `rlimits-only` not without `allow_weak_sandbox`, and never for root. `files_mb` is the
     room in the folder that a program may write to. `python` is the interpreter (None: the one that runs this).
 
-    A program that runs into a time limit is run once more with nothing beside it, and that counts. A run that the
-    harness spoils is repeated once; spoilt again, its outcome is `harness_error`.
+    Time limits hold for time that the program used, or slept through; a loaded machine is no reason to run it again.
+    Only where the host of a virtual machine took time off it, which nobody here can measure, a timeout is repeated
+    once. So is a run that the harness spoils; spoilt again, its outcome is `harness_error`.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class Sandbox:
         self._needs = Needs(tuple(packages), tuple(preload), files_mb, python, workers)
         self._allow_weak = allow_weak_sandbox
         self._only = profile
-        self._turns = _Turns(workers)
+        self._turns = threading.Semaphore(workers)
         self._lock = threading.Lock()
         self._idle: list[SandboxWorker] = []
         self._server: ForkServer | None = None
@@ -131,16 +135,17 @@ class Sandbox:
         return self._settled(request, limits)
 
     def _settled(self, request: RunRequest, limits: Limits) -> Results:
-        """Run the request; once more alone after a timeout, once more after a harness error."""
+        """Run the request; once more after a harness error, or a timeout that the machine's host may have caused."""
         data = wire.encode(request.dump())
-        with self._turns.one_of_many():
+        with self._turns:
+            stolen = _stolen()
             results = self._once(data, limits)
-        if results.run.outcome == "harness_error":
+            stolen = _stolen() - stolen
+        is_spoilt = results.run.outcome == "harness_error"
+        if is_spoilt:
             time.sleep(_PAUSE_SECONDS)
-            with self._turns.one_of_many():
-                results = self._once(data, limits)
-        if results.run.outcome == "timeout":
-            with self._turns.alone():
+        if is_spoilt or (results.run.outcome == "timeout" and stolen > _MOST_STOLEN * results.run.wall_seconds):
+            with self._turns:
                 results = self._once(data, limits)
         return results
 
@@ -194,38 +199,11 @@ def _close(server: ForkServer, workers: list[SandboxWorker]) -> None:
     server.close()
 
 
-class _Turns:
-    """Lets `most` threads work at a time, or one alone."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._change = threading.Condition()
-        self._num_working = 0
-        self._num_wanting_alone = 0
-
-    @contextmanager
-    def one_of_many(self) -> Iterator[None]:
-        with self._change:
-            self._change.wait_for(lambda: self._num_working < self._most and not self._num_wanting_alone)
-            self._num_working += 1
-        try:
-            yield
-        finally:
-            self._leave(1)
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._change:
-            self._num_wanting_alone += 1
-            self._change.wait_for(lambda: self._num_working == 0)
-            self._num_wanting_alone -= 1
-            self._num_working += self._most
-        try:
-            yield
-        finally:
-            self._leave(self._most)
-
-    def _leave(self, places: int) -> None:
-        with self._change:
-            self._num_working -= places
-            self._change.notify_all()
+def _stolen() -> float:
+    """Return how many seconds this machine's processors stood still for others on the same host, a mean over them."""
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            ticks = int(file.readline().split()[8])
+    except (OSError, IndexError, ValueError):
+        return 0.0
+    return ticks / os.sysconf("SC_CLK_TCK") / (os.cpu_count() or 1)

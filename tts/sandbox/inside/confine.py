@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import kernel, landlock, seccomp
 from .namespaces import NOBODY
-from .settings import MEGABYTE, WORK, Bounds
+from .settings import MEGABYTE, WORK, Bounds, named
 
 CHECKER_MB = 2048
 """What test code may allocate."""
@@ -19,24 +19,22 @@ _STACK = 120 * MEGABYTE  # the gap that the kernel leaves below the stack is 128
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """The layers in force.
+    """The layers of one process.
 
-    The two rules are Landlock's; `proc` is the host's /proc, which no program keeps. All three are descriptors, or -1.
+    `rules` are Landlock's, or -1; `proc` is the host's /proc, which no program keeps. Both are descriptors.
     """
 
     namespaces: bool
     seccomp: bool
     drop_user: bool
-    program_rules: int
-    checker_rules: int
+    rules: int
     base_memory: int
     proc: int
 
     def close(self) -> None:
-        """Close the rules; another confinement takes the place of this one."""
-        for rules in (self.program_rules, self.checker_rules):
-            if rules >= 0:
-                os.close(rules)
+        """Close the rules: the process is made."""
+        if self.rules >= 0:
+            os.close(self.rules)
 
     def prepare(self) -> None:
         """Assemble the filters, so that all children of this process find them ready."""
@@ -49,13 +47,13 @@ class Confinement:
         self._drop_user()
         if self.namespaces:
             kernel.unshare(kernel.NEW_USER)  # processes are counted a namespace, and so for this program alone
-        self._give_up(self.program_rules)
+        self._give_up()
         os.chdir(WORK if self.namespaces else "/")
 
     def confine_checker(self) -> None:
         """Give up every right that test code does not need."""
         self._drop_user()
-        self._give_up(self.checker_rules)
+        self._give_up()
         _lower(resource.RLIMIT_AS, self.base_memory + CHECKER_MB * MEGABYTE)
         _lower(resource.RLIMIT_CORE, 0)
         if self.seccomp:
@@ -82,14 +80,15 @@ class Confinement:
 
     def _drop_user(self) -> None:
         if self.drop_user:
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+            with named("change of user"):
+                os.setgroups([])
+                os.setresgid(NOBODY, NOBODY, NOBODY)
+                os.setresuid(NOBODY, NOBODY, NOBODY)
 
-    def _give_up(self, rules: int) -> None:
+    def _give_up(self) -> None:
         kernel.forbid_new_privileges()
-        if rules >= 0:
-            landlock.restrict(rules)
+        if self.rules >= 0:
+            landlock.restrict(self.rules)
         kernel.drop_capabilities()
         kernel.forbid_core_dumps_and_tracing()
         kernel.die_with_parent()

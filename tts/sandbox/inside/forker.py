@@ -1,7 +1,16 @@
 """The process that forks the programs' processes. It holds the namespaces' keys, and never sees a request or an answer.
 
-Each program's process is the init of a process namespace of its own: whatever it leaves behind dies with it. It is made
-ahead of its request, and handed to the supervisor as five descriptors: the wire, its standard streams, its end.
+How it works. The supervisor says one byte at a time, and each is answered at once:
+
+- NEXT: a work folder, Landlock's rules, pipes, a wire and a process are made, all of them now: whatever bears a time
+  tells the program of its own start, and not of the end of the program before. The answer is the process's number,
+  with five descriptors: the wire, its standard streams, its end (a pidfd).
+- WAITED: how many seconds the threads of the process had to wait for a processor. The supervisor may not open the
+  files that say so, so the process hands over the folder they are in before it gives up its rights.
+- END: the process is killed and buried. The answer is what became of it.
+
+Each program's process is the init of a process namespace of its own: whatever it leaves behind dies with it. Where the
+system refuses something, the answer is a `Complaint`, and no descriptor comes with it.
 """
 
 from __future__ import annotations
@@ -12,109 +21,95 @@ import socket
 import struct
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
 
-from . import kernel, namespaces, program
+from . import kernel, program, wire
 from .confine import Confinement
-from .settings import Setup
+from .settings import Complaint, named
 
-END = b"e"
-"""What the supervisor says when it is done with a program."""
+NEXT, WAITED, END = b"n", b"w", b"e"
 
-ENDED = struct.Struct("<iiqd")
-"""What the forker answers: the next program's process; the last one's exit status, memory in KB, processor seconds."""
+BEGUN = struct.Struct("<i")
+SECONDS = struct.Struct("<d")
+ENDED = struct.Struct("<iqd")
+"""The answers: a process; seconds; exit status (negative: a signal), peak memory in KB, processor seconds."""
 
-_NOTHING = (0, 0, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A program's process that waits for its first frame, and this side's ends of what it holds."""
-
-    pid: int
-    descriptors: tuple[int, ...]
-
-    def hand_over(self, supervisor: socket.socket, last: tuple[int, int, float]) -> None:
-        """Give the descriptors away, with what became of the last program."""
-        socket.send_fds(supervisor, [ENDED.pack(self.pid, *last)], self.descriptors)
-        for descriptor in self.descriptors:
-            os.close(descriptor)
-
-    def bury(self) -> tuple[int, int, float]:
-        """Kill it with all that it has started; return its exit status, peak memory in KB and processor seconds."""
-        _kill(self.pid)
-        _, status, usage = os.wait4(self.pid, 0)
-        return os.waitstatus_to_exitcode(status), usage.ru_maxrss, usage.ru_utime + usage.ru_stime
+MOST_DATA, NUM_DESCRIPTORS = 4096, 5
+"""No answer is longer, or brings more with it."""
 
 
 class Forker:
-    """Makes one program's process after the other, in namespaces that only its own programs share."""
+    """Makes one program's process after the other; `new_confinement` makes what each is put under.
 
-    def __init__(self, new_confinement: Callable[[], Confinement], setup: Setup, home: int) -> None:
+    `home` is the process namespace of the forker itself, -1 where programs have none of their own.
+    """
+
+    def __init__(self, new_confinement: Callable[[], Confinement], home: int) -> None:
         self._new_confinement = new_confinement
-        self._setup = setup
         self._home = home
-        self._confinement: Confinement | None = None
-        self._renew()
-
-    @property
-    def confinement(self) -> Confinement:
-        """The layers that the next program is put under."""
-        assert self._confinement, "made by `_renew`"
-        return self._confinement
 
     def serve(self, supervisor: socket.socket) -> None:
-        """Hand over one process at a time, and bury it when the supervisor is done with it, until that is gone."""
-        last = _NOTHING
-        spare = self._prepare()
-        while True:
-            current = spare
-            current.hand_over(supervisor, last)
-            spare = self._prepare()
-            is_done = supervisor.recv(1) == END
-            last = current.bury()
-            if not is_done:
-                return
-            if self._is_touched():
-                spare.bury()
-                for descriptor in spare.descriptors:
+        """Do what the supervisor says until that is gone; a process that is left is killed."""
+        pid = threads = -1
+        while word := supervisor.recv(1):
+            if word == NEXT:
+                try:
+                    pid, threads, descriptors = self._begin()
+                except OSError as error:
+                    supervisor.send(wire.encode(Complaint.of(error).dump()))
+                    continue
+                socket.send_fds(supervisor, [BEGUN.pack(pid)], descriptors)
+                for descriptor in descriptors:
                     os.close(descriptor)
-                self._renew()
-                spare = self._prepare()
+            elif word == WAITED:
+                supervisor.send(SECONDS.pack(_waited(threads)))
+            else:
+                os.close(threads)
+                supervisor.send(ENDED.pack(*_bury(pid)))
+                pid = -1
+        if pid >= 0:
+            _bury(pid)
 
-    def _prepare(self) -> Prepared:
-        wire, theirs = socket.socketpair()
+    def _begin(self) -> tuple[int, int, list[int]]:
+        """Start a process that waits for its first frame; return it, the folder of its threads, this side's ends."""
+        confinement = self._new_confinement()
+        ours, theirs = socket.socketpair()
         (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
-        pid = self._fork()
-        if not pid:
-            exit_with(lambda: program.main(self.confinement, theirs.fileno(), (stdin, stdout, stderr)))
-        theirs.close()
-        for descriptor in (stdin, stdout, stderr):
-            os.close(descriptor)
-        return Prepared(pid, (wire.detach(), to_stdin, from_stdout, from_stderr, os.pidfd_open(pid)))
+        descriptors = [ours.detach(), to_stdin, from_stdout, from_stderr]
+        pid = -1
+        try:
+            with theirs:
+                with named("fork"):
+                    pid = self._fork()
+                if not pid:
+                    exit_with(lambda: program.main(confinement, theirs.fileno(), (stdin, stdout, stderr)))
+            threads = _greeting(descriptors[0])
+            with named("pidfd_open"):
+                descriptors.append(os.pidfd_open(pid))
+        except OSError:
+            if pid > 0:
+                _bury(pid)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
+        finally:
+            confinement.close()
+            for descriptor in (stdin, stdout, stderr):
+                os.close(descriptor)
+        return pid, threads, descriptors
 
     def _fork(self) -> int:
         """Fork, the child into a new process namespace."""
-        if not self._setup.namespaces:
+        if self._home < 0:
             return os.fork()
         kernel.unshare(kernel.NEW_PID)
-        pid = os.fork()
-        if pid:
-            kernel.setns(self._home, kernel.NEW_PID)
+        pid = -1
+        try:
+            pid = os.fork()
+        finally:
+            if pid:
+                kernel.setns(self._home, kernel.NEW_PID)
         return pid
-
-    def _is_touched(self) -> bool:
-        return self._setup.namespaces and namespaces.work_folder_state() != self._untouched
-
-    def _renew(self) -> None:
-        """Throw the work folder away with all that is in it, and start with an empty one."""
-        if self._setup.namespaces:
-            namespaces.new_work_folder(self._setup.files_mb)
-            self._untouched = namespaces.work_folder_state()
-        if self._confinement:
-            self._confinement.close()
-        self._confinement = self._new_confinement()
-        self._confinement.prepare()
 
 
 def exit_with(run: Callable[[], int]) -> None:
@@ -128,10 +123,37 @@ def exit_with(run: Callable[[], int]) -> None:
         os._exit(status)
 
 
-def _kill(pid: int) -> None:
-    """Kill the process and its group, which holds what it started where it has no namespace of its own."""
+def _greeting(descriptor: int) -> int:
+    """Return what a new process sends when it has given up its rights: the folder of its threads.
+
+    Raises OSError where it could not.
+    """
+    with socket.socket(fileno=os.dup(descriptor)) as connection:
+        data, folders, _, _ = socket.recv_fds(connection, MOST_DATA, 1)
+    if folders:
+        return folders[0]
+    complaint = Complaint(*wire.decode(data)) if data else Complaint("a program's process died before it began", 0)
+    raise OSError(complaint.number, complaint.text)
+
+
+def _waited(threads: int) -> float:
+    """Return how many seconds the threads in this folder of /proc have waited for a processor."""
+    nanoseconds = 0
+    for thread in os.listdir(threads):
+        with suppress(OSError):  # it has ended, or the kernel does not count
+            schedule = os.open(f"{thread}/schedstat", os.O_RDONLY, dir_fd=threads)
+            nanoseconds += int(os.read(schedule, 99).split()[1])
+            os.close(schedule)
+    return nanoseconds / 1e9
+
+
+def _bury(pid: int) -> tuple[int, int, float]:
+    """Kill the process with all that it has started; return its exit status, peak memory in KB and processor seconds.
+
+    Its group holds what it started where it has no namespace of its own.
+    """
     for kill in (os.killpg, os.kill):
-        try:
+        with suppress(ProcessLookupError):
             kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    _, status, usage = os.wait4(pid, 0)
+    return os.waitstatus_to_exitcode(status), usage.ru_maxrss, usage.ru_utime + usage.ru_stime

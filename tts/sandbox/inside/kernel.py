@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
+import re
+from collections.abc import Sequence
 from functools import cache
 
 NEW_NS, NEW_UTS, NEW_IPC, NEW_USER, NEW_PID, NEW_NET = (
@@ -15,13 +18,14 @@ NEW_NS, NEW_UTS, NEW_IPC, NEW_USER, NEW_PID, NEW_NET = (
     0x20000000,
     0x40000000,
 )
-RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
+RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, NOATIME, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 1024, 4096, 16384, 1 << 18
 DETACH = 2
 
 _MACHINES = {"x86_64": 0, "aarch64": 1}
 _PIVOT_ROOT = (155, 41)
 _CAPSET = (126, 91)
 _SECCOMP = (317, 277)
+_KILL_PROCESS = ctypes.c_uint32(0x80000000)
 _MOUNT_SETATTR = (442, 442)
 _VERSION_3 = (ctypes.c_uint32 * 2)(0x20080522, 0)
 _NO_CAPABILITIES = (ctypes.c_uint32 * 6)()
@@ -37,7 +41,7 @@ def machine() -> int:
     """Return the column of this machine in the tables of system calls: 0 for x86_64, 1 for aarch64."""
     name = platform.machine()
     if name not in _MACHINES:
-        raise OSError(f"the sandbox has no table of system calls for {name}")
+        raise OSError(errno.ENOSYS, f"the sandbox has no table of system calls for {name}")
     return _MACHINES[name]
 
 
@@ -64,13 +68,43 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     _checked(result, f"mount on {target}")
 
 
-def bind_read_only(source: str, target: str) -> None:
-    """Show `source` and what is mounted below it at `target`, where nothing can be written, set-uid or a device."""
+def bind_read_only(source: str, target: str, points: Sequence[str]) -> None:
+    """Show `source` and what is mounted below it at `target`, where nothing can be written, set-uid or a device.
+
+    `points` are all mount points of the host, for kernels that cannot restrict a tree of mounts at once.
+    """
     mount(source, target, flags=BIND | REC)
-    read_only = (ctypes.c_uint64 * 4)(RDONLY | NOSUID | NODEV, 0, 0, 0)
+    below = os.path.realpath(source) + "/"
+    trees = [target, *(f"{target}/{point.removeprefix(below)}" for point in points if point.startswith(below))]
+    _restrict(target, RDONLY | NOSUID | NODEV, trees)
+
+
+def bind_device(source: str, target: str) -> None:
+    """Show a device: it is read and written as ever, but nothing can be done to its inode."""
+    mount(source, target, flags=BIND)
+    _restrict(target, RDONLY | NOSUID | NOEXEC, [target])
+
+
+def mount_points() -> list[str]:
+    """Return where something is mounted."""
+    with open("/proc/self/mountinfo", "rb") as lines:
+        escaped = [line.split()[4] for line in lines]
+    return [os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda code: bytes([int(code[1], 8)]), path)) for path in escaped]
+
+
+def _restrict(target: str, flags: int, trees: Sequence[str]) -> None:
+    """Add these flags to the mount at `target` and to those below it, which with it are the `trees`."""
+    wanted = (ctypes.c_uint64 * 4)(flags, 0, 0, 0)
     recursive = 0x8000
     path = ctypes.c_char_p(os.fsencode(target))
-    syscall(_MOUNT_SETATTR[machine()], -100, path, recursive, ctypes.byref(read_only), ctypes.sizeof(read_only))
+    try:
+        syscall(_MOUNT_SETATTR[machine()], -100, path, recursive, ctypes.byref(wanted), ctypes.sizeof(wanted))
+    except OSError as error:
+        if error.errno != errno.ENOSYS:  # before Linux 5.12
+            raise
+        for tree in trees:
+            kept = os.statvfs(tree).f_flag & (RDONLY | NOSUID | NODEV | NOEXEC)  # a user namespace takes none off
+            mount("none", tree, flags=REMOUNT | BIND | flags | kept)
 
 
 def unmount(target: str) -> None:
@@ -111,6 +145,12 @@ def forbid_core_dumps_and_tracing() -> None:
 def forbid_new_privileges() -> None:
     """Set `no_new_privs`: no program started from here gains rights."""
     prctl(38, 1)
+
+
+def look_for_filters() -> None:
+    """Raise OSError where the kernel has no seccomp filters."""
+    is_action_available = 2
+    syscall(_SECCOMP[machine()], is_action_available, 0, ctypes.byref(_KILL_PROCESS))
 
 
 def install_filter(program: bytes) -> None:

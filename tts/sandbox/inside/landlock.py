@@ -11,6 +11,7 @@ from .kernel import syscall
 
 _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
 _READ = 0b1100  # files, folders
+_LIST = 0b1000
 _BITS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 
 
@@ -22,8 +23,13 @@ def abi() -> int:
         return 0
 
 
-def ruleset(readable: Sequence[str], writable: Sequence[str], may_signal: bool = False) -> int:
-    """Return a descriptor of rules under which only these paths exist. Raises OSError where there is no Landlock."""
+def ruleset(
+    readable: Sequence[str], writable: Sequence[str] = (), listed: Sequence[str] = (), may_signal: bool = False
+) -> int:
+    """Return a descriptor of rules under which only these paths exist; of what is in `listed`, the names.
+
+    Raises OSError where there is no Landlock.
+    """
     version = abi()
     rights = (1 << _BITS_BY_ABI.get(version, 16)) - 1
     network = 0b11 if version >= 4 else 0
@@ -33,6 +39,8 @@ def ruleset(readable: Sequence[str], writable: Sequence[str], may_signal: bool =
     rules = syscall(_CREATE, ctypes.byref(attributes), size, 0)
     for path in readable:
         _allow(rules, path, _READ)
+    for path in listed:
+        _allow(rules, path, _LIST)
     for path in writable:
         _allow(rules, path, rights & ~1)
     return rules

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -14,11 +15,10 @@ from .settings import MEGABYTE, PACKAGES, WORK
 NOBODY = 65534
 """The user that programs run as where the host's is root."""
 
-IS_ROOT = os.geteuid() == 0
-"""Whether the server was started by root, and not by an ordinary user who is root in a namespace of his own."""
-
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_FRESH = kernel.NEW_NS | kernel.NEW_UTS | kernel.NEW_IPC | kernel.NEW_NET | kernel.NEW_PID
+_CAP_SETID = 0b11 << 6  # CAP_SETGID, CAP_SETUID
 _STAGES = ("/proc", "/sys", "/mnt", "/media", "/srv")
 
 
@@ -33,24 +33,72 @@ def enter(paths: Iterable[str], packages: Sequence[str]) -> None:
     The process namespace begins with the next child.
     """
     uid, gid = os.geteuid(), os.getegid()
-    fresh = kernel.NEW_NS | kernel.NEW_UTS | kernel.NEW_IPC | kernel.NEW_NET | kernel.NEW_PID
-    kernel.unshare(fresh if uid == 0 else fresh | kernel.NEW_USER)
     if uid:
+        kernel.unshare(_FRESH | kernel.NEW_USER)
         Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1", encoding="ascii")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1", encoding="ascii")
+    else:
+        try:
+            kernel.unshare(_FRESH)
+        except PermissionError:
+            _unshare_with_nobody()
     socket.sethostname("sandbox")
     kernel.mount("none", "/", flags=kernel.REC | kernel.PRIVATE)
     _build_root(_outermost(paths), packages)
 
 
-def new_work_folder(size_mb: int) -> None:
+def _unshare_with_nobody() -> None:
+    """Move root without the right to mount (as in a container) into a user namespace that has NOBODY in it, too.
+
+    Only a process outside may write such a map, so a child stays there and does. Root alone would not do: no limit
+    of processes binds it, and programs need another user to be.
+    """
+    proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if not pid:
+        status = errno.EPIPE
+        try:
+            ours.close()
+            if theirs.recv(1):
+                for name in ("uid_map", "gid_map"):
+                    os.write(os.open(name, os.O_WRONLY, dir_fd=proc), f"0 0 1\n{NOBODY} {NOBODY} 1\n".encode())
+                status = 0
+        except OSError as error:
+            status = error.errno or status
+        finally:
+            os._exit(status)
+    with ours, theirs:
+        kernel.unshare(_FRESH | kernel.NEW_USER)
+        ours.send(b"u")
+    number = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(proc)
+    if number:
+        raise OSError(number, f"map of users: {os.strerror(number)}")
+
+
+def can_become_nobody(proc: int) -> bool:
+    """Say whether this process, whose /proc is given, is root and NOBODY a user that it may become."""
+    if os.geteuid():
+        return False
+    users, groups, status = (
+        open(os.open(f"self/{name}", os.O_RDONLY, dir_fd=proc), encoding="ascii").read()  # noqa: SIM115 - read at once
+        for name in ("uid_map", "setgroups", "status")
+    )
+    ranges = [tuple(map(int, line.split())) for line in users.splitlines()]
+    rights = int(status.partition("CapEff:")[2].split()[0], 16)
+    is_mapped = any(first <= NOBODY < first + count for first, _, count in ranges)
+    return is_mapped and groups.strip() == "allow" and rights & _CAP_SETID == _CAP_SETID
+
+
+def new_work_folder(size_mb: int, for_nobody: bool) -> None:
     """Mount an empty folder for one program in the place of the last one."""
     if os.path.ismount(WORK):
         kernel.unmount(WORK)
-    owner = f"uid={NOBODY},gid={NOBODY}," if IS_ROOT else ""
+    owner = f"uid={NOBODY},gid={NOBODY}," if for_nobody else ""
     options = f"{owner}mode=700,size={size_mb * MEGABYTE},nr_inodes=4096"
-    kernel.mount("tmpfs", WORK, "tmpfs", kernel.NOSUID | kernel.NODEV, options)
+    kernel.mount("tmpfs", WORK, "tmpfs", kernel.NOSUID | kernel.NODEV | kernel.NOATIME, options)
 
 
 def new_worker_namespaces() -> None:
@@ -58,21 +106,16 @@ def new_worker_namespaces() -> None:
     kernel.unshare(kernel.NEW_NS | kernel.NEW_NET | kernel.NEW_IPC)
 
 
-def work_folder_state() -> tuple[int, ...]:
-    """Return what changes as soon as anything is done to the work folder."""
-    status, room = os.stat(WORK), os.statvfs(WORK)
-    return status.st_ctime_ns, status.st_mode, status.st_uid, room.f_ffree, room.f_bfree
-
-
 def _build_root(paths: list[str], packages: Sequence[str]) -> None:
     sources = (*paths, *packages)
+    points = kernel.mount_points()  # while /proc can be seen
     stage = next(stage for stage in _STAGES if os.path.isdir(stage) and not any(_is_below(p, stage) for p in sources))
     kernel.mount("tmpfs", stage, "tmpfs", kernel.NOSUID | kernel.NODEV, "mode=755,size=1048576")
     for path in paths:
-        _show(path, stage + path)
+        _show(path, stage + path, points)
     os.mkdir(stage + PACKAGES)
     for package in packages:
-        _show(os.path.realpath(package), f"{stage}{PACKAGES}/{os.path.basename(package)}")
+        _show(os.path.realpath(package), f"{stage}{PACKAGES}/{os.path.basename(package)}", points)
     os.mkdir(stage + WORK)
     for folder in ("/tmp", "/dev/shm"):
         if not os.path.lexists(stage + folder):
@@ -81,7 +124,7 @@ def _build_root(paths: list[str], packages: Sequence[str]) -> None:
     kernel.mount("none", "/", flags=kernel.REMOUNT | kernel.BIND | kernel.RDONLY | kernel.NOSUID | kernel.NODEV)
 
 
-def _show(path: str, target: str) -> None:
+def _show(path: str, target: str, points: Sequence[str]) -> None:
     if os.path.lexists(target):
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -89,13 +132,13 @@ def _show(path: str, target: str) -> None:
         os.symlink(os.readlink(path), target)
     elif path in DEVICES:
         Path(target).touch()
-        kernel.mount(path, target, flags=kernel.BIND)
+        kernel.bind_device(path, target)
     elif os.path.isdir(path):
         os.mkdir(target)
-        kernel.bind_read_only(path, target)
+        kernel.bind_read_only(path, target, points)
     else:
         Path(target).touch()
-        kernel.bind_read_only(path, target)
+        kernel.bind_read_only(path, target, points)
 
 
 def _outermost(paths: Iterable[str]) -> list[str]:

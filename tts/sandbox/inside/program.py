@@ -18,7 +18,7 @@ from typing import Any
 from . import frames, wire
 from .confine import Confinement
 from .peer import Peer
-from .settings import Bounds
+from .settings import Bounds, Complaint
 
 WIRE = 3
 """The descriptor of the wire; 0, 1 and 2 are the program's standard streams, and there are no others."""
@@ -31,12 +31,18 @@ _STREAMS = (("stdin", "rb", "strict"), ("stdout", "wb", "strict"), ("stderr", "w
 
 
 def main(confinement: Confinement, wire_descriptor: int, streams: tuple[int, int, int]) -> int:
-    """Confine this process, then do what the first frame says; return the exit status."""
+    """Confine this process and say so to the forker, then do what the first frame says; return the exit status."""
     os.setsid()
-    _introduce(socket.socket(fileno=os.dup(wire_descriptor)), confinement.proc)
+    with socket.socket(fileno=os.dup(wire_descriptor)) as connection:
+        try:
+            threads = os.open("self/task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=confinement.proc)
+            confinement.confine_program()
+        except OSError as error:
+            connection.sendall(wire.encode(Complaint.of(error).dump()))
+            return 1
+        socket.send_fds(connection, [b"c"], [threads])
     for number, descriptor in enumerate((*streams, wire_descriptor)):
         os.dup2(descriptor, number)
-    confinement.confine_program()
     os.closerange(WIRE + 1, 4096)
     connection = socket.socket(fileno=WIRE)
     action, text, bounds = wire.decode(frames.receive(connection))
@@ -51,15 +57,6 @@ def main(confinement: Confinement, wire_descriptor: int, streams: tuple[int, int
         frames.send(connection, wire.encode(("ready",)))
         _serve(connection, module)
     return status or 0
-
-
-def _introduce(connection: socket.socket, proc: int) -> None:
-    """Hand the supervisor the file that tells how long this process had to wait for a processor."""
-    try:
-        schedule = [os.open("self/schedstat", os.O_RDONLY, dir_fd=proc)]
-    except OSError:
-        schedule = []
-    socket.send_fds(connection, [b"s"], schedule)
 
 
 def _serve(connection: socket.socket, module: ModuleType) -> None:

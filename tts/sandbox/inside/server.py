@@ -14,19 +14,21 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from . import frames, kernel, landlock, namespaces, supervisor, wire
 from .confine import Confinement
 from .forker import Forker, exit_with
-from .settings import PACKAGES, WORK, Setup
+from .settings import PACKAGES, WORK, Complaint, Setup, named
 
 PRELOADED = (
     "array bisect cmath collections contextlib copy dataclasses datetime decimal enum fractions functools hashlib",
     "heapq itertools json math numbers operator queue random re statistics string struct threading time traceback",
 )
 """Modules that programs often use; what they seldom use would only make every fork dearer."""
+
+ENVIRONMENT = dict.fromkeys(("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+"""What programs find: a worker stays on one processor, and threads count among `processes`."""
 
 
 def main(control: socket.socket) -> None:
@@ -36,12 +38,13 @@ def main(control: socket.socket) -> None:
     """
     setup = Setup.load(wire.decode(frames.receive(control)))
     os.environ.clear()
+    os.environ.update(ENVIRONMENT)
     try:
         server = Server(setup, control)
     except Exception as error:
-        frames.send(control, wire.encode(str(error)))
+        frames.send(control, wire.encode(Complaint.of(error).dump()))
         return
-    frames.send(control, wire.encode(""))
+    frames.send(control, wire.encode(()))
     server.serve()
 
 
@@ -56,11 +59,12 @@ class Server:
         self._home = -1
         _look_for_mechanisms(setup)
         if setup.namespaces:
-            with _named("namespaces"):
+            with named("namespaces"):
                 namespaces.enter(namespaces.needed_paths(), setup.packages)
             _become_init(control)
             self._home = os.open("self/ns/pid", os.O_RDONLY, dir_fd=self._proc)
             self._readable = ["/"]
+        self._drops_user = setup.drop_user and namespaces.can_become_nobody(self._proc)
         kernel.forbid_core_dumps_and_tracing()
         sys.path += [PACKAGES] if setup.namespaces else setup.search
         _import_ahead([*" ".join(PRELOADED).split(), *setup.preload])
@@ -75,64 +79,78 @@ class Server:
             if not word:
                 return
             self._fork_worker(number, descriptors[0])
-            os.close(descriptors[0])
 
     def _fork_worker(self, number: int, descriptor: int) -> None:
-        if not os.fork():
-            exit_with(lambda: self._work(number, descriptor))
+        host = socket.socket(fileno=descriptor)
+        try:
+            with named("fork"):
+                pid = os.fork()
+        except OSError as error:
+            frames.send(host, wire.encode(Complaint.of(error).dump()))
+        else:
+            if not pid:
+                exit_with(lambda: self._work(number, host))
+        host.close()
 
-    def _work(self, number: int, descriptor: int) -> int:
+    def _work(self, number: int, host: socket.socket) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         kernel.die_with_parent()
         if cpus := self._setup.cpus:
             os.sched_setaffinity(0, {cpus[number % len(cpus)]})
         self._control.close()
-        if self._setup.namespaces:
-            namespaces.new_worker_namespaces()
-        forker = Forker(self._confinement, self._setup, self._home)
-        ours, theirs = socket.socketpair()
-        if not os.fork():
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            if self._setup.namespaces:
+                with named("namespaces"):
+                    namespaces.new_worker_namespaces()
+            checker = self._confinement(self._rules(may_signal=True))
+            checker.prepare()
+            with named("fork"):
+                pid = os.fork()
+        except OSError as error:
+            frames.send(host, wire.encode(Complaint.of(error).dump()))
+            return 1
+        if not pid:
             ours.close()
-            host = socket.socket(fileno=descriptor)
-            exit_with(lambda: supervisor.serve(forker.confinement, host, theirs))
+            exit_with(lambda: supervisor.serve(checker, host, theirs))
         theirs.close()
-        os.close(descriptor)
-        forker.serve(ours)
+        host.close()
+        checker.close()
+        Forker(self._for_program, self._home).serve(ours)
         return 0
 
-    def _confinement(self) -> Confinement:
-        """Return the layers for the next runs. Landlock's rules name the work folder that is mounted now."""
+    def _for_program(self) -> Confinement:
+        """Return the layers of the next program, with an empty work folder, which Landlock's rules name."""
+        folders = []
+        if self._setup.namespaces:
+            with named("namespaces"):
+                namespaces.new_work_folder(self._setup.files_mb, self._drops_user)
+            folders = [WORK]
+        devices = [path for path in namespaces.DEVICES if os.path.exists(path)]
+        listed = () if self._setup.namespaces else self._setup.search
+        return self._confinement(self._rules([*devices, *folders], listed))
+
+    def _rules(self, writable: Sequence[str] = (), listed: Sequence[str] = (), may_signal: bool = False) -> int:
+        if not self._setup.landlock:
+            return -1
+        with named("landlock"):
+            return landlock.ruleset(self._readable, writable, listed, may_signal)
+
+    def _confinement(self, rules: int) -> Confinement:
         setup = self._setup
-        writable = [path for path in namespaces.DEVICES if os.path.exists(path)]
-        folder = [WORK] if setup.namespaces else []
         return Confinement(
-            setup.namespaces,
-            setup.seccomp,
-            drop_user=namespaces.IS_ROOT and setup.drop_user,
-            program_rules=landlock.ruleset(self._readable, [*writable, *folder]) if setup.landlock else -1,
-            checker_rules=landlock.ruleset(self._readable, [], may_signal=True) if setup.landlock else -1,
-            base_memory=self._base_memory,
-            proc=self._proc,
+            setup.namespaces, setup.seccomp, self._drops_user, rules, base_memory=self._base_memory, proc=self._proc
         )
 
 
 def _look_for_mechanisms(setup: Setup) -> None:
     """Raise OSError where the kernel lacks what is asked for, or refuses it; what it does only, programs will show."""
     if setup.landlock:
-        with _named("landlock"):
-            os.close(landlock.ruleset([], []))
+        with named("landlock"):
+            os.close(landlock.ruleset([]))
     if setup.seccomp:
-        with _named("seccomp"):
-            kernel.machine()
-
-
-@contextmanager
-def _named(mechanism: str) -> Iterator[None]:
-    """Put the mechanism before the text of an OSError."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(f"{mechanism}: {error.strerror or error}") from error
+        with named("seccomp"):
+            kernel.look_for_filters()
 
 
 def _become_init(control: socket.socket) -> None:

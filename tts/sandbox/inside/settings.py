@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -44,6 +46,31 @@ class Setup(WireRecord):
     preload: tuple[str, ...]
     files_mb: int
     cpus: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint(WireRecord):
+    """What the system refused to do for the sandbox, in words (mechanism: call: reason), and the error's number."""
+
+    text: str
+    number: int
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Return what an error says; an OSError's number goes apart from its words."""
+        if isinstance(error, OSError) and error.errno:
+            return cls(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror), error.errno)
+        return cls(str(error) or type(error).__name__, 0)
+
+
+@contextmanager
+def named(mechanism: str) -> Iterator[None]:
+    """Put the mechanism before the text of an OSError."""
+    try:
+        yield
+    except OSError as error:
+        complaint = Complaint.of(error)
+        raise OSError(complaint.number, f"{mechanism}: {complaint.text}") from error
 
 
 @dataclass(frozen=True, slots=True)

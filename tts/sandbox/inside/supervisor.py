@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 
 from . import frames, tested, wire
 from .confine import Confinement
-from .forker import END, ENDED
-from .settings import Bounds, RunRequest
+from .forker import BEGUN, END, ENDED, MOST_DATA, NEXT, NUM_DESCRIPTORS, SECONDS, WAITED
+from .settings import Bounds, Complaint, RunRequest
 from .watch import Stopped, Watched
 
 _GRACE_SECONDS = 5.0
@@ -26,20 +26,45 @@ _ACTIONS: dict[str, Callable[[Watched, RunRequest], Iterator[tested.Result]]] = 
 
 
 def serve(confinement: Confinement, host: socket.socket, forker: socket.socket) -> int:
-    """Answer the host's requests, one at a time, until the host or the forker is gone; return the exit status."""
-    confinement.confine_checker()
+    """Answer the host's requests, one at a time, until the host or the forker is gone; return the exit status.
+
+    The answer is results and how the program ran, or a `Complaint` where the system refused to let one begin.
+    """
+    try:
+        confinement.confine_checker()
+    except OSError as error:
+        frames.send(host, wire.encode(Complaint.of(error).dump()))
+        return 1
     gc.enable()
     try:
-        watched, _ = _next_program(forker, host, confinement.namespaces)
         while True:
             request = RunRequest.load(wire.decode(frames.receive(host)))
+            data, descriptors = _ask(forker, NEXT)
+            if not descriptors:
+                frames.send(host, data)
+                continue
+            (pid,) = BEGUN.unpack(data)
+            watched = Watched(
+                pid,
+                descriptors,
+                host.fileno(),
+                is_init=confinement.namespaces,
+                waited=lambda: float(SECONDS.unpack(_ask(forker, WAITED)[0])[0]),
+            )
             results, stopped = _perform(watched, request)
-            forker.sendall(END)
-            following, last = _next_program(forker, host, confinement.namespaces)
+            last = ENDED.unpack(_ask(forker, END)[0])
             frames.send(host, wire.encode((tuple(results), watched.close(stopped, *last))))
-            watched = following
     except EOFError:
         return 0
+
+
+def _ask(forker: socket.socket, word: bytes) -> tuple[bytes, list[int]]:
+    """Return the forker's answer, and the descriptors that come with it. Raises EOFError where it is gone."""
+    forker.send(word)
+    data, descriptors, _, _ = socket.recv_fds(forker, MOST_DATA, NUM_DESCRIPTORS)
+    if not data:
+        raise EOFError("the forker is gone")
+    return data, descriptors
 
 
 def _perform(watched: Watched, request: RunRequest) -> tuple[list[tested.Result], Stopped | None]:
@@ -72,13 +97,3 @@ def _limit_tests(watched: Watched, seconds: float) -> None:
     signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds + _GRACE_SECONDS)  # ends this process, whatever it is doing
-
-
-def _next_program(forker: socket.socket, host: socket.socket, is_init: bool) -> tuple[Watched, tuple[int, int, float]]:
-    """Receive the next program's process, and what became of the last."""
-    data, descriptors, _, _ = socket.recv_fds(forker, ENDED.size, 5)
-    if not data:
-        raise EOFError("the forker is gone")
-    pid, *last = ENDED.unpack(data)
-    status, memory, seconds = last
-    return Watched(pid, descriptors, host.fileno(), is_init), (status, memory, seconds)

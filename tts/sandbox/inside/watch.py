@@ -2,8 +2,7 @@
 
 How it works. This is the supervisor's side. The program is another process, made beside it by the forker and handed
 over as five descriptors: the wire (a socket for frames of plain data), stdin, stdout, stderr, and a pidfd that becomes
-readable when the process has ended. Before it gave up its rights the process sent a sixth over the wire: its own
-`schedstat`, from which its time of waiting for a processor can be read.
+readable when the process has ended.
 
 1. `start` takes the clocks' zeros, makes all ends non-blocking, and sends the frame that lets the program begin.
 2. `receive` (a frame is wanted) and `wait` (the end is wanted) both turn `_step`: one `poll` over everything, with the
@@ -15,23 +14,30 @@ readable when the process has ended. Before it gave up its rights the process se
 
 What holds, and why:
 
-- Limits are measured here and never asked of the program. Processor time is that of its process; wall time leaves out
-  what it spent waiting for a processor, so that a loaded machine changes no verdict.
+- Limits are measured here and never asked of the program. Processor time is that of its process. Wall time leaves out
+  what its threads together spent waiting for a processor, so that a loaded machine changes no verdict; a tenth of what
+  has passed counts in any case, so that it ends. The forker knows those waits, and is asked only where a limit seems
+  to be reached.
+- All four limits are looked at with every call, and at the time at which the nearest of them can be reached: calls
+  that are each short enough do not get past what they may use together.
 - A limit counts only where nothing came in time: when one is first found exceeded while `poll` has news, the news is
   handled, and the limit is looked at once more (`_is_overdue`).
 - What ends the program early is raised as `Stopped`, a BaseException, and kept in `stopped` as well: test code that
   runs between two frames may swallow it with a bare `except`, and must not win by that.
 - Every buffer has a bound: `output_kb` for each of stdout and stderr, `wire.MAX_FRAME` for a frame.
-- `_judge` trusts causes in this order: a forbidden system call, what was stopped here, the signal, the exit status.
+- `_judge` trusts causes in this order: a forbidden system call, the kernel's limit of processor time, what was stopped
+  here, another signal, the exit status.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -40,6 +46,11 @@ from .settings import Bounds
 
 _CHUNK = 2**16
 _SHORTEST_WAIT = 0.005
+_LEAST_PART = 10
+"""At least this part of the time that passes counts, however the program waits for a processor."""
+
+_OUT_OF_MEMORY = re.compile(r"(\w+\.)*_?(Array)?MemoryError\b")
+"""How the last line of a traceback begins; numpy has an error of its own."""
 
 
 class Stopped(BaseException):
@@ -55,10 +66,11 @@ class Watched:
     """The process of a program, seen from the one that reads its other ends.
 
     `descriptors` are the wire, stdin, stdout, stderr and the process itself (a pidfd); `host` is the connection whose
-    end is the end of everything. A program that is the `init` of its namespace cannot kill itself.
+    end is the end of everything. A program that is the `init` of its namespace cannot kill itself. `waited` says how
+    many seconds its threads had to wait for a processor.
     """
 
-    def __init__(self, pid: int, descriptors: list[int], host: int, is_init: bool) -> None:
+    def __init__(self, pid: int, descriptors: list[int], host: int, is_init: bool, waited: Callable[[], float]) -> None:
         wire_end, self._stdin, self._stdout, self._stderr, self._ended = descriptors
         self._pid = pid
         self._wire = socket.socket(fileno=wire_end)
@@ -75,7 +87,8 @@ class Watched:
         self._has_ended = False
         self._is_overdue = False
         self._look_again = 0.0
-        self._schedule = self._meet()
+        self._ask_waited = waited
+        self._waited = 0.0
         self.stopped: Stopped | None = None
 
     def stop(self, outcome: str, reason: str) -> Stopped:
@@ -86,8 +99,7 @@ class Watched:
     def start(self, action: str, program: str, bounds: Bounds, stdin: bytes) -> None:
         """Let the program begin, with these limits."""
         self._bounds = bounds
-        self._zero_cpu, self._zero_wall = self._cpu(), self._wall()
-        self._begin = time.monotonic()
+        self._zero_cpu, self._begin = self._cpu(), time.monotonic()
         self.new_call()
         for descriptor in (self._stdin, self._stdout, self._stderr, self._wire.fileno()):
             os.set_blocking(descriptor, False)
@@ -99,9 +111,9 @@ class Watched:
         self.send(wire.encode((action, program, bounds.dump())))
 
     def new_call(self) -> None:
-        """Count time anew for the limits of one call."""
-        self._call_cpu, self._call_wall, self._is_overdue = self._cpu(), self._wall(), False
-        self._look_again = time.monotonic() + min(self._bounds.cpu_seconds, self._bounds.wall_seconds)
+        """Count time anew for the limits of one call. Raises Stopped where all calls together are at theirs."""
+        self._call_cpu, self._call_begin, self._call_waited = self._cpu(), time.monotonic(), self._waited
+        self._look_at_limits(False)
 
     def send(self, payload: bytes) -> None:
         """Write a frame to the program, as far as there is room; the rest is written while waiting."""
@@ -131,7 +143,7 @@ class Watched:
         cpu, wall = max(0.0, cpu - self._zero_cpu), time.monotonic() - self._begin
         stdout, stderr = (bytes(self._outputs[key]) for key in (self._stdout, self._stderr))
         outcome, reason = self._judge(stopped, code, cpu, stderr)
-        for descriptor in (self._stdout, self._stderr, self._ended, self._stdin, self._schedule):
+        for descriptor in (self._stdout, self._stderr, self._ended, self._stdin):
             if descriptor >= 0:
                 os.close(descriptor)
         self._wire.close()
@@ -141,25 +153,18 @@ class Watched:
     def _judge(self, stopped: Stopped | None, code: int, cpu: float, stderr: bytes) -> tuple[str, str]:
         if code == -signal.SIGSYS:
             return "sandbox_violation", "a system call that only attacks make"
+        is_out_of_time = cpu >= self._bounds.total_cpu_seconds and code in (-signal.SIGXCPU, -signal.SIGKILL)
+        if is_out_of_time and (not stopped or self._has_ended):
+            return "timeout", f"{cpu:.1f} s of processor time"
         if stopped:
             return stopped.outcome, stopped.reason
-        if code < 0:
-            return self._judge_signal(-code, cpu)
-        last = stderr.rstrip().rpartition(b"\n")[2].decode("utf-8", "replace")
-        outcome = "memory_limit" if last.startswith("MemoryError") else "runtime_error"
-        return (outcome, last or f"exit status {code}") if code else ("ok", "")
-
-    def _judge_signal(self, number: int, cpu: float) -> tuple[str, str]:
-        if number in (signal.SIGXCPU, signal.SIGKILL) and cpu >= self._bounds.total_cpu_seconds:
-            return "timeout", f"{cpu:.1f} s of processor time"
-        if number == signal.SIGKILL and self._is_init:
+        if code == -signal.SIGKILL and self._is_init:
             return "harness_error", "killed from outside, perhaps because the host ran out of memory"
-        return "runtime_error", f"killed by {signal.Signals(number).name}"
-
-    def _meet(self) -> int:
-        """Take what the process sends before it gives up its rights: its schedule, or -1 where the system has none."""
-        _, descriptors, _, _ = socket.recv_fds(self._wire, 1, 1)
-        return descriptors[0] if descriptors else -1
+        if code < 0:
+            return "runtime_error", f"killed by {signal.Signals(-code).name}"
+        last = stderr.rstrip().rpartition(b"\n")[2].decode("utf-8", "replace")
+        outcome = "memory_limit" if _OUT_OF_MEMORY.match(last) else "runtime_error"
+        return (outcome, last or f"exit status {code}") if code else ("ok", "")
 
     def _step(self) -> None:
         """Wait for the next thing to happen, and do what it asks for. Raises Stopped where a limit comes first."""
@@ -248,14 +253,17 @@ class Watched:
         except OSError:
             return 0.0
 
-    def _wall(self) -> float:
-        """Return a clock that stands still while the program's process waits for a processor: load takes no time."""
-        starved = int(os.pread(self._schedule, 99, 0).split()[1]) / 1e9 if self._schedule >= 0 else 0.0
-        return time.monotonic() - starved
+    def _wall(self, begin: float, waited: float) -> float:
+        """Return the wall time since `begin`, less what the program waited for a processor beyond `waited`."""
+        passed = time.monotonic() - begin
+        return max(passed - (self._waited - waited), passed / _LEAST_PART)
 
     def _look_at_limits(self, has_news: bool) -> None:
         """Raise Stopped where a limit is reached; not yet where there is news that may have come in time."""
         left, what = self._left()
+        if left <= 0:
+            self._waited = max(self._waited, self._ask_waited())  # threads take theirs with them when they end
+            left, what = self._left()
         if left <= 0 and (self._is_overdue or not has_news):
             raise self.stop("timeout", f"more than {what}")
         self._is_overdue = left <= 0
@@ -263,10 +271,11 @@ class Watched:
 
     def _left(self) -> tuple[float, str]:
         """Return how many seconds must pass before a limit can be reached, and which."""
-        cpu, wall, bounds = self._cpu(), self._wall(), self._bounds
+        cpu, bounds = self._cpu(), self._bounds
+        wall, wall_of_call = self._wall(self._begin, 0.0), self._wall(self._call_begin, self._call_waited)
         return min(
             (bounds.cpu_seconds - cpu + self._call_cpu, f"{bounds.cpu_seconds:g} s of processor time"),
-            (bounds.wall_seconds - wall + self._call_wall, f"{bounds.wall_seconds:g} s"),
+            (bounds.wall_seconds - wall_of_call, f"{bounds.wall_seconds:g} s"),
             (bounds.total_cpu_seconds - cpu + self._zero_cpu, f"{bounds.total_cpu_seconds:g} s of processor time"),
-            (bounds.total_wall_seconds - wall + self._zero_wall, f"{bounds.total_wall_seconds:g} s"),
+            (bounds.total_wall_seconds - wall, f"{bounds.total_wall_seconds:g} s"),
         )
