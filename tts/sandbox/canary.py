@@ -8,8 +8,10 @@ another program looks for what the first has left, and for times from before its
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import resource
 import socket
 import struct
 import tempfile
@@ -39,8 +41,11 @@ SEEN = {
 }
 """What was seen where a guard (`records.GUARDS`) held."""
 
+_NO_ROOT = "only the full profile closes this: programs without a root of their own see the host's paths and times"
+
 _LIMITS = Limits(cpu_seconds=5, wall_seconds=20, memory_mb=256, processes=4, may_fork=True)
 _SECONDS = 30.0
+_BAIT_BYTES = 8192
 _TICK_SECONDS = 0.02
 """More than the clock of files may lag behind."""
 
@@ -132,7 +137,10 @@ def probe(worker: SandboxWorker, server: int, bait: Bait, own_root: bool) -> tup
         if _outcome(worker, program, "")[0] != "sandbox_violation":
             broken.append(("inodes", f"{name} is survived"))
     details = {guard: "; ".join(dict.fromkeys(what for name, what in broken if name == guard)) for guard in GUARDS}
-    return tuple(Layer(guard, not details[guard], details[guard] or SEEN[guard]) for guard in GUARDS)
+    advice = {} if own_root else {"state": _NO_ROOT}
+    return tuple(
+        Layer(guard, not details[guard], details[guard] or SEEN[guard], advice.get(guard, "")) for guard in GUARDS
+    )
 
 
 def _run(worker: SandboxWorker, program: str, stdin: str) -> Iterator[tuple[str, str]]:
@@ -159,7 +167,9 @@ def laid_out() -> Iterator[Bait]:
     try:
         home = tempfile.TemporaryDirectory(prefix="tts-canary-", ignore_cleanup_errors=True)
     except OSError as error:
-        raise VerifierError(f"canary: a temporary folder cannot be made: {said(Complaint.of(error))}") from error
+        is_forbidden = 0 <= resource.getrlimit(resource.RLIMIT_FSIZE)[0] < _BAIT_BYTES
+        complaint = Complaint(Complaint.of(error).text, errno.EFBIG if is_forbidden else errno.ENOENT)
+        raise VerifierError(f"canary: a temporary folder cannot be made: {said(complaint)}") from error
     with (
         home,
         socket.create_server(("127.0.0.1", 0)) as tcp,
@@ -172,7 +182,7 @@ def laid_out() -> Iterator[Bait]:
             folder.chmod(0o777)
         try:
             for path in (*bait.files(), bait.package / "shown.quiet"):
-                path.write_bytes(b"x" * 8192)
+                path.write_bytes(b"x" * _BAIT_BYTES)
                 path.chmod(0o666)
                 os.utime(path, (1e9, 1.1e9))  # last read before it was changed: the kernel notes the next reading
         except OSError as error:

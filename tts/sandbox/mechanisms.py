@@ -63,7 +63,7 @@ class Way:
             if getattr(self, name):
                 yield Layer(name, True, "in force")
             else:
-                why = [complaint for complaint in refused if complaint.startswith(f"{name}: ")]
+                why = dict.fromkeys(complaint for complaint in refused if complaint.startswith(f"{name}: "))
                 yield Layer(name, False, "; ".join(("not used", *why)), "" if why else advice)
         yield Layer("rlimits", True, "in force")
 

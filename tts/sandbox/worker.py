@@ -49,6 +49,7 @@ _CURES = {
     ("seccomp", errno.ENOSYS): "use a Linux kernel with seccomp filters, on x86_64 or aarch64",
     ("seccomp", errno.EINVAL): "use a Linux kernel with seccomp filters, on x86_64 or aarch64",
     ("fork", errno.EAGAIN): "raise `ulimit -u`, or the pids limit of the container",
+    ("temporary", errno.ENOENT): "set TMPDIR to a folder that can be written to",
     ("", errno.EFBIG): "raise `ulimit -f`",
     ("", errno.EMFILE): "raise `ulimit -n`",
     ("", errno.ENOMEM): "free some memory, or raise `ulimit -v`",
@@ -121,16 +122,21 @@ class ForkServer:
         folder = str(Path(__file__).parent)
         command = [python, "-P", "-s", "-S", "-c", _BOOT, folder, str(theirs.fileno())]
         with theirs:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL if not os.environ.get("TTS_DEBUG_SANDBOX") else None,
-                env=_ENVIRONMENT,
-                cwd="/",
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL if not os.environ.get("TTS_DEBUG_SANDBOX") else None,
+                    env=_ENVIRONMENT,
+                    cwd="/",
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self._control.close()
+                complaint = Complaint.of(error)
+                raise VerifierError(said(Complaint(f"fork server: {complaint.text}", complaint.number))) from error
         self.pid = self._process.pid
         try:
             with suppress(ConnectionError):

@@ -52,7 +52,10 @@ def restrict(rules: int) -> None:
 
 
 def _allow(rules: int, path: str, rights: int) -> None:
-    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:  # it is no more, and needs no rule
+        return
     try:
         if not os.path.isdir(path):
             rights &= 0b100_0000_0000_0110

@@ -61,7 +61,8 @@ class Server:
         if setup.namespaces:
             with named("namespaces"):
                 namespaces.enter(namespaces.needed_paths(), setup.packages)
-            _become_init(control)
+            with named("fork"):
+                _become_init(control)
             self._home = os.open("self/ns/pid", os.O_RDONLY, dir_fd=self._proc)
             self._readable = ["/"]
         self._drops_user = setup.drop_user and namespaces.can_become_nobody(self._proc)
