@@ -1,7 +1,8 @@
 """Programs that attack the sandbox or its judge, and the verdict that each must get.
 
-`@FOLDER@`, `@PORT@`, `@UDP@` and `@VICTIM@` stand for what the host lays out as bait: a folder with a secret and a
-socket, a TCP and a UDP port, and a process. A program that says `escaped` has got through.
+`@FOLDER@`, `@PORT@`, `@UDP@` and `@VICTIM@` stand for what the host lays out as bait: a folder with a secret and
+sockets, a TCP and a UDP port, and a process. Besides, all programs are shown a package `shown_bait`, whose module the
+host has locked. A program that says `escaped` has got through; what it did to an inode, the host sees.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from tts.programs.judging.records import Assertions, CallTest, CallTests, StdioTest, StdioTests, Tests
 from tts.sandbox import Limits
+from tts.sandbox.inside import calls
 
 ESCAPED = StdioTests((StdioTest("", "escaped"),))
 FOUR = StdioTests((StdioTest("", "4"),))
@@ -31,14 +33,36 @@ class Hostile:
     limits: Limits = LIMITS
 
 
-def _syscall(name: str, x86_64: int, aarch64: int, arguments: str = "0, 0, 0, 0") -> Hostile:
-    program = f"""
-import ctypes, platform
-number = {x86_64} if platform.machine() == "x86_64" else {aarch64}
-ctypes.CDLL(None).syscall(number, {arguments})
-print("escaped")
+CALL = """
+import ctypes, fcntl, os, shown_bait, struct
+HERE, EMPTY_PATH = -100, 0x1000
+hidden, shown, nothing, label = b"@FOLDER@/secret", os.fsencode(shown_bait.__file__), b"", b"user.t"
+me, room, hint = os.getuid(), ctypes.create_string_buffer(128), ctypes.byref(ctypes.c_uint64(3))
+def call(x86_64, aarch64, *arguments):
+    number = x86_64 if os.uname().machine == "x86_64" else aarch64
+    if number is None:
+        raise OSError("the machine lacks it")
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(ctypes.c_long(number), *(ctypes.c_long(a) if isinstance(a, int) else a for a in arguments)) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 """
+
+
+def _syscall(name: str, x86_64: int | None, aarch64: int | None, arguments: str = "0, 0, 0, 0, 0") -> Hostile:
+    program = f"{CALL}\ncall({x86_64}, {aarch64}, {arguments})\nprint('escaped')"
     return Hostile(f"calls {name}", "sandbox_violation", program)
+
+
+def _mark(name: str, numbers: tuple[int | None, int | None], arguments: str, file: str) -> Hostile:
+    program = f"{CALL}\nfile = {file}\ncall(*{numbers}, {arguments})\nprint('escaped')"
+    return Hostile(f"{name} on {file}", "runtime_error", program)
+
+
+def _lock(name: str, numbers: tuple[int, int], arguments: str) -> Hostile:
+    """The host has locked the file, so a real lock is refused; a pretended one is not."""
+    program = f"{CALL}\nfile = os.open(shown, os.O_RDONLY)\nlock = struct.pack('hhqqi4x', 0, 0, 0, 0, 0)\ntry:\n"
+    program += f"    call(*{numbers}, {arguments})\nexcept BlockingIOError:\n    print('escaped')"
+    return Hostile(f"locks by {name}", "wrong_answer", program)
 
 
 def _attack(name: str, verdict: str, program: str) -> Hostile:
@@ -110,6 +134,21 @@ while True: pass
         "import ctypes\nctypes.string_at(0)",
     ),
     Hostile(
+        "sleeps in calls that are each within their limit",
+        "timeout",
+        "import time\ndef f(x):\n    time.sleep(0.4)\n    return x",
+        CallTests("f", tuple(CallTest((n,), n) for n in range(20))),
+        replace(LIMITS, total_wall_seconds=1.5),
+    ),
+    Hostile(
+        "computes in calls that are each within their limit",
+        "timeout",
+        "from time import process_time as now\ndef f(x):\n    end = now() + 0.3\n"
+        "    while now() < end: pass\n    return x",
+        CallTests("f", tuple(CallTest((n,), n) for n in range(20))),
+        replace(LIMITS, total_wall_seconds=20),
+    ),
+    Hostile(
         "exits with a huge stack",
         "runtime_error",
         "import sys\nsys.setrecursionlimit(10**9)\n"
@@ -134,17 +173,82 @@ FILES = (
     _attack("starts a shell", "wrong_answer", "import os\nos.system('touch @FOLDER@/written') and exit()"),
     _attack("starts a program", "runtime_error", "import subprocess\nsubprocess.run(['/bin/true'])"),
     _attack("becomes another program", "runtime_error", "import os, sys\nos.execv(sys.executable, ['python'])"),
-    _syscall("mount", 165, 40),
-    _syscall("unshare", 272, 97, "0x10000000"),
+    *(_syscall(name, *numbers) for name, numbers in calls.HOSTILE.items()),
+    _syscall("unshare for a user namespace", 272, 97, "0x10000000"),
     _syscall("clone into a new namespace", 56, 220, "0x10000011, 0, 0, 0, 0"),
-    _syscall("ptrace", 101, 117),
-    _syscall("process_vm_readv", 310, 270),
-    _syscall("bpf", 321, 280),
-    _syscall("io_uring_setup", 425, 425),
-    _syscall("open_by_handle_at", 304, 265),
-    _syscall("keyctl", 250, 219),
-    _syscall("perf_event_open", 298, 241),
-    _syscall("pidfd_getfd", 438, 438),
+)
+
+BY_PATH = (
+    ("chmod", (90, None), "file, 0o640"),
+    ("fchmodat", (268, 53), "HERE, file, 0o640"),
+    ("fchmodat2", (452, 452), "HERE, file, 0o640, 0"),
+    ("chown", (92, None), "file, me, -1"),
+    ("lchown", (94, None), "file, me, -1"),
+    ("fchownat", (260, 54), "HERE, file, me, -1, 0"),
+    ("utime", (132, None), "file, 0"),
+    ("utimes", (235, None), "file, 0"),
+    ("futimesat", (261, None), "HERE, file, 0"),
+    ("utimensat", (280, 88), "HERE, file, 0, 0"),
+    ("truncate", (76, 45), "file, 3"),
+    ("setxattr", (188, 5), "file, label, file, 1, 0"),
+    ("lsetxattr", (189, 6), "file, label, file, 1, 0"),
+    ("setxattrat", (463, 463), "HERE, file, 0, label, room, 16"),
+    ("file_setattr", (469, 469), "HERE, file, room, 24, 0"),
+    ("linkat", (265, 37), "HERE, file, HERE, file + b'2', 0"),
+    ("symlinkat", (266, 36), "file, HERE, file + b'3'"),
+    ("mkdirat", (258, 34), "HERE, file + b'4', 0o777"),
+    ("mknodat", (259, 33), "HERE, file + b'5', 0o10666, 0"),
+    ("renameat", (264, 38), "HERE, file, HERE, file + b'6'"),
+    ("renameat2", (316, 276), "HERE, file, HERE, file + b'7', 0"),
+    ("unlinkat", (263, 35), "HERE, file, 0"),
+    ("openat to write", (257, 56), "HERE, file, os.O_WRONLY, 0"),
+    ("openat to read, emptying it", (257, 56), "HERE, file, os.O_TRUNC, 0"),
+    ("openat2", (437, 437), "HERE, file, ctypes.byref((ctypes.c_uint64 * 3)(1, 0, 0)), 24"),
+    ("name_to_handle_at", (303, 264), "HERE, file, room, room, 0"),
+    ("open_tree_attr", (467, 467), "HERE, file, 0, 0, 0"),
+    ("inotify_add_watch", (254, 27), "0, file, 2"),
+)
+BY_DESCRIPTOR = (
+    ("fchmod", (91, 52), "file, 0o640"),
+    ("fchmodat2 without a path", (452, 452), "file, nothing, 0o640, EMPTY_PATH"),
+    ("fchown", (93, 55), "file, me, -1"),
+    ("futimens", (280, 88), "file, 0, 0, 0"),
+    ("utimensat without a path", (280, 88), "file, nothing, 0, EMPTY_PATH"),
+    ("ftruncate", (77, 46), "file, 3"),
+    ("fallocate", (285, 47), "file, 0, 0, 4096"),
+    ("fsetxattr", (190, 7), "file, label, label, 1, 0"),
+    ("linkat without a path", (265, 37), "file, nothing, HERE, shown + b'8', EMPTY_PATH"),
+    ("FS_IOC_SETFLAGS", (16, 29), "file, 0x40086602, room"),
+    ("FS_IOC_FSSETXATTR", (16, 29), "file, 0x401C5820, room"),
+    ("F_SET_RW_HINT", (72, 25), "file, 1036, hint"),
+    ("F_SET_FILE_RW_HINT", (72, 25), "file, 1038, hint"),
+    ("F_SETLEASE", (72, 25), "file, 1024, 0"),
+    ("F_NOTIFY", (72, 25), "os.open(os.path.dirname(shown), 0), 1026, 2"),
+    ("F_SETSIG", (72, 25), "file, 10, 10"),
+    ("cachestat", (451, 451), "file, room, room, 0"),
+    ("readahead", (187, 213), "file, 0, 4096"),
+    ("preadv2 without waiting", (327, 286), "file, room, 0, 0, 0, 8"),
+)
+MARKS = (
+    *(_mark(*each, file) for each in BY_PATH for file in ("hidden", "shown")),
+    *(_mark(*each, f"os.open(shown, {flags})") for each in BY_DESCRIPTOR for flags in ("os.O_RDONLY", "os.O_PATH")),
+    _lock("flock", (73, 32), "file, fcntl.LOCK_EX | fcntl.LOCK_NB"),
+    _lock("F_SETLK", (72, 25), "file, 6, lock"),
+    _lock("F_OFD_SETLK", (72, 25), "file, 37, lock"),
+    _attack(
+        "asks for the page cache",
+        "runtime_error",
+        f"{CALL}\nimport mmap\nwith open(shown, 'rb') as f: pages = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n"
+        "libc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_void_p\n"
+        "address = libc.mmap(None, ctypes.c_size_t(4096), 1, 2, os.open(shown, 0), ctypes.c_long(0))\n"
+        "call(27, 232, ctypes.c_void_p(address), 4096, room)",
+    ),
+    _attack(
+        "finds a device that it may change",
+        "wrong_answer",
+        "import os\nflags = [os.statvfs('/dev/' + name).f_flag for name in ('null', 'zero', 'full', 'random')]\n"
+        "if os.getpid() != 1 or all(each & os.ST_RDONLY for each in flags): raise SystemExit",
+    ),
 )
 
 SECRETS = (
@@ -164,7 +268,12 @@ print(4 + found)
 """,
         FOUR,
     ),
-    Hostile("finds an empty environment", "passed", "import os\nprint(4 + len(os.environ))", FOUR),
+    Hostile(
+        "finds nothing in its environment but numbers of threads",
+        "passed",
+        "import os\nprint(4 + sum(not name.endswith('_NUM_THREADS') for name in os.environ))",
+        FOUR,
+    ),
     Hostile(
         "looks for the expected output in its memory",
         "wrong_answer",
@@ -200,6 +309,11 @@ NETWORK = (
     _attack("sends by UDP", "runtime_error", "import socket\nsocket.socket(2, 2).sendto(b'x', ('127.0.0.1', @UDP@))"),
     _attack("connects to a socket file", "runtime_error", "import socket\nsocket.socket(1).connect('@FOLDER@/socket')"),
     _attack("connects to a hidden socket", "runtime_error", "import socket\nsocket.socket(1).connect('\\0@FOLDER@')"),
+    _attack(
+        "sends a datagram through one of a pair",
+        "runtime_error",
+        "import socket\nsocket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', '@FOLDER@/datagrams')",
+    ),
     _attack("asks for a name", "runtime_error", "import socket\nsocket.getaddrinfo('example.org', 80)"),
     _attack("listens", "runtime_error", "import socket\nsocket.create_server(('', 0))"),
     _attack("sends raw packets", "runtime_error", "import socket\nsocket.socket(socket.AF_PACKET, socket.SOCK_RAW)"),
@@ -214,6 +328,7 @@ PROCESSES = (
         "runtime_error",
         "import fcntl, os\nr, w = os.pipe()\nfcntl.fcntl(r, fcntl.F_SETOWN, @VICTIM@)",
     ),
+    _attack("asks for the group of a process of the host", "runtime_error", "import os\nos.getpgid(@VICTIM@)"),
     _attack("raises its priority", "runtime_error", "import os\nos.nice(-5)"),
     _attack(
         "becomes a real-time process",
@@ -482,4 +597,4 @@ COMPARISON = (
     Hostile("writes by other means", "passed", "import os\nos.write(1, b'4')", FOUR),
 )
 
-ALL = (*EXHAUSTION, *FILES, *SECRETS, *NETWORK, *PROCESSES, *FORGING, *PROTOCOL, *DECODING, *COMPARISON)
+ALL = (*EXHAUSTION, *FILES, *MARKS, *SECRETS, *NETWORK, *PROCESSES, *FORGING, *PROTOCOL, *DECODING, *COMPARISON)

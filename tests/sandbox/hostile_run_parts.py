@@ -1,18 +1,25 @@
 """Runs every hostile program beside bait, as this user or as another, and prints what came of it as JSON.
 
-python hostile_run_parts.py [UID]
+python hostile_run_parts.py UID PROFILE TAKEN …
+
+An empty profile is the best that holds. What of the kernel is taken away (`namespaces`, `landlock`) a filter refuses,
+as containers and older kernels do.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio  # noqa: F401 - imported before rights are given up: later, the interpreter may be out of reach
 import concurrent.futures.thread  # noqa: F401 - as above
 import encodings.ascii
 import encodings.idna  # noqa: F401 - as above
+import errno
+import fcntl
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,12 +31,16 @@ from pathlib import Path
 
 import hostile_parts
 
+from tts.errors import VerifierError
 from tts.programs.judging.judge import judge
 from tts.sandbox import Sandbox
-from tts.sandbox.records import ProfileName
+from tts.sandbox.inside import calls, kernel
+from tts.sandbox.inside.namespaces import NOBODY
 
 SECRET = "bait-7241"
+SHOWN = "shown_bait"
 WORKERS = 2
+F_OFD_SETLK = 37
 
 
 @dataclass
@@ -39,6 +50,7 @@ class Bait:
     udp: socket.socket
     victim: subprocess.Popen[bytes]
     listeners: list[socket.socket]
+    marks: dict[str, tuple[int, ...]]
 
     def program(self, text: str) -> str:
         places = {"@FOLDER@": str(self.folder), "@VICTIM@": str(self.victim.pid)}
@@ -48,14 +60,16 @@ class Bait:
         return text
 
     def harm(self) -> list[str]:
-        seen = [f"new file {path.name}" for path in self.folder.iterdir() if path.name not in ("secret", "socket")]
+        ours = ("secret", "socket", "datagrams", SHOWN, "__init__.py", "__pycache__")
+        seen = [f"new file {path.name}" for path in self.folder.rglob("*") if path.name not in ours]
+        seen += [f"{name}: {old} has become {new}" for name, old in self.marks.items() if (new := mark(name)) != old]
         if (self.folder / "secret").read_text() != SECRET:
             seen.append("the secret was changed")
         if self.victim.poll() is not None or "\nState:\tT" in Path(f"/proc/{self.victim.pid}/status").read_text():
             seen.append("a process of the host was killed or stopped")
         for listener in self.listeners:
             try:
-                listener.accept() if listener is not self.udp else listener.recv(99)
+                listener.accept() if listener.type == socket.SOCK_STREAM else listener.recv(99)
             except BlockingIOError:
                 continue
             seen.append("something arrived")
@@ -66,20 +80,59 @@ def lay_out(stack: ExitStack, python: str) -> Bait:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tts-bait-")))
     folder.chmod(0o777)
     (folder / "secret").write_text(SECRET)
+    (folder / SHOWN).mkdir()
+    (folder / SHOWN / "__init__.py").write_text("#" * 8191 + "\n")
+    for path in (folder / "secret", folder / SHOWN, folder / SHOWN / "__init__.py"):
+        path.chmod(0o777)
+        if os.getuid() == 0:
+            os.chown(path, NOBODY, NOBODY)  # programs may do more to files of their own
+    held = stack.enter_context((folder / SHOWN / "__init__.py").open("r+b"))
+    fcntl.flock(held, fcntl.LOCK_EX)
+    fcntl.fcntl(held, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
     tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     udp.bind(("127.0.0.1", 0))
     by_path, by_name = (stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(2))
+    datagrams = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    datagrams.bind(str(folder / "datagrams"))
     by_path.bind(str(folder / "socket"))
+    for path in (folder / "socket", folder / "datagrams"):
+        path.chmod(0o777)
     by_name.bind("\0" + str(folder))
     for listener in (by_path, by_name):
         listener.listen()
-    for each in (tcp, udp, by_path, by_name):
+    listeners = [tcp, udp, by_path, by_name, datagrams]
+    for each in listeners:
         each.setblocking(False)
     victim = subprocess.Popen([python, "-I", "-S", "-c", "import time; time.sleep(3600)"])
     stack.callback(victim.wait)
     stack.callback(victim.kill)
-    return Bait(folder, tcp, udp, victim, [tcp, udp, by_path, by_name])
+    files = (str(folder / "secret"), str(folder / SHOWN / "__init__.py"))
+    return Bait(folder, tcp, udp, victim, listeners, {name: mark(name) for name in files})
+
+
+def mark(name: str) -> tuple[int, ...]:
+    """What is kept of a file, but for the time of its last reading."""
+    if not os.path.exists(name):
+        return ()
+    status = os.stat(name)
+    return status.st_mode, status.st_uid, status.st_nlink, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def take_away(mechanisms: list[str]) -> None:
+    """Refuse, to this process and all that it starts, what the mechanisms need."""
+    machine = kernel.machine()
+    refused = {}
+    if "namespaces" in mechanisms:
+        refused |= dict.fromkeys(("unshare", "setns", "mount", "mount_setattr", "pivot_root"), errno.EPERM)
+    numbers = {calls.HOSTILE[name][machine]: code for name, code in refused.items()}
+    if "landlock" in mechanisms:
+        numbers |= dict.fromkeys((444, 445, 446), errno.ENOSYS)
+    code = [struct.pack("<HBBI", 0x20, 0, 0, 0)]
+    for number, error in numbers.items():
+        code += [struct.pack("<HBBI", 0x15, 0, 1, number), struct.pack("<HBBI", 6, 0, 0, 0x50000 | error)]
+    kernel.forbid_new_privileges()
+    kernel.install_filter(b"".join([*code, struct.pack("<HBBI", 6, 0, 0, 0x7FFF0000)]))
 
 
 def descendants() -> list[int]:
@@ -127,7 +180,10 @@ def readable_python() -> str | None:
     return None
 
 
-def main(uid: int, profile: ProfileName | None = None) -> dict[str, object]:
+def main(options: argparse.Namespace) -> dict[str, object]:
+    uid = options.uid
+    if options.taken:
+        take_away(options.taken)
     if uid != os.getuid():
         os.setgroups([])
         os.setresgid(uid, uid, uid)
@@ -138,7 +194,12 @@ def main(uid: int, profile: ProfileName | None = None) -> dict[str, object]:
         return {"skip": f"no Python that user {uid} can read"}
     with ExitStack() as stack:
         bait = lay_out(stack, python)
-        sandbox = stack.enter_context(Sandbox(workers=WORKERS, packages=(), python=python, profile=profile))
+        sys.path.append(str(bait.folder))
+        sandbox = Sandbox(workers=WORKERS, packages=(SHOWN,), python=python, profile=options.profile or None)
+        try:
+            stack.enter_context(sandbox)
+        except VerifierError as error:
+            return {"refused": str(error)}
         verdicts = {}
         with ThreadPoolExecutor(WORKERS) as threads:
             jobs = {
@@ -150,7 +211,7 @@ def main(uid: int, profile: ProfileName | None = None) -> dict[str, object]:
             for name, job in jobs.items():
                 verdict = job.result().verdict
                 verdicts[name] = [verdict.status, verdict.reason, verdict.detail]
-        of_the_sandbox = 2 + 4 * WORKERS
+        of_the_sandbox = 2 + 2 * WORKERS
         left_over = [] if wait_for(lambda: len(descendants()) <= of_the_sandbox + 1) else descendants()
         harm = bait.harm()
         sandbox.close()
@@ -166,4 +227,8 @@ def main(uid: int, profile: ProfileName | None = None) -> dict[str, object]:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGIO, signal.SIG_DFL)
-    print(json.dumps(main(int(sys.argv[1]) if sys.argv[1:] else os.getuid(), *sys.argv[2:])))  # type: ignore[arg-type]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("uid", type=int)
+    parser.add_argument("profile", nargs="?", default="")
+    parser.add_argument("taken", nargs="*")
+    print(json.dumps(main(parser.parse_args())))
