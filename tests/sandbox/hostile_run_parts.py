@@ -2,8 +2,7 @@
 
 python hostile_run_parts.py UID PROFILE TAKEN …
 
-An empty profile is the best that holds. What of the kernel is taken away (`namespaces`, `landlock`) a filter refuses,
-as containers and older kernels do.
+An empty profile is the best that holds. What is taken away (`TAKEN`) a filter refuses.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ import hostile_parts
 from tts.errors import VerifierError
 from tts.programs.judging.judge import judge
 from tts.sandbox import Sandbox
-from tts.sandbox.inside import calls, kernel
+from tts.sandbox.inside import kernel
 from tts.sandbox.inside.namespaces import NOBODY
 
 SECRET = "bait-7241"
@@ -119,20 +118,36 @@ def mark(name: str) -> tuple[int, ...]:
     return status.st_mode, status.st_uid, status.st_nlink, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def take_away(mechanisms: list[str]) -> None:
-    """Refuse, to this process and all that it starts, what the mechanisms need."""
-    machine = kernel.machine()
-    refused = {}
-    if "namespaces" in mechanisms:
-        refused |= dict.fromkeys(("unshare", "setns", "mount", "mount_setattr", "pivot_root"), errno.EPERM)
-    numbers = {calls.HOSTILE[name][machine]: code for name, code in refused.items()}
-    if "landlock" in mechanisms:
-        numbers |= dict.fromkeys((444, 445, 446), errno.ENOSYS)
+TAKEN: dict[str, tuple[int, dict[str, tuple[int, int]]]] = {
+    "namespaces": (errno.EPERM, {"unshare": (272, 97), "setns": (308, 268), "mount": (165, 40)}),
+    "namespaces by number": (errno.ENOSPC, {"unshare": (272, 97)}),
+    "mounts": (errno.EPERM, {"mount": (165, 40)}),
+    "landlock": (errno.ENOSYS, {"landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445)}),
+    "mount_setattr": (errno.ENOSYS, {"mount_setattr": (442, 442)}),
+    "pidfd_open": (errno.ENOSYS, {"pidfd_open": (434, 434)}),
+    "seccomp": (errno.ENOSYS, {"seccomp": (317, 277)}),
+}
+"""What containers and older kernels lack: with which error which calls fail there."""
+
+
+def take_away(names: list[str]) -> None:
+    """Refuse, to this process and all that it starts, what is named."""
     code = [struct.pack("<HBBI", 0x20, 0, 0, 0)]
-    for number, error in numbers.items():
-        code += [struct.pack("<HBBI", 0x15, 0, 1, number), struct.pack("<HBBI", 6, 0, 0, 0x50000 | error)]
+    for name in names:
+        error, numbers = TAKEN[name]
+        for number in (each[kernel.machine()] for each in numbers.values()):
+            code += [struct.pack("<HBBI", 0x15, 0, 1, number), struct.pack("<HBBI", 6, 0, 0, 0x50000 | error)]
     kernel.forbid_new_privileges()
     kernel.install_filter(b"".join([*code, struct.pack("<HBBI", 6, 0, 0, 0x7FFF0000)]))
+
+
+def become(uid: int) -> None:
+    """Go on as this user."""
+    if uid != os.getuid():
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        os.environ["HOME"] = "/"
 
 
 def descendants() -> list[int]:
@@ -184,11 +199,7 @@ def main(options: argparse.Namespace) -> dict[str, object]:
     uid = options.uid
     if options.taken:
         take_away(options.taken)
-    if uid != os.getuid():
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-        os.environ["HOME"] = "/"
+    become(uid)
     python = readable_python()
     if python is None:
         return {"skip": f"no Python that user {uid} can read"}
