@@ -14,6 +14,7 @@ HEADERS = {
     "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
     "aarch64": Path("/usr/include/asm-generic/unistd.h"),
 }
+TABLES = (calls.HARMLESS, calls.CHANGING, calls.CONDITIONAL, calls.ATTRIBUTES, calls.HOSTILE)
 LAST_NUMBER = 600
 ACTIONS = {0x7FFF0000: "allowed", 0x80000000: "killed", 0x00050000: "pretended"}
 REFUSED = f"errno {errno.EPERM}"
@@ -105,8 +106,8 @@ class Filter:
         self.program = seccomp.program(self.column, may_fork, only_pid, own_root)
 
     def number(self, name: str) -> int | None:
-        tables = calls.HARMLESS | calls.CHANGING | calls.CONDITIONAL | calls.HOSTILE | MARKING
-        return tables[name][self.column]
+        numbers = {name: numbers for table in (*TABLES, MARKING) for name, numbers in table.items()}
+        return numbers[name][self.column]
 
     def __call__(self, name: str, *arguments: int) -> str:
         number = self.number(name)
@@ -139,7 +140,8 @@ def test_every_number_gets_the_action_of_its_table_and_all_others_are_refused(ma
     chosen = Filter(machine, own_root=own_root)
     tables = ((calls.HARMLESS, "allowed"), (calls.CHANGING, "allowed" if own_root else REFUSED))
     expected = dict.fromkeys(range(LAST_NUMBER), REFUSED)
-    for table, action in (*tables, (calls.HOSTILE, "killed")):
+    unsupported = f"errno {errno.ENOTSUP}"
+    for table, action in (*tables, (calls.ATTRIBUTES, unsupported), (calls.HOSTILE, "killed")):
         expected |= {numbers[chosen.column]: action for numbers in table.values() if numbers[chosen.column] is not None}
     for numbers in calls.CONDITIONAL.values():
         expected.pop(numbers[chosen.column], None)
@@ -208,8 +210,7 @@ def test_the_numbers_are_the_kernels(machine: str) -> None:
     known = {name: int(number) for name, number in pairs}
     known.setdefault("newfstatat", known.get("fstatat", -1))
     column = MACHINES[machine][0]
-    tables = (calls.HARMLESS, calls.CHANGING, calls.CONDITIONAL, calls.HOSTILE)
-    ours = {name: numbers[column] for table in tables for name, numbers in table.items() if numbers[column] is not None}
+    ours = {name: numbers[column] for table in TABLES for name, numbers in table.items() if numbers[column] is not None}
     assert {name: known.get(name) for name in ours} == ours
     ours = {name: numbers[column] for name, numbers in MARKING.items() if name in known}
     assert {name: known[name] for name in ours if ours[name] is not None} == {
@@ -218,5 +219,5 @@ def test_the_numbers_are_the_kernels(machine: str) -> None:
 
 
 def test_no_call_is_in_two_tables() -> None:
-    names = [name for table in (calls.HARMLESS, calls.CHANGING, calls.CONDITIONAL, calls.HOSTILE) for name in table]
+    names = [name for table in TABLES for name in table]
     assert len(names) == len(set(names))

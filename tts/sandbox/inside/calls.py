@@ -255,5 +255,15 @@ HOSTILE: Numbers = {
 }
 """No honest program makes these: one that does is killed."""
 
+ATTRIBUTES: Numbers = {
+    "fgetxattr": (193, 10),
+    "flistxattr": (196, 13),
+    "getxattr": (191, 8),
+    "lgetxattr": (192, 9),
+    "listxattr": (194, 11),
+    "llistxattr": (195, 12),
+}
+"""Ask for extended attributes, which no file seems to have: who copies a file asks, and is content with that."""
+
 HARMLESS: Numbers = READ_WRITE | FILES | WAITING | MEMORY | SIGNALS | ASKING | PROCESS | SOCKET_PAIRS
 """Allowed with any arguments."""

@@ -3,11 +3,12 @@
 How it works. The filter sees a call's number and its arguments as integers; what lies in memory (a path, the flags of
 `openat2` or `clone3`, an address) it cannot see, so calls that can only be judged by that are refused whole. Its code
 is a row of tests for the calls whose arguments count, and then a search by halves for the action of a number. It
-answers in one of five ways:
+answers in one of these ways:
 
 - *allowed*: the kernel makes the call.
 - *refused*: EPERM, as the kernel itself would say it. All that is not listed, so whatever later kernels bring.
-- *absent*: ENOSYS, where the C library then takes a way that the filter can judge.
+- *absent*, *unsupported*: ENOSYS, where the C library then takes a way that the filter can judge; ENOTSUP for what not
+  every file system has, which programs then do without.
 - *pretended*: the call answers 0 and is not made. Locks and advice about pages are marks on an inode that every program
   sees, and the kernel lets who may only read set them: a lock that is not made tells nobody anything, not even on a
   device. In a program of one process it would have kept nobody out either. F_GETLK is real: it answers «not locked».
@@ -27,7 +28,7 @@ _X32 = 0x40000000
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _REFUSE, _ABSENT, _PRETEND = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS, _ERRNO
-_NO_LOCKS = _ERRNO | errno.ENOLCK
+_NO_LOCKS, _UNSUPPORTED = _ERRNO | errno.ENOLCK, _ERRNO | errno.ENOTSUP
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 
 _NEW_NAMESPACES = 0x7E020000
@@ -123,6 +124,7 @@ def _table(column: int, own_root: bool) -> bytes:
     """Return code that decides by number. It halves the table at each step: the kernel runs it for every number."""
     allowed = calls.HARMLESS | calls.CHANGING if own_root else calls.HARMLESS
     actions = {numbers[column]: _ALLOW for numbers in allowed.values()}
+    actions |= {numbers[column]: _UNSUPPORTED for numbers in calls.ATTRIBUTES.values()}
     actions |= {numbers[column]: _KILL for numbers in calls.HOSTILE.values()}
     changes = [(0, actions.get(0, _REFUSE))]
     for number in range(1, max(number for number in actions if number is not None) + 2):
