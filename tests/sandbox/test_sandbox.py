@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -242,11 +243,130 @@ def test_it_works_beside_an_event_loop() -> None:
         assert asyncio.run(main(opened)) == [b"%d\n" % n for n in range(6)]
 
 
-def test_a_timeout_is_repeated_alone_while_others_wait(sandbox: Sandbox) -> None:
-    with ThreadPoolExecutor(4) as threads:
-        jobs = [threads.submit(sandbox.run, "while True: pass", b"", HASTY) for _ in range(2)]
-        jobs += [threads.submit(sandbox.run, f"print({n})", b"", LIMITS) for n in range(6)]
-        assert [job.result().outcome for job in jobs] == ["timeout"] * 2 + ["ok"] * 6
+def test_timeouts_pass_side_by_side_and_are_not_repeated() -> None:
+    """Twelve that sleep past half a second, four at a time, are three rounds of that."""
+    with Sandbox(workers=4, packages=()) as opened, ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(lambda n: opened.run(f"print({n})", limits=LIMITS).outcome, range(8))) == {"ok"}
+        begin = time.monotonic()
+        sleepers = replace(LIMITS, wall_seconds=0.5)
+        runs = list(threads.map(lambda _: opened.run("import time\ntime.sleep(60)", limits=sleepers), range(12)))
+        passed = time.monotonic() - begin
+    assert [run.outcome for run in runs] == ["timeout"] * 12
+    assert passed < 1.5 + 1.5, "a second run of each would take 3 s, one after the other 6 s"
+
+
+BUSY_THREADS = """
+import threading, time
+def work():
+    while time.thread_time() < 0.25: pass
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_wall_time_stands_still_while_threads_wait_for_a_processor() -> None:
+    """Of eight at a time on one processor each would need four seconds of wall time, and is given one."""
+    with Sandbox(workers=8, packages=()) as opened, ThreadPoolExecutor(8) as threads:
+        limits = replace(LIMITS, wall_seconds=1.0)
+        mine = os.sched_getaffinity(0)
+        runs = list(threads.map(lambda _: opened.run(BUSY_THREADS, limits=limits), range(8)))
+        assert [run.outcome for run in runs] == ["ok"] * 8, (mine, runs)
+
+
+@pytest.mark.parametrize(
+    ("body", "limits", "expected"),
+    [
+        ("time.sleep(0.15)", replace(LIMITS, wall_seconds=0.5, total_wall_seconds=0.6), "0.6 s"),
+        ("spend(0.1)", replace(LIMITS, cpu_seconds=0.3, total_cpu_seconds=0.5), "0.5 s of processor time"),
+        ("spend(0.3)", replace(LIMITS, cpu_seconds=1, total_cpu_seconds=1), "1 s of processor time"),
+    ],
+)
+def test_limits_of_all_calls_hold_however_short_each_is(
+    sandbox: Sandbox, body: str, limits: Limits, expected: str
+) -> None:
+    program = "import time\ndef spend(seconds):\n    end = time.process_time() + seconds\n"
+    program += f"    while time.process_time() < end: pass\ndef f(n):\n    {body}\n    return n"
+    called = sandbox.call(program, "f", [(n,) for n in range(20)], limits)
+    assert (called.run.outcome, called.run.reason) == ("timeout", f"more than {expected}")
+    assert 2 <= len(called.returned) <= 6
+    assert called.run.wall_seconds < 10 * limits.total_wall_seconds
+    tested = sandbox.check(program, [f"assert f({n}) == {n}" for n in range(20)], ["f"], limits=limits)
+    assert tested.run.outcome == "timeout"
+    assert len(tested.returned) < 7
+
+
+def test_there_are_as_many_threads_as_processes_at_the_default_memory(sandbox: Sandbox) -> None:
+    program = "from concurrent.futures import ThreadPoolExecutor\nimport time\n"
+    program += (
+        "with ThreadPoolExecutor(15) as threads: print(sum(threads.map(lambda n: time.sleep(0.05) or n, range(30))))"
+    )
+    run = sandbox.run(program, limits=Limits())
+    assert (run.outcome, run.stdout) == ("ok", b"435\n"), run
+    for memory in (128, 256, 1024):
+        assert sandbox.run(program, limits=Limits(memory_mb=memory)).outcome == "ok"
+    assert sandbox.run(program.replace("15", "16"), limits=Limits()).outcome == "runtime_error"
+
+
+def test_what_is_not_enough_memory_is_a_memory_limit(sandbox: Sandbox) -> None:
+    for program in ("x = []\nwhile True: x.append(bytearray(10**7))", "import mmap\nx = bytearray(10**9)"):
+        assert sandbox.run(program, limits=LIMITS).outcome == "memory_limit"
+
+
+@pytest.mark.skipif(find_spec("numpy") is None, reason="numpy is not installed")
+def test_numpy_works_in_one_process_and_its_want_of_memory_is_a_memory_limit(sandbox: Sandbox) -> None:
+    run = sandbox.run("import numpy\nprint((numpy.eye(50) @ numpy.eye(50)).sum())", limits=replace(LIMITS, processes=1))
+    assert (run.outcome, run.stdout) == ("ok", b"50.0\n"), run
+    assert sandbox.run("import numpy\nnumpy.ones(10**9)", limits=LIMITS).outcome == "memory_limit"
+    called = sandbox.call("import numpy\ndef f(n): return numpy.ones(n).sum()", "f", [(10**9,)], LIMITS)
+    assert [each.outcome for each in called.returned] == ["memory_limit"]
+
+
+@pytest.mark.skipif(find_spec("numpy") is None, reason="numpy is not installed")
+def test_packages_are_found_in_every_profile() -> None:
+    with Sandbox(workers=1, profile="landlock+seccomp") as opened:
+        assert opened.run("import numpy\nprint(numpy.arange(4).sum())", limits=LIMITS).stdout == b"6\n"
+
+
+def test_sets_have_one_order_in_all_sandboxes() -> None:
+    program = (
+        "print([max(set(s), key=s.count) for s in ('abab', 'xyzxyz')], list({None, int, 'a', 1.5, len}), hash('a'))"
+    )
+    outputs = set()
+    for _ in range(3):
+        with Sandbox(workers=1, packages=()) as opened:
+            outputs |= {opened.run(program, limits=LIMITS).stdout for _ in range(2)}
+            outputs.add(opened.check("def f(): return 1", ["assert f() == 1"], ["f"], limits=LIMITS).run.stdout)
+    assert len(outputs - {b""}) == 1, outputs
+
+
+def test_sqlite_and_its_kin_work_though_locks_are_pretended(sandbox: Sandbox) -> None:
+    if sandbox.profile.name != "full":
+        pytest.skip("there is no folder to write in")
+    program = """
+import dbm, fcntl, mailbox, os, shelve, shutil, sqlite3
+one = sqlite3.connect("a.db")
+one.execute("pragma journal_mode=wal")
+one.execute("create table t (a)")
+one.execute("insert into t values (1)")
+one.commit()
+print(sqlite3.connect("a.db").execute("select a from t").fetchall())
+with shelve.open("s") as kept: kept["a"] = 1
+with dbm.open("d", "c") as kept: kept["a"] = "b"
+box = mailbox.mbox("m")
+box.lock()
+box.add("x")
+box.flush()
+box.unlock()
+open("b", "w").close()
+os.utime("b", (1, 2))
+os.chmod("b", 0o600)
+shutil.copy2("b", "c")
+with open("b") as file: fcntl.lockf(file, fcntl.LOCK_SH)
+print(len(box), os.stat("c").st_mtime, oct(os.stat("c").st_mode))
+"""
+    run = sandbox.run(program, limits=LIMITS)
+    assert (run.outcome, run.stdout) == ("ok", b"[(1,)]\n1 2.0 0o100600\n"), run
 
 
 def test_it_outlives_the_thread_that_opened_it() -> None:
