@@ -17,8 +17,8 @@ from tts.errors import VerifierError
 from tts.sandbox.inside import frames, wire
 from tts.sandbox.inside.settings import Complaint, Setup
 
-_BOOT = "import socket, sys; sys.path.insert(0, sys.argv[1]); from inside import server; del sys.path[0]; "
-_BOOT += "server.main(socket.socket(fileno=int(sys.argv[2])))"
+_BOOT = "import socket, sys; sys.path.insert(0, sys.argv[1]); from inside import kernel; kernel.fix_addresses(); "
+_BOOT += "from inside import server; del sys.path[0]; server.main(socket.socket(fileno=int(sys.argv[2])))"
 _START_SECONDS = 60
 _MAX_REPLY = 2**26
 
