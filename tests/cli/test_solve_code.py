@@ -78,7 +78,7 @@ def test_programs_are_chosen_by_the_visible_examples_and_judged_by_the_hidden_te
 def test_the_sandbox_is_noted_in_the_run(tts: Command, tmp_path: Path) -> None:
     solve(tts, tmp_path, "first")
     sandbox = json.loads((tmp_path / "r" / "run.json").read_text())["sandbox"]
-    assert sandbox["profile"] in ("full", "landlock+seccomp", "bubblewrap")
+    assert sandbox["profile"] in ("full", "landlock+seccomp")
     assert sandbox["layers"]["files"] is sandbox["layers"]["network"] is sandbox["layers"]["rlimits"] is True
     assert tts("solve", "--run", "r", "--set", "selector=majority_vote").code == 1  # the broken row is still broken
     assert json.loads((tmp_path / "r" / "run.json").read_text())["sandbox"] == sandbox
