@@ -1,8 +1,9 @@
 """Opens a sandbox in a setting, and prints as JSON what it is, what its layers say, and what a program says.
 
-python settings_parts.py [--root] [--limit NAME=N …] UID TAKEN …
+python settings_parts.py [--root] [--weak] [--limit NAME=N …] UID TAKEN …
 
-With `--root` the user is root in a user namespace of his own in which nobody else is.
+With `--root` the user is root in a user namespace of his own in which nobody else is; with `--weak` nothing but the
+kernel's limits protects him.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def main(options: argparse.Namespace) -> dict[str, object]:
         name, _, value = limit.partition("=")
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (int(value), int(value)))
     try:
-        with Sandbox(workers=1, packages=(), python=python) as sandbox:
+        weak = {"profile": "rlimits-only", "allow_weak_sandbox": True} if options.weak else {}
+        with Sandbox(workers=1, packages=(), python=python, **weak) as sandbox:
             run = sandbox.run(PROGRAM, b"hello")
             profile = sandbox.profile
     except VerifierError as error:
@@ -52,6 +54,7 @@ def main(options: argparse.Namespace) -> dict[str, object]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", action="store_true")
+    parser.add_argument("--weak", action="store_true")
     parser.add_argument("--limit", action="append", default=[])
     parser.add_argument("uid", type=int)
     parser.add_argument("taken", nargs="*")

@@ -72,6 +72,24 @@ def test_who_is_root_of_a_namespace_of_his_own_gets_full() -> None:
     assert (report["profile"], report["said"][0]) == ("full", "1")
 
 
+def test_where_nothing_protects_the_canary_sees_what_is_open() -> None:
+    layers = open_sandbox("--weak", ORDINARY)["layers"]
+    for guard, words in {
+        "files": "reading succeeded; writing succeeded; secret2 was made outside",
+        "inodes": "chmod on a file outside succeeded; fchmodat on a file outside succeeded",
+        "network": "TCP succeeded; a socket file succeeded; a datagram to a socket file succeeded; something arrived",
+        "signals": "kill succeeded",
+        "programs": "starting a program succeeded",
+        "state": "looking up a path outside succeeded",
+    }.items():
+        holds, detail, _ = layers[guard]
+        assert not holds
+        assert words in detail
+    for words in ("F_SET_RW_HINT", "F_SETLEASE", "F_NOTIFY", "mincore", "unshare is survived"):
+        assert words in layers["inodes"][1]
+    assert "a file was left in" in layers["state"][1]
+
+
 @pytest.mark.parametrize("uid", USERS)
 def test_without_namespaces_what_stays_open_is_said_with_why(uid: int) -> None:
     report = open_sandbox(uid, "namespaces")

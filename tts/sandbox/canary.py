@@ -37,7 +37,7 @@ SEEN = {
     "programs": "no other program is started",
     "memory": "no more memory than allowed",
     "imports": "the standard library can be imported late",
-    "state": "nothing is left that another program can read",
+    "state": "no file or time is left that another program can read",
 }
 """What was seen where a guard (`records.GUARDS`) held."""
 
@@ -55,13 +55,13 @@ _FIELDS = ("st_mode", "st_uid", "st_gid", "st_nlink", "st_size", "st_mtime_ns", 
 
 _LATER = """
 import os, sys
-begin = float(sys.stdin.read())
+begin, name = sys.stdin.read().split()
 for place in (".", "/tmp", "/dev/shm"):
-    if os.path.lexists(place + "/left"):
+    if os.path.lexists(f"{place}/{name}"):
         print("broken", "state", "a file was left in", place)
 for what in (".", 0, 1, 2) if os.getpid() == 1 else (0, 1, 2):
     times = os.stat(what)
-    if min(times.st_ctime, times.st_mtime, times.st_atime) < begin:
+    if min(times.st_ctime, times.st_mtime, times.st_atime) < float(begin):
         print("broken", "state", f"{what} is older than the program")
 print("end")
 """
@@ -131,7 +131,10 @@ def probe(worker: SandboxWorker, server: int, bait: Bait, own_root: bool) -> tup
     broken = list(_run(worker, Path(__file__).with_name("attempts.py").read_text(encoding="utf-8"), stdin))
     broken += bait.harm(before)
     time.sleep(_TICK_SECONDS)
-    broken += _run(worker, _LATER, str(time.clock_gettime(_CLOCK_OF_FILES)))
+    broken += _run(worker, _LATER, f"{time.clock_gettime(_CLOCK_OF_FILES)} {bait.folder.name}-left")
+    for place in ("/", "/tmp", "/dev/shm"):
+        with suppress(OSError):
+            os.unlink(f"{place}/{bait.folder.name}-left")
     for name, (x86_64, aarch64) in _HOSTILE.items():
         program = _KILLING.replace("@x86_64@", str(x86_64)).replace("@aarch64@", str(aarch64))
         if _outcome(worker, program, "")[0] != "sandbox_violation":
