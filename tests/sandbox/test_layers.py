@@ -8,7 +8,7 @@ from tts.sandbox import Sandbox, probe
 
 def test_every_profile_is_probed_with_all_its_guards_and_advice() -> None:
     profiles = probe()
-    assert [profile.name for profile in profiles] == ["full", "landlock+seccomp", "bubblewrap", "rlimits-only"]
+    assert [profile.name for profile in profiles] == ["full", "landlock+seccomp", "rlimits-only"]
     for profile in profiles:
         assert all(layer.holds or layer.detail for layer in profile.layers)
 
