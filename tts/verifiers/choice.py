@@ -11,8 +11,8 @@ from tts.components.component import Component
 from tts.types import Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.math.by_key import group_keys, judge_keys
 from tts.verifiers.math.extract import last_box
+from tts.verifiers.math.wording import NOT_IT, REASON, announced, final_part, last_tag
 from tts.verifiers.text import last_line, plain
-from tts.verifiers.wording import NOT_IT, REASON, announced, final_part, last_tag
 
 COMMANDS = re.compile(r"\\(?:[a-zA-Z]+\*?|[()\[\]])|[{}$]")
 SPACING = re.compile(r"\\[ ,;:!~]|~|\\(?:quad|qquad|space)(?![a-zA-Z])")

@@ -10,7 +10,7 @@ from tts.components.component import Component
 from tts.types import Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.math.by_key import group_keys, judge_keys
 from tts.verifiers.math.extract import last_box
-from tts.verifiers.wording import REASON, announced, final_part, last_tag
+from tts.verifiers.math.wording import REASON, announced, final_part, last_tag
 
 SENTENCE_END = re.compile(r"(?<=\w{4})[.!?](?=\s)|[。!?](?=[^\x00-\x7f])|。|\n")
 TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from tts.types import Answer
 from tts.verifiers.math.formulas import ALPHA, CALLED, NAMES, RELATION, TELLING, Formula, delimited, formulas, last_side
-from tts.verifiers.wording import REASON, announced, final_part, last_tag
+from tts.verifiers.math.wording import REASON, announced, final_part, last_tag
 
 BRACE = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\\\?boxed[ \t]+(?P<bare>-?[\w./]*\w)|\\.|[{}]", re.DOTALL)
 BLANK = re.compile(r"\s*")
