@@ -38,7 +38,16 @@ def test_types_protocols_and_the_rest_of_the_interface_are_names_of_the_package(
     for name in dir(tts):
         assert getattr(tts, name) is not None or name.startswith("__")
     assert tts.Candidate is tts.types.Candidate
-    assert not {"Mapping", "dataclass", "Any"} & {name for name in dir(tts) if name not in vars(tts)}
+    assert not {"Mapping", "dataclass", "Any", "import_module"} & set(dir(tts))
+    assert (
+        "Recipe"
+        in subprocess.run(
+            [sys.executable, "-c", "from tts import *; print(Recipe, Candidate)"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    )
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

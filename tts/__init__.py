@@ -49,6 +49,8 @@ def _public() -> dict[str, Any]:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":
+        return sorted({*_HOMES, *_public(), "__version__"})
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     if name.startswith("_") or name not in (public := _public()):
@@ -57,4 +59,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, *_public()})
+    return list(__getattr__("__all__"))

@@ -250,3 +250,15 @@ def test_a_run_folder_that_cannot_be_written_is_one_error(tts: Command, recipe: 
     assert result.code == 2
     assert result.err.startswith("tts: error: cannot use the run folder file/r")
     assert result.out == ""
+
+
+def test_what_was_judged_while_candidates_were_missing_is_judged_anew(
+    tts: Command, recipe: Path, problems: Path, tmp_path: Path
+) -> None:
+    assert tts("solve", problems, "-r", recipe, "--run", "whole").code == 0
+    assert tts("solve", problems, "-r", recipe, "--run", "cut").code == 0
+    lines = (tmp_path / "cut" / "candidates.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "cut" / "candidates.jsonl").write_bytes(b"".join(lines[:50]))
+    assert tts("grade", "cut", "--write").code == 1  # problems without candidates
+    assert tts("solve", "--run", "cut").code == 0
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")

@@ -13,7 +13,7 @@ from tts.types import Answer, Judged, Score, Selection, Verdict
 
 JUDGED = Judged(
     answers=(Answer("4", "boxed"), None),
-    classes=(0, None),
+    nodes=(0, None),
     scores=(Score(0.5), Score(None, "cannot tell")),
     selection=Selection(0, "4", (1.0,), 1, 1),
     verdicts=(Verdict("passed"), Verdict("failed", "no_answer")),

@@ -2,13 +2,15 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tts.errors import RunFolderError, RunWriteError
-from tts.runs.files import AppendFile
-from tts.runs.folder import Job, RunFolder, read_job
+from tts.runs.files import AppendFile, StoredFile
+from tts.runs.folder import Job, RunFolder, candidate_places, read_job
+from tts.runs.records import dumps
 from tts.types import Candidate
 
 
@@ -139,3 +141,57 @@ def test_candidates_set_aside_move_to_their_own_file_and_derived_files_go(tmp_pa
 def test_write_errors_are_kept_apart_from_wrong_commands() -> None:
     assert RunWriteError.exit_code == 1
     assert RunFolderError.exit_code == 2
+
+
+def lines_of(folder: Path, *candidates: Candidate) -> Path:
+    path = folder / "candidates.jsonl"
+    path.write_bytes(b"".join(map(dumps, candidates)))
+    return path
+
+
+def test_a_candidate_that_is_there_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = lines_of(tmp_path, candidate("a", 0), candidate("a", 1), candidate("a", 0))
+    with pytest.raises(RunFolderError, match=r"candidates\.jsonl:3 holds candidate 0 of problem 'a' again"):
+        candidate_places(StoredFile(path))
+
+
+@pytest.mark.parametrize("change", [{"index": -1}, {"num_tokens": -5}, {"num_prompt_tokens": 2**64 - 1}])
+def test_a_number_that_no_engine_counts_is_refused_with_its_line(tmp_path: Path, change: dict[str, int]) -> None:
+    path = lines_of(tmp_path, candidate("a", 0), replace(candidate("a", 1), **change))
+    with pytest.raises(RunFolderError, match=r"candidates\.jsonl:2 cannot be read: .* must be from 0 to"):
+        candidate_places(StoredFile(path))
+
+
+@pytest.mark.parametrize("name", ["run.json", "candidates.jsonl", "superseded.jsonl", "problems.jsonl", "scores.jsonl"])
+def test_a_folder_or_a_dangling_link_in_place_of_a_file_is_one_clear_error(tmp_path: Path, name: str) -> None:
+    with RunFolder(tmp_path / "r") as folder:
+        folder.write_job(name="mine", recipe={}, problems="-", limit=None)
+    (tmp_path / "r" / name).unlink(missing_ok=True)
+    (tmp_path / "r" / name).mkdir()
+    with pytest.raises(RunFolderError, match=rf"cannot (open|read) .*{name}"):
+        read_job(tmp_path / "r") if name == "run.json" else StoredFile(tmp_path / "r" / name)
+    (tmp_path / "r" / name).rmdir()
+    (tmp_path / "r" / "run.json").unlink(missing_ok=True)
+    (tmp_path / "r" / "run.json").symlink_to(tmp_path / "gone")
+    with pytest.raises(RunFolderError, match=r"cannot read .*run\.json"):
+        read_job(tmp_path / "r")
+
+
+def test_setting_aside_again_after_a_crash_counts_nothing_twice(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        folder["candidates.jsonl"].append(candidate("a", 0), candidate("b", 0))
+        (line,) = [dumps(candidate("a", 0))]
+        (tmp_path / "superseded.jsonl").write_bytes(line)  # what a crash between the two writes leaves
+        (tmp_path / "candidates.jsonl.partial").write_bytes(dumps(candidate("b", 0)))
+        assert folder.set_aside(lambda key: key.problem_id == "a") == 1
+        assert (tmp_path / "superseded.jsonl").read_bytes() == line
+        assert set(folder.recorded()) == {"b"}
+        folder["candidates.jsonl"].append(candidate("a", 0))
+        assert folder.set_aside(lambda key: key.problem_id == "a") == 1
+        assert (tmp_path / "superseded.jsonl").read_bytes() == 2 * line  # drawn and set aside once more
+
+
+def test_a_lone_surrogate_in_the_job_is_written_and_read_back(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as folder:
+        folder.write_job(name="a\ud800", recipe={}, problems="-", limit=None)
+    assert read_job(tmp_path) == Job("a\ud800", {}, "-", None)

@@ -7,7 +7,6 @@ report.json       what was found; report.html shows it
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,7 +67,7 @@ class BenchFolder:
         arms = [{"name": arm.name, "recipe": arm.recipe.resolved()} for arm in settings.arms]
         kept = {name: getattr(settings, name) for name in StoredPlan.__slots__}
         content = {"format": FORMAT, **kept, "arms": arms}
-        write_whole(self.path / PLAN, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        write_whole(self.path / PLAN, records.pretty(content))
 
     def write_report(self, report: Report) -> None:
         """Write report.json and report.html, each whole or not at all."""

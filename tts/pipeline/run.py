@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tts.errors import RunWriteError
+from tts.errors import RunFolderError, RunWriteError
 from tts.pipeline.drawing import Drawing, Progress
 from tts.pipeline.intake import Intake, Turn
 from tts.pipeline.judges import Evaluators
@@ -66,7 +66,11 @@ class Run:
         self.evaluators = Evaluators(recipe, self._note_sandbox)
         supported = None if rows is None else (self._supported(row) for row in rows)
         self.turn = turn
+        self._recorded = folder.recorded()
         self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
+        if not all(self._derived.is_of(name, recipe.sampler.num_candidates) for name in self._recorded):
+            folder.forget_derived()  # they were judged while candidates were missing (`tts grade --write`)
+            self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
         self.intake = Intake(supported, folder["problems.jsonl"], self.stop, turn)
         self._abandoned = threading.Event()
         self._queue: queue.Queue[Drawn | BaseException | None] = queue.Queue(QUEUE_SIZE)
@@ -132,7 +136,7 @@ class Run:
                 messages=self._messages,
                 run_seed=recipe.seed,
                 file=self.folder["candidates.jsonl"],
-                recorded=self.folder.recorded(),
+                recorded=self._recorded,
                 superseded=superseded(self.folder.path),
                 opened=self._note_capabilities,
                 stop=self.stop,
@@ -195,6 +199,8 @@ class Run:
             judged = self._judged(row, drawn)
             solution = solution_of(row, drawn, judged)
             self.tally.add(solution, drawn.candidates, judged.verdicts)
+        except RunFolderError:
+            raise
         except Exception as error:
             solution = failed_solution(row, drawn, f"{type(error).__name__} while judging: {error}")
             self.tally.add(solution, (), ())

@@ -44,7 +44,7 @@ class Tally:
 
     def add(self, solution: Solution, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]) -> None:
         """Count one problem; `candidates` and `verdicts` run in parallel (both empty where judging failed)."""
-        counts = solution.counts
+        pairs, counts = list(zip(candidates, verdicts, strict=True)), solution.counts
         self.num_problems += 1
         self.num_incomplete += solution.error is not None
         self.num_abstained += solution.selection.index is None
@@ -60,7 +60,7 @@ class Tally:
             self.num_undecided += solution.verdict.status == "undecided"
             self._passed_share += Fraction(counts.num_passed, counts.num_candidates)
             self._open_share += Fraction(counts.num_undecided, counts.num_candidates)
-        for candidate, verdict in zip(candidates, verdicts, strict=True):
+        for candidate, verdict in pairs:
             credit = self.credit.setdefault(candidate.sampler, Credit())
             credit.num_candidates += 1
             credit.num_tokens += candidate.num_tokens

@@ -28,8 +28,8 @@ def shipped_recipes() -> dict[str, Path]:
     They are installed inside it; in a clone they stand beside it.
     """
     package = Path(str(resources.files("tts")))
-    folder = next(path for path in (package / "recipes", package.parent / "recipes") if path.is_dir())
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    inside, beside = (sorted((folder / "recipes").glob("*.yaml")) for folder in (package, package.parent))
+    return {path.stem: path for path in inside or beside}
 
 
 def find(name_or_path: str, folder: Path | None = None) -> Path:

@@ -25,8 +25,11 @@ class StoredFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = self._open()
-        self.size = self._end_of_last_line()
+        try:
+            self._fd = self._open()
+            self.size = self._end_of_last_line()
+        except OSError as error:
+            raise RunFolderError(f"cannot open {path}: {error.strerror}") from error
 
     def _open(self) -> int:
         try:
@@ -134,9 +137,12 @@ def read_whole(file: Path, kind: type[Record], version: int) -> Record | None:
 
     Raises RunFolderError where it is none, or has another format.
     """
-    if not file.exists():
+    if not file.exists() and not file.is_symlink():
         return None
-    content = file.read_bytes()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise RunFolderError(f"cannot read {file}: {error.strerror}") from error
     found = records.loads(content, _Versioned, lambda: str(file)).format
     if found != version:
         raise RunFolderError(f"{file} has format {found}; this version of tts reads format {version}")
@@ -173,10 +179,7 @@ class Files(Generic[File]):
     def __getitem__(self, name: str) -> File:
         """Return the file `name`."""
         if name not in self._files:
-            try:
-                self._files[name] = self._open_file(self.path / name)
-            except OSError as error:
-                raise RunFolderError(f"cannot open {self.path / name}: {error.strerror}") from error
+            self._files[name] = self._open_file(self.path / name)
         return self._files[name]
 
     def close(self) -> None:

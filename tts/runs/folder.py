@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tts.errors import RunFolderError
+from tts.errors import RunFolderError, RunWriteError
 from tts.runs import records
 from tts.runs.files import AppendFile, Files, StoredFile, read_whole, write_whole
 from tts.runs.records import CandidateKey, InputLine, Session
@@ -64,6 +64,22 @@ def input_lines(file: StoredFile) -> Iterator[tuple[int, InputLine]]:
         yield offset, line
 
 
+def candidate_places(file: StoredFile) -> dict[str, dict[int, int]]:
+    """Return where each candidate begins in candidates.jsonl: problem id → index → byte offset.
+
+    Raises RunFolderError where a candidate is there twice.
+    """
+    places: dict[str, dict[int, int]] = {}
+    for number, (offset, key) in enumerate(file.records(CandidateKey), start=1):
+        of_problem = places.setdefault(key.problem_id, {})
+        if of_problem.setdefault(key.index, offset) != offset:
+            raise RunFolderError(
+                f"{file.path}:{number} holds candidate {key.index} of problem {key.problem_id!r} again. "
+                "The file was changed from outside"
+            )
+    return places
+
+
 class StoredFolder(Files[StoredFile]):
     """One run's folder, for reading alone: it takes no lock and changes nothing."""
 
@@ -104,8 +120,7 @@ class RunFolder(Files[AppendFile]):
         self._replace("summary.json", summary)
 
     def _replace(self, name: str, content: dict[str, Any]) -> None:
-        text = json.dumps(content, indent=2, ensure_ascii=False, default=records.as_dict)
-        write_whole(self.path / name, f"{text}\n".encode())
+        write_whole(self.path / name, records.pretty(content))
 
     def note_session(self, session: Session) -> None:
         """Append a session to sessions.jsonl; what does not apply to it is left out."""
@@ -117,14 +132,14 @@ class RunFolder(Files[AppendFile]):
         for name in (*DERIVED, "summary.json"):
             if name in self._files:
                 self._files.pop(name).close()
-            (self.path / name).unlink(missing_ok=True)
+            try:
+                (self.path / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise RunWriteError(f"cannot replace {self.path / name}: {error.strerror}") from error
 
     def recorded(self) -> dict[str, dict[int, int]]:
         """Return where each recorded candidate begins in candidates.jsonl: problem id → index → byte offset."""
-        offsets: dict[str, dict[int, int]] = {}
-        for offset, key in self["candidates.jsonl"].records(CandidateKey):
-            offsets.setdefault(key.problem_id, {})[key.index] = offset
-        return offsets
+        return candidate_places(self["candidates.jsonl"])
 
     def set_aside(self, unwanted: Callable[[CandidateKey], bool]) -> int:
         """Move the candidates that are to be drawn anew to superseded.jsonl; return how many there were.
@@ -134,12 +149,16 @@ class RunFolder(Files[AppendFile]):
         old, aside, kept = self["candidates.jsonl"], self["superseded.jsonl"], self.path / "candidates.jsonl.partial"
         moved = {offset for offset, key in old.records(CandidateKey) if unwanted(key)}
         if moved:
+            crashed = kept.exists()  # an earlier attempt may have got as far as the lines set aside
+            lines = []
             with kept.open("wb") as out:
                 for offset, line in old.lines():
                     if offset in moved:
-                        aside.append_lines(line)
+                        lines.append(line)
                     else:
                         out.write(line)
+            if not crashed or [line for _, line in aside.lines()][-len(lines) :] != lines:
+                aside.append_lines(b"".join(lines))
             self._files.pop("candidates.jsonl").close()
             kept.replace(old.path)
             self.forget_derived()

@@ -14,6 +14,7 @@ from typing import Any
 
 from tts.errors import RunFolderError
 from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
+from tts.runs.files import StoredFile
 from tts.runs.folder import RunFolder, read_job
 from tts.runs.records import CandidateKey
 
@@ -63,8 +64,10 @@ def stored(path: Path | None) -> StoredJob | None:
     """Return the job of the run folder at `path`, or None where there is none yet."""
     if path is None or (job := read_job(path)) is None:
         return None
-    rows = path / "problems.jsonl"
-    complete = rows.exists() and rows.read_bytes().rstrip().rsplit(b"\n", 1)[-1].startswith(b'{"end":')
+    rows = StoredFile(path / "problems.jsonl")
+    _, last = max(rows.lines(), default=(0, b""))
+    rows.close()
+    complete = last.startswith(b'{"end":')
     return StoredJob(path / "run.json", job.recipe, job.problems, job.limit, complete)
 
 

@@ -27,6 +27,13 @@ class StoredJudgements(Generic[File]):
             for name, file in self._files.items()
         }
 
+    def is_of(self, problem_id: str, num_candidates: int) -> bool:
+        """Tell whether nothing is stored of a problem, or something of as many candidates."""
+        offset = self._offsets["verdicts.jsonl"].get(problem_id)
+        if offset is None:
+            return True
+        return len(self._files["verdicts.jsonl"].read(offset, Verdicts).verdicts) == num_candidates
+
     def read(self, problem_id: str) -> Judged | None:
         """Return what is stored of one problem, or None where any part of it is missing."""
         if any(problem_id not in offsets for offsets in self._offsets.values()):
@@ -35,10 +42,10 @@ class StoredJudgements(Generic[File]):
         selected = self._files["selections.jsonl"].read(at["selections.jsonl"], Selections)
         graded = self._files["verdicts.jsonl"].read(at["verdicts.jsonl"], Verdicts)
         scored = self._files["scores.jsonl"].read(at["scores.jsonl"], Scores).scores if "scores.jsonl" in at else ()
-        if (
-            len({len(selected.answers), len(selected.classes), len(graded.verdicts), len(scored or selected.answers)})
-            > 1
-        ):
+        lengths = {
+            len(part) for part in (selected.answers, selected.classes, graded.verdicts, scored or graded.verdicts)
+        }
+        if len(lengths) > 1:
             raise RunFolderError(
                 f"{self._path}: the lines of problem {problem_id!r} in {', '.join(at)} do not go together. The files "
                 "were changed from outside: delete them, and what is derived is computed anew"

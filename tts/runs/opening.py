@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tts.errors import shown
 from tts.runs.candidate_file import CandidateFile
 from tts.runs.files import read_whole
 from tts.runs.stored import Stored, StoredRun
@@ -47,6 +48,11 @@ class StoredArm:
     name: str
     recipe: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        """Refuse a name that is no folder's beside bench.json."""
+        if self.name in ("", ".", "..") or len(self.name) > 200 or not self.name.isprintable() or "/" in self.name:
+            raise ValueError(f"an arm's `name` must be that of a folder, got {shown(self.name)}")
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
@@ -61,6 +67,11 @@ class StoredPlan:
     embeddings: str
     perplexity: str | None
     turns: int
+
+    def __post_init__(self) -> None:
+        """Refuse a number of turns in which nothing is drawn."""
+        if self.turns < 1:
+            raise ValueError(f"`turns` must be at least 1, got {self.turns}")
 
 
 def read_plan(path: Path) -> StoredPlan | None:

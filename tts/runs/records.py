@@ -31,6 +31,8 @@ from tts.types import (
 )
 
 Record = TypeVar("Record")
+MOST = 2**53
+"""Above it a number of JSON is not exact in every reader."""
 
 
 def as_dict(record: Any) -> dict[str, Any]:
@@ -50,6 +52,14 @@ def dumps(record: Any) -> bytes:
         return _encode_ascii(record).encode() + b"\n"
 
 
+def pretty(record: Any) -> bytes:
+    """Return UTF-8 JSON for people, indented; lone surrogates are escaped."""
+    text = json.dumps(record, indent=2, ensure_ascii=False, default=as_dict)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        text = json.dumps(record, indent=2, default=as_dict)
+    return f"{text}\n".encode()
+
+
 _decoder: Callable[[Any], Any] = cache(msgspec.json.Decoder)
 
 
@@ -65,7 +75,7 @@ def loads(text: bytes, kind: type[Record], where: Callable[[], str]) -> Record:
         except msgspec.ValidationError:
             raise
         except msgspec.DecodeError:  # no JSON, or a lone surrogate, which Python's reader takes
-            return msgspec.convert(json.loads(text, parse_constant=_refuse), kind)
+            return msgspec.convert(json.loads(text.decode(), parse_constant=_refuse), kind)
     except (ValueError, RecursionError) as error:
         raise RunFolderError(f"{where()} cannot be read: {error}. The file was changed from outside") from error
 
@@ -112,6 +122,14 @@ class CandidateKey:
     problem_id: str
     index: int
     finish_reason: FinishReason
+    num_prompt_tokens: int
+    num_tokens: int
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no engine counts."""
+        for name in ("index", "num_prompt_tokens", "num_tokens"):
+            if not 0 <= getattr(self, name) < MOST:
+                raise ValueError(f"`{name}` must be from 0 to 2**53 - 1, got {getattr(self, name)}")
 
 
 def input_line(row: InputRow) -> dict[str, Any]:

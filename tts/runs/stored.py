@@ -12,10 +12,10 @@ from tts.errors import RunFolderError, UsageError
 from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
 from tts.runs import records
 from tts.runs.files import StoredFile
-from tts.runs.folder import StoredFolder, input_lines, read_job
+from tts.runs.folder import StoredFolder, candidate_places, input_lines, read_job
 from tts.runs.judgements import StoredJudgements
 from tts.runs.ledger import Superseded, superseded
-from tts.runs.records import CandidateKey, InputLine, Session
+from tts.runs.records import InputLine, Session
 from tts.types import Candidate, Judged, ProblemRow, RowError
 
 
@@ -107,8 +107,13 @@ class StoredRun(Stored):
         self.origin = self.recipe.resolved()
         self.statistics = job.statistics
         self._folder = StoredFolder(path)
+        self._drawn = candidate_places(self._folder["candidates.jsonl"])  # first: a run that goes on adds to both
         self._rows, self.errors = self._read_rows()
-        self._drawn = self._read_offsets()
+        for problem_id in self._drawn.keys() - self._rows.keys():
+            raise RunFolderError(
+                f"{path / 'candidates.jsonl'} holds candidates of the problem {problem_id!r}, which problems.jsonl "
+                "lacks. The files were changed from outside"
+            )
         self._superseded = superseded(path)
         self._derived = self._read_derived(drawn_by)
 
@@ -122,13 +127,6 @@ class StoredRun(Stored):
             elif line.problem is not None:
                 offsets[line.problem.id] = offset
         return offsets, tuple(errors)
-
-    def _read_offsets(self) -> dict[str, dict[int, int]]:
-        found: dict[str, dict[int, int]] = {}
-        file = self._folder["candidates.jsonl"]
-        for offset, key in file.records(CandidateKey):
-            found.setdefault(key.problem_id, {})[key.index] = offset
-        return found
 
     def _read_derived(self, drawn_by: Recipe) -> StoredJudgements[StoredFile] | None:
         """Return what was derived, if the verifier that is asked for derived it."""

@@ -116,6 +116,11 @@ def probe(model: Any) -> list[tuple[Any, Any]]:
                 f"{type(layer).__name__}; the vllm engine runs such models"
             )
     cache = DynamicCache()
-    with torch.inference_mode():
-        model.base_model(input_ids=torch.tensor([[0]], device=model.device), past_key_values=cache, use_cache=True)
+    try:
+        with torch.inference_mode():
+            model.base_model(input_ids=torch.tensor([[0]], device=model.device), past_key_values=cache, use_cache=True)
+    except (TypeError, ValueError) as error:  # what a model that wants other inputs, or keeps another cache, raises
+        raise EngineError(
+            f"`model` must keep keys and values in transformers' own cache, got {model.config.model_type!r}: {error}"
+        ) from error
     return [(layer.keys, layer.values) for layer in cache.layers]
