@@ -314,6 +314,11 @@ NETWORK = (
         "runtime_error",
         "import socket\nsocket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', '@FOLDER@/datagrams')",
     ),
+    _attack(
+        "asks for the number of a socket, which counts all",
+        "runtime_error",
+        "import socket\nsocket.socketpair()[0].getsockopt(socket.SOL_SOCKET, 57, 8)",
+    ),
     _attack("asks for a name", "runtime_error", "import socket\nsocket.getaddrinfo('example.org', 80)"),
     _attack("listens", "runtime_error", "import socket\nsocket.create_server(('', 0))"),
     _attack("sends raw packets", "runtime_error", "import socket\nsocket.socket(socket.AF_PACKET, socket.SOCK_RAW)"),

@@ -185,6 +185,8 @@ def test_pairs_of_sockets_are_local_streams(machine: str) -> None:
     assert {chosen("socketpair", 1, kind) for kind in (1, 1 | 0x800, 1 | 0x80000, 1 | 0x80800)} == {"allowed"}
     assert {chosen("socketpair", 1, kind) for kind in (2, 2 | 0x80000, 3, 5)} == {REFUSED}
     assert chosen("socketpair", 2, 1) == REFUSED
+    assert {chosen("getsockopt", 3, 1, option) for option in (3, 4, 38, 39)} == {"allowed"}
+    assert {chosen("getsockopt", 3, 1, option) for option in (17, 57, 71, 77)} == {REFUSED}
 
 
 def test_without_a_process_namespace_only_the_program_itself_is_signalled_or_asked(machine: str) -> None:

@@ -174,7 +174,6 @@ PROCESS: Numbers = {
 SOCKET_PAIRS: Numbers = {
     "getpeername": (52, 205),
     "getsockname": (51, 204),
-    "getsockopt": (55, 209),
     "recvfrom": (45, 207),
     "recvmsg": (47, 212),
     "sendmsg": (46, 211),
@@ -206,6 +205,7 @@ CONDITIONAL: Numbers = {
     "fork": (57, None),
     "getpgid": (121, 155),
     "getsid": (124, 156),
+    "getsockopt": (55, 209),
     "ioctl": (16, 29),
     "kill": (62, 129),
     "madvise": (28, 233),

@@ -47,6 +47,7 @@ _ADVICE = (0, 1, 2, 4, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19)  # about memor
 _PAGE_ADVICE = (3, 20, 21)  # WILLNEED, COLD, PAGEOUT: about the page cache, which is everybody's
 _NAMES = (15, 16)  # PR_SET_NAME, PR_GET_NAME
 _AF_UNIX = 1
+_SOCKET_OPTIONS = (3, 4, 7, 8, 30, 38, 39)  # type, error, buffers, listening, protocol, family; no SO_COOKIE: it counts
 _STREAMS = (1, 0x801, 0x80001, 0x80801)  # a pair of datagram sockets could send to any other socket that has a name
 
 
@@ -86,6 +87,7 @@ def _conditional(may_fork: bool, only_pid: int) -> dict[str, list[bytes]]:
         "fork": fork,
         "getpgid": of_one,  # what another program has set would be a message
         "getsid": of_one,
+        "getsockopt": _by_argument(2, {_ALLOW: _SOCKET_OPTIONS}),
         "ioctl": _by_argument(1, {_ALLOW: _IOCTLS}),
         "kill": to_one,
         "madvise": _by_argument(2, {_ALLOW: _ADVICE, _PRETEND: _PAGE_ADVICE}),
