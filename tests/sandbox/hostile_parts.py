@@ -314,6 +314,13 @@ NETWORK = (
         "runtime_error",
         "import socket\nsocket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', '@FOLDER@/datagrams')",
     ),
+    _attack("makes pipes, whose numbers count those of all", "runtime_error", "import os\nos.pipe()"),
+    _attack("makes sockets by number", "runtime_error", f"{CALL}\ncall(53, 199, 1, 1, 0, room)"),
+    _attack(
+        "sends words by what wakes an event loop",
+        "runtime_error",
+        "import socket\none, other = socket.socketpair()\none.send(b'word')",
+    ),
     _attack(
         "asks for the number of a socket, which counts all",
         "runtime_error",

@@ -66,6 +66,12 @@ def sandbox() -> Iterator[Sandbox]:
             "20000\n",
         ),
         ("import asyncio\nasync def f(): return 5\nprint(asyncio.run(f()))", "", "5\n"),
+        (
+            "import asyncio, time\nasync def f():\n    slow = asyncio.to_thread(lambda: time.sleep(0.1) or 6)\n"
+            "    return await asyncio.gather(slow, asyncio.sleep(0.01, 7))\nprint(asyncio.run(f()), asyncio.run(f()))",
+            "",
+            "[6, 7] [6, 7]\n",
+        ),
         ("from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int\nprint(A(1))", "", "A(x=1)\n"),
         ("open('f', 'w').write('hi')\nprint(open('f').read())", "", "hi\n"),
         ("import tempfile\nwith tempfile.TemporaryFile() as f: print(f.write(b'abc'))", "", "3\n"),

@@ -181,12 +181,18 @@ def test_advice_about_the_page_cache_is_pretended(machine: str) -> None:
 
 
 def test_pairs_of_sockets_are_local_streams(machine: str) -> None:
-    chosen = Filter(machine)
+    chosen = Filter(machine, may_fork=True)
     assert {chosen("socketpair", 1, kind) for kind in (1, 1 | 0x800, 1 | 0x80000, 1 | 0x80800)} == {"allowed"}
     assert {chosen("socketpair", 1, kind) for kind in (2, 2 | 0x80000, 3, 5)} == {REFUSED}
     assert chosen("socketpair", 2, 1) == REFUSED
     assert {chosen("getsockopt", 3, 1, option) for option in (3, 4, 38, 39)} == {"allowed"}
     assert {chosen("getsockopt", 3, 1, option) for option in (17, 57, 71, 77)} == {REFUSED}
+
+
+def test_pipes_and_sockets_whose_numbers_count_those_of_all_are_for_programs_that_fork(machine: str) -> None:
+    names = [name for name in ("pipe", "pipe2", "socketpair") if Filter(machine).number(name) is not None]
+    assert {Filter(machine)(name, 1, 1) for name in names} == {REFUSED}
+    assert {Filter(machine, may_fork=True)(name, 1, 1) for name in names} == {"allowed"}
 
 
 def test_without_a_process_namespace_only_the_program_itself_is_signalled_or_asked(machine: str) -> None:

@@ -111,8 +111,8 @@ PROMISED: dict[ProfileName, tuple[str, ...]] = {
 """Which of them each profile must be seen to hold. Without a root of its own a program can look up any path, and the
 times at which something was last read are for all to see: `state`. With nothing but the kernel's limits, none protects.
 
-What no profile closes: timing, and counts of the whole machine (free memory, the numbers that the kernel gives to pipes
-and, without namespaces, to processes).
+What no profile closes: timing, and counts of the whole machine (free memory; without namespaces, the numbers of
+processes).
 """
 
 

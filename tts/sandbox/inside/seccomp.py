@@ -91,14 +91,11 @@ def _conditional(may_fork: bool, only_pid: int) -> dict[str, list[bytes]]:
         "ioctl": _by_argument(1, {_ALLOW: _IOCTLS}),
         "kill": to_one,
         "madvise": _by_argument(2, {_ALLOW: _ADVICE, _PRETEND: _PAGE_ADVICE}),
+        "pipe": fork,  # only processes need pipes, and their numbers would be a message to the next program
+        "pipe2": fork,
         "prctl": _by_argument(0, {_ALLOW: _NAMES}),
         "prlimit64": _by_argument(0, {_ALLOW: (0,)}),
-        "socketpair": [
-            _argument(0),
-            _jump(_EQUAL, _AF_UNIX, 1, 0),
-            _return(_REFUSE),
-            *_by_argument(1, {_ALLOW: _STREAMS}),
-        ],
+        "socketpair": _socketpair() if may_fork else fork,
         "tgkill": to_one,
         "tkill": to_one,
         "vfork": fork,
@@ -110,6 +107,15 @@ def _clone(may_fork: bool) -> list[bytes]:
     if not may_fork:
         block += [_jump(_ANY_BIT, _CLONE_THREAD, 1, 0), _return(_REFUSE)]
     return [*block, _return(_ALLOW)]
+
+
+def _socketpair() -> list[bytes]:
+    return [
+        _argument(0),
+        _jump(_EQUAL, _AF_UNIX, 1, 0),
+        _return(_REFUSE),
+        *_by_argument(1, {_ALLOW: _STREAMS}),
+    ]
 
 
 def _by_argument(argument: int, values: dict[int, tuple[int, ...]]) -> list[bytes]:
