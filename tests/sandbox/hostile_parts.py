@@ -65,8 +65,8 @@ def _lock(name: str, numbers: tuple[int, int], arguments: str) -> Hostile:
     return Hostile(f"locks by {name}", "wrong_answer", program)
 
 
-def _attack(name: str, verdict: str, program: str) -> Hostile:
-    return Hostile(name, verdict, program + '\nprint("escaped")\n')
+def _attack(name: str, verdict: str, program: str, limits: Limits = LIMITS) -> Hostile:
+    return Hostile(name, verdict, program + '\nprint("escaped")\n', limits=limits)
 
 
 EXHAUSTION = (
@@ -312,7 +312,8 @@ NETWORK = (
     _attack(
         "sends a datagram through one of a pair",
         "runtime_error",
-        "import socket\nsocket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b'x', '@FOLDER@/datagrams')",
+        "import _socket\n_socket.socketpair(1, 2)[0].sendto(b'x', '@FOLDER@/datagrams')",
+        limits=FORKING,
     ),
     _attack("makes pipes, whose numbers count those of all", "runtime_error", "import os\nos.pipe()"),
     _attack("makes sockets by number", "runtime_error", f"{CALL}\ncall(53, 199, 1, 1, 0, room)"),
@@ -324,7 +325,8 @@ NETWORK = (
     _attack(
         "asks for the number of a socket, which counts all",
         "runtime_error",
-        "import socket\nsocket.socketpair()[0].getsockopt(socket.SOL_SOCKET, 57, 8)",
+        "import _socket\n_socket.socketpair()[0].getsockopt(1, 57, 8)",
+        limits=FORKING,
     ),
     _attack("asks for a name", "runtime_error", "import socket\nsocket.getaddrinfo('example.org', 80)"),
     _attack("listens", "runtime_error", "import socket\nsocket.create_server(('', 0))"),

@@ -5,6 +5,7 @@ a guard and what has succeeded; what only the host can see (a file that was mark
 made by number, since no library makes most of them. Files that it has not been told of are only looked at.
 """
 
+import _socket
 import ctypes
 import fcntl
 import os
@@ -160,7 +161,7 @@ def reach_out() -> None:
     """Try to send something to the host."""
 
     def send_by_a_pair(address: str) -> None:
-        ours, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        ours, _ = _socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         ours.sendto(b"x", address)
 
     attempt("network", "TCP", lambda: socket.create_connection(("127.0.0.1", int(port)), 1))
