@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import kernel, landlock, seccomp
+from . import kernel, landlock, seccomp, wakeup
 from .namespaces import NOBODY
 from .settings import MEGABYTE, WORK, Bounds, named
 
@@ -72,8 +73,10 @@ class Confinement:
         resource.setrlimit(resource.RLIMIT_STACK, (_STACK if hard < 0 else min(_STACK, hard), hard))  # some raise it
         _lower(resource.RLIMIT_CORE, 0)
         if self.seccomp:
-            only_pid = 0 if self.namespaces else os.getpid()
-            kernel.install_filter(self._filter(self.namespaces and bounds.may_fork, only_pid))
+            may_fork = self.namespaces and bounds.may_fork
+            if not may_fork:
+                socket.socketpair = wakeup.pair  # type: ignore[assignment]  # all that an event loop asks of it
+            kernel.install_filter(self._filter(may_fork, 0 if self.namespaces else os.getpid()))
 
     def _filter(self, may_fork: bool, only_pid: int = 0) -> bytes:
         return seccomp.program(kernel.machine(), may_fork, only_pid, own_root=self.namespaces)

@@ -15,7 +15,7 @@ import traceback
 from types import ModuleType, TracebackType
 from typing import Any
 
-from . import frames, wakeup, wire
+from . import frames, wire
 from .confine import Confinement
 from .peer import Peer
 from .settings import Bounds, Complaint
@@ -46,10 +46,7 @@ def main(confinement: Confinement, wire_descriptor: int, streams: tuple[int, int
     os.closerange(WIRE + 1, 4096)
     connection = socket.socket(fileno=WIRE)
     action, text, bounds = wire.decode(frames.receive(connection))
-    limits = Bounds.load(bounds)
-    confinement.limit(limits)
-    if confinement.seccomp and not (confinement.namespaces and limits.may_fork):
-        socket.socketpair = wakeup.pair  # type: ignore[assignment]  # all that an event loop asks of it
+    confinement.limit(Bounds.load(bounds))
     _renew_streams()
     module = _new_module("__main__" if action == "run" else IMPORTED, text)
     if action == "run":
