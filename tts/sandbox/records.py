@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import ItemsView, KeysView, ValuesView
 from dataclasses import dataclass
+from datetime import date, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Literal, TypeAlias
 
 RunOutcome: TypeAlias = Literal[
@@ -22,7 +27,8 @@ ProfileName: TypeAlias = Literal["full", "landlock+seccomp", "rlimits-only"]
 
 Value: TypeAlias = (
     "bool | int | float | complex | str | bytes | list[Value] | tuple[Value, ...] | set[Value] |"
-    " frozenset[Value] | dict[Value, Value] | None"
+    " frozenset[Value] | dict[Value, Value] | Fraction | Decimal | bytearray | memoryview | range |"
+    " KeysView[Value] | ItemsView[Value, Value] | ValuesView[Value] | deque[Value] | date | time | timedelta | None"
 )
 """Plain data: all that a program may be given or give back. Of exactly these types, nested 64 deep at most."""
 

@@ -1,24 +1,32 @@
-"""Plain data as bytes: exactly the built-in types, bounded in depth and size, read without running anything.
+"""Plain data as bytes: exact built-in types, bounded in depth and size, read without running anything.
 
-A value is a tag and what the tag needs. What is no plain data goes through a hook that puts a reference in its place,
-where there is a hook.
+A value is a tag and what the tag needs. Values of the standard library that compare by what they hold (fractions,
+decimals, dates, views of dicts, ranges, deques, …) travel as the plain parts that they are made of. What is no plain
+data goes through a hook that puts a reference in its place, where there is a hook.
 """
 
 from __future__ import annotations
 
 import struct
 import sys
-from collections import Counter
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
 MAX_DEPTH: Final = 64
-MAX_FRAME: Final = 2**20
+MAX_FRAME: Final = 2**25
+"""The largest value that a call may return; its arguments have no limit."""
+
 MAX_ALIKE: Final = 64
 """How many keys of one set or dict may have the same hash; more only come from someone who wants us to hang."""
 
 Reference: TypeAlias = Callable[[object], tuple[str, int]]
 """Gives a thing that is no plain data a kind (one ASCII character) and a number."""
+
+_MAX_BITS = 2**15
 
 _LENGTH = struct.Struct(">I")
 _FLOAT = struct.Struct(">d")
@@ -45,7 +53,9 @@ def decode(data: bytes, resolve: Callable[[str, int], object] | None = None) -> 
     reader = _Decoder(data, resolve)
     try:
         value = reader.value(MAX_DEPTH)
-    except (struct.error, IndexError, TypeError, UnicodeDecodeError) as error:
+    except NotPlainError:
+        raise
+    except (struct.error, IndexError, TypeError, ValueError, ArithmeticError) as error:
         raise NotPlainError(f"malformed data: {error}") from None
     if reader.position != len(data):
         raise NotPlainError("malformed data: bytes are left over")
@@ -84,6 +94,10 @@ def _encode(value: Any, out: bytearray, depth: int, reference: Reference | None)
 def _encode_other(
     value: Any, out: bytearray, depth: int, reference: Callable[[object], tuple[str, int]] | None
 ) -> None:
+    for number, (base, parts, _) in enumerate(_MADE_OF_PARTS):
+        if isinstance(value, base):
+            out += b"P%c" % number
+            return _encode(parts(value), out, depth - 1, reference)
     for base in _BASES:
         if isinstance(value, base):
             return _encode(_as_base(value, base), out, depth, reference)
@@ -117,6 +131,52 @@ _CONVERSIONS: dict[type, Callable[[Any], object]] = {
 }
 
 
+def _clock(value: Any) -> tuple[Any, ...]:
+    """Return the fields of a time of the day; of zones, plain data knows fixed offsets alone."""
+    if not (value.tzinfo is None or type(value.tzinfo) is timezone):
+        raise NotPlainError(f"{type(value).__name__} with a zone is not plain data")
+    return value.hour, value.minute, value.second, value.microsecond, value.utcoffset(), value.fold
+
+
+def _moment(kind: Callable[..., object], parts: Any) -> object:
+    *fields, offset, fold = parts
+    return kind(*_integers(fields), tzinfo=None if offset is None else timezone(offset), fold=fold)
+
+
+def _integers(parts: Iterable[Any]) -> list[int]:
+    """Return the parts, integers of a bounded size: of others a fraction could take for ever to make."""
+    numbers = list(parts)
+    if any(type(number) is not int or number.bit_length() > _MAX_BITS for number in numbers):
+        raise NotPlainError("malformed data: no integers, or very large ones")
+    return numbers
+
+
+def _as(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise NotPlainError(f"malformed data: {type(value).__name__} where {kind.__name__} was expected")
+    return value
+
+
+_MADE_OF_PARTS: tuple[tuple[type, Callable[[Any], object], Callable[[Any], object]], ...] = (
+    (Fraction, lambda value: (value.numerator, value.denominator), lambda parts: Fraction(*_integers(parts))),
+    (Decimal, Decimal.__str__, lambda text: Decimal(_as(str, text))),
+    (bytearray, bytes, lambda data: bytearray(_as(bytes, data))),
+    (memoryview, bytes, memoryview),
+    (range, lambda value: (value.start, value.stop, value.step), lambda parts: range(*_integers(parts))),
+    (type({}.keys()), dict.fromkeys, lambda pairs: _as(dict, pairs).keys()),
+    (type({}.items()), dict, lambda pairs: _as(dict, pairs).items()),
+    (type({}.values()), list, lambda values: dict(enumerate(values)).values()),
+    (deque, lambda value: (list(value), value.maxlen), lambda parts: deque(*parts)),
+    (Counter, lambda value: dict(dict.items(value)), lambda counts: Counter(_as(dict, counts))),
+    (OrderedDict, lambda value: dict(OrderedDict.items(value)), lambda pairs: OrderedDict(_as(dict, pairs))),
+    (timedelta, lambda value: (value.days, value.seconds, value.microseconds), lambda p: timedelta(*_integers(p))),
+    (datetime, lambda value: (value.year, value.month, value.day, *_clock(value)), lambda p: _moment(datetime, p)),
+    (date, lambda value: (value.year, value.month, value.day), lambda parts: date(*_integers(parts))),
+    (time, _clock, lambda parts: _moment(time, parts)),
+)
+"""A kind, what its values are made of, and how they are made again; each checks what it is given."""
+
+
 class _Decoder:
     """Reads one value after the other from `data`."""
 
@@ -133,6 +193,9 @@ class _Decoder:
             return read(self)
         if tag in _COLLECTIONS:
             return self._collection(_COLLECTIONS[tag], depth - 1)
+        if tag == ord("P") and depth > 0:
+            _, _, make = _MADE_OF_PARTS[self._take(1)[0]]
+            return make(self.value(depth - 1))
         raise NotPlainError(f"malformed data: tag {tag}")
 
     def _take(self, length: int) -> bytes:
