@@ -2,7 +2,8 @@
 
 A request is `(op, target, rest)`: `call` with a name or a function's number, arguments and keywords; `next` with an
 iterator's number; one of `QUESTIONS` with an object's number and what it needs. The answer is
-`("return", value, arguments)`, the arguments only where the call has changed them, or `("raise", class name, text)`.
+`("return", value, arguments)`, the arguments only where the call has changed them, or `("raise", names, arguments)`
+with the name of the exception's class and of those built-in classes that it is derived from.
 Before it, the other side may send requests of its own (a function that was passed as an argument is called back). What
 is no plain data stays where it is, and the other side gets a `Remote` for it.
 """
@@ -11,7 +12,9 @@ from __future__ import annotations
 
 import builtins
 import operator
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from . import wire
@@ -26,6 +29,7 @@ QUESTIONS: dict[str, Callable[[Any, Any], Any]] = {
 """What the test code may ask of a thing that stays with the program."""
 
 MAX_REFERENCES = 100_000
+_MAX_ERROR = 2**16
 NOT_PLAIN = "not plain data: "
 
 
@@ -138,11 +142,11 @@ class Peer:
             value, changed = self._perform(*message)
             encoded = wire.encode(("return", value, changed), self._reference)
         except wire.NotPlainError as error:
-            encoded = wire.encode(("raise", "NotPlainError", str(error)))
-        except Exception as error:
-            encoded = wire.encode(("raise", type(error).__name__, describe(error)))
-        if len(encoded) > wire.MAX_FRAME:
-            encoded = wire.encode(("raise", "NotPlainError", f"more than {wire.MAX_FRAME} bytes"))
+            encoded = wire.encode(("raise", ("NotPlainError",), (str(error),)))
+        except BaseException as error:
+            if not (self._shares_objects or isinstance(error, Exception)):
+                raise  # what stops the test code
+            encoded = _encoded_error(error)
         self._send(encoded)
 
     def _perform(self, op: str, target: Any, rest: Any) -> tuple[Any, Any]:
@@ -181,20 +185,33 @@ class Peer:
             return _REMOTES[kind](self, kind, number)
         raise wire.NotPlainError("malformed reference")
 
-    def _exception(self, answer: tuple[Any, ...], op: str) -> Exception:
+    def _exception(self, answer: tuple[Any, ...], op: str) -> BaseException:
         """Return what the other side raised. A call's StopIteration must not end a loop of the test's own early."""
-        _, name, text = answer
-        if name == "StopIteration" and op != "next" and not self._shares_objects:
-            return RemoteError(f"{name}: {text}")
-        if name == "NotPlainError":
-            return wire.NotPlainError(str(text))
-        kind = getattr(builtins, name, None) if isinstance(name, str) else None
-        if isinstance(kind, type) and issubclass(kind, Exception):
-            try:
-                return kind(text)
-            except TypeError:
-                pass
-        return RemoteError(f"{name}: {text}")
+        _, names, arguments = answer
+        if not (isinstance(names, tuple) and names and all(isinstance(name, str) for name in names)):
+            raise wire.NotPlainError("malformed message")
+        if names[0] == "NotPlainError":
+            return wire.NotPlainError(*arguments)
+        if "StopIteration" in names and op != "next" and not self._shares_objects:
+            names = names[:1]
+        for known in names:
+            kind = getattr(builtins, known, None)
+            if isinstance(kind, type) and issubclass(kind, BaseException):
+                with suppress(TypeError, ValueError):  # of a name or arguments that the class does not take
+                    return (kind if known == names[0] else type(names[0], (kind,), {}))(*arguments)
+        return RemoteError(": ".join(map(str, (names[0], *arguments))))
+
+
+def _encoded_error(error: BaseException) -> bytes:
+    """Return the answer that tells of an exception. One that is no built-in goes with its text."""
+    kinds = [kind for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind]
+    names = dict.fromkeys((type(error).__name__, *(kind.__name__ for kind in kinds[:-1])))  # the last is `object`
+    if type(error) in kinds:
+        with suppress(Exception):
+            encoded = wire.encode(("raise", tuple(names), error.args))
+            if len(encoded) <= _MAX_ERROR:
+                return encoded
+    return wire.encode(("raise", tuple(names), (describe(error),)))
 
 
 def update(old: Any, new: Any) -> None:
@@ -210,6 +227,9 @@ def update(old: Any, new: Any) -> None:
     elif isinstance(old, set):
         old.clear()
         old.update(new)
+    elif isinstance(old, bytearray | deque):
+        old.clear()
+        old.extend(new)
     elif isinstance(old, tuple):
         for pair in zip(old, new, strict=False):
             update(*pair)
@@ -217,7 +237,7 @@ def update(old: Any, new: Any) -> None:
 
 def _merged(old: Any, new: Any) -> Any:
     """Return `old`, made equal to `new`, where it is a container that can be; else `new`."""
-    if type(old) is type(new) and isinstance(old, list | dict | set):
+    if type(old) is type(new) and isinstance(old, list | dict | set | bytearray | deque):
         update(old, new)
         return old
     return new

@@ -16,7 +16,8 @@ Result: TypeAlias = "tuple[str, Any, str]"
 
 _SETUP, _TEST = "setup.py", "test.py"
 _SHOWN = 300
-_MAX_RETURNED = 2**25
+_RAISED = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What a program's function may raise, and test code may catch; `Stopped` is none of them."""
 
 
 class Tested:
@@ -26,7 +27,7 @@ class Tested:
         self._watched = watched
         self._peer = Peer(watched.send, watched.receive, _find_nothing, shares_objects=False)
         self.last_call = ""
-        self.last_error: Exception | None = None
+        self.last_error: BaseException | None = None
 
     def function(self, name: str) -> Callable[..., Any]:
         """Return what stands for the program's function `name` in test code."""
@@ -43,7 +44,7 @@ class Tested:
         self.last_call, self.last_error = f"{name}({', '.join(map(_shown, arguments))})", None
         try:
             value = self._peer.request("call", name, (arguments, keywords))
-        except Exception as error:
+        except _RAISED as error:
             self.last_error = error
             self.last_call += f" raised {type(error).__name__}: {describe(error)}"
             raise
@@ -54,26 +55,30 @@ class Tested:
 def calls(watched: Watched, request: RunRequest) -> Iterator[Result]:
     """Call the first function with each of the arguments; yield what comes back, until the program is stopped."""
     tested = Tested(watched)
-    room = _MAX_RETURNED
+    room = wire.MAX_FRAME
     for arguments in request.arguments:
         try:
             value = tested.call(request.functions[0], arguments, {})
             room -= len(wire.encode(value))
-        except Exception as error:
+        except _RAISED as error:
             yield _outcome_of(error), None, f"{type(error).__name__}: {describe(error)}"
         else:
             if room < 0:
-                raise watched.stop("output_limit", f"the calls together returned more than {_MAX_RETURNED // 2**20} MB")
+                most = wire.MAX_FRAME // 2**20
+                raise watched.stop("output_limit", f"the calls together returned more than {most} MB")
             yield "ok", value, ""
 
 
 def checks(watched: Watched, request: RunRequest) -> Iterator[Result]:
-    """Run each test; yield its outcome, up to the first that fails (all of them, if `keep_going`)."""
+    """Run each test; yield its outcome, up to the first that fails (all of them, if `keep_going`).
+
+    The value of a test that is a single expression comes with it, or the reason why it is no plain data.
+    """
     tested = Tested(watched)
     namespace: dict[str, Any] = {"__name__": "test"}
     try:
         exec(compile(request.setup, _SETUP, "exec", dont_inherit=True), namespace)
-        codes = [compile(test, _TEST, "exec", dont_inherit=True) for test in request.tests]
+        codes = [_compiled(test) for test in request.tests]
     except Exception as error:
         yield "harness_error", None, f"the tests' own code fails: {type(error).__name__}: {describe(error)}"
         return
@@ -87,16 +92,27 @@ def checks(watched: Watched, request: RunRequest) -> Iterator[Result]:
             return
 
 
+def _compiled(test: str) -> Any:
+    try:
+        return compile(test, _TEST, "eval", dont_inherit=True)
+    except SyntaxError:
+        return compile(test, _TEST, "exec", dont_inherit=True)
+
+
 def _check(tested: Tested, test: str, code: Any, namespace: dict[str, Any]) -> Result:
     tested.last_call = ""
     try:
-        exec(code, namespace)
-    except Exception as error:
+        value = eval(code, namespace)  # None for statements
+    except _RAISED as error:
         return _failure(tested, test, error)
-    return "ok", None, ""
+    try:
+        wire.encode(value)
+    except wire.NotPlainError as error:
+        return "ok", None, str(error)
+    return "ok", value, ""
 
 
-def _failure(tested: Tested, test: str, error: Exception) -> Result:
+def _failure(tested: Tested, test: str, error: BaseException) -> Result:
     """Say which line of the test failed, and on what. What the program raised in its last call is its error."""
     if not tested.last_call:
         return "harness_error", None, f"the tests' own code fails: {type(error).__name__}: {describe(error)}"
@@ -110,7 +126,7 @@ def _failure(tested: Tested, test: str, error: Exception) -> Result:
     return outcome, None, f"{failed[:_SHOWN]}: {tested.last_call}{said}"
 
 
-def _outcome_of(error: Exception) -> str:
+def _outcome_of(error: BaseException) -> str:
     if isinstance(error, wire.NotPlainError):
         return "not_plain_data"
     return "memory_limit" if isinstance(error, MemoryError) else "runtime_error"
