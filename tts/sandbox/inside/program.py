@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import builtins
+import faulthandler
 import gc
 import io
 import linecache
@@ -48,6 +49,7 @@ def main(confinement: Confinement, wire_descriptor: int, streams: tuple[int, int
     action, text, bounds = wire.decode(frames.receive(connection))
     confinement.limit(Bounds.load(bounds))
     _renew_streams()
+    faulthandler.enable(file=2, all_threads=False)  # tells an abort from a crash, which look alike to the kernel
     module = _new_module("__main__" if action == "run" else IMPORTED, text)
     if action == "run":
         connection.close()

@@ -83,6 +83,7 @@ def _perform(watched: Watched, request: RunRequest) -> tuple[list[tested.Result]
     except Stopped as stopped:
         return results, stopped
     finally:
+        watched.settle()
         for timer in (signal.ITIMER_PROF, signal.ITIMER_VIRTUAL):
             signal.setitimer(timer, 0)
     return results, Stopped("ok", "")

@@ -51,6 +51,9 @@ _LEAST_PART = 10
 
 _OUT_OF_MEMORY = re.compile(r"(\w+\.)*_?(Array)?MemoryError\b")
 """How the last line of a traceback begins; numpy has an error of its own."""
+_ABORTED = b"Fatal Python error: Aborted"
+_ENDED = "ended"
+"""The program is no more though an answer is waited for; how it died says why."""
 
 
 class Stopped(BaseException):
@@ -89,6 +92,7 @@ class Watched:
         self._look_again = 0.0
         self._ask_waited = waited
         self._waited = 0.0
+        self._used_wall = 0.0
         self.stopped: Stopped | None = None
 
     def stop(self, outcome: str, reason: str) -> Stopped:
@@ -126,11 +130,11 @@ class Watched:
             try:
                 frame = frames.unpack(self._from_wire, wire.MAX_FRAME)
             except ValueError as error:
-                raise self.stop("not_plain_data", str(error)) from None
+                raise self.stop("output_limit", f"it returned {error}") from None
             if frame is not None:
                 return frame
             if self._has_ended:
-                raise self.stop("runtime_error", "the program ended before it answered")
+                raise self.stop(_ENDED, "the program ended before it answered")
             self._step()
 
     def wait(self) -> None:
@@ -138,33 +142,41 @@ class Watched:
         while not self._has_ended:
             self._step()
 
+    def settle(self) -> None:
+        """Note the wall time that the run has taken, while its process is there to tell how long it had to wait."""
+        self._waited = max(self._waited, self._ask_waited())
+        self._used_wall = self._wall(self._begin, 0.0)
+
     def close(self, stopped: Stopped | None, code: int, memory_kb: int, cpu: float) -> tuple[Any, ...]:
         """Return the fields of `records.ProgramRun`, given what became of the process, which is no more."""
-        cpu, wall = max(0.0, cpu - self._zero_cpu), time.monotonic() - self._begin
+        cpu = max(0.0, cpu - self._zero_cpu)
         stdout, stderr = (bytes(self._outputs[key]) for key in (self._stdout, self._stderr))
+        if self._is_init and code == -signal.SIGSEGV and _ABORTED in stderr:
+            code = -signal.SIGABRT  # which kills no init: what ends it is the crash that `abort` falls back on
         outcome, reason = self._judge(stopped, code, cpu, stderr)
         for descriptor in (self._stdout, self._stderr, self._ended, self._stdin):
             if descriptor >= 0:
                 os.close(descriptor)
         self._wire.close()
         died = (None, -code) if code < 0 else (code, 0)
-        return outcome, stdout, stderr, *died, cpu, wall, memory_kb / 1024, reason
+        return outcome, stdout, stderr, *died, cpu, self._used_wall, memory_kb / 1024, reason
 
     def _judge(self, stopped: Stopped | None, code: int, cpu: float, stderr: bytes) -> tuple[str, str]:
         if code == -signal.SIGSYS:
             return "sandbox_violation", "a system call that only attacks make"
-        is_out_of_time = cpu >= self._bounds.total_cpu_seconds and code in (-signal.SIGXCPU, -signal.SIGKILL)
-        if is_out_of_time and (not stopped or self._has_ended):
-            return "timeout", f"{cpu:.1f} s of processor time"
-        if stopped:
+        if stopped and stopped.outcome != _ENDED:
             return stopped.outcome, stopped.reason
+        if cpu >= self._bounds.total_cpu_seconds and code in (-signal.SIGXCPU, -signal.SIGKILL):
+            return "timeout", f"more than {self._bounds.total_cpu_seconds:g} s of processor time"
         if code == -signal.SIGKILL and self._is_init:
             return "harness_error", "killed from outside, perhaps because the host ran out of memory"
         if code < 0:
             return "runtime_error", f"killed by {signal.Signals(-code).name}"
+        if not code:
+            return ("runtime_error", stopped.reason) if stopped else ("ok", "")
         last = stderr.rstrip().rpartition(b"\n")[2].decode("utf-8", "replace")
         outcome = "memory_limit" if _OUT_OF_MEMORY.match(last) else "runtime_error"
-        return (outcome, last or f"exit status {code}") if code else ("ok", "")
+        return outcome, last or f"exit status {code}"
 
     def _step(self) -> None:
         """Wait for the next thing to happen, and do what it asks for. Raises Stopped where a limit comes first."""
