@@ -5,15 +5,21 @@ import json
 import math
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tts.programs.judging.compare import same_output, same_value
+from tts.programs.judging.compare import same_output, same_result, same_value
 from tts.programs.judging.judge import judge, judge_all, observe_calls, observe_stdio
 from tts.programs.judging.records import Assertions, CallTest, CallTests, StdioTest, StdioTests
 from tts.sandbox import Limits, Sandbox
@@ -48,6 +54,13 @@ def sandbox() -> Iterator[Sandbox]:
         (b"nan", b"NaN", 1e-6, True),
         (b"nan", b"1", 1e-6, False),
         (b"inf", b"1e400", 1e-6, False),
+        (b"50000000000000001", b"50000000000000000", 0.0, False),
+        (b"1 9007199254740993 2", b"1 9007199254740992 2", 0.0, False),
+        (b"0.1000000000000000055511151231257827", b"0.1", 0.0, False),
+        (b"+007.50e1", b"75", 0.0, True),
+        (b"1" * 401 + b".0", b"1" * 401, 0.0, True),
+        (b"9007199254740993", b"9007199254740992", 1e-17, False),
+        (b"0.000001", b"0", 1e-6, True),
         (b"1 2", b"1", 1e-6, False),
     ],
 )
@@ -76,6 +89,16 @@ def test_outputs_are_compared_as_lines_then_tokens_then_numbers(
         (10**400, 1.0, 1e-9, False),
         (10**400, 10**400, 1e-9, True),
         (2**53 + 1, 2**53, None, False),
+        (2**53 + 1, float(2**53), 0.0, False),
+        (Fraction(1, 2), 0.5, None, True),
+        (Fraction(1, 3), 1 / 3, None, False),
+        (Fraction(1, 3), 1 / 3, 1e-9, True),
+        (Decimal("0.50"), 0.5, None, True),
+        (Decimal("1E+999999999"), 1.0, 1e-9, False),
+        (Decimal("sNaN"), 1.0, 1e-9, False),
+        (1 + 1e-12j, 1, 1e-9, True),
+        (OrderedDict(a=1), {"a": 1}, None, True),
+        ({1: 2}.keys(), [1], None, False),
         ({1, 2}, {2, 1}, None, True),
         (None, None, None, True),
         (None, 0, None, False),
@@ -83,6 +106,47 @@ def test_outputs_are_compared_as_lines_then_tokens_then_numbers(
 )
 def test_values_are_compared_as_python_does(got: Any, expected: Any, tolerance: float | None, same: bool) -> None:
     assert same_value(got, expected, tolerance) is same
+
+
+DIGITS = st.integers(-(10**30), 10**30)
+
+
+@settings(derandomize=True)
+@given(DIGITS, st.integers(0, 12), st.integers(0, 5), st.sampled_from([1, -1, 10**9]))
+def test_a_number_is_the_same_however_it_is_spelt_and_no_other(digits: int, places: int, zeros: int, off: int) -> None:
+    """Without a tolerance above 0: the value of the decimal decides, to its last digit."""
+    number, other = Decimal(f"{digits}e-{places}"), Decimal(f"{digits + off}e-{places}")
+    spellings = [f"{number:f}", f"{number:e}", f"{digits}e-{places}", f"{digits}" + "0" * zeros + f"e-{places + zeros}"]
+    for spelt in spellings:
+        assert same_output(spelt.encode(), spellings[0].encode(), 0)
+        assert not same_output(spelt.encode(), f"{other:f}".encode(), 0)
+        assert same_value(Decimal(spelt), Decimal(spellings[0]), 0)
+        assert not same_value(Fraction(digits, 10**places), Fraction(digits + off, 10**places), 0)
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "tolerant", "strict"),
+    [
+        (b"1\n2\n3", b"1 2 3", True, False),
+        (b"1\n\n2", b"1\n2", True, False),
+        (b"x 2.50", b"x 2.5", True, False),
+        (b"a  b", b"a b", True, False),
+        (b"2.50  3", b"2.5 3.0", True, True),
+        (b"\n 1 \n2 \n", b"1\n2", True, True),
+        (b"Infinity", b"inf", False, True),
+        (b"1_000", b"1000", False, True),
+        ("\u00a0 1".encode(), b"1", False, True),
+        (b"50000000000000001", b"50000000000000000", False, False),
+        ((1, (2, 3)), [1, [2, 3]], True, False),
+        ((1, [2, 3]), [1, [2, 3]], True, True),
+    ],
+)
+def test_strictly_results_are_compared_as_livecodebench_does(
+    got: Any, expected: Any, tolerant: bool, strict: bool
+) -> None:
+    kind = StdioTests if isinstance(got, bytes) else partial(CallTests, "f")
+    assert same_result(got, expected, kind((), 0)) is tolerant
+    assert same_result(got, expected, kind((), 0, "livecodebench")) is strict
 
 
 def test_a_right_and_a_wrong_program_of_each_kind(sandbox: Sandbox) -> None:
@@ -128,7 +192,7 @@ def test_half_of_a_surrogate_pair_in_a_test_is_given_as_it_is(sandbox: Sandbox) 
     program = "import sys\nprint(len(sys.stdin.buffer.read()))"
     assert judge(sandbox, program, tests, LIMITS).verdict == Verdict("passed")
     assert judge(sandbox, "print('\ud800')", tests, LIMITS).verdict.reason == "runtime_error"
-    assert observe_stdio(sandbox, program, ["\udfff"], LIMITS)[0].output == "3"
+    assert observe_stdio(sandbox, program, ["\udfff"], LIMITS)[0].value == b"3\n"
 
 
 def test_many_programs_are_judged_in_order(sandbox: Sandbox) -> None:
@@ -139,11 +203,138 @@ def test_many_programs_are_judged_in_order(sandbox: Sandbox) -> None:
 
 def test_behaviour_is_observed_without_expectations(sandbox: Sandbox) -> None:
     seen = observe_stdio(sandbox, "print(int(input()) * 2)", ["4", "x"], LIMITS)
-    assert [(each.outcome, each.output) for each in seen] == [("ok", "8"), ("runtime_error", "")]
+    assert [(each.outcome, each.value) for each in seen] == [("ok", b"8\n"), ("runtime_error", None)]
     program = "import os\ndef f(x):\n    if x < 0: os._exit(0)\n    return {x, 2}, [x], (x,), {'b': 1, 'a': x}"
     seen = observe_calls(sandbox, program, "f", [(1,), (-1,), (0,)], LIMITS)
     assert [each.outcome for each in seen] == ["ok", "runtime_error", "ok"]
-    assert seen[2].output == "[{0, 2}, [0], [0], {'a': 0, 'b': 1}]"
+    assert seen[2].value == ({0, 2}, [0], (0,), {"b": 1, "a": 0})
+
+
+LOAD = (
+    ("def f(x) return x", "runtime_error", "SyntaxError: expected ':'"),
+    ("import nothing_of_this_name", "runtime_error", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
+    ("assert 1 == 2, 'no'", "runtime_error", "AssertionError: no"),
+    ("import ctypes\nctypes.string_at(0)", "runtime_error", "killed by SIGSEGV"),
+    ("import os\nos.abort()", "runtime_error", "killed by SIGABRT"),
+    ("import os\nos._exit(3)", "runtime_error", "exit status 3"),
+    ("import os\nos._exit(0)", "runtime_error", "the program ended before it answered"),
+    ("x = [0] * 10**12", "memory_limit", "MemoryError"),
+    ("print('x' * 2**21)", "output_limit", "more than 1024 KB on stdout"),
+    ("while True: pass", "timeout", "more than 0.5 s of processor time"),
+)
+
+
+@pytest.mark.parametrize(("line", "outcome", "reason"), LOAD)
+def test_the_cause_of_death_is_told_in_every_form(sandbox: Sandbox, line: str, outcome: str, reason: str) -> None:
+    """While the program is loaded, and in a call."""
+    limits = Limits(cpu_seconds=0.5, wall_seconds=20, total_cpu_seconds=5)
+    whole = f"{line}\ndef f(x): return x"
+    for tests in (CallTests("f", (CallTest((1,), 1),)), Assertions(("assert f(1) == 1",), ("f",))):
+        verdict = judge(sandbox, whole, tests, limits).verdict
+        assert (verdict.reason, verdict.detail) == (outcome, f"test 1 of 1: {reason}")
+    if "_exit(0)" not in line:
+        verdict = judge(sandbox, whole, StdioTests((StdioTest("", "1"),)), limits).verdict
+        assert (verdict.reason, verdict.detail) == (outcome, f"test 1 of 1: {reason}")
+
+
+def test_the_output_of_a_case_is_the_end_of_its_traceback(sandbox: Sandbox) -> None:
+    program = "def f(n):\n    if n: return f(n - 1)\n    raise ValueError('the last line')\n" + "f(20)"
+    case = judge(sandbox, program, ADD, LIMITS).cases[0]
+    assert case.output.endswith("ValueError: the last line\n")
+    assert len(case.output) == 300
+
+
+SLOW = {"sleep": "time.sleep(0.15)", "work": "t = time.process_time()\n    while time.process_time() - t < 0.15: pass"}
+
+
+@pytest.mark.parametrize("form", ["stdin", "calls", "asserts"])
+@pytest.mark.parametrize("what", SLOW)
+def test_the_limits_of_all_tests_hold_whatever_a_single_one_takes(sandbox: Sandbox, form: str, what: str) -> None:
+    total = {"total_wall_seconds": 0.6} if what == "sleep" else {"total_cpu_seconds": 0.6}
+    limits = Limits(cpu_seconds=0.5, wall_seconds=5, **total)  # type: ignore[arg-type] # one of two names
+    program = f"import time\ndef f(x):\n    {SLOW[what]}\n    return x\nif __name__ == '__main__': print(f(input()))"
+    tests = {
+        "stdin": StdioTests((StdioTest("1", "1"),) * 12),
+        "calls": CallTests("f", (CallTest((1,), 1),) * 12),
+        "asserts": Assertions(("assert f(1) == 1",) * 12, ("f",)),
+    }[form]
+    for all_tests in (False, True):
+        result = judge(sandbox, program, tests, limits, all_tests=all_tests)
+        outcomes = [case.outcome for case in result.cases]
+        assert (result.verdict.status, result.verdict.reason) == ("failed", "timeout")
+        assert 2 <= outcomes.count("ok") <= 4
+        assert outcomes.count("ok") + outcomes.count("timeout") == len(outcomes)
+        assert (len(outcomes) == 12) is all_tests or outcomes[-1] == "timeout"
+
+
+def test_results_are_judged_up_to_the_output_limit(sandbox: Sandbox) -> None:
+    primes = (
+        "def f(n):\n    s = bytearray([1]) * (n + 1)\n    for i in range(2, int(n ** 0.5) + 1):\n"
+        "        if s[i]: s[i * i :: i] = bytes(len(s[i * i :: i]))\n    return [i for i in range(2, n + 1) if s[i]]"
+    )
+    asserts = Assertions(("assert len(f(5 * 10**6)) == 348513", "assert f(10) == [2, 3, 5, 7]"), ("f",))
+    assert judge(sandbox, primes, asserts, LIMITS).verdict == Verdict("passed")
+    for size in (2**20 - 16, 2**20, 2**22):
+        calls = CallTests("f", (CallTest((size,), "x" * size),))
+        assert judge(sandbox, "def f(n): return 'x' * n", calls, LIMITS).verdict == Verdict("passed")
+    calls = CallTests("f", (CallTest((2**26,), ""), CallTest((1,), "x")))
+    verdict = judge(sandbox, "def f(n): return 'x' * n", calls, LIMITS).verdict
+    assert (verdict.status, verdict.reason) == ("failed", "output_limit")
+
+
+EQUAL = (
+    ("fractions", "Fraction(1, 2)", "0.5"),
+    ("decimal", "Decimal('0.5')", "0.5"),
+    ("decimal", "[Decimal('0.50')]", "[Decimal('0.5')]"),
+    ("os", "{1: 2}.keys()", "{1}"),
+    ("os", "{1: 2}.items()", "{(1, 2)}"),
+    ("os", "bytearray(b'ab')", "b'ab'"),
+    ("os", "memoryview(b'ab')", "b'ab'"),
+    ("os", "range(0, 5, 2)", "range(0, 6, 2)"),
+    ("datetime", "date(2024, 2, 29)", "date(2024, 2, 29)"),
+    (
+        "datetime",
+        "datetime(2024, 1, 1, tzinfo=timezone.utc)",
+        "datetime(2024, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))",
+    ),
+    ("collections", "deque([1, 2])", "deque([1, 2])"),
+    ("collections", "Counter('ab')", "Counter(a=1, b=1, c=0)"),
+    ("collections", "OrderedDict(a=1)", "{'a': 1}"),
+    ("collections", "OrderedDict(a=1, b=2) == OrderedDict(b=2, a=1)", "False"),
+    ("os", "list({3: 0, 1: 0}.keys())", "[3, 1]"),
+)
+
+
+@pytest.mark.parametrize(("module", "value", "other"), EQUAL)
+def test_what_python_calls_equal_is_equal(sandbox: Sandbox, module: str, value: str, other: str) -> None:
+    program = f"from {module} import *\ndef f(): return {value}"
+    tests = Assertions(
+        (f"assert f() == {other}", f"assert not f() != {other}", "assert f() != [7]"), ("f",), f"from {module} import *"
+    )
+    assert judge(sandbox, program, tests, LIMITS).verdict == Verdict("passed")
+    wrong = Assertions(("assert f() == [7]",), ("f",))
+    assert judge(sandbox, program, wrong, LIMITS).verdict.reason == "wrong_answer"
+
+
+@pytest.mark.parametrize(
+    ("raised", "caught"),
+    [
+        ("sys.exit(3)", "SystemExit as error: assert error.code == 3"),
+        ("raise Own('a')", "ValueError as error: assert str(error) == 'a' and type(error).__name__ == 'Own'"),
+        ("raise KeyError('k')", "KeyError as error: assert error.args == ('k',)"),
+        ("{}['k']", "LookupError as error: assert str(error) == \"'k'\""),
+        ("b'\\xff'.decode()", "UnicodeDecodeError as error: assert error.reason == 'invalid start byte'"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt: pass"),
+        ("open('/nothing')", "FileNotFoundError as error: assert error.errno == 2"),
+    ],
+)
+def test_what_a_call_raises_is_caught_as_in_python(sandbox: Sandbox, raised: str, caught: str) -> None:
+    program = f"import sys\nclass Own(ValueError): pass\ndef f():\n    {raised}\ndef g(): return 1"
+    test = f"try:\n    f()\nexcept {caught}\nelse:\n    assert False\nassert g() == 1"
+    tests = Assertions((test, "assert g() == 1"), ("f", "g"))
+    assert judge(sandbox, program, tests, LIMITS).verdict == Verdict("passed")
+    verdict = judge(sandbox, program, CallTests("f", (CallTest((), None),)), LIMITS).verdict
+    assert (verdict.status, verdict.reason) == ("failed", "runtime_error")
 
 
 @dataclass(frozen=True)

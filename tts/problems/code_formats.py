@@ -36,8 +36,9 @@ MODULES = (
 PRELUDE = "".join(
     [f"from {module} import *\n" for module in (*MODULES, "builtins", "typing")]
     + [f"import {module}\n" for module in MODULES]
+    + ["sys.setrecursionlimit(50000)\n"]
 )
-"""What LiveCodeBench imports before every program."""
+"""What LiveCodeBench puts before every program."""
 
 
 def in_our_keys(values: Values) -> Values:

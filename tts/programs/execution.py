@@ -7,6 +7,7 @@ import threading
 from pydantic import Field, PrivateAttr
 
 from tts.components.component import Component, Strings
+from tts.programs.judging.records import Comparison
 from tts.sandbox import Limits, Sandbox
 from tts.types import JSON
 
@@ -25,6 +26,13 @@ class RunsPrograms(Component):
 
     memory_limit_mb: int = Field(default=512, ge=16)
     """Megabytes that a program may allocate."""
+
+    comparison: Comparison = "tolerant"
+    """How results are compared where tests are inputs and outputs or calls. `tolerant`: line breaks and blanks make no
+    difference, nor does a tuple in the place of a list. `livecodebench`: as LiveCodeBench's own harness compares, for
+    figures beside published ones: line by line, where `1\\n2` for `1 2`, blank lines inside, `x 2.50` for `x 2.5` and
+    nested tuples are wrong, and Infinity for inf and `1_000` for 1000 are right. What differs from it still: the
+    limits, a program of its own for each input, and a main guard that is run as Python runs it."""
 
     packages: Strings = ("numpy",)
     """Installed packages that programs may import beside the standard library; those not installed are left out."""

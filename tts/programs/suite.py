@@ -7,7 +7,7 @@ from typing import Any
 
 from tts.programs.completion import with_preamble
 from tts.programs.forms import as_object
-from tts.programs.judging.records import Assertions, CallTest, CallTests, StdioTest, StdioTests, Tests
+from tts.programs.judging.records import Assertions, CallTest, CallTests, Comparison, StdioTest, StdioTests, Tests
 from tts.types import JSON
 
 
@@ -25,19 +25,19 @@ class TestSuite:
         return with_preamble(self.prelude, code)
 
 
-def read_suite(value: JSON) -> TestSuite:
+def read_suite(value: JSON, comparison: Comparison = "tolerant") -> TestSuite:
     """Return the tests that `value` states in a form of `tts.programs.forms`. Raises TestsError."""
     stated: dict[str, Any] = as_object(value)
-    return TestSuite(_tests(stated), stated.get("prelude", ""))
+    return TestSuite(_tests(stated, comparison), stated.get("prelude", ""))
 
 
-def _tests(stated: dict[str, Any]) -> Tests:
+def _tests(stated: dict[str, Any], comparison: Comparison) -> Tests:
     if "stdin" in stated:
         stdio = tuple(StdioTest(case["input"], case["output"]) for case in stated["stdin"])
-        return StdioTests(stdio, stated.get("tolerance"))
+        return StdioTests(stdio, stated.get("tolerance"), comparison)
     function = stated["entry_point"]
     if "calls" in stated:
         calls = tuple(CallTest(tuple(case["args"]), case["expected"]) for case in stated["calls"])
-        return CallTests(function, calls, stated.get("tolerance"))
+        return CallTests(function, calls, stated.get("tolerance"), comparison)
     sources = (f"{stated['check']}\n\ncheck({function})\n",) if "check" in stated else tuple(stated["asserts"])
     return Assertions(sources, (function,), stated.get("setup", ""))

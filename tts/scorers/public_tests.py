@@ -29,7 +29,7 @@ class PublicTests(RunsPrograms):
         if problem.public_tests is None:
             return [Score(None, "the problem shows no examples")] * len(candidates)
         try:
-            suite = read_suite(problem.public_tests)
+            suite = read_suite(problem.public_tests, self.comparison)
         except TestsError as error:
             return [Score(None, f"the problem's examples cannot be read: {error}")] * len(candidates)
         programs = [_program(problem, candidate) for candidate in candidates]

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
-from tts.programs.judging.compare import same_output, same_value
-from tts.programs.judging.records import Assertions, CallTests, CaseResult, Observation, StdioTests, SuiteResult, Tests
+from tts.programs.judging.compare import same_result
+from tts.programs.judging.records import (
+    Assertions,
+    CallTest,
+    CallTests,
+    CaseResult,
+    Observation,
+    StdioTest,
+    StdioTests,
+    SuiteResult,
+    Tests,
+)
 from tts.sandbox import Limits, ProgramRun, Results, Returned, Sandbox, Value
 from tts.types import Status, Verdict
 
@@ -52,9 +63,13 @@ def judge_all(
 def observe_stdio(
     sandbox: Sandbox, program: str, stdins: Sequence[str], limits: Limits = _DEFAULT
 ) -> list[Observation]:
-    """Return what `program` does with each stdin; `output` is its stripped stdout."""
-    runs = [sandbox.run(program, _bytes(stdin), limits) for stdin in stdins]
-    return [Observation(run.outcome, _text(run.stdout.strip()) if run.outcome == "ok" else "") for run in runs]
+    """Return what `program` does with each stdin; the value is its stdout."""
+
+    def attempt(rest: Sequence[str], left: Limits) -> Results:
+        run = sandbox.run(program, _bytes(rest[0]), left)
+        return Results((Returned("ok", run.stdout),) if run.outcome == "ok" else (), run)
+
+    return [Observation(each.outcome, each.value) for each, _ in _in_turns(attempt, stdins, limits, keep_going=True)]
 
 
 def observe_calls(
@@ -64,66 +79,101 @@ def observe_calls(
     arguments: Sequence[tuple[Value, ...]],
     limits: Limits = _DEFAULT,
 ) -> list[Observation]:
-    """Return what `function` of `program` does with each of `arguments`; `output` is one text per value.
+    """Return what `function` of `program` does with each of `arguments`.
 
     A call that never returned is not repeated, and the calls that follow it are made in a new process.
     """
-    pairs = _in_turns(lambda rest: sandbox.call(program, function, rest, limits), arguments, keep_going=True)
-    return [Observation(each.outcome, _canonical(each.value) if each.outcome == "ok" else "") for each, _ in pairs]
+
+    def attempt(rest: Sequence[tuple[Value, ...]], left: Limits) -> Results:
+        return sandbox.call(program, function, rest, left)
+
+    return [Observation(each.outcome, each.value) for each, _ in _in_turns(attempt, arguments, limits, keep_going=True)]
+
+
+def observe_expressions(
+    sandbox: Sandbox, program: str, function: str, expressions: Sequence[str], limits: Limits = _DEFAULT
+) -> list[Observation]:
+    """Return what each expression of test code gives, in which `function` is the program's; as `observe_calls`."""
+
+    def attempt(rest: Sequence[str], left: Limits) -> Results:
+        return sandbox.check(program, rest, [function], limits=left, keep_going=True)
+
+    pairs = _in_turns(attempt, expressions, limits, keep_going=True)
+    return [Observation("not_plain_data" if each.reason else each.outcome, each.value) for each, _ in pairs]
 
 
 def _stdio_cases(
     sandbox: Sandbox, program: str, tests: StdioTests, limits: Limits, all_tests: bool
 ) -> list[CaseResult]:
-    cases = []
-    for index, test in enumerate(tests.tests):
-        run = sandbox.run(program, _bytes(test.stdin), limits)
-        outcome, reason = run.outcome, run.reason
-        if outcome == "ok" and not same_output(run.stdout, _bytes(test.expected), tests.tolerance):
-            outcome = "wrong_answer"
-            reason = f"for {_trim(test.stdin)} expected {_trim(test.expected)}, got {_trim(_text(run.stdout))}"
-        cases.append(_case_result(index, Returned(outcome, None, reason), run))
-        if outcome != "ok" and not all_tests:
-            break
-    return cases
+    def attempt(rest: Sequence[StdioTest], left: Limits) -> Results:
+        test, run = rest[0], sandbox.run(program, _bytes(rest[0].stdin), left)
+        if run.outcome != "ok":
+            return Results((), run)
+        if same_result(run.stdout, _bytes(test.expected), tests):
+            return Results((Returned("ok"),), run)
+        reason = f"for {_trim(test.stdin)} expected {_trim(test.expected)}, got {_trim(_text(run.stdout))}"
+        return Results((Returned("wrong_answer", None, reason),), run)
+
+    pairs = _in_turns(attempt, tests.tests, limits, all_tests)
+    return [_case_result(index, *pair) for index, pair in enumerate(pairs)]
 
 
 def _call_cases(sandbox: Sandbox, program: str, tests: CallTests, limits: Limits, all_tests: bool) -> list[CaseResult]:
-    arguments = [test.arguments for test in tests.tests]
-    pairs = _in_turns(lambda rest: sandbox.call(program, tests.function, rest, limits), arguments, all_tests)
+    def attempt(rest: Sequence[CallTest], left: Limits) -> Results:
+        results = sandbox.call(program, tests.function, [test.arguments for test in rest], left)
+        judged = [_judged(*pair, tests) for pair in zip(results.returned, rest, strict=False)]
+        return Results(tuple(judged), results.run)
+
     cases = []
-    for index, (each, run) in enumerate(pairs):
-        test = tests.tests[index]
-        if each.outcome == "ok" and not same_value(each.value, test.expected, tests.tolerance):
-            call = f"{tests.function}({', '.join(map(repr, test.arguments))})"
-            reason = f"{_trim(call)} expected {_trim(repr(test.expected))}, got {_trim(_canonical(each.value))}"
-            each = Returned("wrong_answer", None, reason)  # noqa: PLW2901 - the same return, judged
-        cases.append(_case_result(index, each, run))
-        if each.outcome != "ok" and not all_tests:
+    for index, pair in enumerate(_in_turns(attempt, tests.tests, limits, all_tests)):
+        cases.append(_case_result(index, *pair))
+        if cases[-1].outcome != "ok" and not all_tests:
             break
     return cases
+
+
+def _judged(returned: Returned, test: CallTest, tests: CallTests) -> Returned:
+    """Return the wrong answer in the place of a value that is not the expected one."""
+    if returned.outcome != "ok" or same_result(returned.value, test.expected, tests):
+        return returned
+    call = f"{tests.function}({', '.join(map(repr, test.arguments))})"
+    reason = f"{_trim(call)} expected {_trim(repr(test.expected))}, got {_trim(_spelt(returned.value))}"
+    return Returned("wrong_answer", None, reason)
 
 
 def _assertion_cases(
     sandbox: Sandbox, program: str, tests: Assertions, limits: Limits, all_tests: bool
 ) -> list[CaseResult]:
-    def check(rest: Sequence[str]) -> Results:
-        return sandbox.check(program, rest, tests.functions, setup=tests.setup, limits=limits, keep_going=all_tests)
+    def attempt(rest: Sequence[str], left: Limits) -> Results:
+        return sandbox.check(program, rest, tests.functions, setup=tests.setup, limits=left, keep_going=all_tests)
 
-    return [_case_result(index, *pair) for index, pair in enumerate(_in_turns(check, tests.tests, all_tests))]
+    pairs = _in_turns(attempt, tests.tests, limits, all_tests)
+    return [_case_result(index, *pair) for index, pair in enumerate(pairs)]
 
 
 def _in_turns(
-    attempt: Callable[[Sequence[Item]], Results], items: Sequence[Item], keep_going: bool
+    attempt: Callable[[Sequence[Item], Limits], Results], items: Sequence[Item], limits: Limits, keep_going: bool
 ) -> list[tuple[Returned, ProgramRun]]:
-    """Attempt all items in one process; where the process is stopped at one, go on behind it in a new one."""
+    """Attempt all items, as many in one process as it takes; go on behind one at which a process is stopped.
+
+    The limits of all tests together hold whatever processes they run in: each is given what those before it have left.
+    """
     pairs: list[tuple[Returned, ProgramRun]] = []
+    cpu, wall = limits.total_cpu_seconds, limits.total_wall_seconds
     while len(pairs) < len(items):
-        results = attempt(items[len(pairs) :])
+        results = attempt(items[len(pairs) :], replace(limits, total_cpu_seconds=cpu, total_wall_seconds=wall))
         run = results.run
-        stopped = [] if run.outcome == "ok" else [Returned(run.outcome, None, run.reason)]
-        pairs += [(each, run) for each in (*results.returned, *stopped)]
-        if not keep_going:
+        cpu, wall = cpu - run.cpu_seconds, wall - run.wall_seconds
+        most = f"{limits.total_cpu_seconds:g} s of processor time" if cpu <= 0 else f"{limits.total_wall_seconds:g} s"
+        late = Returned("timeout", None, f"all tests together took more than {most}")
+        is_late = min(cpu, wall) <= 0
+        pairs += [(each, run) for each in results.returned]
+        if run.outcome != "ok":
+            ended = Returned(run.outcome, None, run.reason)
+            pairs.append((late if is_late and run.outcome == "timeout" else ended, run))
+        if is_late:
+            pairs += [(late, run)] * (len(items) - len(pairs))
+        if not keep_going and pairs[-1][0].outcome != "ok":
             break
     return pairs
 
@@ -138,21 +188,20 @@ def _case_result(index: int, returned: Returned, run: ProgramRun) -> CaseResult:
         run.peak_memory_mb,
         run.exit_code,
         run.signal,
-        _trim(_text(run.stderr or run.stdout)),
+        _text(run.stderr)[-_SHOWN:] or _trim(_text(run.stdout)),  # what went wrong is at a traceback's end
     )
 
 
-def _canonical(value: Value) -> str:
-    """Return one text for all equal values, whatever the order of sets and dicts."""
+def _spelt(value: Value) -> str:
+    """Return the value as Python shows it, sets in one order: their own differs from process to process."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_canonical, value))}]"
-    if isinstance(value, set | frozenset):
-        return f"{{{', '.join(sorted(map(_canonical, value)))}}}"
+        items = ", ".join(map(_spelt, value))
+        return f"[{items}]" if isinstance(value, list) else f"({items},)" if len(value) == 1 else f"({items})"
     if isinstance(value, dict):
-        return f"{{{', '.join(sorted(f'{_canonical(key)}: {_canonical(item)}' for key, item in value.items()))}}}"
-    if isinstance(value, int):
-        return hex(value) if value.bit_length() > 4096 else repr(int(value))
-    return repr(value)
+        return f"{{{', '.join(f'{_spelt(key)}: {_spelt(item)}' for key, item in value.items())}}}"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(_spelt, value)))}}}"
+    return hex(value) if isinstance(value, int) and value.bit_length() > 4096 else repr(value)
 
 
 def _text(data: bytes) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from tts.sandbox import Value
 from tts.sandbox.records import RunOutcome
 from tts.types import Verdict
+
+Comparison: TypeAlias = Literal["tolerant", "livecodebench"]
+"""Whether line breaks, blank lines and nested tuples make no difference, or do as in LiveCodeBench's own harness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +23,15 @@ class StdioTest:
 
 @dataclass(frozen=True, slots=True)
 class StdioTests:
-    """Programs that read and write text. Outputs are the same where their stripped lines are, else their tokens.
+    """Programs that read and write text. Outputs are the same where their tokens are.
 
-    With a `tolerance`, tokens that are numbers may differ by that much, absolute or relative.
+    With a `tolerance`, tokens that are numbers are compared as numbers: exactly as decimals, so that 0 makes `2.50` the
+    number 2.5 and tells any two integers apart, else they may differ by that much, absolute or relative.
     """
 
     tests: tuple[StdioTest, ...]
     tolerance: float | None = None
+    comparison: Comparison = "tolerant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,13 @@ class CallTest:
 class CallTests:
     """Calls of one function, `name` or `Class.method` (then of a new instance each). A tuple counts as a list.
 
-    With a `tolerance`, floats may differ by that much, absolute or relative.
+    With a `tolerance`, numbers may differ by that much, absolute or relative.
     """
 
     function: str
     tests: tuple[CallTest, ...]
     tolerance: float | None = None
+    comparison: Comparison = "tolerant"
 
 
 Tests: TypeAlias = StdioTests | Assertions | CallTests
@@ -94,7 +100,7 @@ class SuiteResult:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a program did with one input: `output` is its stripped stdout, or one text per returned value."""
+    """What a program did with one input: `value` is its stdout, or what it returned, where `outcome` is `ok`."""
 
     outcome: RunOutcome
-    output: str = ""
+    value: Value = None
