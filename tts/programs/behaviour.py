@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from tts.programs.judging.records import Observation
+from tts.sandbox import Value
 
-Behaviour: TypeAlias = tuple[str | None, ...]
-"""What a program gave for each input; None stands for an error that it raised."""
+Behaviour: TypeAlias = tuple[Observation, ...]
+"""What a program gave for each input; all errors that it raised are one."""
 
 Observe: TypeAlias = Callable[[Sequence[str]], list[list[Observation]]]
 """Programs → what each does with every input of one set; shorter where it could not go on."""
+
+_RAISED = Observation("runtime_error")
 
 
 def behaviours(programs: Sequence[str], on_examples: Observe, on_mutants: Observe) -> dict[str, Behaviour]:
@@ -25,7 +28,7 @@ def behaviours(programs: Sequence[str], on_examples: Observe, on_mutants: Observ
     sound: dict[str, Behaviour] = {}
     for program, seen in zip(programs, on_examples(programs), strict=True):
         if seen and all(one.outcome == "ok" for one in seen):
-            sound[program] = tuple(one.output for one in seen)
+            sound[program] = tuple(seen)
     if len(sound) < 2:
         return {}
     # The mutants that more than half of them take; one that a program never came to counts as not taken.
@@ -36,6 +39,32 @@ def behaviours(programs: Sequence[str], on_examples: Observe, on_mutants: Observ
     found = {}
     for program, seen in mutated.items():
         more = [seen[place] for place in valid if place < len(seen)]
-        if len(more) == len(valid) and all(one.outcome in ("ok", "runtime_error") for one in more):
-            found[program] = (*sound[program], *(one.output if one.outcome == "ok" else None for one in more))
+        if len(more) == len(valid) and all(one.outcome in ("ok", "runtime_error", "wrong_answer") for one in more):
+            found[program] = (*sound[program], *(one if one.outcome == "ok" else _RAISED for one in more))
     return found
+
+
+def classes(behaviours: Mapping[str, Behaviour], same: Callable[[Value, Value], bool]) -> dict[str, str]:
+    """Return for each program the first, by its text, of those that behave alike.
+
+    Two do where all that they gave is the same; with a tolerance that is no equivalence, and a class is then what such
+    pairs hold together.
+    """
+
+    def alike(one: str, other: str) -> bool:
+        pairs = zip(behaviours[one], behaviours[other], strict=True)
+        return all(
+            a.outcome == b.outcome and (a.outcome != "ok" or same(a.value, b.value) or same(b.value, a.value))
+            for a, b in pairs
+        )
+
+    # Most are equal to the last byte; only one of those is compared.
+    first: dict[str, str] = {}
+    twins = {program: first.setdefault(repr(behaviours[program]), program) for program in sorted(behaviours)}
+    found: list[list[str]] = []
+    for program in first.values():
+        joined = [members for members in found if any(alike(program, member) for member in members)]
+        rest = [members for members in found if members not in joined]
+        found = [*rest, [program, *(member for members in joined for member in members)]]
+    heads = {member: min(members) for members in found for member in members}
+    return {program: heads[twin] for program, twin in twins.items()}

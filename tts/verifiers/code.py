@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pydantic import Field
 
 from tts.errors import VerifierError
-from tts.programs.behaviour import Behaviour, Observe, behaviours
+from tts.programs.behaviour import Observe, behaviours, classes
 from tts.programs.execution import RunsPrograms
 from tts.programs.extract import extract
 from tts.programs.forms import TestsError
+from tts.programs.judging.compare import same_result
 from tts.programs.judging.judge import judge_all
 from tts.programs.judging.records import Observation
 from tts.programs.suite import TestSuite, read_suite
@@ -38,11 +39,12 @@ class CodeVerifier(RunsPrograms):
     def group(self, problem: Problem, answers: Sequence[Answer | None]) -> Grouping:
         """Return one node per behaviour.
 
-        The same text is always one node. A program that fails on an example or is stopped by a limit is like no
-        other, and so is every program where the problem shows no example that can be run.
+        The same text is always one node, and so are programs whose results the judge of the examples cannot tell
+        apart. A program that fails on an example or is stopped by a limit is like no other, and so is every program
+        where the problem shows no example that can be run.
         """
         programs = sorted({answer.text for answer in answers if answer})
-        known = self._behaviours(problem, programs) if len(programs) > 1 else {}
+        known = self._classes(problem, programs) if len(programs) > 1 else {}
         return group_keys([known.get(answer.text, answer.text) if answer else None for answer in answers])
 
     def verify(
@@ -65,7 +67,7 @@ class CodeVerifier(RunsPrograms):
         if tests is None:
             return [Verdict("undecided", "no_reference")] * len(programs)
         try:
-            suite = read_suite(tests)
+            suite = read_suite(tests, self.comparison)
         except TestsError as error:
             return [Verdict("undecided", "unparsable_reference", str(error))] * len(programs)
         whole = [suite.program(program) for program in programs]
@@ -75,16 +77,17 @@ class CodeVerifier(RunsPrograms):
             return [Verdict("undecided", "sandbox_unavailable", str(error))] * len(programs)
         return [result.verdict for result in judge_all(sandbox, whole, suite.tests, self._limits())]
 
-    def _behaviours(self, problem: Problem, programs: Sequence[str]) -> dict[str, Behaviour]:
-        """Return the behaviour of the programs that have one to compare."""
+    def _classes(self, problem: Problem, programs: Sequence[str]) -> dict[str, str]:
+        """Return the class of each program that has a behaviour to compare, by its first program."""
         try:
-            suite = read_suite(problem.public_tests)
+            suite = read_suite(problem.public_tests, self.comparison)
             on_examples, on_mutants = trial_steps(suite.tests, self.num_mutants, seed=problem.id)
             if not on_examples:
                 return {}
-            return behaviours(programs, self._observer(suite, on_examples), self._observer(suite, on_mutants))
+            seen = behaviours(programs, self._observer(suite, on_examples), self._observer(suite, on_mutants))
         except (TestsError, VerifierError):
             return {}
+        return classes(seen, lambda one, other: same_result(one, other, suite.tests))
 
     def _observer(self, suite: TestSuite, steps: Sequence[Step]) -> Observe:
         """Return what takes programs through the steps, as many at a time as there are workers."""
