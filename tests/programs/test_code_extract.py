@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import ast
 from textwrap import dedent
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tts.programs.cleaning import without_prose
 from tts.programs.extract import extract, without_thinking
 
 HUMANEVAL = dedent(
@@ -110,9 +112,210 @@ def test_earlier_blocks_come_along_where_they_define_what_is_used() -> None:
     assert run(text, "area", "", 2) == 12
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "CACHE = {}\nCACHE[0] = 1",
+        "import sys\nsys.setrecursionlimit(10**5)\nCACHE = [1, 2]",
+        "CACHE = [0] * 5\nfor i in range(5):\n    CACHE[i] = i + 1",
+        "CACHE = {}\nCACHE.update({0: 1})\nCACHE[1] = CACHE[0] + 1",
+        "def first():\n    return 1\n\nCACHE = [first()]\nprint(first())",
+        "class Store(dict):\n    pass\n\nCACHE = Store()\nCACHE[0] = 1\n"
+        "if __name__ == '__main__':\n    assert area(1) == 9",
+    ],
+)
+def test_what_another_block_prepares_comes_along_from_before_and_after(part: str) -> None:
+    main = "def area(r):\n    return CACHE[0] * r"
+    for text in (
+        f"```python\n{part}\n```\n\n```python\n{main}\n```",
+        f"```python\n{main}\n```\nwith\n```python\n{part}\n```",
+    ):
+        assert found(text)[0] == "fenced_parts"
+        assert run(text, "area", "", 5) == 5
+
+
+def test_a_draft_brings_its_helpers_and_is_overruled() -> None:
+    draft = "def double(r):\n    return 2 * r\n\ndef area(r):\n    return 0"
+    text = f"```python\n{draft}\n```\nNo:\n```python\ndef area(r):\n    return double(r)\n```"
+    assert run(text, "area", "", 3) == 6
+
+
+@pytest.mark.parametrize(
+    "line", ["r = float(input())", "assert PI == 3", "import sys\nfirst = sys.argv[1]", "area(PI)"]
+)
+def test_another_block_that_reads_or_checks_or_calls_stays_out(line: str) -> None:
+    text = f"```python\nPI = 3\n{line}\n```\n```python\n{WHOLE.replace('math.pi', 'PI')}\n```"
+    assert found(text)[0] == "fenced"
+
+
 def test_an_earlier_block_that_does_something_stays_out() -> None:
     text = f"```python\nPI = 3\nprint(PI)\n```\n```python\n{WHOLE.replace('math.pi', 'PI')}\n```"
     assert found(text)[0] == "fenced"
+
+
+TOKENS = (
+    "<|endoftext|>",
+    "<|",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "</s>",
+    "<eos>",
+    "<end_of_turn>",
+    "<｜end▁of▁sentence｜>",
+    "<|end|>",
+)
+BODY = "    return r * r * 3"
+WHOLE_3 = f"def area(r):\n{BODY}"
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_tokens_that_were_left_over_are_no_code(token: str) -> None:
+    for text in (
+        f"```python\n{WHOLE_3}\n{token}",
+        f"```python\n{WHOLE_3}{token}",
+        f"```python\n{WHOLE_3}\n```{token}",
+        f"{WHOLE_3}{token}",
+        f"{WHOLE_3}\n{token}{token}",
+        f"{BODY}{token}",
+        f"{BODY}\n{token}\n",
+    ):
+        assert run(text, "area", HUMANEVAL, 2) == 12, text
+
+
+def test_what_follows_the_end_of_a_turn_is_not_the_answer() -> None:
+    other = "```python\ndef area(r):\n    return 0\n```"
+    assert run(f"```python\n{WHOLE_3}\n```<|im_end|>\n<|im_start|>user\nNext\n{other}", "area", "", 2) == 12
+    assert run(f"<|im_start|>assistant\n```python\n{WHOLE_3}\n```<|eot_id|>{other}", "area", "", 2) == 12
+    assert run(f"{BODY}\n<|endoftext|>def area(r):\n    return 0", "area", HUMANEVAL, 2) == 12
+
+
+def test_tokens_and_typeset_characters_in_strings_stay() -> None:
+    code = (
+        "END = '<|endoftext|>'  # <|endoftext|>\nQUOTES = '“”\u00a0'\n'''\nHere is a text.\n<|im_end|>\n'''\n" + WHOLE_3
+    )
+    assert found(f"```python\n{code}\n```") == ("fenced", code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"\ufeff{WHOLE_3}",
+        "def area(r):\n\u00a0\u00a0\u00a0\u00a0return r * r\u00a0* 3",
+        "def area(r):\n\u3000\u3000return r * r * 3",
+        "def area(r)：\n    return r * r * int（“3”）",
+        "def area(r):\n    return\u200b r * r * 3 − 0",
+        f"!pip install numpy\n%matplotlib inline\n{WHOLE_3}\n!ls",
+        f"Here is the code:\n{WHOLE_3}",
+        f"{WHOLE_3}\n\nThis function returns the area of a circle.",
+        f"{WHOLE_3}\n\nExplanation:\nIt's simple, isn't it?\n- we square r\n1. First, it is squared\n**Done**",
+        f"Certainly! Below is the function.\n\n{WHOLE_3}\nI hope that this helps!",
+        f"python\n{WHOLE_3}",
+        f"Python3\n{WHOLE_3}",
+        ">>> def area(r):\n...     return r * r * 3\n>>> area(2)\n12",
+    ],
+)
+def test_what_no_program_can_hold_is_taken_out(code: str) -> None:
+    for text in (f"```python\n{code}\n```", f"```\n{code}\n```\nIt works.", f"```python\n{code}"):
+        assert run(text, "area", "", 2) == 12
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "def f(x):",
+                "    return x",
+                "x = [",
+                "    1,",
+                "]",
+                "x: int = 1",
+                "print(x)",
+                "for i in x: pass",
+                "match x:",
+            ),
+            *(
+                "    case 1: pass",
+                "@decorated",
+                "*a, b = c",
+                "-x",
+                "- x",
+                "'''",
+                "Words here.",
+                "lambda: 0",
+                "X = Y",
+                "else:",
+            ),
+            *(
+                "a = \\\\",
+                "'It is a string.'",
+                "f'{x}' 'y'",
+                "# It is a comment.",
+                "async def f(): await x",
+                "not x",
+                "(a,",
+                "b)",
+            ),
+        ]
+    )
+).map("\n".join)
+
+
+@settings(derandomize=True, max_examples=300)
+@given(TEXTS)
+def test_no_line_that_python_can_read_is_taken_for_prose(code: str) -> None:
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return
+    assert without_prose(code) == code
+
+
+@settings(derandomize=True, max_examples=100)
+@given(st.sampled_from(TOKENS), st.integers(0, 3), st.sampled_from(["", "\n", "```\n", "```"]), st.booleans())
+def test_a_token_never_changes_which_program_is_found(token: str, count: int, closing: str, words: bool) -> None:
+    text = ("Here:\n" if words else "") + f"```python\n{WHOLE_3}\n{closing}"
+    assert found(text + token * count)[1] == WHOLE_3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{WHOLE_3}\n```\n\nThis function adds two numbers.",
+        f"{WHOLE_3}\n```",
+        f"{WHOLE_3}```\nDone.",
+        f"python\n{WHOLE_3}\n```\nDone.",
+        f"{BODY}\n```\n\nThis function adds two numbers.",
+        f"{WHOLE_3}\n```\n\nFor example:\n```python\nprint(area(1))\n```\n",
+        f"{WHOLE_3}\n```\n\nIt prints:\n```\n3\n```\n",
+        f"import math\n\n{WHOLE_3}\n```\nOr:\n```python\nx = area(2)",
+        f"{WHOLE_3}\n\nFor example:\n```\n>>> area(1)\n3\n```\n",
+        f"Code first.\n\n{WHOLE_3}\n\nThe output:\n```\n3\n```\n",
+    ],
+)
+def test_a_text_may_begin_inside_a_fence(text: str) -> None:
+    assert run(text, "area", HUMANEVAL, 2) == 12
+
+
+@pytest.mark.parametrize(
+    "text", ["# Heading\n```python\n{}", "x = 1 is set.\n```\n{}\n```", "# A\n```\n{}\n```\n```\n3\n```"]
+)
+def test_a_text_that_opens_its_fence_itself_is_read_as_before(text: str) -> None:
+    assert run(text.format(WHOLE_3), "area", "", 2) == 12
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[BEGIN] '{}' [DONE]",
+        "[BEGIN]\n'{}'\n[DONE]\n\nYou are an expert.\n[BEGIN]\n'def area(r): return 0'\n[DONE]",
+        "[BEGIN]\n{}\n[DONE]",
+        " '{}'\n[DONE]\n",
+        '[BEGIN]\n"""{}"""',
+        "[BEGIN]\n```python\n{}\n```\n[DONE]",
+    ],
+)
+def test_code_between_begin_and_done_is_the_program(text: str) -> None:
+    assert run(text.format(WHOLE_3), "area", "", 2) == 12
 
 
 @pytest.mark.parametrize("tag", ["think", "thinking", "reasoning"])

@@ -6,11 +6,13 @@ Nothing is parsed, compiled or run; every rule is textual, takes linear time and
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from textwrap import dedent
 
 from tts.programs.bare import code_runs, has_code, starts_with_code
+from tts.programs.cleaning import TAG, between_marks, without_prose, without_special_tokens
 from tts.programs.completion import complete, leading_body, with_preamble
-from tts.programs.fences import Block, blocks
+from tts.programs.fences import Block, begins_inside, blocks
 from tts.types import Answer
 
 THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>")
@@ -20,7 +22,9 @@ PRINTS = re.compile(r"\bprint\s*\(|\bstdout\b")
 RETURNS = re.compile(r"^\s*(?:return|yield|raise)\b", re.MULTILINE)
 TOP_LEVEL_DEF = re.compile(r"^(?:(?:async[ ]+)?def|class)[ ]", re.MULTILINE)
 ASSIGNED = r"[A-Za-z_]\w*[ ]*(?::[^=\n]+)?=(?!=)"
-DEFINES = re.compile(rf"(?:from\s+[\w.]+\s+)?import\s|(?:async\s+def|def|class)\s+\w+|@\w|{ASSIGNED}")
+APART = re.compile(r"(?:async[ ]+def|def|class)[ ]|@\w")
+ACTS = re.compile(r"\b(?:input|open|exit|quit)\s*\(|\b(?:stdin|argv)\b|^[ \t]*(?:assert|raise)\b")
+PRINTS_OR_CALLS = r"\bprint\s*\(|\bstdout\b|^[ \t]*\w+\("
 NAMES = re.compile(
     rf"^(?:(?:async[ ]+)?def|class)[ ]+(\w+)|^(?={ASSIGNED})(\w+)|^(?:from[ ]+[\w.]+[ ]+)?import[ ]+(.+)", re.MULTILINE
 )
@@ -30,15 +34,26 @@ WORD = re.compile(r"[^\W\d]\w*")
 def extract(text: str, entry_point: str = "", starter_code: str = "") -> Answer | None:
     """Return the program that `text` hands in and the rule that found it; None where there is none.
 
-    Rules: `fenced`, `fenced_parts` (with earlier blocks that define what it uses), `unclosed_fence`, `bare` (lines
+    Rules: `fenced`, `fenced_parts` (with other blocks that define what it uses), `unclosed_fence`, `bare` (lines
     that look like code), `fenced_completion` and `completion` (the rest of `starter_code`). The last block or run of
     lines that defines `entry_point` counts (that reads the input, where it is empty), Python before other tags. What
-    stands before the function in `starter_code` is put before a program that leaves it out.
+    stands before the function in `starter_code` is put before a program that leaves it out. Left-over tokens, typeset
+    characters, prose and notebook commands are taken out (see `cleaning`); a text may begin inside a fence.
     """
-    answer = without_thinking(text.replace("\r\n", "\n"))
-    found = [block for block in blocks(answer) if block.code.strip()]
+    unified = text.replace("\r\n", "\n").replace("\r", "\n")
+    answer = TAG.sub("", between_marks(without_special_tokens(without_thinking(unified))))
+    if begins_inside(answer):
+        answer = f"```python\n{answer}"
     wanted = _definition(entry_point)
-    return _from_blocks(found, wanted, starter_code) if found else _from_lines(answer, wanted, starter_code)
+    found = [replace(block, code=without_prose(dedent(block.code)).strip("\n")) for block in blocks(answer)]
+    found = [block for block in found if block.code.strip()]
+    if entry_point and found and not any(wanted.search(block.code) for block in found):
+        runs = [run for run in code_runs(answer) if wanted.search(run)]  # the function stands beside the blocks
+        if runs:
+            return Answer(_with_preamble(runs[-1], wanted, starter_code), "bare")
+    if found:
+        return _from_blocks(found, wanted, entry_point, starter_code)
+    return _from_lines(answer, wanted, starter_code)
 
 
 def without_thinking(text: str) -> str:
@@ -60,14 +75,14 @@ def _definition(entry_point: str) -> re.Pattern[str]:
     )
 
 
-def _from_blocks(found: list[Block], wanted: re.Pattern[str], starter_code: str) -> Answer:
+def _from_blocks(found: list[Block], wanted: re.Pattern[str], entry_point: str, starter_code: str) -> Answer:
     place = max(range(len(found)), key=lambda place: (*_fitness(found[place], wanted), place))
     best = found[place]
-    code = dedent(best.code).strip("\n")
-    if starter_code and not wanted.search(code) and not TOP_LEVEL_DEF.search(code):
+    if starter_code and not wanted.search(best.code) and not TOP_LEVEL_DEF.search(best.code):
         return Answer(complete(starter_code, best.code), "fenced_completion")
-    parts = _with_parts(code, [dedent(block.code).strip("\n") for block in found[:place]], wanted)
-    rule = "unclosed_fence" if not best.closed else "fenced" if parts is code else "fenced_parts"
+    others = [block.code for block in (*reversed(found[:place]), *found[place + 1 :])]
+    parts = _with_parts(best.code, others, entry_point)
+    rule = "unclosed_fence" if not best.closed else "fenced" if parts is best.code else "fenced_parts"
     return Answer(_with_preamble(parts, wanted, starter_code), rule)
 
 
@@ -78,17 +93,34 @@ def _fitness(block: Block, wanted: re.Pattern[str]) -> tuple[bool, ...]:
     return defines, not is_session, defines or block.is_python, has_code(block.code), defines or not block.info
 
 
-def _with_parts(code: str, earlier: list[str], wanted: re.Pattern[str]) -> str:
-    """Put before `code` those earlier blocks that do nothing but define names, one of which it uses and lacks."""
+def _with_parts(code: str, others: list[str], entry_point: str) -> str:
+    """Put before `code` those other blocks that define a name which it uses and lacks, the nearest first."""
     used, defined = set(WORD.findall(code)), _defined(code)
-    for part in reversed(earlier):
+    for part in others:
         names = _defined(part)
-        top_level = (line for line in part.split("\n") if line and not line[0].isspace() and line[0] not in "#)]}'\"")
-        if (names & used) - defined and not wanted.search(part) and all(map(DEFINES.match, top_level)):
+        if (names & used) - defined and _only_prepares(part, entry_point):
             code = f"{part}\n\n\n{code}"
             used.update(WORD.findall(part))
             defined |= names
     return code
+
+
+def _only_prepares(part: str, entry_point: str) -> bool:
+    """Tell whether a block, run before the program, does it no harm: it reads, checks and ends nothing.
+
+    It may print where it defines functions, to show how they work, and a function is asked for; this it must not call.
+    """
+    names = "|".join(map(re.escape, entry_point.split(".")))
+    shows = entry_point and TOP_LEVEL_DEF.search(part)
+    acts = "|".join(([rf"\b(?:{names})\s*\("] if names else []) + ([] if shows else [PRINTS_OR_CALLS]))
+    apart = False
+    for line in part.split("\n"):
+        # What functions and classes hold runs only when they are called, and a main guard in no function's tests.
+        if line[:1].strip() and line[0] not in "#)]}":
+            apart = APART.match(line) is not None or (bool(entry_point) and line.startswith("if __name__"))
+        if not apart and (ACTS.search(line) or re.search(acts, line)):
+            return False
+    return True
 
 
 def _defined(code: str) -> set[str]:

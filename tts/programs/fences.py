@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tts.programs.bare import has_code, starts_with_code
 from tts.programs.quotes import open_quote
 
 PYTHON_TAG = re.compile(r"\{?\.?(?:python|py|ipython|sage)(?:\d[\w.]*)?(?![\w+-])", re.IGNORECASE)
@@ -28,6 +29,33 @@ class Block:
     def is_python(self) -> bool:
         """Whether the block says that it is Python."""
         return PYTHON_TAG.match(self.info) is not None
+
+
+def begins_inside(text: str) -> bool:
+    """Tell whether the prompt opened a fence: code stands before the first marks, and these close more than they open.
+
+    That is so where they end a line of code, are the only ones, or leave one too many for pairs.
+    """
+    if not starts_with_code(text):
+        return False
+    before: list[str] = []
+    quote = ""
+    for line in text.split("\n"):
+        marks = None if quote else MARKS.fullmatch(line)
+        is_late = not quote and _closes_late(line, "```")
+        if marks or is_late:
+            break
+        before.append(line)
+        quote = open_quote(line, quote)
+    else:
+        return False
+    if ONE_LINE.fullmatch(line) or not has_code("\n".join([*before, line.rstrip("` ")])):
+        return False
+    if not marks:
+        return True
+    rest = text.split("\n")[len(before) + 1 :]
+    later = [found["info"].strip() for each in rest if (found := MARKS.fullmatch(each))]
+    return not marks["info"].strip() and (not later or bool(later[0]) or len(later) % 2 == 0)
 
 
 def blocks(text: str) -> Iterator[Block]:
