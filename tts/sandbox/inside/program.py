@@ -1,7 +1,9 @@
 """The program's process: takes the program from the wire, runs it, and answers calls of its functions."""
 
 from __future__ import annotations
+import __future__
 
+import ast
 import atexit
 import builtins
 import faulthandler
@@ -13,6 +15,7 @@ import socket
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -23,6 +26,9 @@ from .settings import Bounds, Complaint
 
 WIRE = 3
 """The descriptor of the wire; 0, 1 and 2 are the program's standard streams, and there are no others."""
+
+_FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+_MOST_CUTS = 100
 
 NAME = "main.py"
 IMPORTED = "main"
@@ -46,19 +52,22 @@ def main(confinement: Confinement, wire_descriptor: int, streams: tuple[int, int
         os.dup2(descriptor, number)
     os.closerange(WIRE + 1, 4096)
     connection = socket.socket(fileno=WIRE)
-    action, text, bounds = wire.decode(frames.receive(connection))
+    action, text, functions, bounds = wire.decode(frames.receive(connection))
     confinement.limit(Bounds.load(bounds))
     _renew_streams()
     faulthandler.enable(file=2, all_threads=False)  # tells an abort from a crash, which look alike to the kernel
     module = _new_module("__main__" if action == "run" else IMPORTED, text)
     if action == "run":
         connection.close()
-        return _guarded(text, module, finish=True) or 0
-    status = _guarded(text, module, finish=False)
-    if status is None:
-        frames.send(connection, wire.encode(("ready",)))
-        _serve(connection, module)
-    return status or 0
+        status = _status_of(lambda: exec(compile(text, NAME, "exec", dont_inherit=True), vars(module)))
+    else:
+        status = _status_of(lambda: _load(text, vars(module), functions[0].partition(".")[0]))
+        if status is None:
+            frames.send(connection, wire.encode(("ready",)))
+            _serve(connection, module)
+            return 0
+    ending = _status_of(_end)
+    return status or ending or 0
 
 
 def _serve(connection: socket.socket, module: ModuleType) -> None:
@@ -93,13 +102,60 @@ def _new_module(name: str, text: str) -> ModuleType:
     return module
 
 
-def _guarded(text: str, module: ModuleType, finish: bool) -> int | None:
-    """Run the program as Python would; return the exit status, None where it goes on (`finish` false) to be called."""
-    status = _status_of(lambda: exec(compile(text, NAME, "exec", dont_inherit=True), vars(module)))
-    if status is None and not finish:
-        return None
-    ending = _status_of(_end)
-    return status or ending or 0
+def _load(text: str, names: dict[str, Any], wanted: str) -> None:
+    """Run a program that is to be called. What fails below the definition of `wanted` is left out.
+
+    Examples of use, a main part that reads input, and words below the code are none of the function's business. What
+    reaches a limit is.
+    """
+    text, failure = _readable(text)
+    code = compile(text, NAME, "exec", dont_inherit=True)
+    statements = None
+    while code:
+        try:
+            exec(code, names)
+            break
+        except MemoryError:
+            raise
+        except BaseException as error:
+            if wanted not in names:
+                raise
+            _report(error)
+            # Go on below the statement that raised it.
+            trace = error.__traceback__
+            while trace and trace.tb_frame.f_code is not code:
+                trace = trace.tb_next
+            line = trace.tb_lineno if trace else sys.maxsize
+            statements = [each for each in statements or ast.parse(text).body if _first_line(each) > line]
+            rest = ast.Module(statements, type_ignores=[])
+            code = compile(rest, NAME, "exec", code.co_flags & _FUTURE, dont_inherit=True) if statements else None
+    if failure and wanted not in names:
+        raise failure
+
+
+def _readable(text: str) -> tuple[str, SyntaxError | None]:
+    """Return the program up to the last line at its top level above what is no Python, and the error, if there is one.
+
+    Where nothing above can be compiled either, the error is raised.
+    """
+    try:
+        compile(text, NAME, "exec", dont_inherit=True)
+        return text, None
+    except SyntaxError as error:
+        failure = error
+    lines = text.split("\n")
+    starts = [
+        number for number, line in enumerate(lines[: failure.lineno]) if line[:1].strip() and line[0] not in "#)]}"
+    ]
+    for start in starts[:-_MOST_CUTS:-1]:
+        with suppress(SyntaxError):
+            compile(head := "\n".join(lines[:start]), NAME, "exec", dont_inherit=True)
+            return head, failure
+    raise failure
+
+
+def _first_line(statement: ast.stmt) -> int:
+    return min(statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", [])), sys.maxsize)
 
 
 def _status_of(run: Any) -> int | None:

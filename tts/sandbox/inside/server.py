@@ -99,25 +99,31 @@ class Server:
         if cpus := self._setup.cpus:
             os.sched_setaffinity(0, {cpus[number % len(cpus)]})
         self._control.close()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             if self._setup.namespaces:
                 with named("namespaces"):
                     namespaces.new_worker_namespaces()
             checker = self._confinement(self._rules(may_signal=True))
             checker.prepare()
-            with named("fork"):
-                pid = os.fork()
         except OSError as error:
             frames.send(host, wire.encode(Complaint.of(error).dump()))
             return 1
-        if not pid:
-            ours.close()
-            exit_with(lambda: supervisor.serve(checker, host, theirs))
-        theirs.close()
-        host.close()
-        checker.close()
-        Forker(self._for_program, self._home).serve(ours)
+        forker, status = Forker(self._for_program, self._home), supervisor.USED
+        while status == supervisor.USED:  # one after the other: what test code does to its process ends with it
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            try:
+                with named("fork"):
+                    pid = os.fork()
+            except OSError as error:
+                frames.send(host, wire.encode(Complaint.of(error).dump()))
+                return 1
+            if not pid:
+                ours.close()
+                exit_with(lambda end=theirs: supervisor.serve(checker, host, end))  # type: ignore[misc] # bound now
+            theirs.close()
+            with ours:
+                forker.serve(ours)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         return 0
 
     def _for_program(self) -> Confinement:

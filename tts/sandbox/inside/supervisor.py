@@ -17,6 +17,8 @@ from .forker import BEGUN, END, ENDED, MOST_DATA, NEXT, NUM_DESCRIPTORS, SECONDS
 from .settings import Bounds, Complaint, RunRequest
 from .watch import Stopped, Watched
 
+USED = 3
+
 _GRACE_SECONDS = 5.0
 
 _ACTIONS: dict[str, Callable[[Watched, RunRequest], Iterator[tested.Result]]] = {
@@ -27,6 +29,8 @@ _ACTIONS: dict[str, Callable[[Watched, RunRequest], Iterator[tested.Result]]] = 
 
 def serve(confinement: Confinement, host: socket.socket, forker: socket.socket) -> int:
     """Answer the host's requests, one at a time, until the host or the forker is gone; return the exit status.
+
+    It is `USED` once test code has run here that may have changed anything: the next request needs a new process.
 
     The answer is results and how the program ran, or a `Complaint` where the system refused to let one begin.
     """
@@ -54,6 +58,8 @@ def serve(confinement: Confinement, host: socket.socket, forker: socket.socket) 
             results, stopped = _perform(watched, request)
             last = ENDED.unpack(_ask(forker, END)[0])
             frames.send(host, wire.encode((tuple(results), watched.close(stopped, *last))))
+            if tested.leaves_traces(request):
+                return USED
     except EOFError:
         return 0
 
@@ -73,7 +79,7 @@ def _perform(watched: Watched, request: RunRequest) -> tuple[list[tested.Result]
     _limit_tests(watched, bounds.total_cpu_seconds)
     results: list[tested.Result] = []
     try:
-        watched.start(request.action, request.program, bounds, request.stdin)
+        watched.start(request, bounds)
         if request.action == "run":
             watched.wait()
             return results, None

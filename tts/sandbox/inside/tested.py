@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dis
+import sys
 import traceback
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from types import CodeType
 from typing import Any, TypeAlias
 
 from . import wire
@@ -15,6 +19,15 @@ Result: TypeAlias = "tuple[str, Any, str]"
 """The fields of `records.Returned`: outcome, value, reason."""
 
 _SETUP, _TEST = "setup.py", "test.py"
+_STATELESS = frozenset(
+    (
+        *("bisect", "cmath", "collections", "copy", "datetime", "fractions", "functools", "heapq", "itertools"),
+        *("math", "numbers", "operator", "re", "statistics", "string", "typing"),
+    )
+)
+_RISKY = (sys.stdlib_module_names | {"setattr", "delattr", "exec", "eval", "compile", "globals", "vars"}) - _STATELESS
+_IMPORT = dis.opmap["IMPORT_NAME"]
+_SETTERS = frozenset((dis.opmap["STORE_ATTR"], dis.opmap["DELETE_ATTR"]))
 _SHOWN = 300
 _RAISED = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
 """What a program's function may raise, and test code may catch; `Stopped` is none of them."""
@@ -77,8 +90,8 @@ def checks(watched: Watched, request: RunRequest) -> Iterator[Result]:
     tested = Tested(watched)
     namespace: dict[str, Any] = {"__name__": "test"}
     try:
-        exec(compile(request.setup, _SETUP, "exec", dont_inherit=True), namespace)
-        codes = [_compiled(test) for test in request.tests]
+        exec(_compiled(request.setup, _SETUP), namespace)
+        codes = [_compiled(test, _TEST) for test in request.tests]
     except Exception as error:
         yield "harness_error", None, f"the tests' own code fails: {type(error).__name__}: {describe(error)}"
         return
@@ -92,11 +105,40 @@ def checks(watched: Watched, request: RunRequest) -> Iterator[Result]:
             return
 
 
-def _compiled(test: str) -> Any:
+def leaves_traces(request: RunRequest) -> bool:
+    """Tell whether test code may have changed what outlives it in this process: another module, a built-in, a class.
+
+    Code that sets no attribute, imports nothing but modules without a state, and names no other and nothing that can
+    reach one, has not.
+    """
+    if request.action != "check":
+        return False
     try:
-        return compile(test, _TEST, "eval", dont_inherit=True)
+        codes = [_compiled(request.setup, _SETUP), *(_compiled(test, _TEST) for test in request.tests)]
+    except Exception:  # it has not run either
+        return False
+    while codes:
+        code = codes.pop()
+        codes += [each for each in code.co_consts if isinstance(each, CodeType)]
+        numbers, arguments = code.co_code[::2], code.co_code[1::2]
+        if not _SETTERS.isdisjoint(numbers):
+            return True
+        for place in (place for place, number in enumerate(numbers) if number == _IMPORT):
+            more = arguments[place - 1] if place and numbers[place - 1] == dis.EXTENDED_ARG else 0
+            if code.co_names[256 * more + arguments[place]].partition(".")[0] not in _STATELESS:
+                return True
+        if not _RISKY.isdisjoint(code.co_names) or any(name.startswith("__") for name in code.co_names):
+            return True
+    return False
+
+
+@lru_cache(maxsize=256)
+def _compiled(source: str, name: str) -> CodeType:
+    """Return the code; candidates of one problem are judged by the same tests."""
+    try:
+        return compile(source, name, "eval", dont_inherit=True)
     except SyntaxError:
-        return compile(test, _TEST, "exec", dont_inherit=True)
+        return compile(source, name, "exec", dont_inherit=True)
 
 
 def _check(tested: Tested, test: str, code: Any, namespace: dict[str, Any]) -> Result:

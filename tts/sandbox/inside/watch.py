@@ -42,7 +42,7 @@ from contextlib import suppress
 from typing import Any
 
 from . import frames, wire
-from .settings import Bounds
+from .settings import Bounds, RunRequest
 
 _CHUNK = 2**16
 _SHORTEST_WAIT = 0.005
@@ -100,19 +100,19 @@ class Watched:
         self.stopped = self.stopped or Stopped(outcome, reason)
         return self.stopped
 
-    def start(self, action: str, program: str, bounds: Bounds, stdin: bytes) -> None:
+    def start(self, request: RunRequest, bounds: Bounds) -> None:
         """Let the program begin, with these limits."""
         self._bounds = bounds
         self._zero_cpu, self._begin = self._cpu(), time.monotonic()
         self.new_call()
         for descriptor in (self._stdin, self._stdout, self._stderr, self._wire.fileno()):
             os.set_blocking(descriptor, False)
-        self._to_stdin = memoryview(stdin)
-        if stdin:
+        self._to_stdin = memoryview(request.stdin)
+        if request.stdin:
             self._poll.register(self._stdin, select.POLLOUT)
         else:
             self._close_stdin()
-        self.send(wire.encode((action, program, bounds.dump())))
+        self.send(wire.encode((request.action, request.program, request.functions, bounds.dump())))
 
     def new_call(self) -> None:
         """Count time anew for the limits of one call. Raises Stopped where all calls together are at theirs."""
@@ -168,15 +168,14 @@ class Watched:
             return stopped.outcome, stopped.reason
         if cpu >= self._bounds.total_cpu_seconds and code in (-signal.SIGXCPU, -signal.SIGKILL):
             return "timeout", f"more than {self._bounds.total_cpu_seconds:g} s of processor time"
-        if code == -signal.SIGKILL and self._is_init:
-            return "harness_error", "killed from outside, perhaps because the host ran out of memory"
         if code < 0:
+            if code == -signal.SIGKILL and self._is_init:
+                return "harness_error", "killed from outside, perhaps because the host ran out of memory"
             return "runtime_error", f"killed by {signal.Signals(-code).name}"
-        if not code:
-            return ("runtime_error", stopped.reason) if stopped else ("ok", "")
         last = stderr.rstrip().rpartition(b"\n")[2].decode("utf-8", "replace")
-        outcome = "memory_limit" if _OUT_OF_MEMORY.match(last) else "runtime_error"
-        return outcome, last or f"exit status {code}"
+        outcome = "memory_limit" if code and _OUT_OF_MEMORY.match(last) else "runtime_error"
+        reason = (last or f"exit status {code}") if code else stopped.reason if stopped else ""
+        return (outcome, reason) if reason else ("ok", "")
 
     def _step(self) -> None:
         """Wait for the next thing to happen, and do what it asks for. Raises Stopped where a limit comes first."""
