@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tts.programs.judging.compare import same_output, same_result, same_value
@@ -235,6 +235,85 @@ def test_the_cause_of_death_is_told_in_every_form(sandbox: Sandbox, line: str, o
     if "_exit(0)" not in line:
         verdict = judge(sandbox, whole, StdioTests((StdioTest("", "1"),)), limits).verdict
         assert (verdict.reason, verdict.detail) == (outcome, f"test 1 of 1: {reason}")
+
+
+ADDS = "def add(a, b):\n    return a + b\n"
+BELOW = (
+    *(
+        "assert add(2, 2) == 5",
+        "x = int(input('x? '))",
+        "import sys\nprint(sys.argv[1])",
+        "import sys\nsys.exit(0)",
+        "exit()",
+    ),
+    *(
+        "import nothing_of_this_name",
+        "raise KeyboardInterrupt",
+        "This function adds two numbers.",
+        "print(add(1,",
+        "x = '''",
+    ),
+    *(
+        "return add",
+        "<|endoftext|>",
+        "@missing\ndef g(): pass",
+        "if True:\n    unittest.main()",
+        "1 / 0\nadd(1, 2) == 4",
+    ),
+)
+
+
+@pytest.mark.parametrize("below", BELOW)
+def test_what_fails_below_the_function_does_not_count_against_it(sandbox: Sandbox, below: str) -> None:
+    calls, asserts = CallTests("add", (CallTest((1, 2), 3),)), Assertions(("assert add(1, 2) == 3",), ("add",))
+    for tests in (calls, asserts):
+        assert judge(sandbox, f"{ADDS}{below}", tests, LIMITS).verdict == Verdict("passed")
+        above = judge(sandbox, f"{below}\n{ADDS}", tests, LIMITS).verdict
+        assert (above.status, above.reason) == ("failed", "runtime_error")
+    if "exit" not in below:
+        assert judge(sandbox, f"{ADDS}{below}", StdioTests((StdioTest("", ""),)), LIMITS).verdict.status == "failed"
+
+
+@settings(derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from(BELOW[:7] + BELOW[12:]), max_size=4), st.lists(st.sampled_from(BELOW[7:12]), max_size=1)
+)
+def test_helpers_between_and_below_what_fails_are_there(sandbox: Sandbox, fail: list[str], last: list[str]) -> None:
+    program = "\n".join(
+        ["from __future__ import annotations", "def f(x: Any): return last(x)", *fail, "def last(x: Any): return x"]
+    )
+    program = "\n".join([program, *fail, "def last(x: Any): return x + 1", *last])
+    tests = CallTests("f", (CallTest((1,), 2),))
+    assert judge(sandbox, program, tests, LIMITS).verdict == Verdict("passed")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "import sys\nsys.setrecursionlimit(90)",
+        "import builtins\nbuiltins.sorted = None",
+        "import math, random\nmath.pi = 3\nrandom.seed(0)\nrandom.random = None",
+        "import gc, signal\ngc.disable()\nsignal.signal(signal.SIGPROF, signal.SIG_IGN)",
+        "import decimal\ndecimal.getcontext().prec = 1",
+    ],
+)
+def test_tests_are_judged_as_if_they_were_alone(changes: str) -> None:
+    deep = "import math, random, decimal\ndef g(n): return n and g(n - 1)\n"
+    after = deep + "assert g(300) == 0 and sorted([f(2), f(1)]) == [1, 2] and math.pi > 3.1 and random.random() < 1"
+    more = "\nassert len(str(decimal.Decimal(1) / 3)) > 20"
+    with Sandbox(workers=1, packages=()) as alone:
+        for source in (f"{changes}\nassert f(1) == 1", after + more, f"{changes}\nassert f(1) == 2", after + more):
+            verdict = judge(alone, "def f(x): return x", Assertions((source,), ("f",)), LIMITS).verdict
+            assert verdict.status == ("failed" if source.endswith("f(1) == 2") else "passed"), verdict
+
+
+def test_the_order_of_a_set_is_the_same_in_every_sandbox() -> None:
+    program = "print(list({'abab', 'b', 'c', 'd'}), list(set('zyxw')), hash('a'))"
+    outputs = set()
+    for _ in range(3):
+        with Sandbox(workers=1, packages=()) as fresh:
+            outputs.add(fresh.run(program).stdout)
+    assert len(outputs) == 1
 
 
 def test_the_output_of_a_case_is_the_end_of_its_traceback(sandbox: Sandbox) -> None:

@@ -19,9 +19,13 @@ from code_parts import (
     SUM_WRONG,
     answers,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tts.problems import open_problems
+from tts.programs.behaviour import classes
 from tts.programs.forms import as_object
+from tts.programs.judging.records import Observation
 from tts.types import Problem, ProblemRow, Reference
 from tts.verifiers.code import CodeVerifier
 
@@ -105,6 +109,85 @@ def test_programs_that_behave_alike_are_one_class_without_any_reference(verifier
     shown = replace(CLIP, public_tests=as_object(["assert clip(-5, 3) == -5"], "clip"))
     assert verifier.group(shown, answers(*programs)).nodes == (0, 1, 0, None, 2, 0, 0)
     assert verifier.group(SUM, answers(SUM_WRONG, *SUM_RIGHT)).nodes == (0, 1, 1)
+
+
+SAME = {
+    "blanks at line ends": (
+        {"stdin": [{"input": "", "output": "1\n2"}]},
+        ["print('1 \\n2')", "print('1\\n2\\n')", "print('1\\n 2')"],
+    ),
+    "numbers": (
+        {"stdin": [{"input": "", "output": "2.5"}], "tolerance": 0},
+        ["print('2.50')", "print(2.5)", "print('25e-1')"],
+    ),
+    "near": (
+        {"stdin": [{"input": "", "output": "2.5"}], "tolerance": 1e-3},
+        ["print(2.5001)", "print(2.4999)", "print(2.5)"],
+    ),
+    "sequences": (
+        {"asserts": ["assert list(f(3)) == [0, 1, 2]"], "entry_point": "f"},
+        ["def f(n): return range(n)", "def f(n):\n    for i in range(n): yield i", "def f(n): return list(range(n))"],
+    ),
+    "numbers returned": (
+        {"calls": [{"args": [3], "expected": 1.5}], "entry_point": "f"},
+        [
+            "def f(n): return n / 2",
+            "from fractions import Fraction\ndef f(n): return Fraction(n, 2)",
+            "from decimal import Decimal\ndef f(n): return Decimal(n) / 2",
+        ],
+    ),
+    "tuples": (
+        {"calls": [{"args": [3], "expected": [3]}], "entry_point": "f"},
+        ["def f(n): return [n]", "def f(n): return (n,)", "def f(n): return [float(n)]"],
+    ),
+    "sets": (
+        {"asserts": ["assert f('ab') == {'a', 'b'}"], "entry_point": "f"},
+        ["def f(s): return set(s)", "def f(s): return frozenset(s)", "def f(s): return dict.fromkeys(s).keys()"],
+    ),
+    "classes": (
+        {"asserts": ["assert S().p(3) == 4", "assert S(2).p(3) == 6"], "entry_point": "S"},
+        [
+            "class S:\n    def __init__(self, k=1): self.k = k\n"
+            "    def p(self, n): return n + 1 if self.k == 1 else n * self.k",
+            "class S:\n    def __init__(self, k=1): self.q = k\n"
+            "    def p(self, x): return x * self.q if self.q != 1 else 1 + x",
+        ],
+    ),
+}
+OTHER = {
+    "sequences": "def f(n): return [*range(n)][::-1]",
+    "tuples": "def f(n): return n",
+    "sets": "def f(s): return sorted(s)",
+    "classes": "class S:\n    def __init__(self, k=1): self.k = k\n    def p(self, n): return n",
+}
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_programs_that_the_judge_cannot_tell_apart_are_one_answer(verifier: CodeVerifier, kind: str) -> None:
+    tests, programs = SAME[kind]
+    shown = Problem("same", "p", "code", public_tests=as_object(tests), entry_point=str(tests.get("entry_point", "")))
+    assert reasons(verifier, shown, Reference(tests=as_object(tests)), *programs) == ["passed"] * len(programs)
+    other = OTHER.get(kind, "print(7)" if "stdin" in tests else "def f(n): return 7")
+    for order in (programs, programs[::-1]):
+        assert verifier.group(shown, answers(other, *order)) == [0, *[1] * len(programs)]
+
+
+LENGTHS = st.lists(st.integers(0, 8), min_size=1, max_size=8)
+
+
+@settings(derandomize=True, max_examples=60)
+@given(LENGTHS, st.randoms(use_true_random=False))
+def test_classes_are_what_pairs_hold_together_in_any_order(values: list[int], rng: random.Random) -> None:
+    """Two values of 0.1 steps are the same within 0.1, and a chain of such pairs is one class."""
+    behaviours = {f"p{place}": (Observation("ok", value),) for place, value in enumerate(values)}
+    found = classes(behaviours, lambda one, other: abs(one - other) <= 1)  # type: ignore[operator] # integers
+    names = rng.sample(list(behaviours), len(behaviours))
+    assert classes({name: behaviours[name] for name in names}, lambda a, b: abs(a - b) <= 1) == found  # type: ignore[operator] # ditto
+    for one in behaviours:
+        for other in behaviours:
+            low, high = sorted(behaviours[name][0].value for name in (one, other))  # type: ignore[type-var] # integers
+            chained = all({step, step + 1} <= set(values) for step in range(low, high))  # type: ignore[call-overload] # ditto
+            assert (found[one] == found[other]) is chained
 
 
 def test_inputs_like_the_examples_tell_apart_what_the_examples_do_not(verifier: CodeVerifier) -> None:

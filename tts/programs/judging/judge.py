@@ -23,6 +23,9 @@ from tts.sandbox import Limits, ProgramRun, Results, Returned, Sandbox, Value
 from tts.types import Status, Verdict
 
 _SHOWN = 300
+_ROUNDING = 0.02
+"""The share of a limit by which two clocks may differ."""
+
 _DEFAULT = Limits()
 Item = TypeVar("Item")
 
@@ -164,9 +167,10 @@ def _in_turns(
         results = attempt(items[len(pairs) :], replace(limits, total_cpu_seconds=cpu, total_wall_seconds=wall))
         run = results.run
         cpu, wall = cpu - run.cpu_seconds, wall - run.wall_seconds
-        most = f"{limits.total_cpu_seconds:g} s of processor time" if cpu <= 0 else f"{limits.total_wall_seconds:g} s"
+        is_cpu = cpu <= _ROUNDING * limits.total_cpu_seconds
+        most = f"{limits.total_cpu_seconds:g} s of processor time" if is_cpu else f"{limits.total_wall_seconds:g} s"
         late = Returned("timeout", None, f"all tests together took more than {most}")
-        is_late = min(cpu, wall) <= 0
+        is_late = min(cpu / limits.total_cpu_seconds, wall / limits.total_wall_seconds) <= _ROUNDING
         pairs += [(each, run) for each in results.returned]
         if run.outcome != "ok":
             ended = Returned(run.outcome, None, run.reason)
