@@ -100,3 +100,28 @@ def test_nothing_is_drawn_where_no_sandbox_holds(tmp_path: Path, task: str) -> N
     assert (done.returncode, done.stdout) == (1, "")
     assert "no sandbox holds" in done.stderr
     assert (tmp_path / "r" / "candidates.jsonl").read_bytes() == b""
+
+
+def test_grading_again_gives_the_same_file(tts: Command, tmp_path: Path) -> None:
+    """Whatever a program's order of sets, its choice of numbers, the addresses in its errors, its time."""
+    problem = {"id": "f", "problem": "p", "tests": ["assert f('abab') == 'a'", "assert f('xyz') in 'xyz'"]}
+    programs = (
+        "def f(s): return max(set(s), key=s.count)",
+        "import random\ndef f(s): return random.choice(s)",
+        "def f(s): raise ValueError(object())",
+        "class A: pass\ndef f(s): return [object(), A()][hash(s) % 2]",
+        "def f(s): return set(s)",
+        "def f(s):\n    while True: pass",
+        "import random\nrandom.shuffle(order := list('ab'))\ndef f(s): return order[0]",
+        "def f(s): return f",
+        "def f(s): return sorted(s, key=hash)[0]",
+    )
+    (tmp_path / "p.jsonl").write_text(json.dumps(problem))
+    (tmp_path / "c.jsonl").write_text(
+        "".join(json.dumps({"problem_id": "f", "text": f"```python\n{program}\n```"}) + "\n" for program in programs)
+    )
+    command = ("grade", "c.jsonl", "--problems", "p.jsonl", "--set", "task=code")
+    command = (*command, "--set", "task.verifier={name: code, cpu_seconds: 0.3}")
+    files = [tts(*command) for _ in range(3)]
+    assert {file.code for file in files} == {0}, files[0].err
+    assert len({file.out for file in files}) == 1

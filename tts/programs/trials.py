@@ -83,7 +83,8 @@ def _looks(source: str, function: str) -> Iterator[tuple[str, str]]:
             continue
         if node.func.id not in (function, "candidate") or node.keywords:
             continue
-        top, calls = node, [node]
+        top: ast.expr = node
+        calls = [node]
         while (above := _next_look(top, parents.get(top))) is not None:
             if isinstance(above, ast.Call) and above.func is top:
                 calls.append(above)

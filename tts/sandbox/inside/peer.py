@@ -198,7 +198,8 @@ class Peer:
             kind = getattr(builtins, known, None)
             if isinstance(kind, type) and issubclass(kind, BaseException):
                 with suppress(TypeError, ValueError):  # of a name or arguments that the class does not take
-                    return (kind if known == names[0] else type(names[0], (kind,), {}))(*arguments)
+                    derived: type[BaseException] = kind if known == names[0] else type(names[0], (kind,), {})
+                    return derived(*arguments)
         return RemoteError(": ".join(map(str, (names[0], *arguments))))
 
 

@@ -11,12 +11,13 @@ import gc
 import io
 import linecache
 import os
+import random
 import socket
 import sys
 import threading
 import traceback
 from contextlib import suppress
-from types import ModuleType, TracebackType
+from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from . import frames, wire
@@ -98,6 +99,7 @@ def _new_module(name: str, text: str) -> ModuleType:
     sys.argv = [NAME]
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # the `site` module brings these, and programs use them
     linecache.cache[NAME] = (len(text), None, text.splitlines(keepends=True), NAME)
+    random.seed(0)  # as the seed of hashes: a program's verdict is the same in every run
     gc.enable()
     return module
 
@@ -109,8 +111,8 @@ def _load(text: str, names: dict[str, Any], wanted: str) -> None:
     reaches a limit is.
     """
     text, failure = _readable(text)
-    code = compile(text, NAME, "exec", dont_inherit=True)
-    statements = None
+    code: CodeType | None = compile(text, NAME, "exec", dont_inherit=True)
+    statements: list[ast.stmt] | None = None
     while code:
         try:
             exec(code, names)
@@ -155,7 +157,8 @@ def _readable(text: str) -> tuple[str, SyntaxError | None]:
 
 
 def _first_line(statement: ast.stmt) -> int:
-    return min(statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", [])), sys.maxsize)
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(each.lineno for each in decorators)])
 
 
 def _status_of(run: Any) -> int | None:
