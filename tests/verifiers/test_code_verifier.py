@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts.problems import open_problems
+from tts.problems.code_formats import PRELUDE
 from tts.programs.behaviour import classes
 from tts.programs.forms import as_object
 from tts.programs.judging.records import Observation
@@ -255,6 +256,25 @@ def test_a_closed_verifier_starts_anew() -> None:
     other.close()
     assert reasons(other, SUM, SUM_TESTS, SUM_WRONG) == ["failed wrong_answer"]
     other.close()
+
+
+def test_what_livecodebench_promises_its_programs_is_there(verifier: CodeVerifier) -> None:
+    deep = "def f(n): return n and 1 + f(n - 1)\n"
+    method = "class Solution:\n    def f(self, n): return n and 1 + self.f(n - 1)"
+    stdin = {"stdin": [{"input": "5000", "output": "5000"}], "tolerance": 0, "prelude": PRELUDE}
+    calls = {"calls": [{"args": [5000], "expected": 5000}], "entry_point": "Solution.f", "prelude": PRELUDE}
+    for tests, program in ((stdin, f"{deep}print(f(int(input())))"), (calls, method)):
+        assert reasons(verifier, SUM, Reference(tests=tests), program) == ["passed"]
+
+
+def test_published_figures_are_compared_as_their_harness_does() -> None:
+    lines = {"stdin": [{"input": "", "output": "1 2"}], "tolerance": 0}
+    nested = {"calls": [{"args": [], "expected": [[1, 2]]}], "entry_point": "f"}
+    program, function = "print('1\\n2')", "def f(): return [(1, 2)]"
+    for comparison, expected in (("tolerant", ["passed"]), ("livecodebench", ["failed wrong_answer"])):
+        with CodeVerifier(comparison=comparison, packages=()) as strict:  # type: ignore[arg-type] # one of the two
+            assert reasons(strict, SUM, Reference(tests=lines), program) == expected
+            assert reasons(strict, SUM, Reference(tests=nested), function) == expected
 
 
 PUBLISHED = {

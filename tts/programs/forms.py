@@ -9,8 +9,8 @@ Four forms, one object each (`tests` and `public_tests` of a row, `Reference.tes
 - `{"check": "def check(candidate): …", "entry_point": "add"}`: code whose `check` is given the function.
 
 With them, if wanted: `tolerance` (stdin, calls), by which two numbers that count as equal may differ, so that 0 makes
-`2.50` the number 2.5 (left out: what is printed is text, values are compared by `==`); `setup` (asserts, check), code
-that the tests need; `prelude`, code that stands before every program, such as the imports it may expect.
+`2.50` the number 2.5, exactly (left out: what is printed is text, values are compared by `==`); `setup` (asserts,
+check), code that the tests need; `prelude`, code that stands before every program, such as the imports it may expect.
 """
 
 from __future__ import annotations

@@ -24,9 +24,10 @@ from tts.verifiers.math.by_key import NO_ANSWER, group_keys
 class CodeVerifier(RunsPrograms):
     """Answers that are Python programs, judged by running them in a sandbox.
 
-    A program is right where it passes every hidden test; the verdict is made outside of its process. Without any
-    reference, two programs are one answer where they behave alike on the examples that the problem shows and on inputs
-    mutated from them.
+    A program is right where it passes every hidden test; the verdict is made outside of its process. Where a function
+    is asked for, what fails below it (an example of use, a main part) does not count against it. Without any reference,
+    two programs are one answer where they behave alike on the examples that the problem shows and on inputs mutated
+    from them.
     """
 
     num_mutants: int = Field(default=8, ge=0)
@@ -56,7 +57,7 @@ class CodeVerifier(RunsPrograms):
         """Return one verdict per answer, order kept; equal texts are judged once.
 
         Failed: no_answer, or the first test's failure: wrong_answer, runtime_error, timeout, memory_limit,
-        output_limit, sandbox_violation, not_plain_data. Undecided: no_reference, unparsable_reference,
+        output_limit, sandbox_violation, not_plain_data (what only the program could compare). Undecided: no_reference, unparsable_reference,
         sandbox_unavailable, harness_error.
         """
         programs = list(dict.fromkeys(answer.text for answer in answers if answer))
