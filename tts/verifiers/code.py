@@ -57,7 +57,7 @@ class CodeVerifier(RunsPrograms):
         """Return one verdict per answer, order kept; equal texts are judged once.
 
         Failed: no_answer, or the first test's failure: wrong_answer, runtime_error, timeout, memory_limit,
-        output_limit, sandbox_violation, not_plain_data (what only the program could compare). Undecided: no_reference, unparsable_reference,
+        output_limit, sandbox_violation, not_plain_data. Undecided: no_reference, unparsable_reference,
         sandbox_unavailable, harness_error.
         """
         programs = list(dict.fromkeys(answer.text for answer in answers if answer))
