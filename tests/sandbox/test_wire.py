@@ -1,7 +1,9 @@
 import math
+from array import array
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from datetime import timedelta, timezone
 from enum import IntEnum
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -27,6 +29,7 @@ KNOWN = (
     | st.builds(range, st.integers(), st.integers(), st.integers(1))
     | st.dictionaries(KEYS, st.integers()).flatmap(lambda pairs: st.sampled_from([pairs.keys(), pairs.items()]))
     | st.lists(st.integers()).map(deque)
+    | st.binary().map(partial(array, "b"))
     | st.dictionaries(KEYS, st.integers()).map(Counter)
     | st.dictionaries(KEYS, st.integers()).map(OrderedDict)
     | st.dates()

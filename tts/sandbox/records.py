@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import ItemsView, KeysView, ValuesView
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ ProfileName: TypeAlias = Literal["full", "landlock+seccomp", "rlimits-only"]
 Value: TypeAlias = (
     "bool | int | float | complex | str | bytes | list[Value] | tuple[Value, ...] | set[Value] |"
     " frozenset[Value] | dict[Value, Value] | Fraction | Decimal | bytearray | memoryview | range |"
-    " KeysView[Value] | ItemsView[Value, Value] | ValuesView[Value] | deque[Value] | date | time | timedelta | None"
+    " KeysView[Value] | ItemsView[Value, Value] | ValuesView[Value] | deque[Value] | array[int] |"
+    " date | time | timedelta | None"
 )
 """Plain data: all that a program may be given or give back. Of exactly these types, nested 64 deep at most."""
 

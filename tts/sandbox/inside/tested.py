@@ -25,7 +25,7 @@ _STATELESS = frozenset(
         *("math", "numbers", "operator", "re", "statistics", "string", "typing"),
     )
 )
-_RISKY = (sys.stdlib_module_names | {"setattr", "delattr", "exec", "eval", "compile", "globals", "vars"}) - _STATELESS
+_RISKY = (sys.stdlib_module_names | {"getattr", "setattr", "delattr", "exec", "eval", "globals", "vars"}) - _STATELESS
 _IMPORT = dis.opmap["IMPORT_NAME"]
 _SETTERS = frozenset((dis.opmap["STORE_ATTR"], dis.opmap["DELETE_ATTR"]))
 _SHOWN = 300

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from array import array
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta, timezone
@@ -27,6 +28,7 @@ Reference: TypeAlias = Callable[[object], tuple[str, int]]
 """Gives a thing that is no plain data a kind (one ASCII character) and a number."""
 
 _MAX_BITS = 2**15
+_TYPECODES = tuple("bBhHiIlLqQfd")
 
 _LENGTH = struct.Struct(">I")
 _FLOAT = struct.Struct(">d")
@@ -151,6 +153,12 @@ def _integers(parts: Iterable[Any]) -> list[int]:
     return numbers
 
 
+def _array(typecode: str, data: bytes) -> array[Any]:
+    if typecode not in _TYPECODES:  # of characters, any bytes would be no text
+        raise NotPlainError(f"array of {typecode!r} is not plain data")
+    return array(typecode, _as(bytes, data))
+
+
 def _as(kind: type, value: Any) -> Any:
     if type(value) is not kind:
         raise NotPlainError(f"malformed data: {type(value).__name__} where {kind.__name__} was expected")
@@ -169,6 +177,7 @@ _MADE_OF_PARTS: tuple[tuple[type, Callable[[Any], object], Callable[[Any], objec
     (deque, lambda value: (list(value), value.maxlen), lambda parts: deque(*parts)),
     (Counter, lambda value: dict(dict.items(value)), lambda counts: Counter(_as(dict, counts))),
     (OrderedDict, lambda value: dict(OrderedDict.items(value)), lambda pairs: OrderedDict(_as(dict, pairs))),
+    (array, lambda value: (value.typecode, value.tobytes()), lambda parts: _array(*parts)),
     (timedelta, lambda value: (value.days, value.seconds, value.microseconds), lambda p: timedelta(*_integers(p))),
     (datetime, lambda value: (value.year, value.month, value.day, *_clock(value)), lambda p: _moment(datetime, p)),
     (date, lambda value: (value.year, value.month, value.day), lambda parts: date(*_integers(parts))),
