@@ -21,7 +21,9 @@ TYPED = SPACES | UNSEEN | TYPESET
 
 SPECIAL = r"<[|｜][\w▁]*(?:[|｜]>?)?|</?s>|<[be]os>|<(?:start|end)_of_turn>"
 LEADING = re.compile(rf"(?:[ \t]*(?:{SPECIAL}))+")
-TRAILING = re.compile(rf"(?:(?:{SPECIAL}|</?(?:code|answer|solution|python)>|\[/?INST\])[ \t]*)+$")
+STRAY = rf"{SPECIAL}|</?(?:code|answer|solution|python)>|\[/?INST\]"
+ANY_STRAY = re.compile(STRAY)
+TRAILING = re.compile(rf"(?:(?:{STRAY})[ \t]*)+$")
 TURN_END = re.compile(
     r"<[|｜](?:endoftext|end▁of▁sentence|eo[tm]_id|im_end|eos)[|｜]>|</s>|(?:<eos>|<end_of_turn>)(?=[ \t]*$)"
 )
@@ -47,6 +49,8 @@ KEYWORDS = frozenset((*keyword.kwlist, *keyword.softkwlist))
 
 def without_special_tokens(text: str) -> str:
     """Return the text up to where the turn ends, without tokens at the ends of lines, every character as Python's."""
+    if text.isascii() and not ANY_STRAY.search(text):
+        return text
     kept: list[str] = []
     quote = ""
     for line in text.split("\n"):
