@@ -84,6 +84,9 @@ SAME = [
     ("x=1, x=2", "2,1"),
     ("x=1,y=2", "y=2,x=1"),
     ("5x - 7y + 4 = 0", "14y = 10x + 8"),
+    ("x^2+y^2=1", "2x^2+2y^2-2=0"),
+    ("xy=2", "y=2/x"),
+    (r"[0,2]\cup[1,3]", "[0,3]"),
     ("1=2x+3y", "2x+3y=1"),
     ("2+3=5", "5"),
     (r"x \in [-2,7]", "[-2,7]"),
@@ -119,7 +122,7 @@ DIFFERENT = [
     ("x=1,y=2", "x=2,y=1"),
     ("2x+3y=1", "2x+3y=2"),
     ("2x+3y=1", "3x+2y=1"),
-    ("f(x) = 2x+3", "y=3+2x"),
+    ("f(x) = 2x+3", "k=3+2x"),
     ("(x,y)=(1,2)", "(a,b)=(1,2)"),
     ("x<-1", "x>-1"),
     ("1=2x+3y", "2x+3y=2"),
@@ -148,6 +151,8 @@ DIFFERENT = [
     ("The value of x is 5, as y = 5", "5"),
     ("we cannot know it from this", "5"),
     ("R^2-r^2", "0"),
+    ("5x - 7y + 4 = 0", "5"),
+    ("y=2x^2", "x=y/2"),
 ]
 UNDECIDED = [
     ("9^{9^{9^9}}", "1"),
@@ -155,10 +160,8 @@ UNDECIDED = [
     (r"\frac{1}{0}", "0"),
     (r"\cot x", "x"),
     ("f(2)", "2f"),
-    ("5x - 7y + 4 = 0", "5"),
-    ("x^2+y^2=1", "x^2+y^2-1=0"),
-    ("y=2x^2", "x=y/2"),
-    (r"[0,2]\cup[1,3]", "[0,3]"),
+    (r"\sin x=y", r"y-\sin x=0"),
+    (r"[0,2]\cup[\ln 2,3]", "[0,3]"),
     ("1e999999999", "5"),
     (r"\frac{1}{", "1"),
     ("1 2", "12"),
@@ -265,7 +268,7 @@ def test_no_formula_raises_however_malformed(left: str, right: str) -> None:
 
 
 def test_every_math500_answer_has_an_exact_reading_or_is_known_not_to(math500_answers: list[str]) -> None:
-    assert [answer for answer in math500_answers if read(answer).key is None] == ["5x - 7y + 11z + 4 = 0", r"\cot x"]
+    assert [answer for answer in math500_answers if read(answer).key is None] == [r"\cot x"]
 
 
 def test_every_math500_answer_equals_its_own_spellings(math500_answers: list[str]) -> None:
@@ -290,4 +293,5 @@ def test_different_math500_answers_are_merged_only_where_they_are_the_same(math5
         (r"\$36", "36"),
         (r"\frac{1}{4}", r"\frac14"),
         ("x=5", "5"),
+        (r"\pi", r"180^\circ"),
     }

@@ -1,25 +1,49 @@
-r"""Is one formula equal to another? math-verify parses and compares; exact arithmetic has the last word.
+r"""Is one formula equal to another? The same structure and grammar as for exact keys, with sympy's arithmetic.
 
-math-verify takes numbers for equal whose difference is below 10⁻¹⁵, or that agree to six decimals, so that 1/2004!
-«is» 1/2006!. Here a difference that sympy can certify not to be zero decides first: with each decimal as the exact
+Where the grammar ends, math-verify's parser reads an expression; it also has the last word on whether two expressions
+are equal. It takes numbers for equal whose difference is below 10⁻¹⁵, or that agree to six decimals, so that 1/2004!
+«is» 1/2006!. So a difference that sympy can certify not to be zero decides first: with each decimal as the exact
 fraction that it is, and each variable at a fixed rational value, where equal formulas would have to agree.
+
+Variables are real, and positive where a root of even degree or a logarithm needs it; an odd root of a negative number
+is real, too.
 
 This module imports sympy; only worker processes import it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import math_verify
 import sympy
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
+
+from tts.verifiers.math import exact
+from tts.verifiers.math.normal import split
+from tts.verifiers.math.polynomial import NoExactForm
+from tts.verifiers.math.reader import Reader
+from tts.verifiers.math.relations import ORDER, solved
 
 Comparison: TypeAlias = Literal["equal", "different", "unparsable_left", "unparsable_right"]
 
 CERTIFIED_DIGITS = 5
 MAX_WORKING_DIGITS = 400
-LATEX = (math_verify.LatexExtractionConfig(),)
+CONVERSION = ConversionConfig(lowercase_symbols=False)
+CONSTANTS = {"i": sympy.I, "e": sympy.E, r"\pi": sympy.pi}
+LAST_NAMES = {
+    "ln": "log",
+    "lg": "log",
+    "abs": "Abs",
+    "ceil": "ceiling",
+    "max": "Max",
+    "min": "Min",
+    "gcd": "gcd",
+    "lcm": "lcm",
+}
 
 
 def compare(left: str, right: str) -> Comparison:
@@ -29,63 +53,167 @@ def compare(left: str, right: str) -> Comparison:
         return "unparsable_left"
     if b is None:
         return "unparsable_right"
-    if a == b:
-        return "equal"
-    are_expressions = isinstance(a, sympy.Expr) and isinstance(b, sympy.Expr)
-    # math-verify compares a lone symbol with anything else as text.
-    one_symbol = isinstance(a, sympy.Symbol) != isinstance(b, sympy.Symbol)
-    if one_symbol and are_expressions and sympy.simplify(a - b) == 0:
-        return "equal"
-    if contradicted(a, b):
-        return "different"
-    # Where the two differ in kind it adapts one side to the other, so its answer may depend on the order.
-    same = math_verify.verify(a, b, timeout_seconds=0)
-    if not same and type(a) is not type(b) and not are_expressions:
-        same = math_verify.verify(b, a, timeout_seconds=0)
-    return "equal" if same else "different"
+    return "equal" if same(a, b) else "different"
 
 
 @lru_cache(256)
 def parse(text: str) -> Any:
-    """Return sympy's object for a normalised answer, None where math-verify cannot parse it."""
-    found = math_verify.parse(f"${text}$", LATEX, fallback_mode="no_fallback", parsing_timeout=0)
-    if not found or not isinstance(found[0], sympy.Expr):
-        return found[0] if found else None
-    return found[0].xreplace({symbol: sympy.I for symbol in found[0].free_symbols if symbol.name == "i"})
-
-
-def contradicted(a: Any, b: Any) -> bool:
-    """Tell whether `a` and `b` certainly differ: in a number, an element, an end, an entry or a value assigned."""
-    if isinstance(a, sympy.FiniteSet) and isinstance(b, sympy.FiniteSet):
-        return _some_alone(a.args, b.args) or _some_alone(b.args, a.args)
-    parts = _paired(a, b)
-    if parts:
-        return any(contradicted(left, right) for left, right in parts)
-    if not all(isinstance(side, sympy.Expr) and not isinstance(side, sympy.Symbol) for side in (a, b)):
-        return False
+    """Return the structure of a normalised answer with sympy's expressions in it, None where it cannot be parsed."""
     try:
-        return differ(a, b)
-    except (TypeError, ValueError, AttributeError, ArithmeticError, NotImplementedError):
-        return False  # sympy's ways to say that it cannot subtract or evaluate these
+        sides = split(text, exact.EQUALS)
+        if len(sides) == 2 and not ORDER.search(text):
+            return ("equation", expression(sides[0]) - expression(sides[1]))
+        if ORDER.search(text) or len(sides) > 1:
+            found = solved(text, expression)
+            return found[1][0] if found else _chain(text)
+        return exact.key(text, expression)
+    except (NoExactForm, RecursionError):
+        return None
 
 
-def _paired(a: Any, b: Any) -> list[tuple[Any, Any]]:
-    """Return the parts of two containers that have to agree one by one; empty for anything else."""
+def _chain(text: str) -> Any:
+    """Return a relation that gives no variable a range: `f(2) < f(1) < f(4)`, read from the smaller to the larger."""
+    signs, sides = ORDER.findall(text), [expression(side) for side in split(text, ORDER)]
+    if {*signs} <= {">", r"\ge"}:
+        signs, sides = [{">": "<", r"\ge": r"\le"}[sign] for sign in reversed(signs)], sides[::-1]
+    return ("relation", *signs, *sides)
+
+
+def expression(text: str) -> Any:
+    """Return sympy's object for an expression. Raises NoExactForm where it cannot be parsed."""
+    try:
+        return Reader(text, SYMBOLIC).read()
+    except NoExactForm:
+        found = _parse_otherwise(text)
+    except (TypeError, ValueError, AttributeError, ArithmeticError):
+        raise NoExactForm from None
+    if isinstance(found, sympy.MatrixBase):
+        return ("matrix", tuple(tuple(found.row(index)) for index in range(found.rows)))
+    return found
+
+
+def _parse_otherwise(text: str) -> Any:
+    """Return what math-verify's parser makes of an expression without primes, which it would drop."""
+    if not any(letter.isalnum() for letter in text) or text[-1] in "+-*/^_" or "'" in text:
+        raise NoExactForm
+    try:
+        found = latex2sympy(text, is_real=None, conversion_config=CONVERSION)
+    except Exception as error:  # the parser's ways to say no are many
+        raise NoExactForm from error
+    if not isinstance(found, sympy.Expr | sympy.MatrixBase):
+        raise NoExactForm
+    symbols = {symbol: SYMBOLIC.symbol(symbol.name) for symbol in found.free_symbols}
+    return found.xreplace(symbols)
+
+
+class _Symbolic:
+    """Sympy's expressions as the numbers of a reader."""
+
+    def number(self, value: Fraction) -> Any:
+        """Return a rational number."""
+        return sympy.Rational(value.numerator, value.denominator)
+
+    def symbol(self, name: str) -> Any:
+        """Return a constant or a real variable."""
+        return CONSTANTS.get(name) or sympy.Symbol(name)
+
+    def power(self, base: Any, exponent: Any) -> Any:
+        """Return a power."""
+        return base**exponent
+
+    def root(self, value: Any, degree: Any | None) -> Any:
+        """Return a root."""
+        return sympy.sqrt(value) if degree is None else sympy.root(value, degree)
+
+    def call(self, name: str, arguments: list[Any]) -> Any:
+        """Return a function's value; `log` of two arguments has the second for its base."""
+        if name == "lg" and len(arguments) == 1:
+            arguments = [*arguments, sympy.Integer(10)]
+        if name.startswith("arc"):
+            name = f"a{name[3:]}"
+        if name == "binom":
+            return sympy.binomial(*arguments)
+        function = getattr(sympy, LAST_NAMES.get(name, name), None) if len(name.rstrip("'")) > 1 else None
+        return (function or sympy.Function(name))(*arguments)
+
+    def series(self, name: str, index: Any, ends: tuple[Any, Any], term: Any) -> Any:
+        """Return a sum or a product, in closed form where there is one."""
+        return (sympy.summation if name == "sum" else sympy.product)(term, (index, *ends))
+
+
+SYMBOLIC = _Symbolic()
+
+
+def same(a: Any, b: Any) -> bool:
+    """Tell whether two structures are equal: part by part, sets in any order."""
+    if a == b:
+        return True
     match a, b:
-        case sympy.Interval(), sympy.Interval():
-            return [(a.start, b.start), (a.end, b.end)]
-        case sympy.Eq(), sympy.Eq() if a.lhs == b.lhs:
-            return [(a.rhs, b.rhs)]
-        case (sympy.Tuple(), sympy.Tuple()) | (sympy.MatrixBase(), sympy.MatrixBase()) if len(a) == len(b):
-            return list(zip(a, b, strict=True))
-    return []
+        case (("set" | "union" as kind, left), (other, right)) if kind == other:
+            return _covers(left, right) and _covers(right, left)
+        case (("equation", left), ("equation", right)):
+            return _proportional(left, right)
+        case (tuple(), tuple()):
+            return len(a) == len(b) and all(same(left, right) for left, right in zip(a, b, strict=True))
+    expressions = all(isinstance(side, sympy.Basic | Fraction) for side in (a, b))
+    return expressions and equal_expressions(sympy.sympify(a), sympy.sympify(b))
 
 
-def _some_alone(elements: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    return any(all(contradicted(element, other) for other in others) for element in elements)
+def _covers(members: frozenset[Hashable], others: frozenset[Hashable]) -> bool:
+    return all(any(same(member, other) for other in others) for member in members)
 
 
-def differ(a: sympy.Expr, b: sympy.Expr) -> bool:
+def equal_expressions(a: Any, b: Any) -> bool:
+    """Tell whether two expressions are equal for all real values of their variables that a grader would think of.
+
+    Those are positive where a root of even degree or a logarithm needs it; else, where there are roots, of both signs.
+    """
+    roots = [part for side in (a, b) for part in side.atoms(sympy.Pow, sympy.log) if part.args[0].free_symbols]
+    roots = [part for part in roots if isinstance(part, sympy.log) or (part.exp.is_Rational and part.exp.q > 1)]
+    even = {
+        s for part in roots if isinstance(part, sympy.log) or part.exp.q % 2 == 0 for s in part.args[0].free_symbols
+    }
+    odd = {symbol for part in roots for symbol in part.args[0].free_symbols} - even
+    names = a.free_symbols | b.free_symbols
+    point = {
+        s: sympy.Symbol(s.name, positive=True) if s in even | odd else sympy.Symbol(s.name, real=True) for s in names
+    }
+    points = [point, {**point, **{symbol: -sympy.Symbol(symbol.name, positive=True) for symbol in odd}}]
+    return all(_equal(_real(a.subs(point)), _real(b.subs(point))) for point in points[: 1 + bool(odd)])
+
+
+def _real(expression: Any) -> Any:
+    """Return `expression` with the real one of the odd roots of negative numbers."""
+    return expression.replace(
+        lambda part: (
+            part.is_Pow and part.exp.is_Rational and part.exp.q % 2 and part.exp.q > 1 and part.base.is_negative
+        ),
+        lambda power: (-1) ** power.exp.p * (-power.base) ** power.exp,
+    )
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if a == b:
+        return True
+    try:
+        if differ(a, b):
+            return False
+    except (TypeError, ValueError, AttributeError, ArithmeticError, NotImplementedError):
+        pass  # sympy's ways to say that it cannot subtract or evaluate these
+    if sympy.simplify(sympy.expand_log(a - b, force=True)) == 0:
+        return True
+    return bool(math_verify.verify(a, b, timeout_seconds=0))
+
+
+def _proportional(a: Any, b: Any) -> bool:
+    """Tell whether «a = 0» is a multiple of «b = 0»: their ratio is the same at two points, and simplifies to one."""
+    if differ(_sampled(a, 0) * _sampled(b, 1), _sampled(a, 1) * _sampled(b, 0)):
+        return False
+    ratio = sympy.simplify(a / b)
+    return bool(ratio.is_number and ratio.is_finite and not ratio.is_zero)
+
+
+def differ(a: Any, b: Any) -> bool:
     """Tell whether a − b is certainly not zero (at a sample point, if there are variables). False: cannot tell."""
     difference = (_sampled(a) - _sampled(b)).doit()
     if difference.is_Rational:
@@ -97,11 +225,11 @@ def differ(a: sympy.Expr, b: sympy.Expr) -> bool:
     return any(part.is_Float and part._prec > 1 and part != 0 for part in parts)  # precision 1: no digit is certain
 
 
-def _sampled(expression: sympy.Expr) -> sympy.Expr:
+def _sampled(expression: Any, seed: int = 0) -> Any:
     """Return `expression` with decimals as fractions and variables at values that depend on their names alone."""
-    exact = {number: sympy.Rational(str(number)) for number in expression.atoms(sympy.Float)}
+    exact_values = {number: sympy.Rational(str(number)) for number in expression.atoms(sympy.Float)}
     point = {}
     for symbol in expression.free_symbols:  # positive, with a large denominator; names as good as never share one
-        number = int.from_bytes(symbol.name.encode("utf-8", "surrogatepass"), "big")
+        number = int.from_bytes(symbol.name.encode("utf-8", "surrogatepass"), "big") * (seed + 1)
         point[symbol] = sympy.Rational(number % 999_983 + 10**5, 1_000_003)
-    return expression.xreplace(exact).xreplace(point)
+    return expression.xreplace(exact_values).xreplace(point)

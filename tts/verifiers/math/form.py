@@ -1,51 +1,63 @@
 r"""A reading of one answer: its value, and what is written beside it (`x =`, `cm`, `%`).
 
-A label beside the value may be left out, so an answer without one agrees with any; two labels must agree.
+A label beside the value may be left out, so an answer without one agrees with any; two labels must agree. Some answers
+can be read in several ways (`50\%` is 50 and 0.5, `2,74` two numbers and one): two are equal if any of theirs are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from itertools import combinations
+from typing import Any
 
-from tts.verifiers.math import exact
+from tts.verifiers.math import exact, relations
 from tts.verifiers.math.normal import normalise, squeeze
-from tts.verifiers.math.relations import assigned, solved
-from tts.verifiers.math.units import split_unit
+from tts.verifiers.math.relations import FUNCTION, assigned, solved
+from tts.verifiers.math.units import NO_UNIT, Unit, agree, split_unit
 
 MAX_CHARS = 10_000
 CACHE_SIZE = 4096
+PURE: Unit = frozenset({"number"})
+"""The unit of a percentage read as the number that it is: it agrees with no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value; without a `key` it has none that is exact, and sympy has to parse the answer's text."""
+
+    key: Hashable | None
+    unit: Unit = NO_UNIT
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One answer, read. Without a `key` sympy has to parse `value`; of an `equation`, only `whole` makes sense."""
+    """One answer, read; of an `equation`, only `whole` makes sense; of a system only the first reading has names."""
 
     whole: str
     value: str
-    key: Hashable | None
+    readings: tuple[Reading, ...]
     variable: str | None = None
-    unit: str | None = None
     equation: bool = False
+
+    @property
+    def key(self) -> Hashable | None:
+        """The key of the likeliest reading."""
+        return self.readings[0].key
 
     @property
     def identity(self) -> Hashable:
         """Answers with the same identity are the same answer, written alike or not."""
-        value = squeeze(self.value) if self.key is None else self.key
-        return (value, self.variable, self.unit, self.key is None)
+        value = squeeze(self.value) if self.key is None else self.readings
+        return (value, self.readings[0].unit, self.variable, self.equation)
 
     @property
     def plain(self) -> bool:
-        """Whether its key tells it from all other plain answers (a percentage has two, see `keys`)."""
-        return self.key is not None and (not self.variable or exact.is_number(self.key))
-
-    @property
-    def keys(self) -> tuple[Hashable, ...]:
-        """The keys of the plain answers that may equal it."""
-        return (self.key, self.key / 100) if self.unit == "%" and isinstance(self.key, Fraction) else (self.key,)
+        """Whether its keys tell it from all other plain answers."""
+        return self.key is not None and not self.equation and (not self.variable or exact.is_number(self.key))
 
     @property
     def too_long(self) -> bool:
@@ -58,32 +70,77 @@ def read(text: str) -> Form:
     """Read an answer of any kind and length; one beyond MAX_CHARS has no key unless it is an integer."""
     text = text.strip()
     if exact.INTEGER.fullmatch(text) and text.isascii():
-        return Form(text, text, exact.integer(text))
+        return Form(text, text, (Reading(exact.integer(text)),))
     if len(text) > MAX_CHARS:
-        return Form(text, text, None)
+        return Form(text, text, (Reading(None),))
     whole = normalise(text)
     variable, value = assigned(whole)
     if value is None:
-        relation = solved(whole) or (None, exact.prose(whole))
-        return Form(whole, whole, relation[1], relation[0], equation=relation[1] is None)
-    value, unit = split_unit(value)
-    key = exact.key(value)
-    return Form(whole, value, exact.prose(value) if key is None else key, variable, unit)
+        name, keys = solved(whole) or (None, [exact.equation(whole) or exact.prose(whole)])
+        is_equation = keys[0] is None or (isinstance(keys[0], tuple) and keys[0][0] == "equation")
+        return Form(whole, whole, tuple(map(Reading, keys)), name, is_equation)
+    if variable and (names := relations.letters(variable)):
+        return _tuple(whole, names, value) or Form(whole, value, (Reading(exact.key(value)),), variable)
+    readings = tuple(reading for part, unit in split_unit(value) for reading in _readings(part, unit))
+    value = split_unit(value)[0][0]
+    return Form(whole, value, readings, variable)
+
+
+def _readings(value: str, unit: Unit) -> list[Reading]:
+    """Return what a value may mean; the first reading is the likeliest."""
+    keys = [exact.key(value), *exact.others(value)]
+    if keys[0] is None:
+        keys = keys[1:] or [exact.prose(value)]
+    readings = [Reading(key, unit) for key in keys]
+    if unit == frozenset({"%"}):
+        readings += [Reading(key / 100, PURE) for key in keys if isinstance(key, Fraction)]
+    if unit == frozenset({"degree"}):
+        radians = exact.key(rf"({value})\cdot \pi/180")
+        readings += [Reading(radians), Reading(radians, frozenset({"radian"}))] if radians is not None else []
+    return readings
+
+
+def _tuple(whole: str, names: Sequence[str], value: str) -> Form | None:
+    """Return the form of `(x,y) = (1,2)`: named values; None for any other value."""
+    key: Any = exact.key(value)
+    if not isinstance(key, tuple) or key[0] != "tuple" or len(key[1]) != len(names):
+        return None
+    return Form(whole, value, tuple(map(Reading, (relations.system(names, key[1])[0], key, exact.collect(key[1])))))
 
 
 def equal(left: Form, right: Form) -> bool | None:
     """Tell whether two answers are equal; None where only sympy can tell."""
-    if left.equation or right.equation:
-        return left.identity == right.identity or _same_line(left, right)
-    if left.variable and right.variable and left.variable != right.variable:
-        return _same_line(left, right) if _depends(left, right) or _depends(right, left) else False
     if left.identity == right.identity:
         return True
-    if left.unit and right.unit and left.unit != right.unit:
-        return False
-    if left.key is None or right.key is None:
-        return None
-    return left.key == right.key or (not (left.unit and right.unit) and not {*left.keys}.isdisjoint(right.keys))
+    if left.equation or right.equation:
+        return _same_relation(left, right)
+    if left.variable != right.variable and left.variable and right.variable:
+        if renamed := _renamed(left, right):
+            return equal(left, renamed)
+        return (_depends(left, right) or _depends(right, left)) and _same_relation(left, right)
+    pairs = [(a, b) for a in left.readings for b in right.readings if agree(a.unit, b.unit)]
+    if _kind(left) == _kind(right) in ("relations", "clock"):  # what else they may mean counts beside other kinds only
+        return left.key == right.key and agree(left.readings[0].unit, right.readings[0].unit)
+    found = any(a.key is not None and a.key == b.key for a, b in pairs)
+    return None if not found and any(a.key is None or b.key is None for a, b in pairs) else found
+
+
+def _kind(form: Form) -> Hashable:
+    return form.key[0] if isinstance(form.key, tuple) else None
+
+
+def _renamed(left: Form, right: Form) -> Form | None:
+    """Return `right` with the name and the argument of the function `left`, where both are functions, or one is y."""
+    ours, theirs = (FUNCTION.fullmatch(str(form.variable)) for form in (left, right))
+    if ours and theirs:
+        name = ours[2]
+        value = re.sub(rf"(?<![A-Za-z\\]){theirs[2]}(?![A-Za-z])|(?<=[a-z]){theirs[2]}(?![A-Za-z])", name, right.value)
+        clear = ours[1] == theirs[1] and (name == theirs[2] or name not in right.value)
+        return read(f"{left.variable} = {value}") if clear else None
+    function = ours or theirs
+    other = right if ours else left
+    named = function and other.variable in (f"y{function[1]}", function[0].partition("(")[0])
+    return read(f"{left.variable} = {right.value}") if named else None
 
 
 def _depends(form: Form, other: Form) -> bool:
@@ -91,10 +148,13 @@ def _depends(form: Form, other: Form) -> bool:
     return str(other.variable) in form.value
 
 
-def _same_line(left: Form, right: Form) -> bool | None:
-    """Tell whether two linear equations are multiples of each other; None where one of them is not linear."""
-    lines = exact.line(left.whole), exact.line(right.whole)
-    return None if None in lines else lines[0] == lines[1]
+def _same_relation(left: Form, right: Form) -> bool | None:
+    """Tell whether two equations are multiples of each other; None where one of them is no polynomial's."""
+    if not all(form.equation or (form.variable and "=" in form.whole) for form in (left, right)):
+        # An inequality without a reading may be a range; the sides of an equation are no value.
+        return False if "=" in left.whole + right.whole or not {left.key, right.key}.isdisjoint({("empty",)}) else None
+    keys = exact.equation(left.whole), exact.equation(right.whole)
+    return None if None in keys else keys[0] == keys[1]
 
 
 def comparable(forms: Sequence[Form]) -> list[tuple[Form, Form]]:
@@ -102,7 +162,7 @@ def comparable(forms: Sequence[Form]) -> list[tuple[Form, Form]]:
     pairs = {(i, j) for j, form in enumerate(forms) for i in range(len(forms)) if not form.plain and i != j}
     by_key: dict[Hashable, list[int]] = {}
     for index, form in enumerate(forms):
-        for key in form.keys if form.plain else ():
+        for key in {reading.key for reading in form.readings} if form.plain else ():
             by_key.setdefault(key, []).append(index)
     pairs.update(pair for indices in by_key.values() for pair in combinations(indices, 2))
     return [(forms[i], forms[j]) for i, j in sorted({(min(pair), max(pair)) for pair in pairs})]

@@ -5,55 +5,160 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from tts.verifiers.math.words import with_digits
+
+NAMED = "arcsin|arccos|arctan|arccot|arcsec|arccsc|sinh|cosh|tanh|coth|sin|cos|tan|cot|csc|log|ln|lg|exp"
+WORDLIKE = "sec|abs|floor|ceil|gcd|lcm|max|min|det"  # in plain text only before a bracket: `5 sec`
+FUNCTIONS = f"{NAMED}|{WORDLIKE}"
+GREEK_NAMES = (
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|upsilon|phi|chi|psi|"
+    "omega"
+)
 SYMBOLS = str.maketrans(
     {
         "\u2212": "-", "\u2013": "-", "\u2012": "-", "\ufe63": "-", "\u2044": "/", "÷": "/", "×": r"\cdot ",
-        "·": r"\cdot ", "⋅": r"\cdot ", "∗": "*", "°": r"^\circ ", "π": r"\pi ", "√": r"\sqrt ", "∞": r"\infty ",
-        "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∈": r"\in ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ",
-        "±": r"\pm ", "∓": r"\mp ", "θ": r"\theta ", "⁰": "^0", "¹": "^1", "²": "^2", "³": "^3", "⁴": "^4",
-        "⁵": "^5", "⁶": "^6", "⁷": "^7", "⁸": "^8", "⁹": "^9", "\u202f": " ", "\u2009": " ", "\xa0": " ",
-        "\u200b": None, "\ufeff": None,
+        "·": r"\cdot ", "⋅": r"\cdot ", "∗": "*", "°": r"^\circ ", "√": r"\sqrt ", "∛": r"\sqrt[3]",
+        "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "∈": r"\in ", "∪": r"\cup ",
+        "∩": r"\cap ", "∅": r"\emptyset ", "±": r"\pm ", "∓": r"\mp ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}",
+        "℃": r"^\circ C", "℉": r"^\circ F", "′": "'", "″": "''", "∠": r"\angle ", "∑": r"\sum ", "…": "...",
+        "⟨": "(", "⟩": ")", "µ": "u", "\u2009": " ", "\u200b": None, "\ufeff": None,
     }
 )  # fmt: skip
-WRAPPERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
-BOX = re.compile(r"\\(?:boxed|fbox|text)\s*\{")
-SYNONYMS = {
-    "leq": r"\le ", "leqslant": r"\le ", "geq": r"\ge ", "geqslant": r"\ge ", "neq": r"\ne ", "times": r"\cdot ",
-    "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]", "langle": "(", "rangle": ")",
-}  # fmt: skip
-REWRITES = tuple(
-    (re.compile(pattern), replacement)
-    for pattern, replacement in (
-        (r"\s+", " "),
-        (r"(?<!\\)\$([^$]*)(?<!\\)\$(?!\d)", r"\1"),
-        (r",?\\! ?(?=\d{3})|\{,\} ?(?=\d{3})", ""),  # thousands: 10{,}000 and 32,\!348
-        (r"(?<=\d)(?:\\[,;: ]|~)(?=\d{3}(?!\d))", ""),
-        (r"(?<!\\)\\!", ""),
-        (r"(?<!\\)\\(?:[,;:> ]|q?quad(?![a-zA-Z]))|~(?!=)", " "),
-        (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![a-zA-Z])\.?", ""),
-        (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
-        (r"\\(?:mbox|mathrm|mathbf|mathit|mathsf|operatorname|text(?:bf|it|rm|sf|tt|normal)) ?(?=\{)", r"\\text"),
-        (rf"\\({'|'.join(SYNONYMS)})(?![a-zA-Z])", lambda command: SYNONYMS[command[1]]),
-        (r"<=", r"\\le "),
-        (r">=", r"\\ge "),
-        (r"!=", r"\\ne "),
-        (r":=", "="),
-        (r"(?<![\\a-zA-Z])(?=(?:sqrt|pi|sin|cos|tan|log|ln)(?![a-zA-Z]))", r"\\"),  # sqrt(2), 2pi
-        (r"\*\*", "^"),
-        (r"\^ ?\{? ?\\(?:circ|degree)(?![a-zA-Z]) ?\}?|\\degree(?![a-zA-Z])", r"^\\circ "),
-        (r",? ?\\text ?\{ ?,? ?(?:and|or) ?\}|,? (?:and|or) ", ", "),
-        (r" +", " "),
-    )
+GREEK = re.compile(r"GREEK (SMALL |CAPITAL )?(?:LETTER )?(\w+)(?: SYMBOL)?$")
+SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
+SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+WRAPPERS = (
+    *(("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")),
+    *(("**", "**"), ("__", "__"), ("*", "*"), ("`", "`"), ('"', '"')),
 )
+BOX = re.compile(r"\\(?:boxed|fbox|framebox|hbox)\s*\{")
+LEADING = re.compile(r"(?:[=:]|\\(?:approx|therefore|implies|[rR]ightarrow|to)(?![a-zA-Z])|~(?=[\d ])) ?")
+SYNONYMS = {
+    **{"leq": r"\le ", "leqslant": r"\le ", "geq": r"\ge ", "geqslant": r"\ge ", "neq": r"\ne ", "lt": "<", "gt": ">"},
+    **{"times": r"\cdot ", "ast": r"\cdot ", "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]"},
+    **{"langle": "(", "rangle": ")", "varphi": r"\phi ", "varepsilon": r"\epsilon ", "vartheta": r"\theta "},
+    **{
+        "varrho": r"\rho ",
+        "varsigma": r"\sigma ",
+        "simeq": r"\approx ",
+        "equiv": "=",
+        "textsuperscript": "^",
+        "imath": "i",
+        "varnothing": r"\emptyset ",
+    },
+    **{"vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "colon": ":", "dbinom": r"\binom ", "tbinom": r"\binom "},
+    **{"ldots": "...", "dots": "...", "cdots": "...", "dotsc": "...", "arg": r"\arg ", "smallsetminus": r"\setminus "},
+    **{"backslash": r"\setminus ", "land": ", ", "lor": ", ", "wedge": ", ", "vee": ", ", "Bbb": r"\mathbb "},
+    **{"dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "degree": r"^\circ ", "div": "/"},
+}
+# Commands that show their argument and change nothing about it, those that hide it, and those for upright letters.
+FONTS = "boldsymbol|bm|pmb|mathbf|mathit|mathnormal|underline|uline|emph|vec|overrightarrow|cancel"
+COLOURS = r"(?:text)?color ?(?:\[\w+\])? ?\{[^{}]*\}|colorbox ?\{[^{}]*\}|fcolorbox ?\{[^{}]*\} ?\{[^{}]*\}"
+SWITCHES = (
+    "underbrace|overbrace|ensuremath|(?:display|text|script|scriptscript)style|limits|nolimits|bf|it|em|bfseries|tiny|"
+    "small|normalsize|large|Large|LARGE|huge|Huge|left|right|middle|[bB]igg?[lrm]?|math(?:open|close|ord|strut)|"
+    "nonumber|notag|strut|centering"
+)
+HIDDEN = r"phantom|hphantom|vphantom|[hv]space\*?|label|tag\*?|mathchoice|vskip|hskip"
+UPRIGHT = (
+    "mbox|mathrm|mathsf|mathtt|operatorname\\*?|text(?:bf|it|rm|sf|tt|normal|up|sl|sc|md)|rm(?= ?\\{)|hbox|textnormal"
+)
+ENDLESS = re.compile(r"(\d*\.\d*?)(\d+?)\2+ ?(?:\.\.\.|\\[lc]?dots(?![a-zA-Z]))")  # 0.1666…
+ROWS = r"(?:[^&]|&[ {}]*[=<>\\])*?"  # of a system, whose cells are the sides of relations
+ORDINAL = "(?:st|nd|rd|th)"
+COMMANDS = "(?:[dtc]?frac|sqrt|left|right|text|math[a-z]+|[lg]eq?|pi|cdot|times|circ|infty|cup|in|pm)(?![a-z])"
+
+
+def _system(rows: re.Match[str]) -> str:
+    r"""Return the rows of `\begin{aligned} … \end{aligned}` as a list."""
+    return re.sub(r" ?\\\\(?: ?\[[^]]*\])? ?", ", ", rows[2].replace("&", "").strip("\\ \n"))
+
+
+REWRITES = tuple(
+    (trigger, re.compile(pattern), replacement)
+    for trigger, pattern, replacement in (
+        ("", r"\s+", " "),
+        ("$", r"(?<!\\)\$([^$]*)(?<!\\)\$(?!\d)", r"\1"),
+        # How it looks.
+        ("<", r"</?[a-z]+ ?/?>", ""),
+        ("\\begin", r"\\begin ?\{((?:align|equation|gather|eqnarray|split)(?:ed)?\*?)\}(.*?)\\end ?\{\1\}", _system),
+        ("{cases}", rf"\\begin ?\{{(cases)\}}({ROWS})\\end ?\{{cases\}}", _system),
+        ("{array}", rf"\\left ?\\\{{ ?\\begin ?\{{(array)\}} ?\{{[lcr|]*\}}({ROWS})\\end ?\{{array\}}"
+         r" ?\\right ?(?:\.|$)", _system),
+        ("\\\\", rf"\\\\(?={COMMANDS})", r"\\"),  # escaped twice
+        ("\\", r",?\\! ?(?=\d{3})|\{,\} ?(?=\d{3})", ""),  # thousands: 10{,}000 and 32,\!348
+        ("{,}", r"(?<=\d)\{,\}(?=\d)", ","),
+        ("", r"(?<=\d)(?:\\[,;: ]|~|['_](?=\d{3}(?!\d)))(?=\d{3}(?!\d))", ""),
+        ("\\", rf"\\(?:{HIDDEN}) ?\{{[^{{}}]*\}}|\\rule ?(?:\[[^]]*\])? ?\{{[^{{}}]*\}} ?\{{[^{{}}]*\}}", " "),
+        ("\\", rf"\\(?:{FONTS}) ?(?=\{{[A-Za-z ]{{2,}}\}})", r"\\text"),
+        ("\\", rf"\\(?:left|right)\.|\\(?:{FONTS}|{SWITCHES})(?![a-zA-Z]) ?|\\(?:{COLOURS}) ?", ""),
+        ("\\", rf"\\(?:{UPRIGHT}) ?(?=\{{)", r"\\text"),
+        ("\\", r"(?<!\\)\\!|\\(?:mathrm|rm)(?![a-zA-Z]) ?", ""),
+        ("", r"(?<!\\)\\(?:[,;:> ]|(?:q?quad|enspace|thinspace|space|hfil)(?![a-zA-Z]))|~(?!=)", " "),
+        ("\\", rf"\\({'|'.join(SYNONYMS)})(?![a-zA-Z])", lambda command: SYNONYMS[command[1]]),
+        ("\\", r"\\text ?\{ ?([ei]) ?\}", r"\1"),
+        ("\\", rf"\\text ?\{{({FUNCTIONS})\}}", r"\\\1 "),
+        ("\\", r"\\(?:mathbb|mathds) ?\{? ?([A-Z]) ?\}?", r"\\mathbb{\1}"),
+        ("array", r"\\begin ?\{array\} ?\{[^{}]*\}(.*?)\\end ?\{array\}", r"\\begin{matrix}\1\\end{matrix}"),
+        ("matrix", r"[(\[] ?\\begin ?\{(?:small)?matrix\}(.*?)\\end ?\{(?:small)?matrix\} ?[)\]]",
+         r"\\begin{pmatrix}\1\\end{pmatrix}"),
+        ("\\\\", r"\\\\ ?\[[^]]*\]", r"\\\\"),
+        ("prime", r"\^ ?\{? ?((?:\\prime ?)+)\}?", lambda primes: "'" * primes[1].count("p")),
+        # Plain text for LaTeX.
+        ("<", r"<=", r"\\le "),
+        (">", r">=", r"\\ge "),
+        ("!", r"!=", r"\\ne "),
+        (":", r":=", "="),
+        ("+", r"\+/?-(?= ?[\d\\a-z])", r"\\pm "),
+        ("*", r"\*\*", "^"),
+        ("0", r"(?<=\d) ?[xX] ?(?=10 ?\^)", r"\\cdot "),
+        ("log", r"(?<![a-zA-Z])\\?log ?(\d+) ?(?=\()", r"\\log_{\1}"),
+        ("cbrt", r"\\?cbrt", r"\\sqrt[3]"),
+        ("", rf"(?<![\\a-zA-Z])(?=(?:sqrt|{NAMED}|{GREEK_NAMES})(?![a-zA-Z])|(?:{WORDLIKE}) ?\()",
+         r"\\"),  # sqrt(2), 2pi
+        ("C", r"(?<![A-Za-z\\])(?:\\text ?\{ ?C ?\}|C|nCr) ?\( ?(\d+) ?, ?(\d+) ?\)", r"\\binom{\1}{\2}"),
+        ("C", r"(?:\{\})?[_^] ?\{?(\d+)\}? ?\{?C\}? ?_ ?\{?(\d+)\}?|(?<![\d.])(\d+) ?C ?(\d+)(?!\d)",
+         lambda m: rf"\binom{{{m[1] or m[3]}}}{{{m[2] or m[4]}}}"),
+        ("C", r"\\text ?\{ ?C ?\} ?_ ?\{?(\d+)\}? ?\^ ?\{?(\d+)\}?", r"\\binom{\1}{\2}"),
+        ("choose", r"\{? ?(\w+) ?\\?choose ?(\w+) ?\}?", r"\\binom{\1}{\2}"),
+        ("\\", r"\^ ?\{ ?\\circ ?\}|\^? ?\^? ?\\circ(?![a-zA-Z])", r"^\\circ "),
+        # Numbers.
+        ("", rf"(?<=\d)(?: ?\^ ?\{{ ?\\text ?\{{ ?{ORDINAL} ?\}} ?\}}| ?\^? ?\\text ?\{{ ?-?{ORDINAL} ?\}}|"
+         rf" ?\^ ?\{{ ?{ORDINAL} ?\}}|-?{ORDINAL}(?![a-zA-Z]))|"
+            rf"(?<=[a-z]) ?\^ ?\{{ ?(?:\\text ?\{{ ?)?{ORDINAL} ?\}}? ?\}}$", ""),
+        (",", r"(?<![\d.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\d,])", lambda number: number[0].replace(",", "")),
+        (".", r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?![\d.])", lambda number: number[0].replace(".", "")),
+        (",", r"(?<![\d.,])(\d{1,3}(?:[. ]\d{3})+),(\d+)(?![\d,])",
+         lambda number: re.sub("[. ]", "", number[1]) + "." + number[2]),
+        ("(", r"(\d*\.\d*)\((\d+)\)", r"\1\\overline{\2}"),
+        ("\\dot", r"(\d*\.\d*)\\dot ?\{?(\d)\}?(\d*)\\dot ?\{?(\d)\}?", r"\1\\overline{\2\3\4}"),
+        ("except", r"(?:\\text ?\{ ?)?all real(?:s| numbers) except(?: for)? ?\}? ?(.+)",
+         r"\\mathbb{R} \\setminus \\{\1\\}"),
+        # Lists, sets and what is said about them.
+        ("", r",? ?\\text ?\{ ?,? ?(?:and|or) ?\}|,? (?:and|or) |(?<=[)\]}\d])(?:and|or)(?=[(\[{\\\w])", ", "),
+        ("", r",? ?(?:\( ?)?(?:\\text ?\{,? ?)?(?<=.)(?<![a-zA-Z])"
+         r"(?:for (?:all|any|every|each|some)|where)(?![a-zA-Z]).+$", ""),
+        ("\\", r"(?<=.),? ?\(? ?(?:\\forall.*|(?<=[, (])[a-zA-Z] ?\\in ?\\mathbb\{[A-Z]\}(?:\^?[+*])? ?\)?)$", ""),
+        ("\\{", r"^\\\{ ?([a-zA-Z]) ?(?:\\in ?\\mathbb\{R\} ?)?[|:] ?(.*\1.*)\\\}$", r"\2"),
+        ("", r"(?:(?<![\w\])}])|(?<=\\cup)) ?([\[\]])([^\[\]()=]*[,;][^\[\]()=]*)([\[\]])",
+         lambda span: ("(" if span[1] == "]" else "[") + span[2] + (")" if span[3] == "[" else "]")),
+        ("", r" +", " "),
+    )
+)  # fmt: skip
 
 
 def normalise(text: str) -> str:
     """Return `text` in one spelling; the meaning is kept, and any text is accepted."""
     if not text.isascii():
-        text = "".join(map(_plain, unicodedata.normalize("NFC", text).translate(SYMBOLS)))
-    text = _unwrap(text)
-    for pattern, replacement in REWRITES:
-        text = pattern.sub(replacement, text)
+        text = SUPERSCRIPT.sub(lambda run: f"^{{{unicodedata.normalize('NFKC', run[0])}}}", text)
+        text = SUBSCRIPT.sub(lambda run: f"_{{{unicodedata.normalize('NFKC', run[0])}}}", text)
+        text = "".join(map(_plain, unicodedata.normalize("NFC", text).translate(SYMBOLS))).replace("\u2212", "-")
+    if "..." in text or "dots" in text:
+        text = ENDLESS.sub(r"\1\\overline{\2}", text)  # before the full stops behind the text are stripped
+    text = with_digits(_unwrap(text))
+    for trigger, pattern, replacement in REWRITES:
+        if trigger in text:
+            text = pattern.sub(replacement, text)
     return _unwrap(text)
 
 
@@ -63,11 +168,19 @@ def squeeze(text: str) -> str:
 
 
 def _plain(letter: str) -> str:
-    """Return a letter's plain form: ASCII for the digits of any script, LaTeX for ½ and its like."""
+    """Return a letter's plain form: ASCII for the digits of any script, LaTeX for ½ and for Greek letters."""
+    if letter.isascii():
+        return letter
     if letter.isdecimal():
         return str(unicodedata.decimal(letter))
     numerator, slash, denominator = (plain := unicodedata.normalize("NFKC", letter)).partition("\u2044")
-    return rf"\frac{{{numerator}}}{{{denominator}}}" if slash else plain
+    if slash:
+        return rf"\frac{{{numerator}}}{{{denominator}}}"
+    name = GREEK.match(unicodedata.name(plain[:1], ""))
+    if not name:
+        return plain
+    word = name[2].lower().replace("lamda", "lambda")
+    return f"\\{word.capitalize() if name[1] == 'CAPITAL ' else word} "
 
 
 def _unwrap(text: str) -> str:
@@ -76,6 +189,7 @@ def _unwrap(text: str) -> str:
     while before != text:
         before = text
         text = text.strip().rstrip(" .,;\\")
+        text = text[lead.end() :] if (lead := LEADING.match(text)) else text
         for opening, closing in WRAPPERS:
             inner = text[len(opening) : -len(closing)]
             if (

@@ -53,13 +53,19 @@ class Polynomial:
         constant = self.constant
         return frozenset(self.terms.items()) if constant is None else constant
 
-    def line(self) -> Hashable | None:
-        """Return the normal form of «self = 0», the same for all multiples; None where it is not linear in symbols."""
-        slopes = sorted(monomial for monomial in self.terms if monomial != ONE)
-        if not slopes or any(radicand != 1 or len(powers) != 1 or powers[0][1] != 1 for radicand, powers in slopes):
+    def relation(self) -> Hashable | None:
+        """Return the normal form of «self = 0», the same for all multiples of it; None where no variable is in it."""
+        names = {name for _, powers in self.terms for name, _ in powers} - {"i", "e", r"\pi"}
+        if not names:
             return None
-        leading = self.terms[slopes[0]]
-        return ("line", frozenset((monomial, value / leading) for monomial, value in self.terms.items()))
+        # Multiplied by what makes the exponents of all symbols positive, divided by the first coefficient.
+        whole = self
+        for name in names:
+            lowest = min(dict(powers).get(name, 0) for _, powers in self.terms)
+            whole = whole * Polynomial({(1, ((name, -lowest),)): Fraction(1)}) if lowest < 0 else whole
+        first = min(whole.terms, key=lambda monomial: (monomial[1], monomial[0]))
+        leading = Polynomial({(first[0], ()): whole.terms[first]})
+        return ("equation", frozenset((whole / leading).terms.items()))
 
     def __add__(self, other: Polynomial) -> Polynomial:
         terms = dict(self.terms)
@@ -97,8 +103,8 @@ class Polynomial:
 
     def power(self, exponent: Fraction) -> Polynomial:
         """Return self to an integer or half-integer `exponent`; 0⁰ has no value."""
-        if exponent.denominator == 2:
-            return self.sqrt().power(Fraction(exponent.numerator))
+        if 1 < exponent.denominator <= MAX_EXPONENT:
+            return self.root(exponent.denominator).power(Fraction(exponent.numerator))
         if exponent.denominator != 1 or (not self.terms and exponent <= 0):
             raise NoExactForm
         steps = abs(exponent.numerator)
@@ -131,6 +137,25 @@ class Polynomial:
             return self
         outside, inside = _square_free(constant.numerator * constant.denominator)
         return Polynomial({(inside, ()): Fraction(outside, constant.denominator)})
+
+    def root(self, degree: int) -> Polynomial:
+        """Return the real root of a rational constant of which it is rational; of −8 the third one is −2."""
+        if degree == 2:
+            return self.sqrt()
+        constant = self.constant
+        if constant is None or degree < 1 or (constant < 0 and not degree % 2):
+            raise NoExactForm
+        parts = [_whole_root(abs(part), degree) for part in (constant.numerator, constant.denominator)]
+        return Polynomial.of(Fraction(parts[0], parts[1]) * (-1 if constant < 0 else 1))
+
+
+def _whole_root(number: int, degree: int) -> int:
+    if number.bit_length() > MAX_BITS // 40:
+        raise NoExactForm
+    root: int = round(float(number) ** (1 / degree))
+    if root**degree != number:
+        raise NoExactForm
+    return root
 
 
 def _accumulate(terms: dict[Monomial, Fraction], monomial: Monomial, coefficient: Fraction) -> None:

@@ -1,104 +1,239 @@
-r"""What stands beside a value: `5\text{ cm}`, `\$18`, `90^\circ`, `50\%`, `101_2`.
+r"""What stands beside a value: `5\text{ cm}`, `\$18`, `90^\circ`, `50\%`, `101_2`, `5 million`.
 
-Two known units must be the same one; a word that is no known unit («apples») says nothing and is dropped. A single
-letter is a unit only inside of `\text{…}`: a bare `5m` is five times the variable m.
-Values are never converted.
+A unit is a set of words, each by its one name (`square feet` is foot^2, `m/s` and `km/h` are one word each). Two units
+agree where one of them is part of the other: `5 apples` is `5` and `5 red apples`, not `5 oranges`; 37 degrees
+Celsius are 37 degrees, not 37 degrees Fahrenheit. A scale word is part of the value. Units are never converted.
+
+A single letter is a unit inside of `\text{…}`. A bare `5 m` may be five times the variable m, so that reading comes
+first, and the other agrees only with a written unit.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
+from tts.verifiers.math.words import in_words, scale
+
+Unit: TypeAlias = frozenset[str]
+
+NO_UNIT: Unit = frozenset()
+MAYBE = "maybe"
+"""In a unit that may be a variable, which another must confirm."""
+
+# Names of SI units and of their prefixes: kilo|k + meter|m.
+SI = "meter|metre:m gram:g second:s newton:N joule:J volt:V watt:W ampere|amp:A ohm:\\Omega hertz:Hz pascal:Pa"
+SI += " coulomb:C farad:F tesla:T weber:Wb henry:H kelvin:K liter|litre:L mole:mol electronvolt:eV byte:B calorie:cal"
+SI += " bar:bar candela:cd siemens:S becquerel:Bq gray:Gy lumen:lm lux:lx radian:rad"
+PREFIXES = "pico:p nano:n micro:u milli:m centi:c deci:d kilo:k mega:M giga:G tera:T"
 ALIASES = {
     "%": "percent pct percentage percents",
-    "dollar": "dollars usd bucks",
-    "cent": "cents",
+    "dollar": "dollars usd bucks us$ 美元",
+    "cent": "cents ¢",
     "euro": "euros eur",
+    "gbp": "quid",
+    "yen": "jpy",
+    "yuan": "cny rmb 元 块",
+    "rupee": "rupees inr rs",
+    "rouble": "rub руб рублей рубля рубль",
     "pound": "pounds lb lbs",
-    "degree": "degrees deg",
+    "degree": "degrees deg 度 градусов",
+    "celsius": "centigrade",
     "radian": "radians rad rads",
-    "mm": "millimeter millimeters millimetre millimetres",
-    "cm": "centimeter centimeters centimetre centimetres",
-    "m": "meter meters metre metres",
-    "km": "kilometer kilometers kilometre kilometres kms",
+    "m": "米 м",
+    "cm": "厘米 см",
+    "km": "千米 公里 км kms",
+    "mm": "毫米 мм",
+    "g": "gm gms 克 г",
+    "kg": "kilo kilos kgs 千克 公斤 кг",
     "inch": "inches in",
     "foot": "feet ft",
     "yard": "yards yd yds",
     "mile": "miles mi",
-    "mg": "milligram milligrams",
-    "g": "gram grams gm",
-    "kg": "kilogram kilograms kilo kilos kgs",
     "ounce": "ounces oz",
     "ton": "tons tonne tonnes",
-    "ml": "milliliter milliliters millilitre millilitres",
-    "liter": "liters litre litres l",
+    "L": "l ltr 升",
+    "ml": "mL cc 毫升",
     "gallon": "gallons gal",
-    "second": "seconds sec secs s",
-    "minute": "minutes min mins",
-    "hour": "hours hr hrs h",
-    "day": "days",
+    "second": "seconds sec secs s 秒",
+    "minute": "minutes min mins 分钟 分",
+    "hour": "hours hr hrs h 小时",
+    "day": "days 天",
     "week": "weeks",
     "month": "months",
-    "year": "years yr yrs",
-    "mile/hour": "mph",
-    "km/hour": "kph kmh kmph",
-    "am": "a.m.",
-    "pm": "p.m.",
+    "year": "years yr yrs 岁 年",
+    "hour^-1 mile": "mph",
+    "hour^-1 km": "kph kmh kmph",
+    "am": "a.m",
+    "pm": "p.m",
 }
-KNOWN = {alias: unit for unit, aliases in ALIASES.items() for alias in (unit, *aliases.split())}
-CURRENCY = {"$": "dollar", r"\$": "dollar", "€": "euro", "£": "gbp", "¥": "yen", "₹": "rupee"}
-CURRENCY_SIGN = re.compile(r"\\?[$€£¥₹]")
-DEGREES = re.compile(r"\^\\circ ?(?:[CF]|\\text ?\{ ?[CF] ?\})?$")
+SYMBOLS: dict[str, str] = {}
+NAMES: dict[str, str] = {}
+for _names, _symbol in (unit.split(":") for unit in SI.split()):
+    for _prefix, _short in (("", ""), *(prefix.split(":") for prefix in PREFIXES.split())):
+        SYMBOLS[_short + _symbol] = _short + _symbol
+        for _long in _names.split("|"):
+            NAMES[_prefix + _long] = _short + _symbol
+for _main, _aliases in ALIASES.items():
+    for _alias in (_main, *_aliases.split()):
+        (SYMBOLS if len(_alias) < 3 else NAMES)[_alias] = _main
+CURRENCY = {
+    "$": "dollar",
+    r"\$": "dollar",
+    "€": "euro",
+    "£": "gbp",
+    "¥": "yen",
+    "₹": "rupee",
+    "₽": "rouble",
+    "₩": "won",
+}
+CURRENCY_SIGN = re.compile(r"(?:US ?)?\\?[$€£¥₹₽₩]")
+CODE = re.compile(r"^(-?) ?(?:\\text ?\{ ?)?(USD|EUR|GBP|JPY|CNY|RMB|INR|CHF|CAD|AUD|RUB|Rs\.?) ?\}? ?(?=-?[\d.])")
+DEGREES = re.compile(r" ?\^\\circ ?(?:\\text ?\{ ?)?([CFK]?) ?\}?$")
 PERCENT = re.compile(r" ?\\?%$")
-IN_TEXT = re.compile(r" ?\\text ?\{([^{}\\]*)\} ?(?:\^ ?(\d|\{\d\}))?$")
-BARE = re.compile(r"(?<=[\d}) ])(?<!_)([A-Za-z][A-Za-z./ -]*[A-Za-z.])(?:\^(\d|\{\d\}))?$")
-BASE = re.compile(r"(\d+) ?_ ?(?:\{(?:\\text\{)?(\d+)\}?\}|(\d+))")
-PER = re.compile(r" ?/ ?| per ")
-POWERS = {"square ": "2", "sq ": "2", "sq. ": "2", "cubic ": "3"}
+NO_ANGLE = re.compile(r"\\(?:arc)?(?:sin|cos|tan|cot|sec|csc)")
+POWER = r"(?: ?\^ ?(?:\{ ?(-?\d) ?\}|(\d)))?"
+SEPARATOR = {"": " ", "/": "/", r"\cdot": "*"}
 
 
-def split_unit(text: str) -> tuple[str, str | None]:
-    """Return a normalised value and its unit's one name; None where it has none, or one that says nothing."""
-    base = BASE.fullmatch(text)
-    if base:
-        return base[1], f"base {base[2] or base[3]}"
+def _joined(pair: re.Match[str]) -> str:
+    return pair[1] + SEPARATOR[pair[2]] + pair[3]
+
+
+FLAT = (
+    (
+        re.compile(rf"\\frac ?\{{ ?(\\text ?\{{[^{{}}]*\}}{POWER}) ?\}} ?\{{ ?(\\text ?\{{[^{{}}]*\}}{POWER}) ?\}}"),
+        r"\1/\4",
+    ),
+    (
+        re.compile(r"\\text ?\{([^{}]*)\}(?: ?\^ ?(?:\{ ?(-?\d) ?\}|(\d)))"),
+        lambda m: f"\\text{{{m[1]}^{m[2] or m[3]}}}",
+    ),
+    (re.compile(r"(\\text ?\{[^{}]*?) ?\} ?(/|\\cdot|) ?\\text ?\{ ?([^{}]*\})"), _joined),
+)
+IN_TEXT = re.compile(r" ?\\text ?\{([^{}]*)\}$")
+IN_BRACKETS = re.compile(r" ?[\[(]([A-Za-z][A-Za-z ]+)[\])]$")
+FOREIGN = re.compile(r" ?([^\W\d_a-zA-Z]+)\.?$")
+BARE = re.compile(
+    r"(?<=[\d}) ])(?<!_)([kMGm]?\\Omega|[A-Za-z][A-Za-z./ -]*(?:\^-?\d[A-Za-z./ -]*)*[A-Za-z.])(?:\^(\d|\{\d\}))?$"
+)
+LETTERS = re.compile(r"(?<=[\d ])([kMGm]?\\Omega|[A-Za-z]{1,2})$")
+VALUE_END = re.compile(r"(?<!\}_)(?<!\}_\{\d)[\d})\]!]$|\\pi$|\\infty$|\\circ$")
+BASE = re.compile(
+    r"\(?([\dA-F]+)\)? ?(?:_ ?(?:\{ ?\(?(?:\\text ?\{)?(?:base )?(\w+)\}?\)? ?\}|(\d+))"
+    r"|(?:\\text ?\{)? ?\(?(?:in )?base[ -](\w+)\)? ?\}?)"
+)
+EXPONENT = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "squared": 2, "cubed": 3}
+APART = frozenset({"degree", "celsius", "fahrenheit", "kelvin", "%", "am", "pm"})
+IDLE = frozenset({"of", "the", "a", "an", "in", "total", "about", "approximately", "each", "per"})
+
+
+def split_unit(text: str) -> list[tuple[str, Unit]]:
+    """Return a normalised value and its unit, in every way in which `text` can be read, the likeliest first."""
+    if base := BASE.fullmatch(text):
+        name = base[2] or base[3] or base[4]
+        number = name if name.isdigit() else str(in_words(name) or name)
+        return [(base[1], frozenset({f"base {number}"}))]
     # A currency sign in front (after a minus, too) or behind.
-    bare, currency = text, None
-    sign = CURRENCY_SIGN.search(text)
+    bare, unit = text, NO_UNIT
+    sign, code = CURRENCY_SIGN.search(text), CODE.match(text)
     if sign and (text[: sign.start()].strip() in ("", "-") or sign.end() == len(text)):
-        bare, currency = (text[: sign.start()] + text[sign.end() :]).strip(), CURRENCY[sign.group()]
-    for pattern, name in ((PERCENT, "%"), (DEGREES, "degree")):
-        mark = pattern.search(bare)
-        if mark and mark.start():
-            return bare[: mark.start()].strip(), name
-    value, unit = _words(bare)
-    return value, unit or currency
+        bare, unit = (text[: sign.start()] + text[sign.end() :]).strip(), frozenset({CURRENCY[sign.group()[-1]]})
+    elif code:
+        bare, unit = code[1] + text[code.end() :], frozenset({_known(code[2]) or code[2].lower()})
+    mark = PERCENT.search(bare)
+    if mark and mark.start():
+        return [(bare[: mark.start()].strip(), frozenset({"%"}))]
+    mark = DEGREES.search(bare)
+    if mark and mark.start() and not NO_ANGLE.search(bare):
+        words = {"": (), "C": ("celsius",), "F": ("fahrenheit",), "K": ("kelvin",)}[mark[1]]
+        return [(bare[: mark.start()].replace(r"^\circ", "").strip(), frozenset({"degree", *words}))]
+    value, words_unit, factor = _words(bare)
+    if words_unit or value != bare:
+        return [(value if factor == 1 else rf"({value})\cdot {factor}", unit | words_unit)]
+    # What may be a unit as well as variables.
+    letters = LETTERS.search(bare)
+    if letters and letters[1] in SYMBOLS and VALUE_END.search(value := bare[: letters.start()].strip()):
+        return [(bare, unit), (value, unit | {SYMBOLS[letters[1]], MAYBE})]
+    return [(bare, unit)]
 
 
-def _words(text: str) -> tuple[str, str | None]:
-    """Strip the words behind a value; bare ones only where they cannot be variables."""
-    found = IN_TEXT.search(text)
+def agree(left: Unit, right: Unit) -> bool:
+    """Tell whether two units may be the same."""
+    if MAYBE in left or MAYBE in right:
+        return bool(left and right) and left - {MAYBE} == right - {MAYBE}
+    return left <= right or right <= left
+
+
+def _words(text: str) -> tuple[str, Unit, int]:
+    """Strip the words behind a value, bare ones only where they cannot be variables: the value, its unit and scale."""
+    if r"\text" in text:
+        for pattern, flat in FLAT:
+            while (flatter := pattern.sub(flat, text)) != text:
+                text = flatter
+    found = IN_TEXT.search(text) or IN_BRACKETS.search(text) or FOREIGN.search(text)
+    words = found[1] if found else ""
     if not found:
         found = BARE.search(text)
-        if found and not _surely_words(found[1]):
-            return text, None
-    value = text[: found.start()].strip() if found else ""
-    if not found or not re.search(r"[\d})]$|\\pi$", value):
-        return text, None
-    unit = _name(found[1].strip().lower(), (found[2] or "").strip("{}"))
-    return _words(value) if unit is None else (value, unit)
+        if not found or not _surely_words(found[1], text[found.start() - 1] == " "):
+            return text, NO_UNIT, 1
+        words = found[1] + (f"^{found[2].strip('{}')}" if found[2] else "")
+    value = text[: found.start()].strip()
+    if not VALUE_END.search(value):
+        return text, NO_UNIT, 1
+    unit, factor = _unit(words)
+    before, more, times = _words(value)  # `5 million \text{ dollars}`
+    return before, unit | more, factor * times
 
 
-def _surely_words(text: str) -> bool:
-    words = text.replace("-", " ").split()
-    return all(len(word) > 1 for word in words) and (text.lower() in KNOWN or any(len(word) > 3 for word in words))
+def _surely_words(text: str, apart: bool) -> bool:
+    """Tell words from variables; two letters that touch the number (`2mg`) may be either."""
+    words = re.split(r"[ /^-]+", re.sub(r"\^-?\d", "", text))
+    if "/" in text or "^" in text or " per " in text:
+        return apart and all(SYMBOLS.get(word) or NAMES.get(word.lower()) or word == "per" for word in words if word)
+    known = all(word in SYMBOLS or word.lower().rstrip(".") in (NAMES | SYMBOLS | EXPONENT) for word in words)
+    long = any(len(word) > 3 and word.isalpha() for word in words)
+    scaled = any(scale(word) > 1 for word in words)
+    return all(len(word) > 1 or word in IDLE for word in words) and (
+        long or scaled or (known and (apart or len(text) > 2))
+    )
 
 
-def _name(words: str, power: str) -> str | None:
-    """Return the unit's one name: `square feet` is foot^2."""
-    for prefix, exponent in POWERS.items():
-        if words.startswith(prefix):
-            words, power = words.removeprefix(prefix), exponent
-    parts = [KNOWN.get(part) or KNOWN.get(part.rstrip(".")) for part in PER.split(words)]
-    unit = None if None in parts else "/".join(map(str, parts))
-    return f"{unit}^{power}" if unit and power else unit
+def _unit(words: str) -> tuple[Unit, int]:
+    r"""Return the unit of `red apples`, `square feet`, `m/s^2`, `million dollars per year` and its scale.
+
+    Units that are known are multiplied: m/s, m s^-1 and `meters per second` are one word.
+    """
+    factor, others, exponents, sign, power = 1, [], dict[str, int](), 1, 1
+    last = ""
+    for word in re.findall(r"[^ ~,/*]+|/", re.sub(r"\bper\b|\ban?\b(?= \w+$)", "/", words)):
+        name, _, exponent = word.strip("()").partition("^")
+        if scale(word) > 1:
+            factor *= scale(word)
+        elif word == "/":
+            sign = -1
+        elif word.lower() in EXPONENT and (last or not word.endswith("ed")):
+            if word.endswith("ed"):
+                exponents[last] *= EXPONENT[word.lower()]
+            else:
+                power = EXPONENT[word.lower()]
+        elif (last := _known(name)) and last not in APART:
+            exponents[last] = exponents.get(last, 0) + sign * power * int(exponent or 1)
+            power = 1
+        elif name and name not in IDLE:
+            others.append(last or _singular(name))
+            last = ""
+    product = " ".join(f"{name}^{exponent}" if exponent != 1 else name for name, exponent in sorted(exponents.items()))
+    return frozenset([*others, *([product] if product else [])]), factor
+
+
+def _known(word: str) -> str:
+    """Return the one name of a known unit, "" for any other word. In symbols small and capital letters differ."""
+    plain = word.replace(".", "")
+    lower = plain.lower()
+    return SYMBOLS.get(plain) or NAMES.get(lower) or NAMES.get(_singular(lower)) or SYMBOLS.get(lower) or ""
+
+
+def _singular(word: str) -> str:
+    lower = word.replace(".", "").lower()
+    return lower.removesuffix("s") if len(lower) > 3 else lower  # `gas`
