@@ -27,6 +27,7 @@ from tts.verifiers.math.normal import split
 from tts.verifiers.math.polynomial import NoExactForm
 from tts.verifiers.math.reader import Reader
 from tts.verifiers.math.relations import ORDER, solved
+from tts.verifiers.math.words import is_scaled
 
 Comparison: TypeAlias = Literal["equal", "different", "unparsable_left", "unparsable_right"]
 
@@ -81,6 +82,8 @@ def _chain(text: str) -> Any:
 
 def expression(text: str) -> Any:
     """Return sympy's object for an expression. Raises NoExactForm where it cannot be parsed."""
+    if is_scaled(text):
+        raise NoExactForm
     try:
         return Reader(text, SYMBOLIC).read()
     except NoExactForm:

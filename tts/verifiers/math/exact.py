@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from tts.verifiers.math.normal import matching, split
 from tts.verifiers.math.polynomial import NoExactForm
 from tts.verifiers.math.reader import MAX_DIGITS, number, polynomial
+from tts.verifiers.math.words import is_scaled
 
 Leaf: TypeAlias = Callable[[str], Hashable]
 Span: TypeAlias = tuple[Any, bool, Any, bool]  # start, whether it belongs to the set, end, whether that does
@@ -142,8 +143,10 @@ def prose(text: str) -> Hashable | None:
 def equation(text: str) -> Hashable | None:
     """Return the key of an equation between polynomials, whatever it was multiplied by; None for any other text."""
     sides = split(text, EQUALS)
+    if len(sides) != 2 or is_scaled(text):
+        return None
     try:
-        return (polynomial(sides[0]) - polynomial(sides[-1])).relation() if len(sides) == 2 else None
+        return (polynomial(sides[0]) - polynomial(sides[1])).relation()
     except NoExactForm:
         return None
 

@@ -200,8 +200,9 @@ def _unwrap(text: str) -> str:
             ):
                 text = inner
         box = BOX.match(text)
-        if box and matching(text, box.end() - 1) == len(text) - 1:
-            text = text[box.end() : -1]
+        opened = box.end() if box else text.startswith("{")
+        if opened and matching(text, opened - 1) == len(text) - 1:
+            text = text[opened:-1]
     return text
 
 

@@ -30,6 +30,7 @@ PARTS = {"half": 2, "halve": 2, "quarter": 4} | {word: number for word, number i
 
 
 SAID = re.compile(r"(?:\\text ?\{ ?)?([A-Za-z][A-Za-z -]*?) ?\}?")
+LONG = re.compile("[a-z]{5,}")
 MAX_NUMBER_WORDS = 12
 MAX_WORDS_BEHIND = 3
 
@@ -37,6 +38,11 @@ MAX_WORDS_BEHIND = 3
 def scale(word: str) -> int:
     """Return what a scale word multiplies by; 1 for any other word."""
     return SCALES.get(word) or SCALES.get(word.lower()) or SCALES.get(word.lower().removesuffix("s")) or 1
+
+
+def is_scaled(formula: str) -> bool:
+    """Tell whether a scale word stands in a formula, where it is no product of letters."""
+    return any(scale(word) > 1 for word in LONG.findall(formula))
 
 
 def with_digits(text: str) -> str:
