@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeAlias
 import math_verify
 import sympy
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, latex2sympy
+from sympy.core.function import AppliedUndef
 
 from tts.verifiers.math import exact
 from tts.verifiers.math.normal import split
@@ -33,6 +34,8 @@ Comparison: TypeAlias = Literal["equal", "different", "unparsable_left", "unpars
 
 CERTIFIED_DIGITS = 5
 MAX_WORKING_DIGITS = 400
+FAR = 1e-3
+"""Of two values to CERTIFIED_DIGITS, the share by which they certainly differ."""
 CONVERSION = ConversionConfig(lowercase_symbols=False)
 CONSTANTS = {"i": sympy.I, "e": sympy.E, r"\pi": sympy.pi}
 LAST_NAMES = {
@@ -198,6 +201,8 @@ def _real(expression: Any) -> Any:
 def _equal(a: Any, b: Any) -> bool:
     if a == b:
         return True
+    if isinstance(a, AppliedUndef) and isinstance(b, AppliedUndef):  # f(2), of which nothing is known
+        return a.func == b.func and len(a.args) == len(b.args) and all(map(_equal, a.args, b.args))
     try:
         if differ(a, b):
             return False
@@ -218,14 +223,28 @@ def _proportional(a: Any, b: Any) -> bool:
 
 def differ(a: Any, b: Any) -> bool:
     """Tell whether a − b is certainly not zero (at a sample point, if there are variables). False: cannot tell."""
+    near, other = _value(a), _value(b)
+    if near is not None and other is not None and abs(near - other) > FAR * (abs(near) + abs(other)):
+        return True
     difference = (_sampled(a) - _sampled(b)).doit()
     if difference.is_Rational:
         return not difference.is_zero
-    if difference.free_symbols or not difference.is_number or difference.has(sympy.nan, sympy.zoo, sympy.oo):
-        return False
-    value = difference.evalf(CERTIFIED_DIGITS, maxn=MAX_WORKING_DIGITS)
-    parts = value.as_real_imag()
-    return any(part.is_Float and part._prec > 1 and part != 0 for part in parts)  # precision 1: no digit is certain
+    return any(part != 0 for part in _digits(difference, CERTIFIED_DIGITS))
+
+
+@lru_cache(1024)
+def _value(expression: Any) -> Any | None:
+    """Return an expression's value at the sample point, near enough; it is found once, not in every pair."""
+    parts = _digits(_sampled(expression), CERTIFIED_DIGITS)
+    return parts[0] + parts[1] * sympy.I if len(parts) == 2 else None
+
+
+def _digits(number: Any, digits: int) -> list[Any]:
+    """Return the real and the imaginary part, those of them of which any digit is certain."""
+    if number.free_symbols or not number.is_number or number.has(sympy.nan, sympy.zoo, sympy.oo):
+        return []
+    parts = number.evalf(digits, maxn=MAX_WORKING_DIGITS).as_real_imag()
+    return [part for part in parts if part.is_zero or (part.is_Float and part._prec > 1)]  # 1: no digit is certain
 
 
 def _sampled(expression: Any, seed: int = 0) -> Any:

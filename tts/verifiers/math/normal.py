@@ -27,6 +27,7 @@ SYMBOLS = str.maketrans(
 GREEK = re.compile(r"GREEK (SMALL |CAPITAL )?(?:LETTER )?(\w+)(?: SYMBOL)?$")
 SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+MAX_LAYERS = 40
 WRAPPERS = (
     *(("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")),
     *(("**", "**"), ("__", "__"), ("*", "*"), ("`", "`"), ('"', '"')),
@@ -186,7 +187,9 @@ def _plain(letter: str) -> str:
 def _unwrap(text: str) -> str:
     """Strip the delimiters, boxes and full stops around the whole text."""
     before = None
-    while before != text:
+    for _ in range(MAX_LAYERS):
+        if before == text:
+            break
         before = text
         text = text.strip().rstrip(" .,;\\")
         text = text[lead.end() :] if (lead := LEADING.match(text)) else text

@@ -10,10 +10,10 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache, partial
 from typing import TypeAlias
 
 from tts.errors import VerifierError
@@ -21,10 +21,6 @@ from tts.verifiers.math.worker import CRASH
 
 Pair: TypeAlias = tuple[str, str]
 MIRRORED = {"unparsable_left": "unparsable_right", "unparsable_right": "unparsable_left"}
-
-
-class Crashed(Exception):  # noqa: N818 - an event that the pool handles
-    """Two workers in a row ended without an answer, and not for lack of time."""
 
 
 class ComparisonWorker:
@@ -36,19 +32,24 @@ class ComparisonWorker:
         self._closed = False
         self._starting = threading.Lock()
 
-    def compare(self, pair: Pair) -> str:
-        """Return the outcome for `pair`; `grader_crash` where the process ends without one, or is closed."""
+    def compare(self, pairs: Sequence[Pair]) -> list[str]:
+        """Return the outcomes for `pairs`, asked for at once; those up to the first that ends the process.
+
+        That one's is `grader_crash`, as is the first one's where the worker is closed.
+        """
         process = self._process or self._start()
         if process is None:
-            return CRASH
-        reply = b""
+            return [CRASH]
+        outcomes: list[str] = []
         with suppress(OSError, ValueError):
-            process.stdin.write(json.dumps(pair).encode("ascii") + b"\n")  # type: ignore[union-attr]  # piped
+            process.stdin.write(json.dumps(pairs).encode("ascii") + b"\n")  # type: ignore[union-attr]  # piped
             process.stdin.flush()  # type: ignore[union-attr]  # piped
-            reply = process.stdout.readline()  # type: ignore[union-attr]  # piped
-        if not reply.endswith(b"\n"):
+            while len(outcomes) < len(pairs) and (reply := process.stdout.readline()).endswith(b"\n"):  # type: ignore[union-attr]  # piped
+                outcomes.append(reply.decode("ascii").strip())
+        if len(outcomes) < len(pairs):
             self.stop()
-        return reply.decode("ascii").strip() or CRASH
+            outcomes.append(CRASH)
+        return outcomes
 
     def close(self) -> None:
         """Kill the process, whatever it is doing, and start no other. Any thread may call this."""
@@ -105,42 +106,53 @@ class WorkerPool:
         idle: queue.SimpleQueue[ComparisonWorker] = queue.SimpleQueue()
         for worker in workers:
             idle.put(worker)
+        self._idle, self._num_workers = idle, num_workers
         self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="tts-math-verifier")
-        self._decide = lru_cache(cache_size)(partial(_decide, idle))  # a crash raises, so it is not cached
+        self._known: OrderedDict[Pair, str] = OrderedDict()
+        self._cache_size, self._lock = cache_size, threading.Lock()
         self._finalizer = weakref.finalize(self, _stop, self._threads, workers)
 
     def compare(self, pairs: Sequence[Pair]) -> list[str]:
-        """Return one outcome per pair, order kept: that of `compare.compare`, or why there is none."""
+        """Return one outcome per pair, order kept: that of `compare.compare`, or why there is none.
+
+        Each worker is asked once, for its share of the pairs that are new. A pair is decided in its one order, so that
+        neither the outcome nor the memory knows which came first.
+        """
         if not self._finalizer.alive:
             return [CRASH] * len(pairs)
-        return list(self._threads.map(self._outcome, pairs))
+        ordered = [(min(pair), max(pair)) for pair in pairs]
+        with self._lock:
+            found = {pair: self._known[pair] for pair in ordered if pair in self._known}
+        new = [pair for pair in dict.fromkeys(ordered) if pair not in found]
+        shares = [share for start in range(self._num_workers) if (share := new[start :: self._num_workers])]
+        for share, outcomes in zip(shares, self._threads.map(self._decide, shares), strict=True):
+            found.update(zip(share, outcomes, strict=True))
+        with self._lock:
+            self._known.update((pair, found[pair]) for pair in new if found[pair] != CRASH)
+            while len(self._known) > self._cache_size:
+                self._known.popitem(last=False)
+        outcomes = [found[pair] for pair in ordered]
+        swapped = [pair != same for pair, same in zip(pairs, ordered, strict=True)]
+        return [
+            MIRRORED.get(outcome, outcome) if swap else outcome for outcome, swap in zip(outcomes, swapped, strict=True)
+        ]
 
     def close(self) -> None:
         """Kill the processes. Comparisons under way end as `grader_crash`."""
         self._finalizer()
 
-    def _outcome(self, pair: Pair) -> str:
-        """Decide the pair in its one order, so that neither the outcome nor the cache knows which came first."""
-        left, right = sorted(pair)
+    def _decide(self, pairs: Sequence[Pair]) -> list[str]:
+        """Ask an idle worker; where it crashes, ask its successor for that pair once more, then for the others."""
+        worker = self._idle.get()
+        outcomes: list[str] = []
         try:
-            outcome = self._decide((left, right))
-        except Crashed:
-            return CRASH
-        return outcome if (left, right) == pair else MIRRORED.get(outcome, outcome)
-
-
-def _decide(idle: queue.SimpleQueue[ComparisonWorker], pair: Pair) -> str:
-    """Ask an idle worker; if it crashes, ask its successor once more. Raises Crashed where both do."""
-    worker = idle.get()
-    try:
-        outcome = worker.compare(pair)
-        if outcome == CRASH:
-            outcome = worker.compare(pair)
-    finally:
-        idle.put(worker)
-    if outcome == CRASH:
-        raise Crashed
-    return outcome
+            while len(outcomes) < len(pairs):
+                outcomes += worker.compare(pairs[len(outcomes) :])
+                if outcomes[-1] == CRASH:
+                    outcomes[-1:] = worker.compare(pairs[len(outcomes) - 1 : len(outcomes)])
+        finally:
+            self._idle.put(worker)
+        return outcomes
 
 
 def _stop(threads: ThreadPoolExecutor, workers: list[ComparisonWorker]) -> None:

@@ -1,6 +1,7 @@
 """The worker: a process that imports sympy once, and a child of it that compares, forked anew whenever one dies.
 
-Requests come on stdin, one JSON line each; outcomes go to stdout. The child arms a kernel alarm before each pair, which
+Requests come on stdin, one JSON line of pairs each; outcomes go to stdout, one line a pair.
+The child arms a kernel alarm before each pair, which
 nothing in Python can swallow or delay: it dies at its limit even inside of one long multiplication, and even when
 nobody is left to kill it. Both end when stdin does.
 """
@@ -33,12 +34,13 @@ def main(timeout_seconds: float, memory_limit_mb: int) -> None:
     print("ready", file=replies)
     child = Child(timeout_seconds, memory_limit_mb)
     for request in sys.stdin:
-        outcome = child.ask(request)
-        if outcome in ("", CRASH, MEMORY_LIMIT):
-            death = child.bury()
-            child = Child(timeout_seconds, memory_limit_mb)
-            outcome = outcome or death
-        print(outcome, file=replies)
+        for pair in json.loads(request):
+            outcome = child.ask(json.dumps(pair) + "\n")
+            if outcome in ("", CRASH, MEMORY_LIMIT):
+                death = child.bury()
+                child = Child(timeout_seconds, memory_limit_mb)
+                outcome = outcome or death
+            print(outcome, file=replies)
 
 
 class Child:
