@@ -173,6 +173,14 @@ class Verifier(Opens, Protocol):
 
 
 @runtime_checkable
+class ReadsReferences(Protocol):
+    """A verifier that can tell, before anything is drawn, that it could not judge by a reference."""
+
+    def unreadable(self, reference: Reference) -> bool:
+        """Tell whether the reference says something that cannot be read."""
+
+
+@runtime_checkable
 class Sandboxed(Protocol):
     """A verifier or scorer that runs programs which nobody trusts."""
 

@@ -19,6 +19,7 @@ from tts.pipeline.intake import Intake, Turn
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, failed_solution, solution_of
 from tts.pipeline.tally import Tally
+from tts.problems.rows import judgeable
 from tts.protocols import PluginHost, Sandboxed, Scorer, Verifier
 from tts.recipe import Recipe
 from tts.runs import job
@@ -117,9 +118,11 @@ class Run:
                 )
 
     def _supported(self, row: InputRow) -> InputRow:
-        """Return the row, or an error in its place where no task knows its kind."""
-        if isinstance(row, RowError) or row.problem.kind in self.evaluators.tasks:
+        """Return the row, or an error in its place where no task knows its kind, or cannot read its answer."""
+        if isinstance(row, RowError):
             return row
+        if row.problem.kind in self.evaluators.tasks:
+            return judgeable(row, self.evaluators.tasks[row.problem.kind].verifier)
         message = (
             f"no task handles problems of kind {row.problem.kind!r}; there are: {', '.join(self.evaluators.tasks)}"
         )

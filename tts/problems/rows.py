@@ -12,6 +12,7 @@ from tts.problems.choices import read_answer_letter, read_choices
 from tts.problems.code_formats import in_our_keys
 from tts.problems.code_rows import CODE_KEYS, CodeRow, read_code
 from tts.problems.jsonl import BadRow, Row, read_json_lines, usable_id
+from tts.protocols import ReadsReferences
 from tts.types import JSON, Kind, Message, Problem, ProblemRow, Reference, RowError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -58,6 +59,14 @@ def understand(rows: Iterable[Row | RowError], default_kind: Kind) -> Iterator[P
         else:
             first_lines[problem_id] = row.line
             yield understood
+
+
+def judgeable(row: ProblemRow | RowError, verifier: object) -> ProblemRow | RowError:
+    """Return the row, or an error in its place where its verifier cannot read the answer that it brings."""
+    if isinstance(row, RowError) or not isinstance(verifier, ReadsReferences) or not verifier.unreadable(row.reference):
+        return row
+    wanted = f"`answer` must be one that can be read as {row.problem.kind}, got {shown(row.reference.answer)}"
+    return RowError(row.line, row.problem.id, "bad_answer", f"{wanted}: correct it, or leave it out")
 
 
 def _read_problem(row: Row, problem_id: str, default_kind: Kind) -> ProblemRow:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from tts.errors import UsageError, shown
 from tts.problems import open_problems
 from tts.problems.jsonl import BadRow, Row, read_json_lines, usable_id
+from tts.problems.rows import judgeable
 from tts.recipe import Recipe, rebuild_recipe
 from tts.runs.candidates import candidate_of
 from tts.runs.completions import StoredCompletion
@@ -60,7 +61,12 @@ class CandidateFile(Stored):
 
     def _read_problems(self, spec: str) -> Iterator[ProblemRow]:
         with open_problems(spec, default_kind=self.recipe.task.kind, seed=self.recipe.seed) as source:
-            yield from self._sound(source, spec)
+            task = self.recipe.task  # problems of other kinds have their own, which are not open here
+            rows = (
+                judgeable(row, task.verifier) if isinstance(row, ProblemRow) and row.problem.kind == task.kind else row
+                for row in source
+            )
+            yield from self._sound(rows, spec)
 
     def _sound(self, rows: Iterable[Any], source: str) -> Iterator[Any]:
         """Yield the rows that are none of the errors, which are kept with the name of their file."""

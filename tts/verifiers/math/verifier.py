@@ -93,13 +93,21 @@ class MathVerifier(Component):
         if not reference.answer or not reference.answer.strip():
             verdicts = dict.fromkeys(stated, Verdict("undecided", "no_reference"))
         else:
-            # Most references are bare answers; some data sets give `…\boxed{5}` or `… #### 5`.
-            said = reference.answer
-            expected = self._read(last_box(said) or (last_phrase(said) if "####" in said else "") or said)
+            expected = self._expected(reference.answer)
             outcomes = self._compare([(self._read(text), expected) for text in stated])
             judged = [VERDICTS.get(outcome) or Verdict("undecided", outcome) for outcome in outcomes]
             verdicts = dict(zip(stated, judged, strict=True))
         return [NO_ANSWER if answer is None else verdicts.get(answer.text, NO_ANSWER) for answer in answers]
+
+    def unreadable(self, reference: Reference) -> bool:
+        """Tell whether the reference is no mathematics, no words and no name that could be read."""
+        form = self._expected(reference.answer or "")
+        opaque = form.key is None and form.whole and not form.too_long
+        return bool(opaque) and self._ask([texts(form, form)]) == ["unparsable_left"]
+
+    def _expected(self, said: str) -> Form:
+        r"""Read a reference: most are bare answers; some data sets give `…\boxed{5}` or `… #### 5`."""
+        return self._read(last_box(said) or (last_phrase(said) if "####" in said else "") or said)
 
     def _read(self, text: str) -> Form:
         form = read(text)
