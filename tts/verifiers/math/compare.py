@@ -57,22 +57,29 @@ def compare(left: str, right: str) -> Comparison:
         return "unparsable_left"
     if b is None:
         return "unparsable_right"
-    return "equal" if same(a, b) else "different"
+    if _are_systems(a, b):
+        a, b = a[:1], b[:1]
+    return "equal" if any(same(left, right) for left in a for right in b) else "different"
+
+
+def _are_systems(*parsed: tuple[Any, ...]) -> bool:
+    return all(isinstance(found[0], tuple) and found[0][0] == "relations" for found in parsed)
 
 
 @lru_cache(256)
-def parse(text: str) -> Any:
-    """Return the structure of a normalised answer with sympy's expressions in it, None where it cannot be parsed."""
+def parse(text: str) -> tuple[Any, ...] | None:
+    """Return what a normalised answer may be: structures with sympy's expressions in them; None where it is nothing."""
     try:
         sides = split(text, exact.EQUALS)
         if len(sides) == 2 and not ORDER.search(text):
-            return ("equation", expression(sides[0]) - expression(sides[1]))
+            return (("equation", expression(sides[0]) - expression(sides[1])),)
         if ORDER.search(text) or len(sides) > 1:
             found = solved(text, expression)
-            return found[1][0] if found else _chain(text)
-        return exact.key(text, expression)
+            return tuple(found[1]) if found else (_chain(text),)
+        key = exact.key(text, expression)
     except (NoExactForm, RecursionError):
         return None
+    return None if key is None else (key,)
 
 
 def _chain(text: str) -> Any:
@@ -106,6 +113,8 @@ def _parse_otherwise(text: str) -> Any:
         found = latex2sympy(text, is_real=None, conversion_config=CONVERSION)
     except Exception as error:  # the parser's ways to say no are many
         raise NoExactForm from error
+    if isinstance(found, sympy.MatrixExpr):
+        found = found.doit()
     if not isinstance(found, sympy.Expr | sympy.MatrixBase):
         raise NoExactForm
     symbols = {symbol: SYMBOLIC.symbol(symbol.name) for symbol in found.free_symbols}

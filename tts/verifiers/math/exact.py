@@ -28,7 +28,7 @@ MIXED = re.compile(r"(?<![\d./^_])(\d{1,999})(?: ?\\frac ?(?:(\d) ?(\d)|\{(\d+)\
 REPEATING = re.compile(r"(?<!\d)(\d*)\.(\d*)\\(?:overline|bar|dot) ?(?:\{(\d+)\}|(\d))")
 CLOCK = re.compile(r"\d{1,2} ?: ?[0-5]\d(?: ?: ?[0-5]\d)?")
 DATE = re.compile(r"([12]\d{3})([-/.])(\d{1,2})\2(\d{1,2})|(\d{1,2})([-/.])(\d{1,2})\6([12]\d{3})")
-MATRIX = re.compile(r"\\begin ?\{([pbB]?matrix)\}(.*)\\end ?\{\1\}")
+MATRIX = re.compile(r"\\begin ?\{([pbB]?matrix)\}((?:(?!\\begin).)*)\\end ?\{\1\}")
 WORDS = re.compile(r"[^\W\d_]+(?:[ '-]{1,3}[^\W\d_]+)*\.?")
 SHORT_WORD = re.compile(r"(?=..?.?$)(?:\w*o\w*|[^aeiou][aeiou][^aeiou]|\w*[ei]\w+|\w+[ei]\w*)")
 TWO_LETTERS = frozenset({"is", "it", "in", "if", "he", "we", "me", "hi"})
@@ -37,7 +37,7 @@ FIGURE = re.compile(
 )
 CHEMICAL = re.compile(r"\d*(?:(?:[A-Z][a-z]?|\([A-Za-z\d]+\))\d*)+(?:\^\d*[+-])?")
 IN_TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
-BARE_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?![a-zA-Z])")
+BARE_WORD = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{2,}(?![a-zA-Z}])")
 SEPARATORS = re.compile(r"[ '-]+")
 INFINITE = re.compile(r"([-+]?) ?(?:\\infty|infinity|inf|oo)")
 COMMA, EQUALS, COLON, ROWS, CELLS, CUP, MINUS = (

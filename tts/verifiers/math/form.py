@@ -15,8 +15,8 @@ from itertools import combinations
 from typing import Any
 
 from tts.verifiers.math import exact, relations
-from tts.verifiers.math.normal import normalise, squeeze
-from tts.verifiers.math.relations import FUNCTION, assigned, solved
+from tts.verifiers.math.normal import normalise, split, squeeze
+from tts.verifiers.math.relations import COMMA, EQUALS, FUNCTION, assigned, solved
 from tts.verifiers.math.units import NO_UNIT, Unit, agree, split_unit
 
 MAX_CHARS = 10_000
@@ -151,8 +151,9 @@ def _depends(form: Form, other: Form) -> bool:
 def _same_relation(left: Form, right: Form) -> bool | None:
     """Tell whether two equations are multiples of each other; None where one of them is no polynomial's."""
     if not all(form.equation or (form.variable and "=" in form.whole) for form in (left, right)):
-        # An inequality without a reading may be a range; the sides of an equation are no value.
-        return False if "=" in left.whole + right.whole or not {left.key, right.key}.isdisjoint({("empty",)}) else None
+        # An inequality or a system without a reading may be a value; the sides of one equation are none.
+        single = (form for form in (left, right) if form.equation and len(split(form.whole, COMMA)) == 1)
+        return False if any(EQUALS.search(form.whole) for form in single) else None
     keys = exact.equation(left.whole), exact.equation(right.whole)
     return None if None in keys else keys[0] == keys[1]
 

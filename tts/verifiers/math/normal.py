@@ -67,7 +67,7 @@ UPRIGHT = (
 ENDLESS = re.compile(r"(\d*\.\d*?)(\d+?)\2+ ?(?:\.\.\.|\\[lc]?dots(?![a-zA-Z]))")  # 0.1666…
 ROWS = r"(?:[^&]|&[ {}]*[=<>\\])*?"  # of a system, whose cells are the sides of relations
 ORDINAL = "(?:st|nd|rd|th)"
-COMMANDS = "(?:[dtc]?frac|sqrt|left|right|text|math[a-z]+|[lg]eq?|pi|cdot|times|circ|infty|cup|in|pm)(?![a-z])"
+COMMANDS = "(?:[dtc]?frac|sqrt|left|right|text|boxed|math[a-z]+|[lg]eq?|pi|cdot|times|circ|infty|cup|in|pm)(?![a-z])"
 
 
 def _system(rows: re.Match[str]) -> str:
@@ -95,7 +95,7 @@ REWRITES = tuple(
         ("\\", rf"\\(?:left|right)\.|\\(?:{FONTS}|{SWITCHES})(?![a-zA-Z]) ?|\\(?:{COLOURS}) ?", ""),
         ("\\", rf"\\(?:{UPRIGHT}) ?(?=\{{)", r"\\text"),
         ("\\", r"(?<!\\)\\!|\\(?:mathrm|rm)(?![a-zA-Z]) ?", ""),
-        ("", r"(?<!\\)\\(?:[,;:> ]|(?:q?quad|enspace|thinspace|space|hfil)(?![a-zA-Z]))|~(?!=)", " "),
+        ("", r"(?<!\\)\\(?:[,;:> ]|q?quad|(?:enspace|thinspace|space|hfil)(?![a-zA-Z]))|~(?!=)", " "),
         ("\\", rf"\\({'|'.join(SYNONYMS)})(?![a-zA-Z])", lambda command: SYNONYMS[command[1]]),
         ("\\", r"\\text ?\{ ?([ei]) ?\}", r"\1"),
         ("\\", rf"\\text ?\{{({FUNCTIONS})\}}", r"\\\1 "),
@@ -204,8 +204,9 @@ def _unwrap(text: str) -> str:
                 text = inner
         box = BOX.match(text)
         opened = box.end() if box else text.startswith("{")
-        if opened and matching(text, opened - 1) == len(text) - 1:
-            text = text[opened:-1]
+        closed = matching(text, opened - 1) if opened else 0
+        if opened and closed in (-1, len(text) - 1):  # -1: a box that was cut off
+            text = text[opened:] if closed < 0 else text[opened:-1]
     return text
 
 
