@@ -1,7 +1,9 @@
 import pytest
 
-from tts.types import Answer, Problem, Reference, Verdict
+from tts.problems.rows import judgeable
+from tts.types import Answer, Problem, ProblemRow, Reference, RowError, Verdict
 from tts.verifiers.math import MathVerifier
+from tts.verifiers.text import TextVerifier
 
 EQUAL = [
     (r"\sin(\pi/6)", "1/2"),
@@ -73,3 +75,23 @@ def test_an_unparsable_answer_fails_and_an_unparsable_reference_decides_nothing(
     assert verdict(math_verifier, math_problem, garbage, "5") == Verdict("failed", "unparsable_answer")
     assert verdict(math_verifier, math_problem, "5", garbage) == Verdict("undecided", "unparsable_reference")
     assert verdict(math_verifier, math_problem, garbage, garbage) == Verdict("passed")
+
+
+@pytest.mark.parametrize("reference", [r"\frac{1}{", ")(", r"\foo{"])
+def test_a_reference_that_cannot_be_read_is_an_error_of_its_row(
+    math_verifier: MathVerifier, math_problem: Problem, reference: str
+) -> None:
+    error = judgeable(ProblemRow(math_problem, Reference(reference), 3), math_verifier)
+    assert isinstance(error, RowError)
+    assert (error.line, error.problem_id, error.error_type) == (3, "p", "bad_answer")
+
+
+@pytest.mark.parametrize(
+    "reference", [None, "12", r"\sin 1", "Mary Ann", r"So it is \boxed{2}.", "y'=2\\sin y", "5 miles"]
+)
+def test_a_reference_that_can_be_read_changes_no_row(
+    math_verifier: MathVerifier, math_problem: Problem, reference: str | None
+) -> None:
+    row = ProblemRow(math_problem, Reference(reference), 3)
+    assert judgeable(row, math_verifier) is row
+    assert judgeable(row, TextVerifier()) is row

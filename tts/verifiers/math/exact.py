@@ -21,10 +21,14 @@ Leaf: TypeAlias = Callable[[str], Hashable]
 Span: TypeAlias = tuple[Any, bool, Any, bool]  # start, whether it belongs to the set, end, whether that does
 
 INTEGER = re.compile(r"[-+]?\d+")
+DECIMAL = re.compile(r"-?\d{1,99}\.\d{1,99}", re.ASCII)
 RATIO = re.compile(r"(-?)(?:\\frac\{(-?\d{1,999})\}\{(\d{1,999})\}|(\d{1,999})/(\d{1,999}))")
 THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}(?:(?:,\d{3})+(?![\d,])|(?: \d{3})+(?! ?\d))")
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
-MIXED = re.compile(r"(?<![\d./^_])(\d{1,999})(?: ?\\frac ?(?:(\d) ?(\d)|\{(\d+)\} ?\{(\d+)\})| (\d+)/(\d+)(?!\d))")
+MIXED = re.compile(
+    r"(?<![\d./^_])(\d{1,999})"
+    r"(?: ?\\frac ?(?:(\d) ?(\d)|\{(\d{1,999})\} ?\{(\d{1,999})\})| (\d{1,999})/(\d{1,999})(?!\d))"
+)
 REPEATING = re.compile(r"(?<!\d)(\d*)\.(\d*)\\(?:overline|bar|dot) ?(?:\{(\d+)\}|(\d))")
 CLOCK = re.compile(r"\d{1,2} ?: ?[0-5]\d(?: ?: ?[0-5]\d)?")
 DATE = re.compile(r"([12]\d{3})([-/.])(\d{1,2})\2(\d{1,2})|(\d{1,2})([-/.])(\d{1,2})\6([12]\d{3})")
@@ -62,11 +66,15 @@ def key(text: str, leaf: Leaf | None = None) -> Hashable | None:
     """Return the key of a normalised answer, or None where it has no reading. Equal keys: equal answers."""
     if INTEGER.fullmatch(text):
         return integer(text)
+    if DECIMAL.fullmatch(text):
+        return Fraction(text)
     ratio = RATIO.fullmatch(text)
     if ratio and int(ratio[3] or ratio[5]):
         value = Fraction(int(ratio[2] or ratio[4]), int(ratio[3] or ratio[5]))
         return -value if ratio[1] else value
     try:
+        if mixed := MIXED.fullmatch(text):
+            return _mixed_value(mixed)
         text = REPEATING.sub(_repeating, text)
         if not any(bracket in text for bracket in ("(", "[", r"\{")):  # within these a comma may separate
             text = THOUSANDS.sub(lambda number: re.sub("[, ]", "", number[0]), text)
@@ -180,10 +188,15 @@ def _repeating(decimal: re.Match[str]) -> str:
 
 def _mixed(match: re.Match[str]) -> str:
     """Return a mixed number as a sum; where the fraction is improper the writer meant something else."""
-    whole, *parts = (part for part in match.groups() if part)
-    if not 0 < int(parts[0]) < int(parts[1]):
+    value = _mixed_value(match)
+    return rf"(\frac{{{value.numerator}}}{{{value.denominator}}})"
+
+
+def _mixed_value(match: re.Match[str]) -> Fraction:
+    whole, top, bottom = (int(part) for part in match.groups() if part)
+    if not 0 < top < bottom:
         raise NoExactForm
-    return rf"({whole}+\frac{{{parts[0]}}}{{{parts[1]}}})"
+    return whole + Fraction(top, bottom)
 
 
 SINGLE: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Hashable]], ...] = (

@@ -21,6 +21,8 @@ from tts.verifiers.math.units import NO_UNIT, Unit, agree, split_unit
 
 MAX_CHARS = 10_000
 CACHE_SIZE = 4096
+NUMERAL = r"-?(?:[1-9]\d{0,2}(?:,\d{3}){1,99}|\d{1,99})(?:\.\d{1,99})?"
+BOXED_OR_BARE = re.compile(rf"\\boxed\{{({NUMERAL})\}}|({NUMERAL})", re.ASCII)
 PURE: Unit = frozenset({"number"})
 """The unit of a percentage read as the number that it is: it agrees with no other."""
 
@@ -71,6 +73,9 @@ def read(text: str) -> Form:
     text = text.strip()
     if exact.INTEGER.fullmatch(text) and text.isascii():
         return Form(text, text, (Reading(exact.integer(text)),))
+    if numeral := BOXED_OR_BARE.fullmatch(text):
+        value = (numeral[1] or numeral[2]).replace(",", "")
+        return Form(value, value, (Reading(Fraction(value)),))
     if len(text) > MAX_CHARS:
         return Form(text, text, (Reading(None),))
     whole = normalise(text)
@@ -81,9 +86,9 @@ def read(text: str) -> Form:
         return Form(whole, whole, tuple(map(Reading, keys)), name, is_equation)
     if variable and (names := relations.letters(variable)):
         return _tuple(whole, names, value) or Form(whole, value, (Reading(exact.key(value)),), variable)
-    readings = tuple(reading for part, unit in split_unit(value) for reading in _readings(part, unit))
-    value = split_unit(value)[0][0]
-    return Form(whole, value, readings, variable)
+    parts = split_unit(value)
+    readings = tuple(reading for part, unit in parts for reading in _readings(part, unit))
+    return Form(whole, parts[0][0], readings, variable)
 
 
 def _readings(value: str, unit: Unit) -> list[Reading]:

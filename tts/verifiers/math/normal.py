@@ -230,6 +230,8 @@ def matching(text: str, start: int) -> int:
 
 def split(text: str, separator: re.Pattern[str]) -> list[str]:
     """Split `text` at the matches of `separator` that stand outside of all brackets; `separator` matches no bracket."""
+    if not separator.search(text):
+        return [text.strip()]
     parts, depth, start = [], 0, 0
     for mark in re.finditer(rf"[(\[{{]|[)\]}}]|{separator.pattern}", text):
         if mark.group() in "([{":

@@ -27,9 +27,11 @@ class MathVerifier(Component):
     r"""Answers that are mathematics: numbers, expressions, sets, tuples, intervals, matrices, and plain words.
 
     Numbers are compared exactly (0.333 is not 1/3). A variable, unit, base or per cent sign beside the value may be
-    missing on one side, but two of them must agree: `x=5` is `5` and not `y=5`; `50\%` is 50 and 0.5. A bare list is
-    an unordered set, `(1,2)` an ordered pair, `[1,2]` neither. Formulas that have no exact normal form are compared by
-    math-verify in worker processes, which start with the first such formula.
+    missing on one side, but two of them must agree: `x=5` is `5` and not `y=5`; `5 V` is `5` and not `5 mV`; `50\%` is
+    50 and 0.5. A scale word belongs to the number. The sides of an equation that names no value are no answer; small
+    and capital letters are two variables, as are f and f'. A bare list is an unordered set, `(1,2)` an ordered pair,
+    `[1,2]` neither. Letters are real numbers, positive where a root or a logarithm needs it. Formulas that have no
+    exact normal form are compared by sympy and math-verify in worker processes, which start with the first of them.
     """
 
     timeout_seconds: float = Field(default=5.0, gt=0)

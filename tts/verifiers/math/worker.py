@@ -1,9 +1,8 @@
 """The worker: a process that imports sympy once, and a child of it that compares, forked anew whenever one dies.
 
-Requests come on stdin, one JSON line of pairs each; outcomes go to stdout, one line a pair.
-The child arms a kernel alarm before each pair, which
-nothing in Python can swallow or delay: it dies at its limit even inside of one long multiplication, and even when
-nobody is left to kill it. Both end when stdin does.
+Requests come on stdin, one JSON line of pairs each; outcomes go to stdout, one line a pair. The child arms a kernel
+alarm before each pair, which nothing in Python can swallow or delay: it dies at its limit even inside of one long
+multiplication, and even when nobody is left to kill it. Both end when stdin does.
 """
 
 from __future__ import annotations
