@@ -27,7 +27,7 @@ from tts.verifiers.math import exact
 from tts.verifiers.math.normal import split
 from tts.verifiers.math.polynomial import NoExactForm
 from tts.verifiers.math.reader import Reader
-from tts.verifiers.math.relations import ORDER, solved
+from tts.verifiers.math.relations import ORDER, letters, solved, system
 from tts.verifiers.math.words import is_scaled
 
 Comparison: TypeAlias = Literal["equal", "different", "unparsable_left", "unparsable_right"]
@@ -71,6 +71,10 @@ def parse(text: str) -> tuple[Any, ...] | None:
     """Return what a normalised answer may be: structures with sympy's expressions in them; None where it is nothing."""
     try:
         sides = split(text, exact.EQUALS)
+        if len(sides) == 2 and (names := letters(sides[0])):  # (x, y) = (1, 2)
+            match exact.key(sides[1], expression):
+                case ("tuple", tuple(values)) if len(values) == len(names):
+                    return tuple(system(names, values))
         if len(sides) == 2 and not ORDER.search(text):
             return (("equation", expression(sides[0]) - expression(sides[1])),)
         if ORDER.search(text) or len(sides) > 1:

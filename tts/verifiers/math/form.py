@@ -17,7 +17,7 @@ from typing import Any
 from tts.verifiers.math import exact, relations
 from tts.verifiers.math.normal import normalise, split, squeeze
 from tts.verifiers.math.relations import COMMA, EQUALS, FUNCTION, assigned, solved
-from tts.verifiers.math.units import NO_UNIT, Unit, agree, split_unit
+from tts.verifiers.math.units import NO_UNIT, Unit, agree, split_units
 
 MAX_CHARS = 10_000
 CACHE_SIZE = 4096
@@ -86,7 +86,7 @@ def read(text: str) -> Form:
         return Form(whole, whole, tuple(map(Reading, keys)), name, is_equation)
     if variable and (names := relations.letters(variable)):
         return _tuple(whole, names, value) or Form(whole, value, (Reading(exact.key(value)),), variable)
-    parts = split_unit(value)
+    parts = split_units(value)
     readings = tuple(reading for part, unit in parts for reading in _readings(part, unit))
     return Form(whole, parts[0][0], readings, variable)
 
@@ -176,6 +176,8 @@ def comparable(forms: Sequence[Form]) -> list[tuple[Form, Form]]:
 
 def texts(left: Form, right: Form) -> tuple[str, str]:
     """Return what sympy has to compare: the values, or the relations where they do not assign to one variable."""
+    if left.variable != right.variable and left.variable and right.variable and (renamed := _renamed(left, right)):
+        return texts(left, renamed)
     apart = left.variable and right.variable and left.variable != right.variable
     if left.equation or right.equation or apart:
         return left.whole, right.whole

@@ -32,7 +32,7 @@ WRAPPERS = (
     *(("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")),
     *(("**", "**"), ("__", "__"), ("*", "*"), ("`", "`"), ('"', '"')),
 )
-BOX = re.compile(r"\\(?:boxed|fbox|framebox|hbox)\s*\{")
+BOX = re.compile(r"\\(?:boxed|fbox|framebox|hbox|text(?=\s*\{\s*[-\d$]))\s*\{")
 LEADING = re.compile(r"(?:[=:]|\\(?:approx|therefore|implies|[rR]ightarrow|to)(?![a-zA-Z])|~(?=[\d ])) ?")
 SYNONYMS = {
     **{"leq": r"\le ", "leqslant": r"\le ", "geq": r"\ge ", "geqslant": r"\ge ", "neq": r"\ne ", "lt": "<", "gt": ">"},
@@ -136,6 +136,7 @@ REWRITES = tuple(
         ("except", r"(?:\\text ?\{ ?)?all real(?:s| numbers) except(?: for)? ?\}? ?(.+)",
          r"\\mathbb{R} \\setminus \\{\1\\}"),
         # Lists, sets and what is said about them.
+        (" and }", r" and \}(?= ?[-\d\\])", "}, "),
         ("", r",? ?\\text ?\{ ?,? ?(?:and|or) ?\}|,? (?:and|or) |(?<=[)\]}\d])(?:and|or)(?=[(\[{\\\w])", ", "),
         ("", r",? ?(?:\( ?)?(?:\\text ?\{,? ?)?(?<=.)(?<![a-zA-Z])"
          r"(?:for (?:all|any|every|each|some)|where)(?![a-zA-Z]).+$", ""),

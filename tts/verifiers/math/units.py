@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import TypeAlias
 
+from tts.verifiers.math.normal import split
 from tts.verifiers.math.words import in_words, scale
 
 Unit: TypeAlias = frozenset[str]
@@ -123,6 +124,7 @@ BASE = re.compile(
     r"\(?([\dA-F]+)\)? ?(?:_ ?(?:\{ ?\(?(?:\\text ?\{)?(?:base )?(\w+)\}?\)? ?\}|(\d+))"
     r"|(?:\\text ?\{)? ?\(?(?:in )?base[ -](\w+)\)? ?\}?)"
 )
+COMMA = re.compile("[,;]")
 EXPONENT = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "squared": 2, "cubed": 3}
 APART = frozenset({"degree", "celsius", "fahrenheit", "kelvin", "%", "am", "pm"})
 IDLE = frozenset({"of", "the", "a", "an", "in", "total", "about", "approximately", "each", "per"})
@@ -156,6 +158,15 @@ def split_unit(text: str) -> list[tuple[str, Unit]]:
     if letters and letters[1] in SYMBOLS and VALUE_END.search(value := bare[: letters.start()].strip()):
         return [(bare, unit), (value, unit | {SYMBOLS[letters[1]], MAYBE})]
     return [(bare, unit)]
+
+
+def split_units(text: str) -> list[tuple[str, Unit]]:
+    """Return what `split_unit` does; of a list, in which each value has the same unit, that unit."""
+    items = split(text, COMMA)
+    parts = [split_unit(item)[0] for item in items] if len(items) > 1 else []
+    if parts and parts[0][1] and len({unit for _, unit in parts}) == 1:
+        return [(", ".join(value for value, _ in parts), parts[0][1])]
+    return split_unit(text)
 
 
 def agree(left: Unit, right: Unit) -> bool:
