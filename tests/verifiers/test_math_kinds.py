@@ -546,7 +546,7 @@ def test_what_a_looping_model_writes_fails_and_raises_nothing(math_verifier: Mat
     answers = [Answer(endless, "phrase"), Answer("5", "phrase")]
     verdicts = math_verifier.verify(Problem("p", "?", "math"), answers, Reference("5"))
     assert [verdict.status for verdict in verdicts] == ["failed", "passed"]
-    assert len(math_verifier.group(Problem("p", "?", "math"), answers)) == 2
+    assert len({*math_verifier.group(Problem("p", "?", "math"), answers).nodes}) == 2
 
 
 def test_endless_units_raise_nothing(math_verifier: MathVerifier) -> None:

@@ -21,6 +21,10 @@ Leaf: TypeAlias = Callable[[str], Hashable]
 Span: TypeAlias = tuple[Any, bool, Any, bool]  # start, whether it belongs to the set, end, whether that does
 
 INTEGER = re.compile(r"[-+]?\d+")
+MAX_PLAIN = 1000
+NUMERAL = r"-?(?:[1-9]\d{0,2}(?:,\d{3}){1,99}|\d{1,99})(?:\.\d{1,99})?"
+PLAIN = re.compile(rf"\\boxed\{{({NUMERAL})\}}|({NUMERAL})", re.ASCII)
+FRACTION = re.compile(r"\\[dtc]?frac ?\{(-?\d{1,99})\} ?\{(\d{1,99})\}|(-?\d{1,99})/(\d{1,99})", re.ASCII)
 DECIMAL = re.compile(r"-?\d{1,99}\.\d{1,99}", re.ASCII)
 RATIO = re.compile(r"(-?)(?:\\frac\{(-?\d{1,999})\}\{(\d{1,999})\}|(\d{1,999})/(\d{1,999}))")
 THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}(?:(?:,\d{3})+(?![\d,])|(?: \d{3})+(?! ?\d))")
@@ -60,6 +64,17 @@ NAMED_SETS: dict[str, Hashable] = {
 }  # fmt: skip
 MAX_DEPTH = 40
 NEAR = 1e-9
+
+
+def plain_number(text: str) -> Hashable | None:
+    r"""Return the key of an integer, decimal or fraction, as most answers are: `12,345`, `\boxed{12}`, `\dfrac{1}{2}`."""
+    if INTEGER.fullmatch(text) and text.isascii():
+        return integer(text)
+    if decimal := PLAIN.fullmatch(text):
+        return Fraction((decimal[1] or decimal[2]).replace(",", ""))
+    if (fraction := FRACTION.fullmatch(text)) and int(fraction[2] or fraction[4]):
+        return Fraction(int(fraction[1] or fraction[3]), int(fraction[2] or fraction[4]))
+    return None
 
 
 def key(text: str, leaf: Leaf | None = None) -> Hashable | None:

@@ -21,8 +21,6 @@ from tts.verifiers.math.units import NO_UNIT, Unit, agree, split_units
 
 MAX_CHARS = 10_000
 CACHE_SIZE = 4096
-NUMERAL = r"-?(?:[1-9]\d{0,2}(?:,\d{3}){1,99}|\d{1,99})(?:\.\d{1,99})?"
-BOXED_OR_BARE = re.compile(rf"\\boxed\{{({NUMERAL})\}}|({NUMERAL})", re.ASCII)
 PURE: Unit = frozenset({"number"})
 """The unit of a percentage read as the number that it is: it agrees with no other."""
 
@@ -71,11 +69,10 @@ class Form:
 def read(text: str) -> Form:
     """Read an answer of any kind and length; one beyond MAX_CHARS has no key unless it is an integer."""
     text = text.strip()
-    if exact.INTEGER.fullmatch(text) and text.isascii():
-        return Form(text, text, (Reading(exact.integer(text)),))
-    if numeral := BOXED_OR_BARE.fullmatch(text):
-        value = (numeral[1] or numeral[2]).replace(",", "")
-        return Form(value, value, (Reading(Fraction(value)),))
+    number = exact.plain_number(text)
+    if number is not None:
+        value = str(number) if exact.is_number(number) and len(text) < exact.MAX_PLAIN else text
+        return Form(value, value, (Reading(number),))
     if len(text) > MAX_CHARS:
         return Form(text, text, (Reading(None),))
     whole = normalise(text)

@@ -136,7 +136,7 @@ REWRITES = tuple(
         ("except", r"(?:\\text ?\{ ?)?all real(?:s| numbers) except(?: for)? ?\}? ?(.+)",
          r"\\mathbb{R} \\setminus \\{\1\\}"),
         # Lists, sets and what is said about them.
-        (" and }", r" and \}(?= ?[-\d\\])", "}, "),
+        (" and }", r"(?<=\w) and \}(?= ?[-\d\\])", "}, "),
         ("", r",? ?\\text ?\{ ?,? ?(?:and|or) ?\}|,? (?:and|or) |(?<=[)\]}\d])(?:and|or)(?=[(\[{\\\w])", ", "),
         ("", r",? ?(?:\( ?)?(?:\\text ?\{,? ?)?(?<=.)(?<![a-zA-Z])"
          r"(?:for (?:all|any|every|each|some)|where)(?![a-zA-Z]).+$", ""),
