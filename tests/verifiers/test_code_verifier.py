@@ -170,7 +170,7 @@ def test_programs_that_the_judge_cannot_tell_apart_are_one_answer(verifier: Code
     assert reasons(verifier, shown, Reference(tests=as_object(tests)), *programs) == ["passed"] * len(programs)
     other = OTHER.get(kind, "print(7)" if "stdin" in tests else "def f(n): return 7")
     for order in (programs, programs[::-1]):
-        assert verifier.group(shown, answers(other, *order)) == [0, *[1] * len(programs)]
+        assert verifier.group(shown, answers(other, *order)).nodes == (0, *[1] * len(programs))
 
 
 LENGTHS = st.lists(st.integers(0, 8), min_size=1, max_size=8)

@@ -67,7 +67,7 @@ NEAR = 1e-9
 
 
 def plain_number(text: str) -> Hashable | None:
-    r"""Return the key of an integer, decimal or fraction, as most answers are: `12,345`, `\boxed{12}`, `\dfrac{1}{2}`."""
+    r"""Return the key of an integer, decimal or fraction, as most answers are: `12,345`, `\dfrac{1}{2}` or boxed."""
     if INTEGER.fullmatch(text) and text.isascii():
         return integer(text)
     if decimal := PLAIN.fullmatch(text):
