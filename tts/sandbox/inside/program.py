@@ -110,8 +110,8 @@ def _load(text: str, names: dict[str, Any], wanted: str) -> None:
     Examples of use, a main part that reads input, and words below the code are none of the function's business. What
     reaches a limit is.
     """
-    text, failure = _readable(text)
-    code: CodeType | None = compile(text, NAME, "exec", dont_inherit=True)
+    read, text, failure = _readable(text)
+    code: CodeType | None = read
     statements: list[ast.stmt] | None = None
     while code:
         try:
@@ -135,14 +135,13 @@ def _load(text: str, names: dict[str, Any], wanted: str) -> None:
         raise failure
 
 
-def _readable(text: str) -> tuple[str, SyntaxError | None]:
+def _readable(text: str) -> tuple[CodeType, str, SyntaxError | None]:
     """Return the program up to the last line at its top level above what is no Python, and the error, if there is one.
 
     Where nothing above can be compiled either, the error is raised.
     """
     try:
-        compile(text, NAME, "exec", dont_inherit=True)
-        return text, None
+        return compile(text, NAME, "exec", dont_inherit=True), text, None
     except SyntaxError as error:
         failure = error
     lines = text.split("\n")
@@ -151,8 +150,8 @@ def _readable(text: str) -> tuple[str, SyntaxError | None]:
     ]
     for start in starts[:-_MOST_CUTS:-1]:
         with suppress(SyntaxError):
-            compile(head := "\n".join(lines[:start]), NAME, "exec", dont_inherit=True)
-            return head, failure
+            head = "\n".join(lines[:start])
+            return compile(head, NAME, "exec", dont_inherit=True), head, failure
     raise failure
 
 

@@ -6,6 +6,7 @@ import dis
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from types import CodeType
 from typing import Any, TypeAlias
@@ -134,11 +135,11 @@ def leaves_traces(request: RunRequest) -> bool:
 
 @lru_cache(maxsize=256)
 def _compiled(source: str, name: str) -> CodeType:
-    """Return the code; candidates of one problem are judged by the same tests."""
-    try:
-        return compile(source, name, "eval", dont_inherit=True)
-    except SyntaxError:
-        return compile(source, name, "exec", dont_inherit=True)
+    """Return the code, of a line that is an expression to be evaluated; one problem's candidates share their tests."""
+    if "\n" not in source:
+        with suppress(SyntaxError):
+            return compile(source, name, "eval", dont_inherit=True)
+    return compile(source, name, "exec", dont_inherit=True)
 
 
 def _check(tested: Tested, test: str, code: Any, namespace: dict[str, Any]) -> Result:
