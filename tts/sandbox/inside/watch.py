@@ -46,6 +46,9 @@ from .settings import Bounds, RunRequest
 
 _CHUNK = 2**16
 _SHORTEST_WAIT = 0.005
+_WORTH_ASKING = 0.1
+"""Seconds; a shorter run counts in full."""
+
 _LEAST_PART = 10
 """At least this part of the time that passes counts, however the program waits for a processor."""
 
@@ -144,7 +147,8 @@ class Watched:
 
     def settle(self) -> None:
         """Note the wall time that the run has taken, while its process is there to tell how long it had to wait."""
-        self._waited = max(self._waited, self._ask_waited())
+        if time.monotonic() - self._begin > _WORTH_ASKING:
+            self._waited = max(self._waited, self._ask_waited())
         self._used_wall = self._wall(self._begin, 0.0)
 
     def close(self, stopped: Stopped | None, code: int, memory_kb: int, cpu: float) -> tuple[Any, ...]:
