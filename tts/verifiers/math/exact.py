@@ -66,8 +66,8 @@ MAX_DEPTH = 40
 NEAR = 1e-9
 
 
-def plain_number(text: str) -> Hashable | None:
-    r"""Return the key of an integer, decimal or fraction, as most answers are: `12,345`, `\dfrac{1}{2}` or boxed."""
+def plain_number(text: str) -> Fraction | tuple[str, bool, str] | None:
+    r"""Return the key of an integer, decimal or fraction, as most are: `12,345`, `\boxed{12}`, `\dfrac{1}{2}`."""
     if INTEGER.fullmatch(text) and text.isascii():
         return integer(text)
     if decimal := PLAIN.fullmatch(text):
@@ -113,7 +113,7 @@ def others(text: str) -> list[Hashable]:
     return [key for key in found if key is not None]
 
 
-def integer(digits: str) -> Hashable:
+def integer(digits: str) -> Fraction | tuple[str, bool, str]:
     """Return the key of an integer of any length; beyond MAX_DIGITS, where converting is slow, its digits."""
     if len(digits) < 1000:
         return Fraction(int(digits))

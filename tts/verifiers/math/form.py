@@ -71,8 +71,8 @@ def read(text: str) -> Form:
     text = text.strip()
     number = exact.plain_number(text)
     if number is not None:
-        plain = str(number) if exact.is_number(number) and len(text) < exact.MAX_PLAIN else text
-        return Form(plain, plain, (Reading(number),))
+        said = str(number) if exact.is_number(number) and len(text) < exact.MAX_PLAIN else text
+        return Form(said, said, (Reading(number),))
     if len(text) > MAX_CHARS:
         return Form(text, text, (Reading(None),))
     whole = normalise(text)

@@ -65,8 +65,12 @@ UPRIGHT = (
     "mbox|mathrm|mathsf|mathtt|operatorname\\*?|text(?:bf|it|rm|sf|tt|normal|up|sl|sc|md)|rm(?= ?\\{)|hbox|textnormal"
 )
 ENDLESS = re.compile(r"(\d*\.\d*?)(\d+?)\2+ ?(?:\.\.\.|\\[lc]?dots(?![a-zA-Z]))")  # 0.1666…
-ROWS = r"(?:[^&]|&[ {}]*[=<>\\])*?"  # of a system, whose cells are the sides of relations
 ORDINAL = "(?:st|nd|rd|th)"
+SIMPLE = re.compile(  # a number and its unit, in need of nothing
+    r"(-?\d{1,99}(?:\.\d{1,99})?) ?\\(?:text|mbox|mathrm) ?\{ ?(?!(?:st|nd|rd|th|and|or)\})([a-zA-Z]{2,})\}(\^\d)?",
+    re.ASCII,
+)
+ROWS = r"(?:[^&]|&[ {}]*[=<>\\])*?"  # of a system, whose cells are the sides of relations
 COMMANDS = "(?:[dtc]?frac|sqrt|left|right|text|boxed|math[a-z]+|[lg]eq?|pi|cdot|times|circ|infty|cup|in|pm)(?![a-z])"
 
 
@@ -151,6 +155,8 @@ REWRITES = tuple(
 
 def normalise(text: str) -> str:
     """Return `text` in one spelling; the meaning is kept, and any text is accepted."""
+    if simple := SIMPLE.fullmatch(text):
+        return rf"{simple[1]}\text{{{simple[2]}}}{simple[3] or ''}"
     if not text.isascii():
         text = SUPERSCRIPT.sub(lambda run: f"^{{{unicodedata.normalize('NFKC', run[0])}}}", text)
         text = SUBSCRIPT.sub(lambda run: f"_{{{unicodedata.normalize('NFKC', run[0])}}}", text)
