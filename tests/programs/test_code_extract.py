@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from textwrap import dedent
 
 import pytest
@@ -35,7 +36,9 @@ def found(text: str, entry_point: str = "area", starter_code: str = "") -> tuple
 def run(text: str, entry_point: str, starter_code: str, *args: object) -> object:
     """Extract the program, run it here (it is our own) and call its function."""
     names: dict[str, object] = {}
+    limit = sys.getrecursionlimit()
     exec(found(text, entry_point, starter_code)[1], names)
+    sys.setrecursionlimit(limit)  # some programs raise it
     function = names[entry_point.partition(".")[0]]
     method = entry_point.partition(".")[2]
     return (getattr(function(), method) if method else function)(*args)  # type: ignore[operator]
