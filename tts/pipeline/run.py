@@ -68,6 +68,12 @@ class Run:
         supported = None if rows is None else (self._supported(row) for row in rows)
         self.turn = turn
         self._recorded = folder.recorded()
+        for name, places in self._recorded.items():
+            if max(places) >= recipe.sampler.num_candidates:
+                raise RunFolderError(
+                    f"{folder.path / 'candidates.jsonl'} holds candidate {max(places)} of problem {name!r}, of which "
+                    f"the recipe draws {recipe.sampler.num_candidates}. The file was changed from outside"
+                )
         self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
         if not all(self._derived.is_of(name, recipe.sampler.num_candidates) for name in self._recorded):
             folder.forget_derived()  # they were judged while candidates were missing (`tts grade --write`)
