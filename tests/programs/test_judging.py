@@ -97,6 +97,7 @@ def test_outputs_are_compared_as_lines_then_tokens_then_numbers(
         (Decimal("1E+999999999"), 1.0, 1e-9, False),
         (Decimal("sNaN"), 1.0, 1e-9, False),
         (1 + 1e-12j, 1, 1e-9, True),
+        (math.inf, Decimal(1), 1e-9, False),
         (OrderedDict(a=1), {"a": 1}, None, True),
         ({1: 2}.keys(), [1], None, False),
         ({1, 2}, {2, 1}, None, True),
@@ -106,6 +107,16 @@ def test_outputs_are_compared_as_lines_then_tokens_then_numbers(
 )
 def test_values_are_compared_as_python_does(got: Any, expected: Any, tolerance: float | None, same: bool) -> None:
     assert same_value(got, expected, tolerance) is same
+
+
+def test_numbers_of_any_length_are_compared_at_once() -> None:
+    """All digits of an integer would take half a minute to find."""
+    long = 10**500_000
+    assert same_value(long + 1, long, 1e-9)
+    assert not same_value(long, long + 10**499_998, 1e-3)
+    assert same_value(Decimal("1E+500000"), long + 1, 1e-9)
+    assert not same_value(Decimal("1E+500000"), 2 * long, 1e-9)
+    assert not same_value(long, 1.5, 1e-9)
 
 
 DIGITS = st.integers(-(10**30), 10**30)

@@ -380,6 +380,14 @@ import os, struct
 def send(data): os.write(3, struct.pack(">I", len(data)) + data)
 """
 
+STOPS = """
+def text(word): return b"s" + struct.pack(">I", len(word)) + word
+NAMES = b"t\\0\\0\\0\\2" + text(b"StopIteration") + text(b"Exception")
+def f(x): send(b"t\\0\\0\\0\\3" + text(b"raise") + NAMES + b"t\\0\\0\\0\\0")
+"""
+OWN = "class Own(StopIteration): pass\n"
+EVERY = Assertions(("assert all(map(lambda x: f(x) == 1, range(5)))",), ("f",))
+
 FORGING = (
     Hostile(
         "returns an object that equals everything",
@@ -467,7 +475,7 @@ FORGING = (
         "ends the test's loop early",
         "runtime_error",
         "def f(x): raise StopIteration",
-        Assertions(("assert all(map(lambda x: f(x) == 1, range(5)))",), ("f",)),
+        EVERY,
     ),
     Hostile(
         "has the test loop for ever",
@@ -583,7 +591,9 @@ def f(x): send(b"t\\0\\0\\0\\3s\\0\\0\\0\\6returnS" + struct.pack(">I", 50000) +
         "class L:\n    def __len__(self): return 2**62\n    def __iter__(self): return iter(())\ndef f(x): return L()",
         Assertions(("assert list(f(7)) == []",), ("f",)),
     ),
-    Hostile("returns too much", "not_plain_data", "def f(x): return 'x' * 2**21", SQUARE),
+    Hostile("returns too much", "output_limit", "import os\ndef f(x): os.write(3, (10**8).to_bytes(4, 'big'))", SQUARE),
+    Hostile("raises a StopIteration of its own", "runtime_error", OWN + "def f(x): raise Own", EVERY),
+    Hostile("tells of a StopIteration that ends loops", "runtime_error", FRAMES + STOPS, EVERY),
     Hostile(
         "returns a list with a false length",
         "not_plain_data",

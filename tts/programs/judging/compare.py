@@ -21,6 +21,9 @@ _NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 _ROUNDED = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 """For distances; whether numbers are equal is decided without rounding."""
 
+_MOST_BITS = 2**14
+_REAL = (int, float, Fraction)
+
 
 def same_output(got: bytes, expected: bytes, tolerance: float | None = None) -> bool:
     """Tell whether the tokens are the same, wherever lines end, or (with a tolerance) the numbers in them."""
@@ -63,7 +66,13 @@ def same_result(got: Value, expected: Value, tests: Tests) -> bool:
 
 
 def equal(got: Value, expected: Value) -> bool:
-    """Return `got == expected`; what cannot be compared (a signalling NaN) is not equal."""
+    """Return `got == expected`; what cannot be compared (a signalling NaN) is not equal.
+
+    Nor is a decimal equal to an integer of thousands of digits, all of which Python would look for first.
+    """
+    lengths = [each.bit_length() for each in (got, expected) if isinstance(each, int)]
+    if lengths and max(lengths) > _MOST_BITS and (isinstance(got, Decimal) or isinstance(expected, Decimal)):
+        return False
     try:
         return bool(got == expected)
     except ArithmeticError:
@@ -87,24 +96,31 @@ def _is_nan(value: Value) -> bool:
 
 def _near(got: Value, expected: Value, tolerance: float) -> bool:
     """Tell whether the numbers differ by at most `tolerance`, absolute or relative to `expected`."""
-    if isinstance(got, complex) or isinstance(expected, complex):
-        try:
+    try:
+        if isinstance(got, complex) or isinstance(expected, complex):
             a, b = (complex(value) for value in (got, expected))  # type: ignore[arg-type] # what is none raises
             return abs(a - b) <= tolerance * max(1.0, abs(b))
-        except (TypeError, ValueError, OverflowError):
-            return False
-    x, y = _decimal(got), _decimal(expected)
-    if x is None or y is None or not (x.is_finite() and y.is_finite()):
-        return False
-    bound = _ROUNDED.multiply(Decimal(repr(tolerance)), _ROUNDED.max(1, _ROUNDED.abs(y)))
-    return _ROUNDED.abs(_ROUNDED.subtract(x, y)) <= bound
+        if isinstance(got, Decimal) or isinstance(expected, Decimal):
+            c, d = _decimal(got), _decimal(expected)
+            bound = _ROUNDED.multiply(Decimal(repr(tolerance)), _ROUNDED.max(1, _ROUNDED.abs(d)))
+            return c.is_finite() and d.is_finite() and _ROUNDED.abs(_ROUNDED.subtract(c, d)) <= bound
+        if isinstance(got, _REAL) and isinstance(expected, _REAL):
+            x, y = Fraction(got), Fraction(expected)
+            return abs(x - y) <= Fraction(repr(tolerance)) * max(Fraction(1), abs(y))
+    except (TypeError, ValueError, OverflowError):  # no number, NaN, infinity
+        pass
+    return False
 
 
-def _decimal(value: Value) -> Decimal | None:
-    """Return a real number as a decimal, None for what is none. Only fractions are rounded."""
+def _decimal(value: Value) -> Decimal:
+    """Return the number as a decimal, about it where it is a fraction or very long. Raises TypeError for none."""
     if isinstance(value, Fraction):
-        return _ROUNDED.divide(Decimal(value.numerator), Decimal(value.denominator))
-    return value if isinstance(value, Decimal) else Decimal(value) if isinstance(value, int | float) else None
+        return _ROUNDED.divide(_decimal(value.numerator), _decimal(value.denominator))
+    if isinstance(value, int) and (extra := value.bit_length() - _MOST_BITS) > 0:  # all digits would take for ever
+        return _ROUNDED.multiply(Decimal(value >> extra), _ROUNDED.power(2, extra))
+    if isinstance(value, Decimal | int | float):
+        return Decimal(value)
+    raise TypeError(f"{type(value).__name__} is no real number")
 
 
 def same_output_in_livecodebench(got: bytes, expected: bytes) -> bool:

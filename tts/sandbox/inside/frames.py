@@ -13,14 +13,18 @@ def pack(payload: bytes) -> bytes:
     return _HEADER.pack(len(payload)) + payload
 
 
+def length(buffer: bytes | bytearray) -> int:
+    """Return the length that the first frame in `buffer` announces; its header must be there."""
+    return int(_HEADER.unpack_from(buffer)[0])
+
+
 def unpack(buffer: bytearray, limit: int) -> bytes | None:
     """Take the first whole frame off `buffer`; None where there is none yet. Raises ValueError beyond `limit`."""
     if len(buffer) < _HEADER.size:
         return None
-    (length,) = _HEADER.unpack_from(buffer)
-    if length > limit:
-        raise ValueError(f"a frame of {length} bytes, at most {limit} are allowed")
-    end = _HEADER.size + length
+    if length(buffer) > limit:
+        raise ValueError(f"a frame of {length(buffer)} bytes, at most {limit} are allowed")
+    end = _HEADER.size + length(buffer)
     if len(buffer) < end:
         return None
     payload = bytes(memoryview(buffer)[_HEADER.size : end])
@@ -35,14 +39,13 @@ def send(connection: socket.socket, payload: bytes) -> None:
 
 def receive(connection: socket.socket) -> bytes:
     """Read one frame. Raises EOFError where the other side is gone."""
-    (length,) = _HEADER.unpack(_exactly(connection, _HEADER.size))
-    return _exactly(connection, length)
+    return _exactly(connection, length(_exactly(connection, _HEADER.size)))
 
 
-def _exactly(connection: socket.socket, length: int) -> bytes:
+def _exactly(connection: socket.socket, size: int) -> bytes:
     data = bytearray()
-    while len(data) < length:
-        chunk = connection.recv(min(length - len(data), 2**20))
+    while len(data) < size:
+        chunk = connection.recv(min(size - len(data), 2**20))
         if not chunk:
             raise EOFError("the other side is gone")
         data += chunk

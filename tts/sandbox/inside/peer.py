@@ -28,6 +28,9 @@ QUESTIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 """What the test code may ask of a thing that stays with the program."""
 
+RAISED = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
+"""What a program's function may raise in test code, which may catch it."""
+
 MAX_REFERENCES = 100_000
 _MAX_ERROR = 2**16
 NOT_PLAIN = "not plain data: "
@@ -192,11 +195,10 @@ class Peer:
             raise wire.NotPlainError("malformed message")
         if names[0] == "NotPlainError":
             return wire.NotPlainError(*arguments)
-        if "StopIteration" in names and op != "next" and not self._shares_objects:
-            names = names[:1]
-        for known in names:
+        ends_loops = "StopIteration" in names and op != "next" and not self._shares_objects
+        for known in () if ends_loops else names:
             kind = getattr(builtins, known, None)
-            if isinstance(kind, type) and issubclass(kind, BaseException):
+            if isinstance(kind, type) and issubclass(kind, RAISED):
                 with suppress(TypeError, ValueError):  # of a name or arguments that the class does not take
                     derived: type[BaseException] = kind if known == names[0] else type(names[0], (kind,), {})
                     return derived(*arguments)

@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any, TypeAlias
 
 from . import wire
-from .peer import Peer, RemoteError, describe
+from .peer import RAISED, Peer, RemoteError, describe
 from .settings import RunRequest
 from .watch import Watched
 
@@ -30,8 +30,6 @@ _RISKY = (sys.stdlib_module_names | {"getattr", "setattr", "delattr", "exec", "e
 _IMPORT = dis.opmap["IMPORT_NAME"]
 _SETTERS = frozenset((dis.opmap["STORE_ATTR"], dis.opmap["DELETE_ATTR"]))
 _SHOWN = 300
-_RAISED = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
-"""What a program's function may raise, and test code may catch; `Stopped` is none of them."""
 
 
 class Tested:
@@ -58,7 +56,7 @@ class Tested:
         self.last_call, self.last_error = f"{name}({', '.join(map(_shown, arguments))})", None
         try:
             value = self._peer.request("call", name, (arguments, keywords))
-        except _RAISED as error:
+        except RAISED as error:
             self.last_error = error
             self.last_call += f" raised {type(error).__name__}: {describe(error)}"
             raise
@@ -74,7 +72,7 @@ def calls(watched: Watched, request: RunRequest) -> Iterator[Result]:
         try:
             value = tested.call(request.functions[0], arguments, {})
             room -= len(wire.encode(value))
-        except _RAISED as error:
+        except RAISED as error:
             yield _outcome_of(error), None, f"{type(error).__name__}: {describe(error)}"
         else:
             if room < 0:
@@ -146,7 +144,7 @@ def _check(tested: Tested, test: str, code: Any, namespace: dict[str, Any]) -> R
     tested.last_call = ""
     try:
         value = eval(code, namespace)  # None for statements
-    except _RAISED as error:
+    except RAISED as error:
         return _failure(tested, test, error)
     try:
         wire.encode(value)

@@ -42,7 +42,7 @@ from contextlib import suppress
 from typing import Any
 
 from . import frames, wire
-from .settings import Bounds, RunRequest
+from .settings import MEGABYTE, Bounds, RunRequest
 
 _CHUNK = 2**16
 _SHORTEST_WAIT = 0.005
@@ -133,7 +133,8 @@ class Watched:
             try:
                 frame = frames.unpack(self._from_wire, wire.MAX_FRAME)
             except ValueError as error:
-                raise self.stop("output_limit", f"it returned {error}") from None
+                is_possible = frames.length(self._from_wire) <= self._bounds.memory_mb * MEGABYTE
+                raise self.stop("output_limit" if is_possible else "not_plain_data", f"it returned {error}") from None
             if frame is not None:
                 return frame
             if self._has_ended:
