@@ -119,7 +119,7 @@ def test_earlier_blocks_come_along_where_they_define_what_is_used() -> None:
     "part",
     [
         "CACHE = {}\nCACHE[0] = 1",
-        "import sys\nsys.setrecursionlimit(10**5)\nCACHE = [1, 2]",
+        "import re\nre.purge()\nCACHE = [1, 2]",
         "CACHE = [0] * 5\nfor i in range(5):\n    CACHE[i] = i + 1",
         "CACHE = {}\nCACHE.update({0: 1})\nCACHE[1] = CACHE[0] + 1",
         "def first():\n    return 1\n\nCACHE = [first()]\nprint(first())",
