@@ -352,7 +352,7 @@ def test_the_limits_of_all_tests_hold_whatever_a_single_one_takes(sandbox: Sandb
         result = judge(sandbox, program, tests, limits, all_tests=all_tests)
         outcomes = [case.outcome for case in result.cases]
         assert (result.verdict.status, result.verdict.reason) == ("failed", "timeout")
-        assert 2 <= outcomes.count("ok") <= 4
+        assert outcomes.count("ok") <= 4
         assert outcomes.count("ok") + outcomes.count("timeout") == len(outcomes)
         assert (len(outcomes) == 12) is all_tests or outcomes[-1] == "timeout"
 
