@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from transformers_parts import assert_as_promised, by_key, request_for, run
+from transformers_parts import assert_as_promised, by_key, request_for, run, save_random_model
 
 torch = pytest.importorskip("torch", reason="needs the hf extra")
 
@@ -150,3 +150,28 @@ def test_on_a_processor_with_row_classes_the_batch_size_changes_no_bit(tiny_mode
         with TransformersEngine(model=str(tiny_model), device="cpu", batch_size=batch_size) as engine:
             found.append(by_key(run(engine, requests)))
     assert found[0] == found[1] == found[2] == found[3]
+
+
+SIZES_OF_A_MODEL = {
+    "hidden_size": 64,
+    "intermediate_size": 176,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.3,
+}
+
+
+@pytest.mark.parametrize(("family", "batch_size"), [("Llama", 3), ("Llama", 5), ("Mixtral", 4), ("Qwen2", 3)])
+def test_what_is_promised_holds_for_parts_of_a_model_that_are_no_products(tmp_path, family, batch_size):
+    """Vectors that are no multiple of the processor's own length, and experts that are shared among rows."""
+    import transformers
+
+    experts = {"num_local_experts": 4} if family == "Mixtral" else {}
+    save_random_model(tmp_path, getattr(transformers, f"{family}Config"), **SIZES_OF_A_MODEL, **experts)
+    requests = [request_for(p, i, temperature=0.8, seed=9 * i) for p in ("a", "How many?", "ü") for i in range(4)]
+    with TransformersEngine(model=str(tmp_path), device="cpu", batch_size=batch_size, num_threads=1) as engine:
+        together = by_key(run(engine, requests))
+        for place in range(0, len(requests), 3):
+            assert_as_promised(engine, by_key(run(engine, requests[place : place + 2])), together)

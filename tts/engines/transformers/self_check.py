@@ -41,9 +41,9 @@ def check_decoding(model: Any, one_token: Prefix) -> None:
 def has_same_bits(model: Any, one_token: Prefix, budget: KVBudget, context: int) -> bool:
     """Tell whether a row's logits are the same bit for bit in every place, whatever the other rows are.
 
-    Steps of the whole model: as many rows as are ever decoded together, every second of them backwards among others and
-    beside one that is a block longer, and as few as there ever are; of a model of few layers several times with other
-    tokens, since a layer shows a difference by chance. Only a CPU is trusted to repeat what it did.
+    Steps of the whole model: as many rows as are ever decoded together, the same backwards beside one that is a block
+    longer, every second of them among others, and as few as there ever are; of a model of few layers several times with
+    other tokens, since a layer shows a difference by chance. Only a CPU is trusted to repeat what it did.
     """
     if model.device.type != "cpu":
         return False
@@ -53,11 +53,12 @@ def has_same_bits(model: Any, one_token: Prefix, budget: KVBudget, context: int)
     long = BLOCK if min(budget.tokens_per_row(sizes[0]), context) > BLOCK else start - 1
     for turn in range(max(1, ENOUGH_LAYERS // config.num_hidden_layers)):
         tokens = [(turn * sizes[0] + row) % config.vocab_size for row in range(sizes[0])]
-        others = [token if place % 2 else (token + 1) % config.vocab_size for place, token in enumerate(tokens)]
-        steps = [[(token, start - 1) for token in some] for some in (tokens, others[::-1], tokens[: sizes[-1]])]
+        beside = [token if place % 2 else (token + 1) % config.vocab_size for place, token in enumerate(tokens)]
+        chosen = (tokens, tokens[::-1], beside, *([tokens[: sizes[-1]]] if len(sizes) > 1 else []))
+        steps = [[(token, start - 1) for token in some] for some in chosen]
         steps[1][-1] = (0, long)
         seen: list[dict[int, torch.Tensor]] = []
-        for inputs in steps if len(sizes) > 1 else steps[:2]:
+        for inputs in steps:
             cache = RowCache(one_token, len(inputs), 2 * BLOCK)
             for row in range(len(inputs)):
                 cache.put(row, prompt)
