@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
+from functools import lru_cache
 
 from tts.types import Answer
 from tts.verifiers.math.formulas import ALPHA, CALLED, NAMES, RELATION, TELLING, Formula, delimited, formulas, last_side
 from tts.verifiers.math.wording import REASON, announced, final_part, last_tag
+
+REMEMBERED = 256
+"""Texts whose answer is kept: the same candidates are read again when they are scored, selected and reported."""
 
 BRACE = re.compile(r"\\\\?(?:boxed|fbox)\s*\{|\\\\?boxed[ \t]+(?P<bare>-?[\w./]*\w)|\\.|[{}]", re.DOTALL)
 BLANK = re.compile(r"\s*")
@@ -90,6 +94,7 @@ MAX_TIDIED = 10_000  # characters; who writes more than that in a formula has no
 LAST_WORDS = 300
 
 
+@lru_cache(REMEMBERED)
 def extract(text: str) -> Answer | None:
     r"""Return the final answer of `text` and the rule that found it, or None.
 
