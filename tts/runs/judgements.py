@@ -22,17 +22,17 @@ class StoredJudgements(Generic[File]):
     def __init__(self, folder: Files[File], *, scored: bool) -> None:
         self._path = folder.path
         self._files = {name: folder[name] for name in LINES if scored or name != "scores.jsonl"}
-        self._offsets = {
-            name: {line.problem_id: offset for offset, line in file.records(LINES[name])}
-            for name, file in self._files.items()
-        }
+        self._offsets: dict[str, dict[str, int]] = {name: {} for name in self._files}
+        self._num_verdicts: dict[str, int] = {}
+        for name, file in self._files.items():
+            for offset, line in file.records(LINES[name]):
+                self._offsets[name][line.problem_id] = offset
+                if isinstance(line, Verdicts):
+                    self._num_verdicts[line.problem_id] = len(line.verdicts)
 
     def is_of(self, problem_id: str, num_candidates: int) -> bool:
         """Tell whether nothing is stored of a problem, or something of as many candidates."""
-        offset = self._offsets["verdicts.jsonl"].get(problem_id)
-        if offset is None:
-            return True
-        return len(self._files["verdicts.jsonl"].read(offset, Verdicts).verdicts) == num_candidates
+        return self._num_verdicts.get(problem_id, num_candidates) == num_candidates
 
     def read(self, problem_id: str) -> Judged | None:
         """Return what is stored of one problem, or None where any part of it is missing."""
