@@ -5,7 +5,7 @@ import json
 import math
 import subprocess
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -355,6 +355,52 @@ def test_the_limits_of_all_tests_hold_whatever_a_single_one_takes(sandbox: Sandb
         assert outcomes.count("ok") <= 4
         assert outcomes.count("ok") + outcomes.count("timeout") == len(outcomes)
         assert (len(outcomes) == 12) is all_tests or outcomes[-1] == "timeout"
+
+
+AS_FUNCTION = "def f(a, b): return a + b"
+AS_METHOD = "class Solution:\n    def f(self, a, b): return a + b"
+
+
+@settings(derandomize=True, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from([AS_FUNCTION, AS_METHOD, "def f(self, a, b): return a + b", "f = lambda a, b: a + b"]),
+    st.sampled_from(["f", "Solution.f"]),
+    st.lists(st.sampled_from(["print(Solution().f(1, 2))", "assert f(1, 2) == 4", "x = int(input())"])),
+)
+def test_a_method_may_be_given_as_a_function_and_the_other_way_round(
+    sandbox: Sandbox, program: str, asked: str, below: list[str]
+) -> None:
+    if asked == "f" and "(self" in program and program != AS_METHOD:
+        return  # a function with three arguments
+    tests = CallTests(asked, (CallTest((1, 2), 3), CallTest(("a", "b"), "ab")))
+    assert judge(sandbox, "\n".join([program, *below]), tests, LIMITS).verdict == Verdict("passed")
+
+
+def test_what_is_imported_or_of_another_name_is_no_answer(sandbox: Sandbox) -> None:
+    tests = CallTests("Solution.gcd", (CallTest((4, 6), 2),))
+    for program in ("from math import *", "def lcm(a, b): return 2", "class Other:\n    def gcd(self, a, b): return 2"):
+        verdict = judge(sandbox, program, tests, LIMITS).verdict
+        assert (verdict.status, verdict.reason) == ("failed", "runtime_error")
+    asserts = Assertions(("assert gcd(4, 6) == 2",), ("gcd",))
+    verdict = judge(sandbox, "class Solution:\n    def lcm(self, a, b): return 2", asserts, LIMITS).verdict
+    assert (verdict.status, verdict.reason) == ("failed", "runtime_error")
+
+
+def test_test_code_may_look_at_the_attributes_of_a_class(sandbox: Sandbox) -> None:
+    program = "class S:\n    size = 5\n    @staticmethod\n    def twice(x): return 2 * x"
+    tests = Assertions(("assert S.size == 5", "assert S.twice(4) == 8 and not hasattr(S, 'other')"), ("S",))
+    assert judge(sandbox, program, tests, LIMITS).verdict == Verdict("passed")
+    verdict = judge(sandbox, program.replace("5", "6"), tests, LIMITS).verdict
+    assert (verdict.reason, verdict.detail) == ("wrong_answer", "test 1 of 2: assert S.size == 5: S.size returned 6")
+
+
+@pytest.mark.parametrize("value", ["n", "[n]", "{n: n}", "Fraction(n, 7)", "range(n)", "deque([n])", "{n}.union()"])
+def test_a_wrong_number_of_thousands_of_digits_is_told(sandbox: Sandbox, value: str) -> None:
+    names = {"n": 10**5000, "Fraction": Fraction, "deque": deque}
+    program = f"from fractions import Fraction\nfrom collections import deque\nn = 10**5000\ndef f(x): return {value}"
+    tests = CallTests("f", (CallTest((10**6000,), eval(value, names)), CallTest((10**6000,), 10**5001)))
+    verdict = judge(sandbox, program, tests, LIMITS).verdict
+    assert (verdict.reason, verdict.detail.partition(":")[0]) == ("wrong_answer", "test 2 of 2")
 
 
 def test_results_are_judged_up_to_the_output_limit(sandbox: Sandbox) -> None:

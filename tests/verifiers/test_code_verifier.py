@@ -141,6 +141,10 @@ SAME = {
         {"calls": [{"args": [3], "expected": [3]}], "entry_point": "f"},
         ["def f(n): return [n]", "def f(n): return (n,)", "def f(n): return [float(n)]"],
     ),
+    "numbers of thousands of digits": (
+        {"asserts": ["assert f(3) > 10**5000"], "entry_point": "f"},
+        ["def f(n): return n * 10**5000", "def f(n): return 10**4999 * n * 10"],
+    ),
     "sets": (
         {"asserts": ["assert f('ab') == {'a', 'b'}"], "entry_point": "f"},
         ["def f(s): return set(s)", "def f(s): return frozenset(s)", "def f(s): return dict.fromkeys(s).keys()"],
@@ -158,6 +162,7 @@ SAME = {
 OTHER = {
     "sequences": "def f(n): return [*range(n)][::-1]",
     "tuples": "def f(n): return n",
+    "numbers of thousands of digits": "def f(n): return n * 10**5000 + 1",
     "sets": "def f(s): return sorted(s)",
     "classes": "class S:\n    def __init__(self, k=1): self.k = k\n    def p(self, n): return n",
 }

@@ -60,7 +60,12 @@ def classes(behaviours: Mapping[str, Behaviour], same: Callable[[Value, Value], 
 
     # Most are equal to the last byte; only one of those is compared.
     first: dict[str, str] = {}
-    twins = {program: first.setdefault(repr(behaviours[program]), program) for program in sorted(behaviours)}
+    twins = {}
+    for program in sorted(behaviours):
+        try:
+            twins[program] = first.setdefault(repr(behaviours[program]), program)
+        except ValueError:  # Python spells no integer of so many digits: it is compared
+            twins[program] = first.setdefault(program, program)
     found: list[list[str]] = []
     for program in first.values():
         joined = [members for members in found if any(alike(program, member) for member in members)]

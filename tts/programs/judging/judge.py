@@ -142,8 +142,8 @@ def _judged(returned: Returned, test: CallTest, tests: CallTests) -> Returned:
     """Return the wrong answer in the place of a value that is not the expected one."""
     if returned.outcome != "ok" or same_result(returned.value, test.expected, tests):
         return returned
-    call = f"{tests.function}({', '.join(map(repr, test.arguments))})"
-    reason = f"{_trim(call)} expected {_trim(repr(test.expected))}, got {_trim(_spelt(returned.value))}"
+    call = f"{tests.function}({', '.join(map(_spelt, test.arguments))})"
+    reason = f"{_trim(call)} expected {_trim(_spelt(test.expected))}, got {_trim(_spelt(returned.value))}"
     return Returned("wrong_answer", None, reason)
 
 
@@ -208,7 +208,12 @@ def _spelt(value: Value) -> str:
         return f"{{{', '.join(f'{_spelt(key)}: {_spelt(item)}' for key, item in value.items())}}}"
     if isinstance(value, set | frozenset):
         return f"{{{', '.join(sorted(map(_spelt, value)))}}}"
-    return hex(value) if isinstance(value, int) and value.bit_length() > 4096 else repr(value)
+    if isinstance(value, int) and value.bit_length() > 4096:
+        return hex(value)
+    try:
+        return repr(value)
+    except ValueError:  # Python spells no integer of so many digits, wherever it stands
+        return f"<{type(value).__name__}>"
 
 
 def _text(data: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from types import CodeType
@@ -41,27 +41,42 @@ class Tested:
         self.last_call = ""
         self.last_error: BaseException | None = None
 
-    def function(self, name: str) -> Callable[..., Any]:
-        """Return what stands for the program's function `name` in test code."""
-
-        def remote(*arguments: Any, **keywords: Any) -> Any:
-            return self.call(name, arguments, keywords)
-
-        remote.__name__ = remote.__qualname__ = name
-        return remote
-
     def call(self, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """Call the program's function. Raises what it raises, or Stopped."""
+        return self._ask(f"{name}({', '.join(map(_shown, arguments))})", "call", name, (arguments, keywords))
+
+    def attribute(self, name: str, attribute: str) -> Any:
+        """Return an attribute of the program's function or class `name`. Raises as `call` does."""
+        return self._ask(f"{name}.{attribute}", "attribute", name, attribute)
+
+    def _ask(self, shown: str, op: str, name: str, rest: Any) -> Any:
         self._watched.new_call()
-        self.last_call, self.last_error = f"{name}({', '.join(map(_shown, arguments))})", None
+        self.last_call, self.last_error = shown, None
         try:
-            value = self._peer.request("call", name, (arguments, keywords))
+            value = self._peer.request(op, name, rest)
         except RAISED as error:
             self.last_error = error
             self.last_call += f" raised {type(error).__name__}: {describe(error)}"
             raise
         self.last_call += f" returned {_shown(value)}"
         return value
+
+
+class Named:
+    """What stands for the program's function, or class, of this name in test code."""
+
+    def __init__(self, tested: Tested, name: str) -> None:
+        self._tested = tested
+        self.__name__ = self.__qualname__ = name
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Call it in the program."""
+        return self._tested.call(self.__name__, arguments, keywords)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._tested.attribute(self.__name__, name)
 
 
 def calls(watched: Watched, request: RunRequest) -> Iterator[Result]:
@@ -94,7 +109,7 @@ def checks(watched: Watched, request: RunRequest) -> Iterator[Result]:
     except Exception as error:
         yield "harness_error", None, f"the tests' own code fails: {type(error).__name__}: {describe(error)}"
         return
-    namespace |= {name: tested.function(name) for name in request.functions}
+    namespace |= {name: Named(tested, name) for name in request.functions}
     for test, code in zip(request.tests, codes, strict=True):
         result = _check(tested, test, code, namespace)
         if watched.stopped:
