@@ -64,6 +64,10 @@ def test_a_fenced_block_of_any_tag_is_the_program(opening: str) -> None:
         "1. Do this:\n   ```python\n   def area(r):\n       return math.pi * r * r\n   ```\n2. Done",
         f"```java\n{WHOLE}\n```",
         f"```python title=x.py\n{WHOLE}\n```",
+        f"```python {WHOLE}\n```",
+        f"````markdown\n# Area\n```python\n{WHOLE}\n```\n````",
+        f"~~~~\n~~~python\n{WHOLE}\n~~~\n~~~~",
+        f"As you said:\n> ```python\n> {WHOLE.replace(chr(10), chr(10) + '> ')}\n> ```\nThat is it.",
     ],
 )
 def test_sloppy_fences_are_understood(text: str) -> None:
@@ -83,7 +87,8 @@ def test_a_block_that_is_never_closed_runs_to_the_end() -> None:
 def test_marks_inside_a_docstring_belong_to_the_program() -> None:
     code = 'def area(r):\n    """\n    ```python\n    area(1)\n    ```\n    """\n    return r'
     assert found(f"```python\n{code}\n```\nText") == ("fenced", code)
-    assert found(f"```\n{code.replace(chr(34) * 3, chr(39) * 3)}\n```")[1].endswith("return r")
+    quoted = code.replace('"', "'")
+    assert found(f"```\n{quoted}\n```") == found(f"````\n{quoted}\n````") == ("fenced", quoted)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +142,30 @@ def test_what_another_block_prepares_comes_along_from_before_and_after(part: str
         assert run(text, "area", "", 5) == 5
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("from math import (\n    pi,  # 3.14\n    tau as full,\n)", "full * 0 + r"),
+        ("from math import *", "gcd(5, 10) * r // 5"),
+        ("try:\n    import mathematics as m\nexcept ImportError:\n    import math as m", "m.gcd(5, 10) * r // 5"),
+        ("ONE, TWO = 1, 2", "ONE * r"),
+        ("def first():\n    return 1\nassert first() == 2", "first() * r"),
+        ("class One:\n    n = 1\nn = int(input())", "One.n * r"),
+        ("def first():\n    return 1\nprint(area(first()) / 0)", "first() * r"),
+    ],
+)
+def test_names_come_along_however_they_are_bound_and_whatever_fails_beside_them(part: str, value: str) -> None:
+    main = f"def area(r):\n    return {value}"
+    for blocks in ([part, main], [main, part]):
+        text = "\nand\n".join(f"```python\n{block}\n```" for block in blocks)
+        answer = extract(text, "area")
+        assert answer is not None
+        assert part in answer.text
+        below = answer.text.startswith("def area")
+        assert below == any(word in part for word in ("assert", "input", "area("))
+        assert below or run(text, "area", "", 5) == 5
+
+
 def test_a_draft_brings_its_helpers_and_is_overruled() -> None:
     draft = "def double(r):\n    return 2 * r\n\ndef area(r):\n    return 0"
     text = f"```python\n{draft}\n```\nNo:\n```python\ndef area(r):\n    return double(r)\n```"
@@ -166,6 +195,11 @@ TOKENS = (
     "<end_of_turn>",
     "<｜end▁of▁sentence｜>",
     "<|end|>",
+    "<|im_start|>assistant",
+    "<|start|>assistant<|channel|>final<|message|>",
+    "<fim_middle>",
+    "<file_sep>",
+    "<pad>",
 )
 BODY = "    return r * r * 3"
 WHOLE_3 = f"def area(r):\n{BODY}"
@@ -214,6 +248,7 @@ def test_tokens_and_typeset_characters_in_strings_stay() -> None:
         f"Certainly! Below is the function.\n\n{WHOLE_3}\nI hope that this helps!",
         f"python\n{WHOLE_3}",
         f"Python3\n{WHOLE_3}",
+        f"{WHOLE_3}\n\x0b\x00",
         ">>> def area(r):\n...     return r * r * 3\n>>> area(2)\n12",
     ],
 )
@@ -315,6 +350,7 @@ def test_a_text_that_opens_its_fence_itself_is_read_as_before(text: str) -> None
         " '{}'\n[DONE]\n",
         '[BEGIN]\n"""{}"""',
         "[BEGIN]\n```python\n{}\n```\n[DONE]",
+        "[BEGIN]\n{}\n[DONE] Next: [BEGIN]\ndef area(r): return 0",
     ],
 )
 def test_code_between_begin_and_done_is_the_program(text: str) -> None:

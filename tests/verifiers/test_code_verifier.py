@@ -268,7 +268,9 @@ def test_what_livecodebench_promises_its_programs_is_there(verifier: CodeVerifie
     method = "class Solution:\n    def f(self, n): return n and 1 + self.f(n - 1)"
     stdin = {"stdin": [{"input": "5000", "output": "5000"}], "tolerance": 0, "prelude": PRELUDE}
     calls = {"calls": [{"args": [5000], "expected": 5000}], "entry_point": "Solution.f", "prelude": PRELUDE}
-    for tests, program in ((stdin, f"{deep}print(f(int(input())))"), (calls, method)):
+    long = {"stdin": [{"input": "", "output": f"1{'0' * 20000}"}], "tolerance": 0, "prelude": PRELUDE}
+    programs = ((stdin, f"{deep}print(f(int(input())))"), (calls, method), (long, "print(10**20000)"))
+    for tests, program in programs:
         assert reasons(verifier, SUM, Reference(tests=tests), program) == ["passed"]
 
 

@@ -36,9 +36,9 @@ MODULES = (
 PRELUDE = "".join(
     [f"from {module} import *\n" for module in (*MODULES, "builtins", "typing")]
     + [f"import {module}\n" for module in MODULES]
-    + ["sys.setrecursionlimit(50000)\n"]
+    + ["sys.setrecursionlimit(50000)\n", "sys.set_int_max_str_digits(50000)\n"]
 )
-"""What LiveCodeBench puts before every program."""
+"""What LiveCodeBench puts before every program, and the length of numbers that its processes are set to."""
 
 
 def in_our_keys(values: Values) -> Values:

@@ -13,27 +13,33 @@ from textwrap import dedent
 from tts.programs.bare import starts_with_code
 from tts.programs.quotes import MASK, masked
 
-SPACES = dict.fromkeys((0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " ")
+SPACES = dict.fromkeys((0xB, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " ")
 UNSEEN = dict.fromkeys((0x0, 0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF), "")
 TYPESET = {ord(a): b for a, b in zip("“”„‟‘’‚‛−–（）［］｛｝，：；＝", "\"\"\"\"''''--()[]{},:;=", strict=True)}
 TYPED = SPACES | UNSEEN | TYPESET
 """What stands for characters that are no Python outside of strings."""
 
-SPECIAL = r"<[|｜][\w▁]*(?:[|｜]>?)?|</?s>|<[be]os>|<(?:start|end)_of_turn>"
+SPECIAL = (
+    r"<[|｜][\w▁]*(?:[|｜]>?)?|</?s>|<(?:[be]os|pad|unk)>|<(?:start|end)_of_turn>"
+    r"|<(?:(?:fim|jupyter|issue|commit|file|repo)_\w+|filename|reponame|empty_output)>"
+)
 LEADING = re.compile(rf"(?:[ \t]*(?:{SPECIAL}))+")
 STRAY = rf"{SPECIAL}|</?(?:code|answer|solution|python)>|\[/?INST\]"
-ANY_STRAY = re.compile(STRAY)
-TRAILING = re.compile(rf"(?:(?:{STRAY})[ \t]*)+$")
+ANY_STRAY = re.compile(rf"{STRAY}|[\x00\x0b]")
+TRAILING = re.compile(rf"(?:(?:{STRAY})(?:assistant|user|system|analysis|final)?[ \t]*)+$")
 TURN_END = re.compile(
     r"<[|｜](?:endoftext|end▁of▁sentence|eo[tm]_id|im_end|eos)[|｜]>|</s>|(?:<eos>|<end_of_turn>)(?=[ \t]*$)"
 )
 
 BEGIN = re.compile(r"^[ \t]*\[BEGIN\]", re.MULTILINE)
-DONE = re.compile(r"\[DONE\][ \t]*$", re.MULTILINE)
+DONE = re.compile(r"^[ \t]*\[DONE\]|\[DONE\][ \t]*$", re.MULTILINE)
 WRAPPED = re.compile(r"""\s*(?P<quote>'''|\"{3}|'|")(?P<code>.*?)(?P=quote)?\s*""", re.DOTALL)
 
 TAG = re.compile(r"\A\s*(?:python|py)3?[ \t]*\n", re.IGNORECASE)
 """The tag of a fence alone on the first line."""
+
+QUOTED_FENCE = re.compile(r"^[ \t]*>[ \t]*(?:`{3}|~{3})", re.MULTILINE)
+QUOTED = re.compile(r"^[ \t]*>(?![>=])[ ]?", re.MULTILINE)
 
 NOTEBOOK = re.compile(
     r"[ \t]*(?:!(?!=)|%%\w|%(?:pip|conda|matplotlib|time|timeit|load_ext|autoreload|reset|run|cd|pylab|config)\b)"
@@ -56,7 +62,7 @@ def without_special_tokens(text: str) -> str:
     for line in text.split("\n"):
         outside, after = masked(line, quote)
         # Characters: as many as before but for the unseen ones, so that the mask still fits until they go.
-        if not line.isascii():
+        if not (line.isascii() and line.isprintable()):
             pairs = zip(line, outside, strict=True)
             line = "".join(a if mask == MASK else a.translate(TYPED) for a, mask in pairs)  # noqa: PLW2901 - the same line
             outside, after = masked(line, quote)
@@ -82,6 +88,11 @@ def between_marks(text: str) -> str:
     text = text[: done.start()] if done else text
     quoted = WRAPPED.fullmatch(text)
     return dedent(quoted["code"]) if quoted and starts_with_code(quoted["code"]) else text
+
+
+def without_quotation(text: str) -> str:
+    """Return the text without the marks of a quotation before its lines, if there is a fence in one."""
+    return QUOTED.sub("", text) if QUOTED_FENCE.search(text) else text
 
 
 def without_prose(code: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from textwrap import dedent
 
 from tts.programs.bare import code_runs, has_code, starts_with_code
-from tts.programs.cleaning import TAG, between_marks, without_prose, without_special_tokens
+from tts.programs.cleaning import TAG, between_marks, without_prose, without_quotation, without_special_tokens
 from tts.programs.completion import complete, leading_body, with_preamble
 from tts.programs.fences import Block, begins_inside, blocks
 from tts.types import Answer
@@ -26,8 +26,11 @@ APART = re.compile(r"(?:async[ ]+def|def|class)[ ]|@\w")
 ACTS = re.compile(r"\b(?:input|open|exit|quit)\s*\(|\b(?:stdin|argv)\b|^[ \t]*(?:assert|raise)\b")
 PRINTS_OR_CALLS = r"\bprint\s*\(|\bstdout\b|^[ \t]*\w+\("
 NAMES = re.compile(
-    rf"^(?:(?:async[ ]+)?def|class)[ ]+(\w+)|^(?={ASSIGNED})(\w+)|^(?:from[ ]+[\w.]+[ ]+)?import[ ]+(.+)", re.MULTILINE
+    rf"^(?:(?:async[ ]+)?def|class)[ ]+(\w+)|^(?={ASSIGNED})(\w+)|^(\w+(?:[ ]*,[ ]*\w+)+)[ ]*=(?!=)"
+    r"|^[ \t]*(?:from[ ]+[\w.]+[ ]+)?import[ ]+(\([^)]*\)|.+)",
+    re.MULTILINE,
 )
+STAR = re.compile(r"^from[ ]+[\w.]+[ ]+import[ ]+\*", re.MULTILINE)
 WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -41,7 +44,7 @@ def extract(text: str, entry_point: str = "", starter_code: str = "") -> Answer 
     characters, prose and notebook commands are taken out (see `cleaning`); a text may begin inside a fence.
     """
     unified = text.replace("\r\n", "\n").replace("\r", "\n")
-    answer = TAG.sub("", between_marks(without_special_tokens(without_thinking(unified))))
+    answer = TAG.sub("", between_marks(without_quotation(without_special_tokens(without_thinking(unified)))))
     if begins_inside(answer):
         answer = f"```python\n{answer}"
     wanted = _definition(entry_point)
@@ -94,14 +97,24 @@ def _fitness(block: Block, wanted: re.Pattern[str]) -> tuple[bool, ...]:
 
 
 def _with_parts(code: str, others: list[str], entry_point: str) -> str:
-    """Put before `code` those other blocks that define a name which it uses and lacks, the nearest first."""
+    """Put before `code` those other blocks that define a name which it uses and lacks, the nearest first.
+
+    Where a function is asked for, one that may end the program too early stands below instead, where this does not
+    count.
+    """
     used, defined = set(WORD.findall(code)), _defined(code)
     for part in others:
         names = _defined(part)
-        if (names & used) - defined and _only_prepares(part, entry_point):
+        if not ((names & used) - defined or STAR.search(part)):
+            continue
+        if _only_prepares(part, entry_point):
             code = f"{part}\n\n\n{code}"
-            used.update(WORD.findall(part))
-            defined |= names
+        elif entry_point and TOP_LEVEL_DEF.search(part) and not names & defined:
+            code = f"{code}\n\n\n{part}"
+        else:
+            continue
+        used.update(WORD.findall(part))
+        defined |= names
     return code
 
 

@@ -11,6 +11,7 @@ from tts.programs.quotes import open_quote
 
 PYTHON_TAG = re.compile(r"\{?\.?(?:python|py|ipython|sage)(?:\d[\w.]*)?(?![\w+-])", re.IGNORECASE)
 MARKS = re.compile(r"(?P<indent>[ \t]*)(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)")
+AFTER_TAG = re.compile(r"(?:python|py)\d?[ \t]+(?P<code>(?:def|class|import|from)[ ].*)", re.IGNORECASE)
 LATE_MARKS = re.compile(r"[^`]*[:.]?[ \t](?P<marks>`{3,})[ \t]*(?P<info>[^`\s]+)[ \t]*")
 ONE_LINE = re.compile(
     r"[ \t]*(?P<marks>`{3,})[ \t]*(?P<info>(?:python|py)\d?(?=[ \t]))?(?P<code>[^`]+)(?P=marks)[ \t]*"
@@ -62,8 +63,13 @@ def blocks(text: str) -> Iterator[Block]:
     """Yield the fenced blocks in order.
 
     Marks inside a triple-quoted string are the program's own. A block that opens inside another ends it, and one that
-    is never closed runs to the end of the text.
+    is never closed runs to the end of the text. One of longer marks around blocks of Python's is no program: they are.
     """
+    for block in _outer_blocks(text):
+        yield from _outer_blocks(block.code) if _holds_blocks(block) else [block]
+
+
+def _outer_blocks(text: str) -> Iterator[Block]:
     opened: re.Match[str] | None = None
     code: list[str] = []
     quote = ""
@@ -76,6 +82,9 @@ def blocks(text: str) -> Iterator[Block]:
             late = LATE_MARKS.fullmatch(line)
             opens = MARKS.fullmatch(line) or (late if late and PYTHON_TAG.fullmatch(late["info"]) else None)
             opened, code, quote = None if one_line else opens, [], ""
+            first = AFTER_TAG.fullmatch(opened["info"]) if opened else None
+            if first:
+                code, quote = [first["code"]], open_quote(first["code"])
             continue
         marks = None if quote else MARKS.fullmatch(line)
         if marks and marks["marks"].startswith(opened["marks"]):
@@ -98,3 +107,13 @@ def _closes_late(line: str, marks: str) -> bool:
 
 def _block(opened: re.Match[str], code: list[str], *, closed: bool) -> Block:
     return Block(opened["info"].strip(), "\n".join(code), closed)
+
+
+def _holds_blocks(block: Block) -> bool:
+    quote = ""
+    for line in block.code.split("\n") if not block.is_python else ():
+        marks = None if quote else MARKS.fullmatch(line)
+        if marks and PYTHON_TAG.match(marks["info"]):
+            return True
+        quote = open_quote(line, quote)
+    return False
