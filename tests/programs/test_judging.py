@@ -306,12 +306,17 @@ def test_helpers_between_and_below_what_fails_are_there(sandbox: Sandbox, fail: 
         "import math, random\nmath.pi = 3\nrandom.seed(0)\nrandom.random = None",
         "import gc, signal\ngc.disable()\nsignal.signal(signal.SIGPROF, signal.SIG_IGN)",
         "import decimal\ndecimal.getcontext().prec = 1",
+        "import numbers\nnumbers.Number.register(str)",
+        "import copy\ncopy._deepcopy_dispatch[list] = lambda *_: 5",
+        "import collections\ncollections._sys.setrecursionlimit(90)",
+        "import math, operator\noperator.setitem(operator.attrgetter('__dict__')(math), 'pi', 3)",
     ],
 )
 def test_tests_are_judged_as_if_they_were_alone(changes: str) -> None:
     deep = "import math, random, decimal\ndef g(n): return n and g(n - 1)\n"
     after = deep + "assert g(300) == 0 and sorted([f(2), f(1)]) == [1, 2] and math.pi > 3.1 and random.random() < 1"
     more = "\nassert len(str(decimal.Decimal(1) / 3)) > 20"
+    more += "\nimport copy, numbers\nassert copy.deepcopy([1]) == [1] and not isinstance('', numbers.Number)"
     with Sandbox(workers=1, packages=()) as alone:
         for source in (f"{changes}\nassert f(1) == 1", after + more, f"{changes}\nassert f(1) == 2", after + more):
             verdict = judge(alone, "def f(x): return x", Assertions((source,), ("f",)), LIMITS).verdict

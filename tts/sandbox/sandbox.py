@@ -124,14 +124,16 @@ class Sandbox:
         setup: str = "",
         limits: Limits = Limits(),  # noqa: B008 - frozen
         keep_going: bool = False,
+        observe: bool = False,
     ) -> Results:
         """Run `program`, and beside it, in another process, `setup` and then each of `tests`.
 
         There, the names in `functions` are the program's. With `keep_going`, a failed test does not end the check; a
-        program that has ended or been stopped does.
+        program that has ended or been stopped does. With `observe`, a test gives all that the program answered in it,
+        whether it passed or not.
         """
-        fixed = astuple(limits)
-        request = RunRequest("check", program, fixed, b"", tuple(functions), (), setup, tuple(tests), keep_going)
+        fixed, action = astuple(limits), "observe" if observe else "check"
+        request = RunRequest(action, program, fixed, b"", tuple(functions), (), setup, tuple(tests), keep_going)
         return self._settled(request, limits)
 
     def _settled(self, request: RunRequest, limits: Limits) -> Results:

@@ -42,7 +42,7 @@ class CodeVerifier(RunsPrograms):
 
         The same text is always one node, and so are programs whose results the judge of the examples cannot tell
         apart. A program that fails on an example or is stopped by a limit is like no other, and so is every program
-        where the problem shows no example that can be run.
+        where the problem shows no example.
         """
         programs = sorted({answer.text for answer in answers if answer})
         known = self._classes(problem, programs) if len(programs) > 1 else {}

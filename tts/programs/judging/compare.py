@@ -13,6 +13,7 @@ import math
 import re
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, InvalidOperation
 from fractions import Fraction
+from functools import lru_cache
 
 from tts.programs.judging.records import Assertions, StdioTests, Tests
 from tts.sandbox import Value
@@ -20,6 +21,15 @@ from tts.sandbox import Value
 _NUMBER = re.compile(rb"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 _ROUNDED = Context(prec=60, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 """For distances; whether numbers are equal is decided without rounding."""
+
+_ABOUT = re.compile(
+    r"\babs\(.*-.*\)\s*<=?\s*(?P<size>[\d.]+(?:[eE]-?\d+)?)|\b(?:isclose|allclose|approx|assert_?[aA]lmost_?[eE]qual)\("
+    r"(?:.*(?:rel|abs|atol|rtol)(?:_tol)?\s*=\s*(?P<tolerance>[\d.]+(?:[eE]-?\d+)?))?"
+)
+"""How test code compares numbers that need only be near."""
+
+_MOST_NEAR = 0.01
+"""What is further apart is not near: that test code asks for something else."""
 
 _MOST_BITS = 2**14
 _REAL = (int, float, Fraction)
@@ -55,7 +65,9 @@ def same_value(got: Value, expected: Value, tolerance: float | None = None) -> b
 def same_result(got: Value, expected: Value, tests: Tests) -> bool:
     """Tell whether two results are the same as the judge of these tests sees it: stdout as bytes, or any value."""
     if isinstance(tests, Assertions):  # what they compare is compared by Python; of NaN only the spelling can be
-        return equal(got, expected) or _spelt_alike(got, expected)
+        tolerance = _tolerance_of(tests.tests)
+        is_near = tolerance > 0 and same_value(got, expected, tolerance)
+        return equal(got, expected) or _spelt_alike(got, expected) or is_near
     if isinstance(got, bytes) and isinstance(expected, bytes) and isinstance(tests, StdioTests):
         if tests.comparison == "livecodebench":
             return same_output_in_livecodebench(got, expected)
@@ -63,6 +75,14 @@ def same_result(got: Value, expected: Value, tests: Tests) -> bool:
     if tests.comparison == "livecodebench":
         return same_value_in_livecodebench(got, expected)
     return same_value(got, expected, tests.tolerance)
+
+
+@lru_cache(maxsize=64)
+def _tolerance_of(sources: tuple[str, ...]) -> float:
+    """Return by how much numbers may differ in test code that says that they need only be near, 0.0 elsewhere."""
+    said = [found for source in sources for found in _ABOUT.finditer(source)]
+    sizes = [float(found["size"] or found["tolerance"] or 1e-9) for found in said]
+    return max((size for size in sizes if size <= _MOST_NEAR), default=0.0)
 
 
 def equal(got: Value, expected: Value) -> bool:

@@ -100,11 +100,23 @@ def observe_expressions(
     sandbox: Sandbox, program: str, function: str, expressions: Sequence[str], limits: Limits = _DEFAULT
 ) -> list[Observation]:
     """Return what each expression of test code gives, in which `function` is the program's; as `observe_calls`."""
+    return _observe_code(sandbox, program, Assertions(tuple(expressions), (function,)), limits, answers=False)
 
+
+def observe_tests(sandbox: Sandbox, program: str, tests: Assertions, limits: Limits = _DEFAULT) -> list[Observation]:
+    """Return all that the program answers in each of the tests, whether it passes or not."""
+    return _observe_code(sandbox, program, tests, limits, answers=True)
+
+
+def _observe_code(
+    sandbox: Sandbox, program: str, tests: Assertions, limits: Limits, answers: bool
+) -> list[Observation]:
     def attempt(rest: Sequence[str], left: Limits) -> Results:
-        return sandbox.check(program, rest, [function], limits=left, keep_going=True)
+        return sandbox.check(
+            program, rest, tests.functions, setup=tests.setup, limits=left, keep_going=True, observe=answers
+        )
 
-    pairs = _in_turns(attempt, expressions, limits, keep_going=True)
+    pairs = _in_turns(attempt, tests.tests, limits, keep_going=True)
     return [Observation("not_plain_data" if each.reason else each.outcome, each.value) for each, _ in pairs]
 
 

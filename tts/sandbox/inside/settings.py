@@ -77,8 +77,8 @@ def named(mechanism: str) -> Iterator[None]:
 class RunRequest(WireRecord):
     """One run: the program, what to do with it, and the limits (as in `records.Limits`, in its order).
 
-    `action` is "run" (`stdin` is given), "call" (`functions[0]` with each of `arguments`), or "check" (`tests` in
-    another process, after `setup`; `keep_going` past a failed one).
+    `action` is "run" (`stdin` is given), "call" (`functions[0]` with each of `arguments`), "check" (`tests` in another
+    process, after `setup`; `keep_going` past a failed one), or "observe" (as "check", for what the program answers).
     """
 
     action: str

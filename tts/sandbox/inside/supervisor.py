@@ -24,6 +24,7 @@ _GRACE_SECONDS = 5.0
 _ACTIONS: dict[str, Callable[[Watched, RunRequest], Iterator[tested.Result]]] = {
     "call": tested.calls,
     "check": tested.checks,
+    "observe": tested.checks,
 }
 
 

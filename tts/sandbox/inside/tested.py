@@ -26,18 +26,43 @@ _STATELESS = frozenset(
         *("math", "numbers", "operator", "re", "statistics", "string", "typing"),
     )
 )
-_RISKY = (sys.stdlib_module_names | {"getattr", "setattr", "delattr", "exec", "eval", "globals", "vars"}) - _STATELESS
+_RISKY = sys.stdlib_module_names - _STATELESS
+_RISKY |= {"getattr", "setattr", "delattr", "exec", "eval", "globals", "vars", "attrgetter", "methodcaller"}
+_RISKY |= {"register", "dispatch_table", "total_ordering", "update_wrapper", "wraps"}
 _IMPORT = dis.opmap["IMPORT_NAME"]
 _SETTERS = frozenset((dis.opmap["STORE_ATTR"], dis.opmap["DELETE_ATTR"]))
 _SHOWN = 300
 
 
+class Recorder(Peer):
+    """Keeps what the program answers: values, None for what stays there, and the names of exceptions."""
+
+    answers: tuple[Any, ...] = ()
+
+    def request(self, op: str, target: str | int, rest: Any) -> Any:
+        """Ask as ever; of a call, its arguments are kept as well, which it may have changed."""
+        try:
+            value = super().request(op, target, rest)
+        except RAISED as error:
+            self.answers += (type(error).__name__,)
+            raise
+        self.answers += tuple(_copied(each) for each in (value, rest if op == "call" else None))
+        return value
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return wire.decode(wire.encode(value))
+    except wire.NotPlainError:
+        return None
+
+
 class Tested:
     """The program, ready to be called. `last_call` shows the last call and what came of it."""
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: Watched, peer: type[Peer] = Peer) -> None:
         self._watched = watched
-        self._peer = Peer(watched.send, watched.receive, _find_nothing, shares_objects=False)
+        self.peer = peer(watched.send, watched.receive, _find_nothing, shares_objects=False)
         self.last_call = ""
         self.last_error: BaseException | None = None
 
@@ -53,7 +78,7 @@ class Tested:
         self._watched.new_call()
         self.last_call, self.last_error = shown, None
         try:
-            value = self._peer.request(op, name, rest)
+            value = self.peer.request(op, name, rest)
         except RAISED as error:
             self.last_error = error
             self.last_call += f" raised {type(error).__name__}: {describe(error)}"
@@ -99,9 +124,10 @@ def calls(watched: Watched, request: RunRequest) -> Iterator[Result]:
 def checks(watched: Watched, request: RunRequest) -> Iterator[Result]:
     """Run each test; yield its outcome, up to the first that fails (all of them, if `keep_going`).
 
-    The value of a test that is a single expression comes with it, or the reason why it is no plain data.
+    The value of a test that is a single expression comes with it, or the reason why it is no plain data. Where the
+    program is observed, a test's value is all that it answered, right or wrong.
     """
-    tested = Tested(watched)
+    tested = Tested(watched, Recorder if request.action == "observe" else Peer)
     namespace: dict[str, Any] = {"__name__": "test"}
     try:
         exec(_compiled(request.setup, _SETUP), namespace)
@@ -123,9 +149,9 @@ def leaves_traces(request: RunRequest) -> bool:
     """Tell whether test code may have changed what outlives it in this process: another module, a built-in, a class.
 
     Code that sets no attribute, imports nothing but modules without a state, and names no other and nothing that can
-    reach one, has not.
+    reach one, nothing private, has not.
     """
-    if request.action != "check":
+    if request.action not in ("check", "observe"):
         return False
     try:
         codes = [_compiled(request.setup, _SETUP), *(_compiled(test, _TEST) for test in request.tests)]
@@ -141,7 +167,7 @@ def leaves_traces(request: RunRequest) -> bool:
             more = arguments[place - 1] if place and numbers[place - 1] == dis.EXTENDED_ARG else 0
             if code.co_names[256 * more + arguments[place]].partition(".")[0] not in _STATELESS:
                 return True
-        if not _RISKY.isdisjoint(code.co_names) or any(name.startswith("__") for name in code.co_names):
+        if not _RISKY.isdisjoint(code.co_names) or any(name[0] == "_" and name != "_" for name in code.co_names):
             return True
     return False
 
@@ -157,10 +183,15 @@ def _compiled(source: str, name: str) -> CodeType:
 
 def _check(tested: Tested, test: str, code: Any, namespace: dict[str, Any]) -> Result:
     tested.last_call = ""
+    failed: Result | None = None
     try:
         value = eval(code, namespace)  # None for statements
     except RAISED as error:
-        return _failure(tested, test, error)
+        failed = _failure(tested, test, error)
+    if isinstance(tested.peer, Recorder) and (not failed or failed[0] == "wrong_answer"):
+        value, failed, tested.peer.answers = tested.peer.answers, None, ()
+    if failed:
+        return failed
     try:
         wire.encode(value)
     except wire.NotPlainError as error:
