@@ -244,6 +244,24 @@ MARKS = (
         "call(27, 232, ctypes.c_void_p(address), 4096, room)",
     ),
     _attack(
+        "waits at a page of a shown file",
+        "wrong_answer",
+        f"{CALL}\nlibc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_void_p\n"
+        "page = libc.mmap(None, ctypes.c_size_t(4096), 1, 1, os.open(shown, 0), ctypes.c_long(0))\n"
+        "word = ctypes.c_uint32.from_address(page)\nresults = set()\nfor operation in (0, 9 | 256):\n"
+        "    try:\n        call(202, 98, ctypes.c_void_p(page), operation, word, "
+        "ctypes.byref((ctypes.c_long * 2)(0, 1000)), 0, -1)\n"
+        "    except OSError as error:\n        results.add(error.errno)\nif results == {11}: raise SystemExit",
+    ),
+    _attack("counts what it reads from the disk", "runtime_error", f"{CALL}\ncall(98, 165, 0, room)"),
+    _attack(
+        "finds such a count",
+        "wrong_answer",
+        "import resource\nfor who in (resource.RUSAGE_SELF, resource.RUSAGE_THREAD, resource.RUSAGE_CHILDREN):\n"
+        "    found = resource.getrusage(who)\n    open('/dev/zero', 'rb').read(10)\n"
+        "    if any(found[2:]): break\nelse: raise SystemExit",
+    ),
+    _attack(
         "finds a device that it may change",
         "wrong_answer",
         "import os\nflags = [os.statvfs('/dev/' + name).f_flag for name in ('null', 'zero', 'full', 'random')]\n"
@@ -341,6 +359,11 @@ PROCESSES = (
         "has a signal sent by a descriptor",
         "runtime_error",
         "import fcntl, os\nr, w = os.pipe()\nfcntl.fcntl(r, fcntl.F_SETOWN, @VICTIM@)",
+    ),
+    _attack(
+        "asks how long a process of the host has worked",
+        "runtime_error",
+        "import time\ntime.clock_gettime((~@VICTIM@ << 3) | 2)",
     ),
     _attack("asks for the group of a process of the host", "runtime_error", "import os\nos.getpgid(@VICTIM@)"),
     _attack("raises its priority", "runtime_error", "import os\nos.nice(-5)"),

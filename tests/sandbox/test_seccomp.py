@@ -52,6 +52,10 @@ MARKING = {
     "fanotify_mark": (301, 263),
     "mincore": (27, 232),
     "cachestat": (451, 451),
+    "getrusage": (98, 165),
+    "futex_waitv": (449, 449),
+    "futex_wake": (454, 454),
+    "futex_wait": (455, 455),
     "readahead": (187, 213),
     "preadv2": (327, 286),
     "pwritev2": (328, 287),
@@ -180,6 +184,17 @@ def test_advice_about_the_page_cache_is_pretended(machine: str) -> None:
     assert chosen("fadvise64", 3, 0, 0, 4) == "pretended"
 
 
+@pytest.mark.parametrize("may_fork", [True, False])
+def test_nobody_waits_where_others_could_count_or_wake_him(machine: str, may_fork: bool) -> None:
+    chosen = Filter(machine, may_fork)
+    answers = {operation: chosen("futex", 0, operation) for operation in range(512)}
+    private = {action for operation, action in answers.items() if operation & 128}
+    assert private == {"allowed"}
+    again = f"errno {errno.EAGAIN}"
+    assert [operation for operation, action in answers.items() if action == again] == [0, 9, 11, 256, 265, 267]
+    assert answers[1] == answers[10] == "allowed"
+
+
 def test_pairs_of_sockets_are_local_streams(machine: str) -> None:
     chosen = Filter(machine, may_fork=True)
     assert {chosen("socketpair", 1, kind) for kind in (1, 1 | 0x800, 1 | 0x80000, 1 | 0x80800)} == {"allowed"}
@@ -200,6 +215,9 @@ def test_without_a_process_namespace_only_the_program_itself_is_signalled_or_ask
     assert {chosen(name, 7) for name in ("kill", "tgkill", "tkill", "getpgid", "getsid")} == {"allowed"}
     assert {chosen(name, pid) for name in ("kill", "tgkill", "tkill") for pid in (0, 1, 8, 2**32 - 1)} == {REFUSED}
     assert {chosen(name, 8) for name in ("getpgid", "getsid")} == {REFUSED}
+    clocks = {pid: chosen("clock_gettime", (~pid << 3 | 2) % 2**32) for pid in (0, 1, 7, 8, 12345)}
+    assert [pid for pid, action in clocks.items() if action == "allowed"] == [0]
+    assert {chosen("clock_gettime", clock) for clock in range(12)} == {"allowed"}
 
 
 @pytest.mark.parametrize(("may_fork", "fork"), [(True, "allowed"), (False, REFUSED)])

@@ -152,6 +152,14 @@ def mark_files() -> None:
             print("broken", "inodes", what, "was made")
         except OSError:
             continue
+    time = ctypes.byref((ctypes.c_long * 2)(0, 1))
+    try:
+        make((202, 98), page, 0, ctypes.c_uint32.from_address(page or 0), time)
+    except TimeoutError:  # others could count who waits there, and wake him
+        print("broken", "inodes", "a wait at a page of a shown file was made")
+    except OSError:
+        pass
+    attempt("inodes", "counting what is read from the disk", lambda: make((98, 165), 0, BLANK))
     for name in ("null", "zero", "full", "random", "urandom"):
         if os.getpid() == 1 and not os.statvfs("/dev/" + name).f_flag & os.ST_RDONLY:
             print("broken", "inodes", f"/dev/{name} can be changed")

@@ -120,7 +120,7 @@ PROMISED: dict[ProfileName, tuple[str, ...]] = {
 times at which something was last read are for all to see: `state`. With nothing but the kernel's limits, none protects.
 
 What no profile closes: timing, and counts of the whole machine (free memory; without namespaces, the numbers of
-processes).
+processes; before Linux 5.9, those of files).
 """
 
 

@@ -80,7 +80,6 @@ WAITING: Numbers = {
     "epoll_wait": (232, None),
     "eventfd": (284, None),
     "eventfd2": (290, 19),
-    "futex": (202, 98),
     "nanosleep": (35, 101),
     "pause": (34, None),
     "poll": (7, None),
@@ -126,7 +125,6 @@ SIGNALS: Numbers = {
 
 ASKING: Numbers = {
     "clock_getres": (229, 114),
-    "clock_gettime": (228, 113),
     "getcpu": (309, 168),
     "getegid": (108, 177),
     "geteuid": (107, 175),
@@ -139,7 +137,6 @@ ASKING: Numbers = {
     "getresgid": (120, 150),
     "getresuid": (118, 148),
     "getrlimit": (97, 163),
-    "getrusage": (98, 165),
     "gettid": (186, 178),
     "gettimeofday": (96, 169),
     "getuid": (102, 174),
@@ -195,12 +192,14 @@ mount that is read-only.
 """
 
 CONDITIONAL: Numbers = {
+    "clock_gettime": (228, 113),
     "clone": (56, 220),
     "clone3": (435, 435),
     "fadvise64": (221, 223),
     "fcntl": (72, 25),
     "flock": (73, 32),
     "fork": (57, None),
+    "futex": (202, 98),
     "getpgid": (121, 155),
     "getsid": (124, 156),
     "getsockopt": (55, 209),

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import kernel, landlock, seccomp, wakeup
+from . import kernel, landlock, seccomp, usage, wakeup
 from .namespaces import NOBODY
 from .settings import MEGABYTE, WORK, Bounds, named
 
@@ -76,6 +76,7 @@ class Confinement:
             may_fork = self.namespaces and bounds.may_fork
             if not may_fork:
                 socket.socketpair = wakeup.pair  # type: ignore[assignment]  # all that an event loop asks of it
+            resource.getrusage = usage.getrusage
             kernel.install_filter(self._filter(may_fork, 0 if self.namespaces else os.getpid()))
 
     def _filter(self, may_fork: bool, only_pid: int = 0) -> bytes:

@@ -95,9 +95,9 @@ def _find(name: str, names: dict[str, Any]) -> Any:
     alone, solution = names.get(method), names.get("Solution")
     if getattr(alone, "__module__", "") == IMPORTED:  # what is imported is no answer
         takes_self = getattr(alone, "__code__", _find.__code__).co_varnames[:1] == ("self",)
-        return partial(alone, None) if takes_self else alone  # type: ignore[arg-type] # a thing of the program's
-    if not method and hasattr(solution, name):
-        return getattr(solution(), name)  # type: ignore[misc] # as above
+        return partial(alone, None) if takes_self else alone  # type: ignore[arg-type]  # what is none cannot be called
+    if not method and isinstance(solution, type) and hasattr(solution, name):
+        return getattr(solution(), name)
     raise NameError(f"name '{owner}' is not defined")
 
 

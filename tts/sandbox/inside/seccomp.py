@@ -12,6 +12,7 @@ answers in one of these ways:
 - *pretended*: the call answers 0 and is not made. Locks and advice about pages are marks on an inode that every program
   sees, and the kernel lets who may only read set them: a lock that is not made tells nobody anything, not even on a
   device. In a program of one process it would have kept nobody out either. F_GETLK is real: it answers «not locked».
+- *again*: EAGAIN, to who would wait at a word of shared memory.
 - *killed*: no honest program makes it.
 """
 
@@ -31,6 +32,12 @@ _REFUSE, _ABSENT, _PRETEND = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS, _ERRNO
 _NO_LOCKS, _UNSUPPORTED = _ERRNO | errno.ENOLCK, _ERRNO | errno.ENOTSUP
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 
+_AGAIN = _ERRNO | errno.EAGAIN
+
+_PRIVATE = 128
+_SHARED_WAITS = (0, 256, 9, 265, 11, 267)  # FUTEX_WAIT, _WAIT_BITSET, _WAIT_REQUEUE_PI, by either clock
+_OTHER_FUTEXES = (1, 3, 4, 5, 6, 7, 8, 10, 12)  # wake, requeue, PI locks
+_CLOCKS = (*range(12), 2**32 - 6, 2**32 - 2)  # the last two: of this process, of this thread
 _NEW_NAMESPACES = 0x7E020000
 _CLONE_THREAD = 0x00010000
 _IOCTLS = (
@@ -78,13 +85,16 @@ def _conditional(may_fork: bool, only_pid: int) -> dict[str, list[bytes]]:
     lock = _NO_LOCKS if may_fork else _PRETEND  # between processes a lock that is not made would be a lie
     to_one = _by_argument(0, {_ALLOW: (only_pid,)}) if only_pid else [_return(_ALLOW)]
     of_one = _by_argument(0, {_ALLOW: (0, only_pid)}) if only_pid else [_return(_ALLOW)]
+    own_clocks = _by_argument(0, {_ALLOW: _CLOCKS}) if only_pid else [_return(_ALLOW)]
     return {
+        "clock_gettime": own_clocks,  # others count what another process has done, long after
         "clone": _clone(may_fork),
         "clone3": [_return(_ABSENT)],  # its flags lie in memory; the C library then uses clone
         "fadvise64": [_return(_PRETEND)],
         "fcntl": _by_argument(1, {_ALLOW: _FCNTLS, lock: _LOCKS}),
         "flock": [_return(lock)],
         "fork": fork,
+        "futex": _futex(),
         "getpgid": of_one,  # what another program has set would be a message
         "getsid": of_one,
         "getsockopt": _by_argument(2, {_ALLOW: _SOCKET_OPTIONS}),
@@ -107,6 +117,15 @@ def _clone(may_fork: bool) -> list[bytes]:
     if not may_fork:
         block += [_jump(_ANY_BIT, _CLONE_THREAD, 1, 0), _return(_REFUSE)]
     return [*block, _return(_ALLOW)]
+
+
+def _futex() -> list[bytes]:
+    """Return code that lets nobody wait at a word that others may have in their memory, too, as that of a shown file.
+
+    Who waits there could be counted, and woken. He is told to look again, which is all that joining a thread needs.
+    """
+    block = [_argument(1), _jump(_ANY_BIT, _PRIVATE, 0, 1), _return(_ALLOW)]
+    return [*block, *_by_argument(1, {_AGAIN: _SHARED_WAITS, _ALLOW: _OTHER_FUTEXES})]
 
 
 def _socketpair() -> list[bytes]:
