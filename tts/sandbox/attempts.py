@@ -154,7 +154,7 @@ def mark_files() -> None:
             continue
     time = ctypes.byref((ctypes.c_long * 2)(0, 1))
     try:
-        make((202, 98), page, 0, ctypes.c_uint32.from_address(page or 0), time)
+        make((202, 98), page, 0, int.from_bytes(os.pread(file, 4, 0), sys.byteorder), time)
     except TimeoutError:  # others could count who waits there, and wake him
         print("broken", "inodes", "a wait at a page of a shown file was made")
     except OSError:

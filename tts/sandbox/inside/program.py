@@ -93,9 +93,9 @@ def _find(name: str, names: dict[str, Any]) -> Any:
     if owner in names:
         return getattr(names[owner](), method) if method else names[owner]
     alone, solution = names.get(method), names.get("Solution")
-    if getattr(alone, "__module__", "") == IMPORTED:  # what is imported is no answer
-        takes_self = getattr(alone, "__code__", _find.__code__).co_varnames[:1] == ("self",)
-        return partial(alone, None) if takes_self else alone  # type: ignore[arg-type]  # what is none cannot be called
+    if callable(alone) and alone.__module__ == IMPORTED:  # what is imported is no answer
+        code = getattr(alone, "__code__", None)
+        return partial(alone, None) if code and code.co_varnames[:1] == ("self",) else alone
     if not method and isinstance(solution, type) and hasattr(solution, name):
         return getattr(solution(), name)
     raise NameError(f"name '{owner}' is not defined")
