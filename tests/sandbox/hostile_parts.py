@@ -564,6 +564,13 @@ PROTOCOL = (
         "    os.read(3, 10**6)\n    return 5",
         SQUARE,
     ),
+    Hostile(
+        "sends descriptors over the wire",
+        "runtime_error",
+        "import array, socket\nsent = [(1, 1, array.array('i', [0]))]\n"
+        "def f(x): return socket.socket(fileno=3).sendmsg([b'x'], sent)",
+        SQUARE,
+    ),
     Hostile("closes the wire", "runtime_error", "import os\ndef f(x):\n    os.close(3)\n    return x * x", SQUARE),
     Hostile(
         "asks for a test's function by number",

@@ -37,6 +37,8 @@ def sandbox() -> Iterator[Sandbox]:
         ("import sys\nprint(sum(map(int, sys.stdin.buffer.read().split())))", "1 2\n3", "6\n"),
         ("import sys\nfor line in sys.stdin: print(line.strip()[::-1])", "ab\ncd\n", "ba\ndc\n"),
         ("print(open(0).read().upper())", "é", "É\n"),
+        ("with open('/dev/stdin', 'rb') as f: print(f.read())", "a\n", "b'a\\n'\n"),
+        ("import io\nprint(io.open('/dev/stdin').read(), open('/dev/null').read(), end='')", "é", "é "),
         ("import os\nos.write(1, os.read(0, 99))", "raw", "raw"),
         (
             "from heapq import *\nfrom collections import *\nprint(nsmallest(2, [3, 1, 2]), deque([1]))",

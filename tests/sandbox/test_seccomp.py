@@ -205,7 +205,7 @@ def test_pairs_of_sockets_are_local_streams(machine: str) -> None:
 
 
 def test_pipes_and_sockets_whose_numbers_count_those_of_all_are_for_programs_that_fork(machine: str) -> None:
-    names = [name for name in ("pipe", "pipe2", "socketpair") if Filter(machine).number(name) is not None]
+    names = [name for name in ("pipe", "pipe2", "socketpair", "sendmsg") if Filter(machine).number(name) is not None]
     assert {Filter(machine)(name, 1, 1) for name in names} == {REFUSED}
     assert {Filter(machine, may_fork=True)(name, 1, 1) for name in names} == {"allowed"}
 

@@ -171,7 +171,6 @@ SOCKET_PAIRS: Numbers = {
     "getsockname": (51, 204),
     "recvfrom": (45, 207),
     "recvmsg": (47, 212),
-    "sendmsg": (46, 211),
     "sendto": (44, 206),
     "shutdown": (48, 210),
 }
@@ -210,6 +209,7 @@ CONDITIONAL: Numbers = {
     "pipe2": (293, 59),
     "prctl": (157, 167),
     "prlimit64": (302, 261),
+    "sendmsg": (46, 211),
     "socketpair": (53, 199),
     "tgkill": (234, 131),
     "tkill": (200, 130),

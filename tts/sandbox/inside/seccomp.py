@@ -105,6 +105,7 @@ def _conditional(may_fork: bool, only_pid: int) -> dict[str, list[bytes]]:
         "pipe2": fork,
         "prctl": _by_argument(0, {_ALLOW: _NAMES}),
         "prlimit64": _by_argument(0, {_ALLOW: (0,)}),
+        "sendmsg": fork,  # it can send descriptors, and how many of a user are under way is counted
         "socketpair": _socketpair() if may_fork else fork,
         "tgkill": to_one,
         "tkill": to_one,
