@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 import __future__
-import _io
 
+import _io
 import ast
 import atexit
 import builtins
