@@ -32,7 +32,8 @@ class RunsPrograms(Component):
     difference, nor does a tuple in the place of a list. `livecodebench`: as LiveCodeBench's own harness compares, for
     figures beside published ones: line by line, where `1\\n2` for `1 2`, blank lines inside, `x 2.50` for `x 2.5` and
     nested tuples are wrong, and Infinity for inf and `1_000` for 1000 are right. What differs from it still: the
-    limits, a program of its own for each input, and a main guard that is run as Python runs it."""
+    limits, a program of its own for each input and a `Solution` for each call, an exit status above 0, which there does
+    not count, and a main guard that is run as Python runs it."""
 
     packages: Strings = ("numpy",)
     """Installed packages that programs may import beside the standard library; those not installed are left out."""
