@@ -11,10 +11,11 @@ first, and the other agrees only with a written unit.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import TypeAlias
 
-from tts.verifiers.math.normal import split
-from tts.verifiers.math.words import in_words, scale
+from tts.verifiers.math.normal import matching, split
+from tts.verifiers.math.words import PARTS, in_words, scale
 
 Unit: TypeAlias = frozenset[str]
 
@@ -63,6 +64,8 @@ ALIASES = {
     "week": "weeks",
     "month": "months",
     "year": "years yr yrs 岁 年",
+    "point": "points pts pt",
+    "N m": "Nm",
     "hour^-1 mile": "mph",
     "hour^-1 km": "kph kmh kmph",
     "am": "a.m",
@@ -102,6 +105,9 @@ def _joined(pair: re.Match[str]) -> str:
 
 
 FLAT = (
+    (re.compile(r"(?<=[\d} ])[\[(] ?(\\text ?\{[^{}]*\}(?:\^\d)?) ?[\])]$"), r"\1"),
+    (re.compile(r"(\\text ?\{[^{}]*)\^ ?\{ ?(-?\d) ?\}"), r"\1^\2"),
+    (re.compile(r"(\\text ?\{[^{}]*?) ?\} ?\\cdot ?\\text ?\{ ?([^{}]*\})"), r"\1*\2"),
     (
         re.compile(rf"\\frac ?\{{ ?(\\text ?\{{[^{{}}]*\}}{POWER}) ?\}} ?\{{ ?(\\text ?\{{[^{{}}]*\}}{POWER}) ?\}}"),
         r"\1/\4",
@@ -113,15 +119,20 @@ FLAT = (
     (re.compile(r"(\\text ?\{[^{}]*?) ?\} ?(/|\\cdot|) ?\\text ?\{ ?([^{}]*\})"), _joined),
 )
 IN_TEXT = re.compile(r" ?\\text ?\{([^{}]*)\}$")
-IN_BRACKETS = re.compile(r" ?[\[(]([A-Za-z][A-Za-z ]+)[\])]$")
-FOREIGN = re.compile(r" ?([^\W\d_a-zA-Z]+)\.?$")
+IN_BRACKETS = re.compile(r" ?(?:\((?=[A-Za-z]{2})|\[)([A-Za-z][A-Za-z ]*)[\])]$")
+FOREIGN = re.compile(r" ?(?<![^\W\d_])((?=[a-zA-Z]*[^\W\d_a-zA-Z])[^\W\d_]+(?:/[^\W\d_]+)?)\.?$")
 BARE = re.compile(
     r"(?<=[\d}) ])(?<!_)([kMGm]?\\Omega|[A-Za-z][A-Za-z./ -]*(?:\^-?\d[A-Za-z./ -]*)*[A-Za-z.])(?:\^(\d|\{\d\}))?$"
 )
 LETTERS = re.compile(r"(?<=[\d ])([kMGm]?\\Omega|[A-Za-z]{1,2})$")
+SURE = frozenset({"cm", "mm", "km", "kg", "mL", "ml", "Hz", "kJ", "kW", "am", "pm"})
+"""Letters that are a unit where they touch a number, though they may be variables."""
+
+DIGIT_EXPONENT = re.compile(r"(?<=\d) ?(mm|cm|dm|km|m|ft|in|yd)([23])$")
 VALUE_END = re.compile(r"(?<!\}_)(?<!\}_\{\d)[\d})\]!]$|\\pi$|\\infty$|\\circ$")
 BASE = re.compile(
-    r"\(?([\dA-F]+)\)? ?(?:_ ?(?:\{ ?\(?(?:\\text ?\{)?(?:base )?(\w+)\}?\)? ?\}|(\d+))"
+    r"\(?((?=[A-Fa-f]*\d|[A-Fa-f]{2,}\)? ?_ ?\{? ?\(? ?(?:16|\\text))[\dA-Fa-f]+)\)? ?"  # a letter alone is a variable
+    r"(?:_ ?(?:\{ ?\(?(?:\\text ?\{)?(?:base )?(\w+)\}?\)? ?\}|(\d+))"
     r"|(?:\\text ?\{)? ?\(?(?:in )?base[ -](\w+)\)? ?\}?)"
 )
 COMMA = re.compile("[,;]")
@@ -135,7 +146,8 @@ def split_unit(text: str) -> list[tuple[str, Unit]]:
     if base := BASE.fullmatch(text):
         name = base[2] or base[3] or base[4]
         number = name if name.isdigit() else str(in_words(name) or name)
-        return [(base[1], frozenset({f"base {number}"}))]
+        return [(base[1].upper(), frozenset({f"base {number}"}))]
+    text = DIGIT_EXPONENT.sub(r" \1^\2", text)
     # A currency sign in front (after a minus, too) or behind.
     bare, unit = text, NO_UNIT
     sign, code = CURRENCY_SIGN.search(text), CODE.match(text)
@@ -152,20 +164,27 @@ def split_unit(text: str) -> list[tuple[str, Unit]]:
         return [(bare[: mark.start()].replace(r"^\circ", "").strip(), frozenset({"degree", *words}))]
     value, words_unit, factor = _words(bare)
     if words_unit or value != bare:
-        return [(value if factor == 1 else rf"({value})\cdot {factor}", unit | words_unit)]
+        return [
+            (value if factor == 1 else rf"({value})\cdot {factor.numerator}/{factor.denominator}", unit | words_unit)
+        ]
     # What may be a unit as well as variables.
     letters = LETTERS.search(bare)
     if letters and letters[1] in SYMBOLS and VALUE_END.search(value := bare[: letters.start()].strip()):
-        return [(bare, unit), (value, unit | {SYMBOLS[letters[1]], MAYBE})]
+        known = unit | {SYMBOLS[letters[1]]}
+        return [(value, known), (bare, unit)] if letters[1] in SURE else [(bare, unit), (value, known | {MAYBE})]
     return [(bare, unit)]
 
 
 def split_units(text: str) -> list[tuple[str, Unit]]:
     """Return what `split_unit` does; of a list, in which each value has the same unit, that unit."""
-    items = split(text, COMMA)
+    opening = next((bracket for bracket in (r"\{", "(", "[") if text.startswith(bracket)), "")
+    whole = opening and matching(text, len(opening) - 1) == len(text) - 1
+    closing = text[-len(opening) :] if whole else ""
+    items = split(text[len(opening) : -len(closing)] if whole else text, COMMA)
     parts = [split_unit(item)[0] for item in items] if len(items) > 1 else []
     if parts and parts[0][1] and len({unit for _, unit in parts}) == 1:
-        return [(", ".join(value for value, _ in parts), parts[0][1])]
+        values = ", ".join(value for value, _ in parts)
+        return [(f"{opening}{values}{closing}" if whole else values, parts[0][1])]
     return split_unit(text)
 
 
@@ -176,7 +195,7 @@ def agree(left: Unit, right: Unit) -> bool:
     return left <= right or right <= left
 
 
-def _words(text: str) -> tuple[str, Unit, int]:
+def _words(text: str) -> tuple[str, Unit, Fraction]:
     """Strip the words behind a value, bare ones only where they cannot be variables: the value, its unit and scale."""
     if r"\text" in text:
         for pattern, flat in FLAT:
@@ -187,11 +206,11 @@ def _words(text: str) -> tuple[str, Unit, int]:
     if not found:
         found = BARE.search(text)
         if not found or not _surely_words(found[1], text[found.start() - 1] == " "):
-            return text, NO_UNIT, 1
+            return text, NO_UNIT, Fraction(1)
         words = found[1] + (f"^{found[2].strip('{}')}" if found[2] else "")
     value = text[: found.start()].strip()
     if not VALUE_END.search(value):
-        return text, NO_UNIT, 1
+        return text, NO_UNIT, Fraction(1)
     unit, factor = _unit(words)
     before, more, times = _words(value)  # `5 million \text{ dollars}`
     return before, unit | more, factor * times
@@ -200,27 +219,31 @@ def _words(text: str) -> tuple[str, Unit, int]:
 def _surely_words(text: str, apart: bool) -> bool:
     """Tell words from variables; two letters that touch the number (`2mg`) may be either."""
     words = re.split(r"[ /^-]+", re.sub(r"\^-?\d", "", text))
-    if "/" in text or "^" in text or " per " in text:
-        return apart and all(SYMBOLS.get(word) or NAMES.get(word.lower()) or word == "per" for word in words if word)
+    if " per " in text:
+        return apart
+    if "/" in text or "^" in text:
+        return apart and all(SYMBOLS.get(word) or NAMES.get(word.lower()) for word in words if word)
     known = all(word in SYMBOLS or word.lower().rstrip(".") in (NAMES | SYMBOLS | EXPONENT) for word in words)
-    long = any(len(word) > 3 and word.isalpha() for word in words)
-    scaled = any(scale(word) > 1 for word in words)
+    long = any(len(word) > 3 and word.isalpha() and (apart or word.islower()) for word in words)
+    scaled = any(scale(word) > 1 and (apart or len(word) > 3) for word in words)
     return all(len(word) > 1 or word in IDLE for word in words) and (
         long or scaled or (known and (apart or len(text) > 2))
     )
 
 
-def _unit(words: str) -> tuple[Unit, int]:
+def _unit(words: str) -> tuple[Unit, Fraction]:
     r"""Return the unit of `red apples`, `square feet`, `m/s^2`, `million dollars per year` and its scale.
 
     Units that are known are multiplied: m/s, m s^-1 and `meters per second` are one word.
     """
-    factor, others, exponents, sign, power = 1, [], dict[str, int](), 1, 1
+    factor, others, exponents, sign, power = Fraction(1), [], dict[str, int](), 1, 1
     last = ""
-    for word in re.findall(r"[^ ~,/*]+|/", re.sub(r"\bper\b|\ban?\b(?= \w+$)", "/", words)):
+    for word in re.findall(r"[^ ~,/*]+|/", re.sub(r"\bper\b|\ban?\b(?= \w+$)", "/", words.replace(r"\cdot", "*"))):
         name, _, exponent = word.strip("()").partition("^")
         if scale(word) > 1:
             factor *= scale(word)
+        elif word.endswith("s") and PARTS.get(word[:-1], 4) != 4:  # 3 hundredths, but no coins
+            factor /= PARTS[word[:-1]]
         elif word == "/":
             sign = -1
         elif word.lower() in EXPONENT and (last or not word.endswith("ed")):

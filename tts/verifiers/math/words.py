@@ -13,8 +13,17 @@ UNITS = re.findall(
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 SCALES = {
     **{"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12},
-    **{"quadrillion": 10**15, "lakh": 10**5, "crore": 10**7, "bn": 10**9, "mn": 10**6},
-    **{"千": 10**3, "万": 10**4, "百万": 10**6, "亿": 10**8, "тысяч": 10**3, "миллион": 10**6, "millones": 10**6},
+    **{"quadrillion": 10**15, "lakh": 10**5, "crore": 10**7},
+    **{
+        "bn": 10**9,
+        "千": 10**3,
+        "万": 10**4,
+        "百万": 10**6,
+        "亿": 10**8,
+        "тысяч": 10**3,
+        "миллион": 10**6,
+        "millones": 10**6,
+    },
     **{"Million": 10**6, "Millionen": 10**6, "Milliarde": 10**9, "milliard": 10**9, "mille": 10**3, "mil": 10**3},
 }
 SMALL = {
@@ -25,6 +34,7 @@ ORDINALS = {
     **{"first": 1, "second": 2, "third": 3, "fifth": 5, "eighth": 8, "ninth": 9, "twelfth": 12},
     **{f"{word}th": number for word, number in SMALL.items() if word not in ("one", "two", "three", "five", "eight")},
     **{f"{word.removesuffix('y')}ieth": 10 * number for number, word in enumerate(TENS, 2)},
+    **{"hundredth": 100, "thousandth": 1000, "millionth": 10**6},
 }
 PARTS = {"half": 2, "halve": 2, "quarter": 4} | {word: number for word, number in ORDINALS.items() if number > 2}
 
@@ -48,6 +58,8 @@ def is_scaled(formula: str) -> bool:
 def with_digits(text: str) -> str:
     """Return `twelve red apples` as `12 red apples`; text that begins with no number, or goes on for long, as it is."""
     said = SAID.fullmatch(text)
+    if (twice := re.fullmatch(r"([A-Za-z -]+) \((-?\d+)\)", text)) and in_words(twice[1]) == int(twice[2]):
+        return twice[2]
     words = said[1].split() if said else []
     for size in range(min(len(words), MAX_NUMBER_WORDS), max(0, len(words) - MAX_WORDS_BEHIND - 1), -1):
         value = in_words(" ".join(words[:size]))
@@ -59,25 +71,42 @@ def with_digits(text: str) -> str:
 
 def in_words(text: str) -> Fraction | None:
     """Return the value of a number in words, an ordinal, or a fraction (`two thirds`); None for any other text."""
-    words = [word for word in re.split(r"[ -]+", text.lower()) if word not in ("and", "")]
-    if not words:
-        return None
-    if words[0] in ("minus", "negative") and len(words) > 1:
-        negated = in_words(" ".join(words[1:]))
+    said = [word for word in re.split(r"[ -]+", text.lower()) if word]
+    if said and said[0] in ("minus", "negative"):
+        negated = in_words(" ".join(said[1:]))
         return None if negated is None else -negated
-    if words[0] in ("a", "an") and len(words) > 1:
-        words[0] = "one"
-    part = PARTS.get(words[-1]) or PARTS.get(words[-1].removesuffix("s"))
-    if part and (len(words) > 1 or part in (2, 4)):
-        top = _cardinal(words[:-1] or ["one"])
-        if top is not None and (len(words) < 3 or words[0] in SMALL):
-            tens = len(words) == 2 and words[0] in TENS
-            return Fraction(top, part) if not tens else Fraction(top + part)
-    if words[-1] in ORDINALS:
+    if "point" in said:  # two point five
+        whole, digits = (
+            _cardinal(said[: said.index("point")]),
+            [SMALL.get(word, 10) for word in said[said.index("point") + 1 :]],
+        )
+        decimal = digits and max(digits) < 10 and whole is not None
+        return Fraction(f"{whole}.{''.join(map(str, digits))}") if decimal else None
+    for index, word in enumerate(said):  # one and a half
+        part = _part(said[index + 1 :]) if word == "and" and index else None
+        if part is not None and part < 1 and (whole := _cardinal(said[:index])) is not None:
+            return whole + part
+    words = [word for word in said if word != "and"]
+    if (part := _part(words)) is not None:
+        return part
+    if words and words[-1] in ORDINALS:
         rest = _cardinal(words[:-1]) if len(words) > 1 else 0
         return None if rest is None else Fraction(rest + ORDINALS[words[-1]])
-    value = _cardinal(words)
+    value = _cardinal(["one", *words[1:]] if words[:1] in (["a"], ["an"]) and len(words) > 1 else words)
     return None if value is None else Fraction(value)
+
+
+def _part(words: list[str]) -> Fraction | None:
+    """Return the value of `half`, `two thirds`, `a quarter`, `five hundredths`; None for any other words."""
+    if not words:
+        return None
+    top = words[:-1] or ["one"]
+    part = PARTS.get(words[-1]) or PARTS.get(words[-1].removesuffix("s"))
+    number = _cardinal(["one"] if top in (["a"], ["an"]) else top)
+    if not part or number is None or (len(words) == 1 and part not in (2, 4)) or (len(top) > 1 and top[0] not in SMALL):
+        return None
+    ordinal = words[-1] in ORDINALS and (top[-1] in TENS or (part >= 100 and number > 1))  # twenty-fifth
+    return None if ordinal else Fraction(number, part)
 
 
 def _cardinal(words: list[str]) -> int | None:
@@ -91,4 +120,5 @@ def _cardinal(words: list[str]) -> int | None:
             total, group = total + (group or 1) * scale(word), 0
         else:
             return None
-    return total + group if words and (words[0] in SMALL or scale(words[0]) > 1) else None
+    begins = words and (words[0] in SMALL or (len(words[0]) > 3 and scale(words[0]) > 1))
+    return total + group if begins else None
