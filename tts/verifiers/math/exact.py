@@ -28,7 +28,9 @@ FRACTION = re.compile(r"\\[dtc]?frac ?\{(-?\d{1,99})\} ?\{(\d{1,99})\}|(-?\d{1,9
 DECIMAL = re.compile(r"-?\d{1,99}\.\d{1,99}", re.ASCII)
 RATIO = re.compile(r"(-?)(?:\\frac\{(-?\d{1,999})\}\{(\d{1,999})\}|(\d{1,999})/(\d{1,999}))")
 THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}(?:(?:,\d{3})+(?![\d,])|(?: \d{3})+(?! ?\d))")
-DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
+DECIMAL_COMMA = re.compile(r"-?\d+,\d+(?!\d)[^,;()=]*")
+DECIMAL_COMMAS = re.compile(r"\( ?-?\d+(?:,\d+)?(?: ?; ?-?\d+(?:,\d+)?)+ ?\)")
+POINT = re.compile(r"[A-Z]'?(\([^()]*,[^()]*\))")
 MIXED = re.compile(
     r"(?<![\d./^_])(\d{1,999})"
     r"(?: ?\\frac ?(?:(\d) ?(\d)|\{(\d{1,999})\} ?\{(\d{1,999})\})| (\d{1,999})/(\d{1,999})(?!\d))"
@@ -38,28 +40,51 @@ CLOCK = re.compile(r"\d{1,2} ?: ?[0-5]\d(?: ?: ?[0-5]\d)?")
 DATE = re.compile(r"([12]\d{3})([-/.])(\d{1,2})\2(\d{1,2})|(\d{1,2})([-/.])(\d{1,2})\6([12]\d{3})")
 MATRIX = re.compile(r"\\begin ?\{([pbB]?matrix)\}((?:(?!\\begin).)*)\\end ?\{\1\}")
 WORDS = re.compile(r"[^\W\d_]+(?:[ '-]{1,3}[^\W\d_]+)*\.?")
-SHORT_WORD = re.compile(r"(?=..?.?$)(?:\w*o\w*|[^aeiou][aeiou][^aeiou]|\w*[ei]\w+|\w+[ei]\w*)")
-TWO_LETTERS = frozenset({"is", "it", "in", "if", "he", "we", "me", "hi"})
+SHORT_WORD = re.compile(r"\w*o\w*|[^aeiou][aeiou][^aeiou]|\w*[ei]\w+|\w+[ei]\w*|dry|cry|try|fry|fly|sky|shy|why|gym")
+TWO_LETTERS = frozenset(re.findall("..", "isitinifhewemehinoonofortosogodookohoxup"))
 FIGURE = re.compile(
     r"m?(\\(?:angle|triangle|odot|square)|\\(?:overline|overrightarrow|widehat|overset)) ?\{?([A-Z]+)\}?"
 )
-CHEMICAL = re.compile(r"\d*(?:(?:[A-Z][a-z]?|\([A-Za-z\d]+\))\d*)+(?:\^\d*[+-])?")
+CHEMICAL = re.compile(r"\d*(?:(?:[A-Z][a-z]?|\([A-Za-z\d]+\))\d*)+(?:(?:\^\d+)?[+-])?")
 IN_TEXT = re.compile(r"\\text ?\{([^{}]*)\}")
 BARE_WORD = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{2,}(?![a-zA-Z}])")
 SEPARATORS = re.compile(r"[ '-]+")
 INFINITE = re.compile(r"([-+]?) ?(?:\\infty|infinity|inf|oo)")
 COMMA, EQUALS, COLON, ROWS, CELLS, CUP, MINUS = (
     re.compile(pattern)
-    for pattern in ("[,;]", "=", ":", r"\\\\", "&", r"\\cup(?![a-z])", r"\\setminus(?![a-z])|\\(?= ?\\\{)")
+    for pattern in (
+        "[,;]",
+        "=",
+        ":",
+        r"\\\\",
+        "&",
+        r"\\cup(?![a-z])",
+        r"\\setminus(?![a-z])|\\(?= ?\\\{)|(?<=mathbb\{R\}) ?-(?= ?\\\{)",
+    )
 )
 BRACKETS = ("(", "[", r"\{", "{")
 EMPTY, INFINITY, MINUS_INFINITY = ("empty",), ("infinity", False), ("infinity", True)
 REALS = ("tuple", (MINUS_INFINITY, INFINITY))
+POSITIVE = ("tuple", (Fraction(0), INFINITY))
+NO_SOLUTION = re.compile(
+    r"(?:there (?:is|are|exists?) )?no (?:such |real |valid |integer |integral |positive |possible |other )*"
+    r"(?:solutions?|values?|roots?|numbers?|integers?|[a-z])(?: exists?| in (?:the )?(?:reals|real numbers))?"
+)
 NAMED_SETS: dict[str, Hashable] = {
     r"\emptyset": EMPTY, r"\{\}": EMPTY, r"\{ \}": EMPTY, r"\mathbb{R}": REALS,
     **dict.fromkeys(("all real numbers", "all reals", "real numbers", "the real numbers", "all real values"), REALS),
     **dict.fromkeys(("the set of all real numbers", "the set of real numbers", "any real number", "reals"), REALS),
     **dict.fromkeys(("no solution", "no solutions", "no real solution", "no real solutions", "none"), EMPTY),
+    **dict.fromkeys(("positive real numbers", "all positive real numbers"), POSITIVE),
+    **dict.fromkeys(("positive reals", "all positive reals"), POSITIVE),
+    **dict.fromkeys((r"\mathbb{R}^+", r"\mathbb{R}^{+}", r"\mathbb{R}_{>0}", r"\mathbb{R}_{> 0}"), POSITIVE),
+    **{f"{these}{numbers}": ("numbers", letter) for these in ("", "all ", "the ", "the set of ", "the set of all ")
+       for numbers, letter in (("integers", "Z"), ("natural numbers", "N"), ("rational numbers", "Q"),
+                               ("complex numbers", "C"))},
+    **{rf"\mathbb{{{letter}}}": ("numbers", letter) for letter in "ZNQC"},
+    "dne": ("word", "does not exist"),
+    **dict.fromkeys(("keine lösung", "pas de solution", "aucune solution", "sin solución", "ninguna solución"), EMPTY),
+    **dict.fromkeys(("nessuna soluzione", "sem solução", "нет решений", "无解", "無解", "解なし", "해가 없다"), EMPTY),
     **dict.fromkeys(("empty set", "the empty set", "no such values", "no roots", "no real roots"), EMPTY),
 }  # fmt: skip
 MAX_DEPTH = 40
@@ -101,16 +126,20 @@ def key(text: str, leaf: Leaf | None = None) -> Hashable | None:
 def others(text: str) -> list[Hashable]:
     r"""Return the keys of what else `text` may mean: 2,74 a decimal, 12:16 a ratio, `xy` a word, H_2O a formula."""
     found: list[Hashable] = []
-    if DECIMAL_COMMA.fullmatch(text) and not THOUSANDS.fullmatch(text):
-        found.append(Fraction(text.replace(",", ".")) if len(text) < MAX_DIGITS else None)
+    if DECIMAL_COMMA.fullmatch(text) and not THOUSANDS.match(text.lstrip("-")):
+        found.append(key(text.replace(",", ".")))
+    if DECIMAL_COMMAS.fullmatch(text):
+        found.append(key(text.replace(",", ".")))
+    if point := POINT.fullmatch(text):
+        found.append(key(point[1]))
     if CLOCK.fullmatch(text):
         found.append(_Structure(_polynomial_key).ratio(text))
     if text.isalpha() and 1 < len(text) <= 3:
         found.append(("word", text))
-    plain = re.sub(r"\\(?:text|ce)(?![a-z])|[_{} ]", "", text)
+    plain = re.sub(r"\\(?:text|ce)(?![a-z])|[_{} ]|\^(?=[{ ]*[+-])", "", text)
     if CHEMICAL.fullmatch(plain) and len(plain) > 1 and not plain.isalpha():
         found.append(("chemical", plain))
-    return [key for key in found if key is not None]
+    return [other for other in found if other is not None]
 
 
 def integer(digits: str) -> Fraction | tuple[str, bool, str]:
@@ -182,7 +211,7 @@ def word(text: str) -> Hashable | None:
     if not WORDS.fullmatch(text) or INFINITE.fullmatch(text):
         return None
     longest, small = max(SEPARATORS.split(text), key=len), text.casefold()
-    short = SHORT_WORD.fullmatch(small) if len(text) == 3 else "o" in small[:2] or small in TWO_LETTERS
+    short = SHORT_WORD.fullmatch(small) if len(text) == 3 else small in TWO_LETTERS
     named = len(text) == 3 and text[0].isupper() and text[1:].islower()
     if len(longest) > 3 or not text.isascii() or (len(text) in (2, 3) and short) or named:
         return ("word", " ".join(small.split()))
@@ -196,9 +225,10 @@ def _polynomial_key(text: str) -> Hashable:
 def _repeating(decimal: re.Match[str]) -> str:
     r"""Return 0.1\overline{6} as the fraction (16 − 1)/90."""
     whole, fixed, *periods = decimal.groups()
+    whole = whole or "0"
     period = periods[0] or periods[1]
     bottom = "9" * len(period) + "0" * len(fixed)
-    return rf"(\frac{{{whole}{fixed}{period}-{whole}{fixed or 0}}}{{{bottom}}})"
+    return rf"(\frac{{{whole}{fixed}{period}-{whole}{fixed}}}{{{bottom}}})"
 
 
 def _mixed(match: re.Match[str]) -> str:
@@ -238,7 +268,8 @@ class _Structure:
         quoted = IN_TEXT.fullmatch(text)
         if quoted:
             text = quoted[1].strip()
-        named = NAMED_SETS.get(text.casefold() if text.isascii() and text[:1] != "\\" else text)
+        told = IN_TEXT.sub(r"\1", text).casefold()
+        named = NAMED_SETS.get(text if text[:1] == "\\" else told) or (EMPTY if NO_SOLUTION.fullmatch(told) else None)
         if quoted and text.isalpha() and len(text) > 1:
             return named or word(text) or ("word", text)
         found = named or word(text)

@@ -21,15 +21,15 @@ NAME = re.compile(
     rf"\((?P<letters>{LETTER}{MARKS}(?:, ?{LETTER}{MARKS})+)\)"
     rf"|(?:(?:\\Delta|d) ?)?(?:\\(?:hat|bar|vec|dot|overline) ?\{{?)?{LETTER}\}}?{MARKS}(?:\^\{{-1\}})?"
     rf"(?: ?\((?P<arguments>[A-Za-z0-9, ]*)\))?"
-    r"|m?(?:\\(?:angle|triangle) ?)?[A-Z]{2,}'*|\\text ?\{[^{}\\]*\}|(?P<words>[A-Za-z]+(?: [A-Za-z]+)*)"
-    rf"|\| ?[A-Z]{{2,}} ?\||(?:[A-Z]{{2,}}|[A-Z]{MARKS})(?: ?: ?(?:[A-Z]{{2,}}|[A-Z]{MARKS}))+"
+    r"|m? ?\\(?:angle|triangle) ?[A-Z]+'*|m?[A-Z]{2,}'*|\\text ?\{[^{}\\]*\}|(?P<words>[A-Za-z]+(?: [A-Za-z]+)*)"
+    rf"|\| ?[A-Z]{{2,}} ?\||(?:[A-Z]{{2,}}|[A-Za-z]{MARKS})(?: ?: ?(?:[A-Z]{{2,}}|[A-Za-z]{MARKS}))+"
     r"|\\frac ?\{(?:[A-Z]{2}|d[a-z])\} ?\{(?:[A-Z]{2}|d[a-z])\}"
 )
 FUNCTION = re.compile(r"[A-Za-z]('*)\(([a-zA-Z])\)")
 EQUALS, COMMA, IN = re.compile("="), re.compile("[,;]"), re.compile(r"\\in(?![a-zA-Z])")
 ORDER = re.compile(r"\\(?:[lg]e|ne)(?![a-zA-Z])|[<>]")
 APPROXIMATELY = re.compile(r"(.*?) ?\\approx ?(.*)")
-ABSOLUTE = re.compile(r"\| ?([a-zA-Z]) ?\|")
+ABSOLUTE = re.compile(r"\| ?([a-zA-Z]) ?([-+] ?(?:\d+(?:\.\d+)?|\\frac ?\{\d+\} ?\{\d+\}))? ?\|")
 MIRRORED = {">": "<", r"\ge": r"\le"}
 
 
@@ -67,7 +67,12 @@ def solved(text: str, leaf: exact.Leaf | None = None) -> tuple[str | None, list[
     of the last are those of its values without their names.
     """
     relations: list[tuple[str, Hashable]] = []
-    for item in split(text, COMMA):
+    items = split(text, COMMA)
+    if r"\ne" in items[0] and all(ORDER.findall(item) in ([r"\ne"], []) for item in items):  # x ≠ 1, 2 and x ≠ 1, x ≠ 2
+        sides = [split(item, ORDER) for item in items]
+        if {*(side[0] for side in sides if len(side) == 2)} == {sides[0][0]}:
+            items = [rf"{sides[0][0]} \ne {', '.join(side[-1] for side in sides)}"]
+    for item in items:
         if ORDER.search(item):
             relation = _inequality(item, leaf)
         else:
@@ -130,15 +135,14 @@ def _inequality(text: str, leaf: exact.Leaf | None) -> tuple[str, Hashable] | No
         return None
     low, name, high = parts
     opening, closing = "[" if signs[0] == r"\le" else "(", "]" if signs[1] == r"\le" else ")"
-    span = f"{opening}{low}, {high}{closing}"
-    if size := ABSOLUTE.fullmatch(name):
-        name = size[1]
-        start = "[" if closing == "]" else "("
-        span = (
-            f"{start}-({high}), {high}{closing}"
-            if low == r"-\infty"
-            else f"{start}-({high}), -({low}){']' if opening == '[' else ')'} \\cup {span}"
-        )
+    spans = [(opening, low, high, closing)]
+    if size := ABSOLUTE.fullmatch(name):  # |x - 1| <= 2 is [-2, 2], moved by 1
+        name, start = size[1], "[" if closing == "]" else "("
+        mirrored = (start, f"-({high})", f"-({low})", "]" if opening == "[" else ")")
+        spans = [(start, f"-({high})", high, closing)] if low == r"-\infty" else [mirrored, *spans]
+        shift = f"-({size[2]})" if size[2] else ""
+        spans = [(a, *(end if "infty" in end else end + shift for end in ends), b) for a, *ends, b in spans]
+    span = r" \cup ".join(f"{opening}{low}, {high}{closing}" for opening, low, high, closing in spans)
     if not _is_name(name):
         return None
     key = exact.key(span.replace(r"-(\infty)", r"-\infty").replace(r"-(-\infty)", r"\infty"), leaf)
