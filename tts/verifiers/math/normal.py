@@ -21,6 +21,8 @@ SYMBOLS = str.maketrans(
         "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "∈": r"\in ", "∪": r"\cup ",
         "∩": r"\cap ", "∅": r"\emptyset ", "±": r"\pm ", "∓": r"\mp ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}",
         "℃": r"^\circ C", "℉": r"^\circ F", "′": "'", "″": "''", "∠": r"\angle ", "∑": r"\sum ", "…": "...",
+        "→": r"\to ", "⇒": r"\implies ", "⟹": r"\implies ", "∴": r"\therefore ",
+        "“": '"', "”": '"', "’": "'", "٫": ".", "٬": ",", "º": r"^\circ ",
         "⟨": "(", "⟩": ")", "µ": "u", "\u2009": " ", "\u200b": None, "\ufeff": None,
     }
 )  # fmt: skip
@@ -30,10 +32,17 @@ SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 MAX_LAYERS = 40
 WRAPPERS = (
     *(("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")),
-    *(("**", "**"), ("__", "__"), ("*", "*"), ("`", "`"), ('"', '"')),
+    *(("**", "**"), ("__", "__"), ("*", "*"), ("_", "_"), ("```", "```"), ("`", "`"), ('"', '"'), ("'", "'")),
 )
-BOX = re.compile(r"\\(?:boxed|fbox|framebox|hbox|text(?=\s*\{\s*[-\d$]))\s*\{")
-LEADING = re.compile(r"(?:[=:]|\\(?:approx|therefore|implies|[rR]ightarrow|to)(?![a-zA-Z])|~(?=[\d ])) ?")
+BOX = re.compile(  # around the whole answer
+    r"\\(?:boxed|fbox|framebox|hbox|circled|math(?:op|inner)|raisebox\{[^{}]*\}|scalebox\{[^{}]*\}|(?:under|over)set\{\}"
+    r"|(?:text(?:bf|it|rm|sf|tt|normal|up|sl|sc|md)?|mathrm|mathsf|mathcal|mbox|operatorname\*?)(?=\s*\{\s*[-\d$\\]))\s*\{"
+)
+LEADING = re.compile(
+    r"(?:[=:]|\\(?:approx|sim|therefore|because|implies|iff|(?:[lL]ong)?[rR]ightarrow|to)(?![a-zA-Z])|~(?=[\d ])"
+    r"|the (?=\d)|\\text ?\{ ?(?:(?:final |the )?(?:answer|result|solution|total)|domain|range) ?: ?\}) ?",
+    re.IGNORECASE,
+)
 SYNONYMS = {
     **{"leq": r"\le ", "leqslant": r"\le ", "geq": r"\ge ", "geqslant": r"\ge ", "neq": r"\ne ", "lt": "<", "gt": ">"},
     **{"times": r"\cdot ", "ast": r"\cdot ", "lbrace": r"\{", "rbrace": r"\}", "lbrack": "[", "rbrack": "]"},
@@ -45,18 +54,20 @@ SYNONYMS = {
         "equiv": "=",
         "textsuperscript": "^",
         "imath": "i",
+        "uppi": r"\pi ",
         "varnothing": r"\emptyset ",
     },
     **{"vert": "|", "lvert": "|", "rvert": "|", "mid": "|", "colon": ":", "dbinom": r"\binom ", "tbinom": r"\binom "},
     **{"ldots": "...", "dots": "...", "cdots": "...", "dotsc": "...", "arg": r"\arg ", "smallsetminus": r"\setminus "},
     **{"backslash": r"\setminus ", "land": ", ", "lor": ", ", "wedge": ", ", "vee": ", ", "Bbb": r"\mathbb "},
+    **{letter: rf"\mathbb{{{letter}}}" for letter in "RNZQ"},
     **{"dfrac": r"\frac", "tfrac": r"\frac", "cfrac": r"\frac", "degree": r"^\circ ", "div": "/"},
 }
 # Commands that show their argument and change nothing about it, those that hide it, and those for upright letters.
-FONTS = "boldsymbol|bm|pmb|mathbf|mathit|mathnormal|underline|uline|emph|vec|overrightarrow|cancel"
+FONTS = "boldsymbol|bm|pmb|mathbf|mathit|mathnormal|underline|uline|emph|vec|overrightarrow|[xb]?cancel"
 COLOURS = r"(?:text)?color ?(?:\[\w+\])? ?\{[^{}]*\}|colorbox ?\{[^{}]*\}|fcolorbox ?\{[^{}]*\} ?\{[^{}]*\}"
 SWITCHES = (
-    "underbrace|overbrace|ensuremath|(?:display|text|script|scriptscript)style|limits|nolimits|bf|it|em|bfseries|tiny|"
+    "underbrace|overbrace|ensuremath|footnotesize|scriptsize|(?:rm|sf|tt)family|tt|sf|sl|sc|(?:display|text|script|scriptscript)style|limits|nolimits|bf|it|em|bfseries|tiny|"
     "small|normalsize|large|Large|LARGE|huge|Huge|left|right|middle|[bB]igg?[lrm]?|math(?:open|close|ord|strut)|"
     "nonumber|notag|strut|centering"
 )
@@ -65,7 +76,9 @@ UPRIGHT = (
     "mbox|mathrm|mathsf|mathtt|operatorname\\*?|text(?:bf|it|rm|sf|tt|normal|up|sl|sc|md)|rm(?= ?\\{)|hbox|textnormal"
 )
 ENDLESS = re.compile(r"(\d*\.\d*?)(\d+?)\2+ ?(?:\.\.\.|\\[lc]?dots(?![a-zA-Z]))")  # 0.1666…
-ORDINAL = "(?:st|nd|rd|th)"
+ORDINAL = "(?:st|nd|rd|th|ST|ND|RD|TH|ème|ère)"
+MONTH_NAMES = "janfebmaraprmayjunjulaugsepoctnovdec"
+MONTHS = rf"(?i:{'|'.join(re.findall('...', MONTH_NAMES))})[a-z]*\.?"
 SIMPLE = re.compile(  # a number and its unit, in need of nothing
     r"(-?\d{1,99}(?:\.\d{1,99})?) ?\\(?:text|mbox|mathrm) ?\{ ?(?!(?:st|nd|rd|th|and|or)\})([a-zA-Z]{2,})\}(\^\d)?",
     re.ASCII,
@@ -76,7 +89,18 @@ COMMANDS = "(?:[dtc]?frac|sqrt|left|right|text|boxed|math[a-z]+|[lg]eq?|pi|cdot|
 
 def _system(rows: re.Match[str]) -> str:
     r"""Return the rows of `\begin{aligned} … \end{aligned}` as a list."""
-    return re.sub(r" ?\\\\(?: ?\[[^]]*\])? ?", ", ", rows[2].replace("&", "").strip("\\ \n"))
+    lines = re.sub(r"^(?:\\\\|\s)+|(?:\\\\|\s)+$", "", rows[2].replace("&", ""))
+    return re.sub(r" ?\\\\(?: ?\[[^]]*\])? ?", ", ", lines)
+
+
+def _month(name: str) -> int:
+    return MONTH_NAMES.index(name[:3].lower()) // 3 + 1
+
+
+def _rows(lists: re.Match[str]) -> str:
+    """Return [[1, 2], [3, 4]] as a matrix."""
+    rows = r" \\ ".join(row.replace(",", " & ") for row in re.findall(r"\[([^\[\]]*)\]", lists[1]))
+    return rf"\begin{{pmatrix}}{rows}\end{{pmatrix}}"
 
 
 REWRITES = tuple(
@@ -85,12 +109,16 @@ REWRITES = tuple(
         ("", r"\s+", " "),
         ("$", r"(?<!\\)\$([^$]*)(?<!\\)\$(?!\d)", r"\1"),
         # How it looks.
-        ("<", r"</?[a-z]+ ?/?>", ""),
-        ("\\begin", r"\\begin ?\{((?:align|equation|gather|eqnarray|split)(?:ed)?\*?)\}(.*?)\\end ?\{\1\}", _system),
+        ("<", r"</?[a-z]+(?: [a-z]+ ?= ?(?:'[^'<>]*'|\"[^\"<>]*\"))* ?/?>", ""),
+        ("\\begin", r"\\begin ?\{((?:align|equation|gather|eqnarray|split|center|math|displaymath)(?:ed)?\*?)\}"
+         r"(.*?)\\end ?\{\1\}", _system),
         ("{cases}", rf"\\begin ?\{{(cases)\}}({ROWS})\\end ?\{{cases\}}", _system),
         ("{array}", rf"\\left ?\\\{{ ?\\begin ?\{{(array)\}} ?\{{[lcr|]*\}}({ROWS})\\end ?\{{array\}}"
          r" ?\\right ?(?:\.|$)", _system),
         ("\\\\", rf"\\\\(?={COMMANDS})", r"\\"),  # escaped twice
+        ("\\\\", r"^(?!.*\\begin).*\\\\.*$", lambda rows: re.sub(r",? ?\\\\(?: ?\[[^]]*\])? ?", ", ", rows[0])),
+        ("brace", r"(\\(?:under|over)brace ?\{(?:[^{}]|\{[^{}]*\})*\}) ?[_^] ?\{(?:[^{}]|\{[^{}]*\})*\}", r"\1"),
+        ("quad", r"(=[^=,;]*[\w)}]),? ?\\q?quad ?(?=[a-zA-Z](?:_\{?\w\}?)? ?=)", r"\1, "),
         ("\\", r",?\\! ?(?=\d{3})|\{,\} ?(?=\d{3})", ""),  # thousands: 10{,}000 and 32,\!348
         ("{,}", r"(?<=\d)\{,\}(?=\d)", ","),
         ("", r"(?<=\d)(?:\\[,;: ]|~|['_](?=\d{3}(?!\d)))(?=\d{3}(?!\d))", ""),
@@ -101,9 +129,16 @@ REWRITES = tuple(
         ("\\", r"(?<!\\)\\!|\\(?:mathrm|rm)(?![a-zA-Z]) ?", ""),
         ("", r"(?<!\\)\\(?:[,;:> ]|q?quad|(?:enspace|thinspace|space|hfil)(?![a-zA-Z]))|~(?!=)", " "),
         ("\\", rf"\\({'|'.join(SYNONYMS)})(?![a-zA-Z])", lambda command: SYNONYMS[command[1]]),
-        ("\\", r"\\text ?\{ ?([ei]) ?\}", r"\1"),
+        ("\\", r"\\text ?\{ ?([ei]|d(?= ?\} ?[a-z])) ?\}", r"\1"),
+        ("\\", r"(?:\\text ?\{ ?([kMGm]?) ?\} ?|\b([kMGm]) ?)?\\text ?\{ ?\\Omega ?\}"
+         r"|\\text ?\{ ?([kMGm]) ?\} ?\\Omega",
+         lambda ohm: (ohm[1] or ohm[2] or ohm[3] or "") + r"\Omega"),
+        ("\\mu", r"(?<=[\d }])\\mu ?(?:\\text ?\{ ?)?([mgsLlAVFCTJWN])(?: ?\}|(?![a-zA-Z ]))", r"\\text{u\1}"),
+        ("per cent", "per cent", "percent"),
         ("\\", rf"\\text ?\{{({FUNCTIONS})\}}", r"\\\1 "),
         ("\\", r"\\(?:mathbb|mathds) ?\{? ?([A-Z]) ?\}?", r"\\mathbb{\1}"),
+        ("_", r"(?<=[\dA-F])\\text ?\{ ?([A-F]+) ?\}(?= ?_)", r"\1"),
+        ("small", r"\\(begin|end) ?\{smallmatrix\}", r"\\\1{matrix}"),
         ("array", r"\\begin ?\{array\} ?\{[^{}]*\}(.*?)\\end ?\{array\}", r"\\begin{matrix}\1\\end{matrix}"),
         ("matrix", r"[(\[] ?\\begin ?\{(?:small)?matrix\}(.*?)\\end ?\{(?:small)?matrix\} ?[)\]]",
          r"\\begin{pmatrix}\1\\end{pmatrix}"),
@@ -117,7 +152,14 @@ REWRITES = tuple(
         ("+", r"\+/?-(?= ?[\d\\a-z])", r"\\pm "),
         ("*", r"\*\*", "^"),
         ("0", r"(?<=\d) ?[xX] ?(?=10 ?\^)", r"\\cdot "),
-        ("log", r"(?<![a-zA-Z])\\?log ?(\d+) ?(?=\()", r"\\log_{\1}"),
+        ("log", r"(?<![a-zA-Z])\\?log ?_?(\d+) ?(?=\()", r"\\log_{\1}"),
+        ("mapsto", r"^(?:[a-zA-Z] ?: ?)?([a-zA-Z]) ?\\mapsto(?![a-zA-Z]) ?", r"f(\1) = "),
+        (" in ", r"^([a-zA-Z]) in (?=[\[(\]\\])", r"\1 \\in "),
+        (" to ", r"^(\d+) to (\d+)$", r"\1:\2"),
+        ("[[", r"^\[ ?(\[[^\[\]]*\](?: ?, ?\[[^\[\]]*\])*) ?\]$", _rows),
+        ("P", r"(?<![A-Za-z\d.])(?:nPr ?\( ?(\d+) ?, ?(\d+) ?\)|(\d+) ?P ?(\d+)(?!\d))",
+         lambda m: rf"\frac{{{m[1] or m[3]}!}}{{({m[1] or m[3]}-{m[2] or m[4]})!}}"),
+        ("a", r"(?<![a-zA-Z\\])a(sin|cos|tan) ?(?=\()", r"\\arc\1"),
         ("cbrt", r"\\?cbrt", r"\\sqrt[3]"),
         ("", rf"(?<![\\a-zA-Z])(?=(?:sqrt|{NAMED}|{GREEK_NAMES})(?![a-zA-Z])|(?:{WORDLIKE}) ?\()",
          r"\\"),  # sqrt(2), 2pi
@@ -127,10 +169,19 @@ REWRITES = tuple(
         ("C", r"\\text ?\{ ?C ?\} ?_ ?\{?(\d+)\}? ?\^ ?\{?(\d+)\}?", r"\\binom{\1}{\2}"),
         ("choose", r"\{? ?(\w+) ?\\?choose ?(\w+) ?\}?", r"\\binom{\1}{\2}"),
         ("\\", r"\^ ?\{ ?\\circ ?\}|\^? ?\^? ?\\circ(?![a-zA-Z])", r"^\\circ "),
-        # Numbers.
+        ("o", r"(?<=\d) ?\^ ?\{? ?(?:\\text ?\{ ?)?o ?\}? ?\}?$", r"^\\circ "),
+        ("deg", r"(\\(?:sin|cos|tan|cot|sec|csc) ?[({]?-?[\d.]+) ?(?:\\text ?\{ ?)?deg(?:rees?)?(?: ?\})?",
+         r"\1^\\circ "),
+        ("\\circ", r"(\d+) ?\^\\circ *(\d+) ?(?:'|\^ ?\{?\\prime\}?)", r"(\1+\\frac{\2}{60})^\\circ"),
+        # Dates and numbers.
+        ("", rf"^(?:\\text ?\{{ ?)?(?:({MONTHS}) (\d{{1,2}}){ORDINAL}?|"
+         rf"(\d{{1,2}}){ORDINAL}?\.? ({MONTHS}))\.?,? ([12]\d{{3}}) ?\}}?$",
+         lambda date: f"{date[5]}-{_month(date[1] or date[4])}-{date[2] or date[3]}"),
+        ("年", r"^([12]\d{3}) ?年 ?(\d{1,2}) ?月 ?(\d{1,2}) ?日$", r"\1-\2-\3"),
         ("", rf"(?<=\d)(?: ?\^ ?\{{ ?\\text ?\{{ ?{ORDINAL} ?\}} ?\}}| ?\^? ?\\text ?\{{ ?-?{ORDINAL} ?\}}|"
          rf" ?\^ ?\{{ ?{ORDINAL} ?\}}|-?{ORDINAL}(?![a-zA-Z]))|"
-            rf"(?<=[a-z]) ?\^ ?\{{ ?(?:\\text ?\{{ ?)?{ORDINAL} ?\}}? ?\}}$", ""),
+            rf"(?<=[a-z)]) ?\^ ?\{{ ?(?:\\text ?\{{ ?)?{ORDINAL} ?\}}? ?\}}$"
+         r"|(?<=\))-?th$|(?<=^[a-z])-?th$|(?<=^1)er$", ""),
         (",", r"(?<![\d.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\d,])", lambda number: number[0].replace(",", "")),
         (".", r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?![\d.])", lambda number: number[0].replace(".", "")),
         (",", r"(?<![\d.,])(\d{1,3}(?:[. ]\d{3})+),(\d+)(?![\d,])",
@@ -142,8 +193,14 @@ REWRITES = tuple(
         # Lists, sets and what is said about them.
         (" and }", r"(?<=\w) and \}(?= ?[-\d\\])", "}, "),
         ("", r",? ?\\text ?\{ ?,? ?(?:and|or) ?\}|,? (?:and|or) |(?<=[)\]}\d])(?:and|or)(?=[(\[{\\\w])", ", "),
-        ("", r",? ?(?:\( ?)?(?:\\text ?\{,? ?)?(?<=.)(?<![a-zA-Z])"
-         r"(?:for (?:all|any|every|each|some)|where)(?![a-zA-Z]).+$", ""),
+        ("", r",? ?(?:\( ?)?(?:\\text ?\{[ ,(]*)?(?<=.)(?<![a-zA-Z])"
+         r"(?:for (?:all|any|every|each|some)|where"
+         r"|(?:with|on)(?= ?\}? ?(?:[a-z] ?\\in|\\mathbb)))(?![a-zA-Z]).+$", ""),
+        ("real numbers", r"^(?:\\text ?\{ ?)?(?:all )?real numbers (greater|less) than (or equal to )?\}? ?(.+)$",
+         lambda m: ("x > " if m[1] == "greater" else "x < ") + m[3] if not m[2] else rf"x \{m[1][0]}e {m[3]}"),
+        ("real numbers", r"^(?:\\text ?\{ ?)?all real numbers(?: such that)? ?\}? ?"
+         r"(?=[a-z] ?(?:[<>]|\\(?:[lg]e|ne)))", ""),
+        ("\\cup", r" ?\\cup ?(?=[a-z] ?(?:[<>]|\\[lg]e))", ", "),
         ("\\", r"(?<=.),? ?\(? ?(?:\\forall.*|(?<=[, (])[a-zA-Z] ?\\in ?\\mathbb\{[A-Z]\}(?:\^?[+*])? ?\)?)$", ""),
         ("\\{", r"^\\\{ ?([a-zA-Z]) ?(?:\\in ?\\mathbb\{R\} ?)?[|:] ?(.*\1.*)\\\}$", r"\2"),
         ("", r"(?:(?<![\w\])}])|(?<=\\cup)) ?([\[\]])([^\[\]()=]*[,;][^\[\]()=]*)([\[\]])",
