@@ -231,6 +231,24 @@ def test_ratios_are_reduced_and_periods_are_fractions(a: int, b: int, factor: in
     assert same(rf"0.\overline{{{period:03}}}", f"{period}/999") is True
 
 
+@seed(21)
+@settings(max_examples=60)
+@given(st.sampled_from("abcABCDEFGHxyz"), st.integers(1, 30), st.integers(1, 99), st.integers(1, 9))
+def test_an_index_and_what_stands_before_a_period_count(letter: str, index: int, whole: int, period: int) -> None:
+    assert same(f"{letter}_{{{index}}}", letter) is False
+    assert same(f"{whole}.({period})", f"{9 * whole + period}/9") is True
+
+
+@seed(22)
+@settings(max_examples=60)
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=3, unique=True))
+def test_several_excluded_points_are_all_excluded(points: list[int]) -> None:
+    spelt = rf"\mathbb{{R}}\setminus\{{{', '.join(map(str, points))}\}}"
+    assert same(", ".join(rf"x \ne {point}" for point in points), spelt) is True
+    assert same(", ".join(rf"x \ne {point}" for point in points), r"\mathbb{R}") is False
+    assert same(rf"x \ne {points[0]}", spelt) is False
+
+
 @seed(40)
 @settings(max_examples=5, deadline=None)
 @given(st.integers(2, 50))

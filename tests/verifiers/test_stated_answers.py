@@ -27,6 +27,8 @@ SENTENCE = [  # 21
     ("Answer: n = 12 works.", "n=12"),
     ("The answer is: Maria will need 12 minutes", "12"),
     ("The answer is 3 * 4 = 12 apples.", "12"),
+    ("So the answer is, 42.", "42"),
+    ("The answer is: He ran 3.5 miles more than 2 friends.", "3.5"),
 ]
 FORMULA = [  # 22
     ("Therefore, $(x, y) = (3, 5)$.", "(3,5)"),
@@ -40,6 +42,8 @@ FORMULA = [  # 22
     ("The roots are 2 and 3.", "2,3"),
     ("The point is (3, -4).", "(3,-4)"),
     ("\\begin{align*} x &= 3 + 4 \\\\ &= 7 \\end{align*}", "7"),
+    (r"We get $$\int_0^1 x^2 dx = \frac{1}{3}.$$", r"\frac13"),
+    (r"The value of the sum is $\sum_{k=1}^{3} k = 6$.", "6"),
 ]
 DOLLARS = [  # 23
     ("The length is therefore $5$.", r"5\text{ cm}"),
@@ -58,6 +62,10 @@ NUMBERS = [  # 25
     ("He needs 1½ cups.", "1.5"),
     ("Answer: .25", "0.25"),
     ("He needs 1 1/2 cups.", "1.5"),
+    ("The area is 50 m2.", "50"),
+    ("The density is 5 kg/m^3", "5"),
+    ("The flux is 5 W m^{-2}.", "5"),
+    (r"The volume is $36\pi$ cm$^3$.", r"36\pi"),
 ]
 HEADINGS = [  # 26
     ("#### Step 1\nwe add\n#### Step 2\nwe get 12", "12"),
@@ -74,11 +82,17 @@ MARKUP = [  # 27
     ("The answer is 12</s><s>user: 13", "12"),
     ("The answer is **12** apples", "12"),
     ('{"answer": "12"}', "12"),
+    ("Answer: ✅ 12", "12"),
+    ("| Answer | 12 |", "12"),
+    (r"\text{Answer: } 12", "12"),
+    ("The answer is 12 :)", "12"),
 ]
 THINKING = [  # 28
     (r"<think>Maybe \boxed{5}? no.</think> The answer is 3.", "3"),
     (r"Maybe \boxed{5}? no.</think> The answer is 3.", "3"),
     (r"<thinking>\boxed{5}</thinking>3", "3"),
+    (r"<scratchpad>\boxed{5}</scratchpad>7", "7"),
+    ("The answer is 7.\n<reflection>It was 5 at first.</reflection>\n", "7"),
 ]
 BOXES = [  # 29
     (r"\boxed{\text{Answer: }12}", "12"),
@@ -92,6 +106,11 @@ BOXES = [  # 29
     (r"\boxed{x=1 \\ y=2}", "x=1,y=2"),
     ("- $\\boxed{1}$\n- $\\boxed{2}$", "1,2"),
     (r"I put it into \boxed{answer}. The answer is 12", "12"),
+    (r"\boxed{3 \cdot 14 = 42 \text{ ways}}", "42"),
+    (r"\boxed{\begin{aligned}x&=1,\\y&=2.\end{aligned}}", "x=1,y=2"),
+    (r"\boxed{(1, 2), (0, -2)}", "(1,2),(0,-2)"),
+    (r"interest is $\boxed{255}$. Final Answer: The final answer is $10,455$. I hope it is correct.", "10455"),
+    (r"so $\boxed{12 $ and $13 }$. The final answer is \"$12 $ and $13 $\".", "12,13"),
 ]
 LANGUAGES = [  # 30
     ("La réponse est 12 car 3 fois 4.", "12"),
@@ -102,6 +121,9 @@ LANGUAGES = [  # 30
     ("La solución es 12, ya que 3*4.", "12"),
     ("Ergebnis: 12, weil 3*4", "12"),
     ("الجواب هو ١٢ لأن 3*4", "12"),
+    ("Also ist die Antwort 12, nicht 13.", "12"),
+    ("Die richtige Antwort ist 12 (3*4)", "12"),
+    ("Die Antwort ist: Sie hat 12 Äpfel.", "12"),
 ]
 ALL = [*SENTENCE, *FORMULA, *DOLLARS, *CJK, *NUMBERS, *HEADINGS, *MARKUP, *THINKING, *BOXES, *LANGUAGES]
 
@@ -290,6 +312,24 @@ CHOSEN = [
     ("Antwort: C", "C"),
     ("答案：C", "C"),
     ("<think>The answer is B.</think>The answer is C.", "C"),
+    (r"\boxed{C \text{ (London)}}", "C"),
+    (r"\boxed{C=London}", "C"),
+    ("Answer: A; B", None),
+    ("The right choice would be C.", "C"),
+    ("It's C.", "C"),
+    ("Clearly, C.", "C"),
+    ("C — because", "C"),
+    ("The answer is A here", "A"),
+    ("The answer is A (Paris)", "A"),
+    ("因此，正确选项是C。", "C"),
+    ("所以选项C正确。", "C"),
+    ("A alternativa correta é C", "C"),
+    ("La opción correcta es C.", "C"),
+    ("Option C est correcte.", "C"),
+    ("Ⓒ", "C"),
+    ("答案为【C】", "C"),
+    ("答案：「C」", "C"),
+    ("Lösung: C", "C"),
 ]
 
 
@@ -356,6 +396,11 @@ TOLD = [  # 38
     ("Answer：Paris", "Paris"),
     ("Die Antwort ist Paris.", "Paris"),
     ("<think>Answer: Rome</think>Answer: Paris", "Paris"),
+    ("The answer is Paris since it is the capital.", "Paris"),
+    ("The answer is Paris due to its size.", "Paris"),
+    ("答えはパリです。", "パリ"),
+    ("정답은 서울입니다.", "서울"),
+    ("Answer: Paris ✅", "Paris"),
 ]
 
 

@@ -26,24 +26,30 @@ LABELLED = re.compile(
 # or has a capital letter itself, as options do.
 GOES_ON = (
     r"because|since|as|for|which|given|based|due|from|with|that|if|when|where|while|and|but|not|rather|instead|by|in|on|at"
-    r"|I|under|per|is|was|would|can|seems|so|thus|therefore|hence|according|considering|this|these|it|we|he|she|they|there"
+    r"|I|here|under|per|is|was|would|can|seems|so|thus|therefore|hence|according|considering|this|these|it|we|he|she|they|there"
 )
 STATED = re.compile(
-    rf"{NAMED}[(\[]*([B-HJ-Z]|[AI](?=\s*(?:[,;:.!?)\]–—-]|$)|\s+(?:{GOES_ON})\b|\s+[A-Z][a-z]))(?![A-Za-z0-9'])",
+    rf"{NAMED}[(\[]*([B-HJ-Z]|[AI](?=\s*(?:[,;:.!?()\]–—-]|$)|\s+(?:{GOES_ON})\b|\s+[A-Z][a-z]))(?![A-Za-z0-9'])",
     re.DOTALL,
 )
 SENTENCE = re.compile(
-    r"(?<![A-Za-z0-9'])(?:(?:option|choice|answer)\s+)?[(\[]?([A-Z])[)\]]?\s+(?:is|must\s+be|seems(?:\s+to\s+be)?|would\s+be)\s+"
+    r"(?<![A-Za-z0-9'])(?:(?:option|choice|answer)\s+)?[(\[]?([A-Z])[)\]]?\s+(?:is|ist|est|es|è|é|must\s+be|seems(?:\s+to\s+be)?|would\s+be)\s+"
     r"(?:therefore\s+|clearly\s+|indeed\s+|most\s+likely\s+)?(?:the\s+)?(?:most\s+|only\s+)?"
-    r"(?:correct|right|best|true|accurate|answer|appropriate)(?![A-Za-z])"
+    r"(?:correct[ea]?|corrett[ao]|corret[ao]|richtig|korrekt|juste|exacte|right|best|true|accurate|answer|appropriate)(?![A-Za-z])"
     r"|\b(?:I(?:'d|\s+would|'ll|\s+will)?\s+(?:go\s+with|choose|pick|select|say|answer)"
     r"|I\s+(?:think|believe)\s+(?:it(?:'s|\s+is)|that\s+it\s+is)|it\s+(?:must|has\s+to)\s+be)\s+"
     r"(?:option\s+)?[(\[]?([B-HJ-Z]|[AI](?=\s*(?:[,;:.!?)\]]|$)))(?![A-Za-z0-9'])"
-    r"|(?:\b(?:hence|therefore|thus|so|choose|select|pick)\b[,:]?\s+(?:option\s+)?|[选選](?:择|擇)?\s*:?\s*)"
-    r"[(\[]?([A-Z])[)\]]?\s*(?=[.!。]|$)",
+    r"|\bit(?:['’]s|\s+is)\s+[(\[]?([B-HJ-Z])[)\]]?(?=\s*(?:[,;.!]|$))"
+    r"|(?:\b(?:hence|therefore|thus|so|clearly|obviously|definitely|choose|select|pick|alternativ[ae])\b[,:]?\s+(?:option\s+)?|[选選](?:择|擇|项|項)?\s*(?:是|为|為|:)?\s*)"
+    r"[(\[]?([A-Z])[)\]]?\s*(?=[.!。正]|$)",
     re.IGNORECASE | re.MULTILINE,
 )
-SUBJECT = re.compile(r"""\b(?:choice|option)\b[*_\s"']*(?:\b(?:is|are)\b|[:=])""", re.IGNORECASE)
+SUBJECT = re.compile(
+    r"""\b(?:choice|option|letter|solution|lösung|alternativ[ae]|opci[óo]n|opzione|opção)\b
+    (?:\s+(?:correct[ae]?|corrett[ao]|corret[ao]))?[*_\s"']*
+    (?:\b(?:is|are|(?:would|must|should)\ be|ist|est|es|è|é)\b|[:=])""",
+    re.IGNORECASE | re.VERBOSE,
+)
 OTHER = re.compile(
     r"\b(?:other|another|second|next|last|remaining|wrong|incorrect|false|worst|eliminated|bad)\s+\W*$", re.IGNORECASE
 )
@@ -53,11 +59,11 @@ SURE = re.compile(
     re.IGNORECASE,
 )
 SEVERAL = re.compile(
-    r"[)\]*]*\s*(?:,|/|&|\+|\b(?:and|or|und|et|y)\b)+\s*(?:or\s+|and\s+)?[(\[*]*([A-Za-z])[)\]*]*(?=\s*(?:$|[.,;/&\n)]|and\b|or\b))"
+    r"[)\]*]*\s*(?:,|;|/|&|\+|\b(?:and|or|und|et|y)\b)+\s*(?:or\s+|and\s+)?[(\[*]*([A-Za-z])[)\]*]*(?=\s*(?:$|[.,;/&\n)]|and\b|or\b))"
 )
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 HEAD = re.compile(
-    r"\s*[*_]*[(\[]?([A-Z])(?:[)\]*_]*[.:,;]|[)\]]|[*_]*\s*\n|\s+(?=(?:because|since|as|is)\b)|(?=[^\x00-\x7f]))"
+    r"\s*[*_]*[(\[]?([A-Z])(?:[)\]*_]*[.:,;]|[)\]]|[*_]*\s*\n|\s*[–—]|\s+(?=(?:because|since|as|is)\b)|(?=[^\x00-\x7f]))"
 )
 SEVERAL_NAMED = "?"
 
@@ -111,7 +117,7 @@ def letter_of(choices: Sequence[str], statement: str, *, sentence: bool = False)
         if several and several[1].upper() in letters and several[1].isupper() == first[1].isupper():
             return SEVERAL_NAMED if several[1].upper() != first[1].upper() else first[1].upper()
         # The letter with its option's own words behind it: «C London», «A Paris is».
-        told = plain(said[first.end() :].lstrip(" )].:-*"))
+        told = plain(said[first.end() :].lstrip(" )].:-*(=,>–—→"))
         own = plain(choices[letters.index(first[1].upper())]) if choices else ""
         if own and first[1].isupper() and re.match(rf"{re.escape(own)}(?!\w)", told):
             return first[1].upper()

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from tts.components.component import Component
 from tts.types import Answer, Grouping, Problem, Reference, Verdict
 from tts.verifiers.math.by_key import group_keys, judge_keys
-from tts.verifiers.math.extract import last_box
+from tts.verifiers.math.extract import ORNAMENT, last_box
 from tts.verifiers.math.wording import REASON, announced, final_part, last_tag
 
 SENTENCE_END = re.compile(r"(?<=\w{4})[.!?](?=\s)|[。!?](?=[^\x00-\x7f])|。|\n")
 TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}")
+COPULA = re.compile(r"(?:です|である|입니다|이다|이에요|예요)\W*$")
 OUTER = " \t\r\n\"'`*_.,;:!?$«»“”‘’"
 
 
@@ -60,7 +61,7 @@ def last_phrase(text: str) -> str:
     """
     for end in announced(text):
         sentence = SENTENCE_END.split(text[end:].lstrip(OUTER), maxsplit=1)[0]
-        said = REASON.split(sentence, maxsplit=1)[0].strip(OUTER + "{}[]")
+        said = COPULA.sub("", ORNAMENT.sub("", REASON.split(sentence, maxsplit=1)[0])).strip(OUTER + "{}[]")
         if said:
             return said
     return ""

@@ -44,9 +44,11 @@ ESCAPED_TWICE = re.compile(
     r"(?<!\\)\\\\(?=(?:left|right|[dt]?frac|sqrt|boxed|text|cup|infty|pi|cdot|times|in)(?![a-zA-Z]))"
 )
 REMARK = re.compile(
-    r"\s*(?:\\text\{)?\s*\((?:correct|final|exact|verified|answer|approx)[^()]{0,40}\)\s*\}?\s*$", re.IGNORECASE
+    r"\s*(?:\\text\{)?\s*\((?:correct|final|exact|verified|answer|approx)[^()]{0,40}\)\s*\}?\s*$"
+    r"|(?<=\d)\s+\(\d[\d\s.]*[*+/×·÷=-][\d\s.*+/×·÷=-]*\)\s*$"  # 12 (3 * 4), re.IGNORECASE
 )
-ORNAMENT = re.compile(r"[\s✓✔☑✅❌\u2600-\u27bf\ufe0f\U0001f300-\U0001faff]+$")
+ORNAMENTS = re.compile(r"(?:[\s\u2600-\u27bf\ufe0f\U0001f300-\U0001faff]|[:;]-?[)D](?!\w))+")
+ORNAMENT = re.compile(rf"{ORNAMENTS.pattern}$")
 EMPHASIS = re.compile(r"(?<![A-Za-z0-9)])(?:\*{2,3}|__)|(?:\*{2,3}|__)(?![A-Za-z0-9(])|`")
 HEADING = re.compile(r"^[ \t>*]*\#{4}(?!\#)[ \t*:]*(?=[^\s#])", re.MULTILINE)
 SECTION = re.compile(r"\(?\d{1,3}[.):]\)?[ \t]+\S|(?!\$|\\)[^\W\d_]{2,}[^\n]*(?::|\d)")
@@ -65,7 +67,7 @@ STATED = re.compile(
     re.IGNORECASE,
 )
 AROUND = (
-    r"(?:in|after|within|for|over|during|per|at|before|between|every|each|all|the|if|when|dans|en|après|pendant|pour|nach|seit"
+    r"(?:than|in|after|within|for|over|during|per|at|before|between|every|each|all|the|if|when|dans|en|après|pendant|pour|nach|seit"
     r"|für|dentro de|tras|durante|dopo|d['’]ici)"
 )
 CIRCUMSTANCE = re.compile(rf"(?<![^\W_]){AROUND}\s+$|^\W*{AROUND}\s+\d", re.IGNORECASE)
@@ -85,8 +87,10 @@ NO_UNIT = re.compile(
     re.IGNORECASE,
 )
 MEASURED = re.compile(
-    r"([-+−]?[\d.,]+)(?:\s[gmshLlNJWVAKt]|\s?m)(?:[²³]|\^\{?\d\}?)?(?:/[hs](?:[²³]|\^\{?\d\}?)?)?"
+    r"([-+−]?[\d.,]+)(?:\s[gmshLlNJWVAKt]|\s?m)(?:[²³23]|\^\{?-?\d\}?)?(?:[/ ][hsmJK](?:[²³]|\^\{?-?\d\}?)?)*"
 )  # 5 m
+EXPONENT = re.compile(r"\^ ?\{?-?\d\}?")  # of a unit in front: cm$^3$
+FINAL = re.compile(r"\bfinal answer\W{0,5}(?:is\b|:)", re.IGNORECASE)
 QUANTITY = re.compile(rf"[A-Za-z\s]*|{NAMES.pattern}|{CALLED.pattern}")  # what only names something
 JOINED = re.compile(r"\s*[,;]?\s*(?:(?:and|or|und|et|oder|ou)\b)?\s*")
 PHRASE_WINDOW = 1000
@@ -99,7 +103,8 @@ def extract(text: str) -> Answer | None:
     r"""Return the final answer of `text` and the rule that found it, or None.
 
     The rules, the surest first: `tag` (`<answer>…</answer>`), `boxed`, `phrase`, `last_formula`, `last_number`. A box
-    whose braces never close is not an answer, nor is an empty one: the box before it counts. `\fbox` is a box.
+    whose braces never close is not an answer, nor is an empty one: the box before it counts. `\fbox` is a box. A value
+    that is said to be the final answer behind the last box goes before it.
     """
     text = ESCAPED_TWICE.sub(r"\\", final_part(text))
     tagged = last_tag(text)
@@ -107,6 +112,10 @@ def extract(text: str) -> Answer | None:
         found = last_box(tagged) or last_phrase(tagged) or _statement(tagged)
         if found:
             return Answer(found, "tag")
+    rest = text[text.rfind("boxed") :] if "boxed" in text else ""
+    final = last_phrase(rest) if FINAL.search(rest) else ""  # after boxes that held what was found on the way
+    if TELLING.search(final):
+        return Answer(final, "phrase")
     for rule, find in (("boxed", last_box), ("phrase", last_phrase)):
         found = find(text)
         if found:
@@ -192,7 +201,7 @@ def _lines(rows: str) -> list[str]:
             begin = mark.end()
     lines.append(rows[begin:])
     whole = (line if "begin" in line else line.replace("&", " ") for line in lines)
-    return [" ".join(line.split()) for line in whole if line.strip(" ,.&\n")]
+    return [" ".join(line.split()).rstrip(" ,.;") for line in whole if line.strip(" ,.&\n")]
 
 
 def last_phrase(text: str) -> str:
@@ -219,7 +228,9 @@ def _is_answer(text: str, start: int) -> bool:
 
 def _statement(tail: str) -> str:
     """Return the answer that `tail` begins with: its leading formulas, else the value of its first sentence."""
-    tail = tail[:PHRASE_WINDOW].lstrip(" \t\r\n*_:`=~\"'“«")
+    tail = tail[:PHRASE_WINDOW].lstrip(" \t\r\n*_:`=~\"'“«,}")
+    tail = tail.removeprefix('\\"')
+    tail = tail[decorated.end() :] if (decorated := ORNAMENTS.match(tail)) else tail
     tail = tail[match.end() :] if (match := FILLER.match(tail)) else tail
     tail = tail.lstrip()
     if NEGATED.match(tail):
@@ -294,7 +305,8 @@ def _last_formula(text: str) -> Answer | None:
         chosen = [
             one
             for one in found
-            if TELLING.search(one.text) or RELATION.search(one.text) or not QUANTITY.fullmatch(one.text)
+            if not EXPONENT.fullmatch(one.text)
+            and (TELLING.search(one.text) or RELATION.search(one.text) or not QUANTITY.fullmatch(one.text))
         ]
         if chosen:
             break

@@ -36,7 +36,8 @@ TOKEN = re.compile(
     rf"""
       (?P<stop> \n\s*(?:[-*•>]+|\(?\d{{1,3}}[.)])[ ] | \n | [.;!?。](?=\s|$|[^\x00-\x7f]) )
     | (?P<word> (?<!{ALNUM})(?!(?:{FUNCTIONS})\s*[(\d]){ALPHA}(?:{ALPHA}|['’])(?:{ALNUM}|['’_])*
-                (?:-[A-Za-z]+)*(?:\^\{{?-?\d+\}}?)? | \d+-?(?:st|nd|rd|th)\b | \d+-[A-Za-z]{{2,}} )
+                (?:-[A-Za-z]+)*(?:\^\{{?-?\d+\}}?)?
+                (?:/{ALPHA}+(?:\^\{{?-?\d+\}}?)?)? | \d+-?(?:st|nd|rd|th)\b | \d+-[A-Za-z]{{2,}} )
     | (?P<math> (?:\\?[$€£¥]\s?)?{NUMBER}(?:\s?[€£¥°](?![A-Za-z]))? | (?:{FUNCTIONS})(?=\s*[(\d])
         | \\(?:text|mathrm|textbf|mbox|operatorname)\s*\{{[^{{}}]*\}} | \\[a-zA-Z]+ | \\[,;:!%$ {{}}]
         | (?<!{ALNUM})[A-Za-z\u0370-\u03ff](?!{ALPHA}) | (?<=\d)[A-Za-z](?!{ALNUM})
@@ -66,6 +67,7 @@ ROWS = re.compile(r"(?:align|aligned|split|gather|gathered|eqnarray|equation|mul
 CALCULATED = re.compile(r"\\approx|\\simeq|\\doteq|≈|≃")
 FOLLOWS = re.compile(r"\\(?:Rightarrow|implies|Longrightarrow|Leftrightarrow|iff)(?![a-zA-Z])|⇒|⟹|⇔")
 RELATION = re.compile(r"<|>|≤|≥|≠|\\(?:le|ge|leq|geq|leqslant|geqslant|lt|gt|ne|neq|in|equiv)(?![a-zA-Z])|!=")
+EVALUATED = re.compile(r"\\(?:i*int|oint|sum|prod|lim)(?![a-zA-Z])")
 GEOMETRY = re.compile(
     r"[A-Z|\s]*|(?:m\s*)?\\(?:angle|triangle|overline|widehat|text|mathrm|operatorname)\b.*|[A-Z]_\{?[A-Z]{2,}\}?"
 )
@@ -162,7 +164,7 @@ def _run(text: str, start: int, stop: int) -> Iterator[Formula]:
         run = text[start:stop]
         hanging = sum(map(run.count, "([{")) - sum(map(run.count, ")]}"))
         start += hanging > 0 and run[:1] in "([{"
-        stop -= hanging < 0 and run[-1:] in ")]}"
+        stop -= (hanging < 0 and run[-1:] in ")]}") or (run[-1:] == "|" and run.count("|") % 2)
         if before == (start, stop) or start >= stop:
             break
     run = text[start:stop]
@@ -191,7 +193,7 @@ def last_side(formula: str) -> str:
     if NAMES.fullmatch(first) and len(sides) > 1 and last:
         return f"{first} = {last}"
     named = not first or len(sides) > 2 or GEOMETRY.fullmatch(first)
-    result = _is_value(last) and (_is_value(first) or CALLED.fullmatch(first))
+    result = _is_value(last) and (_is_value(first) or CALLED.fullmatch(first) or EVALUATED.match(first))
     return last if len(sides) > 1 and last and (named or result) else exact
 
 

@@ -28,6 +28,7 @@ NAME = re.compile(
 FUNCTION = re.compile(r"[A-Za-z]('*)\(([a-zA-Z])\)")
 EQUALS, COMMA, IN = re.compile("="), re.compile("[,;]"), re.compile(r"\\in(?![a-zA-Z])")
 ORDER = re.compile(r"\\(?:[lg]e|ne)(?![a-zA-Z])|[<>]")
+UNIT = re.compile(r" ?\\text ?\{[^{}]*\}$")
 APPROXIMATELY = re.compile(r"(.*?) ?\\approx ?(.*)")
 ABSOLUTE = re.compile(r"\| ?([a-zA-Z]) ?([-+] ?(?:\d+(?:\.\d+)?|\\frac ?\{\d+\} ?\{\d+\}))? ?\|")
 MIRRORED = {">": "<", r"\ge": r"\le"}
@@ -50,7 +51,7 @@ def assigned(text: str) -> tuple[str | None, str | None]:
         return squeeze(parts[0]), re.sub(repeated, ", ", parts[-1]) if repeated else parts[-1]
     if len(parts) == 2 and _is_name(parts[1]):
         return squeeze(parts[1]), parts[0]
-    numbers = all(exact.is_number(exact.key(part)) for part in (parts[0], parts[-1]))
+    numbers = all(exact.is_number(exact.key(part)) for part in (parts[0], UNIT.sub("", parts[-1])))
     return None, parts[-1] if numbers else None
 
 

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import deque
 
-THINKING = r"think|thinking|thought|thoughts|reasoning|seed:think"
+THINKING = r"think|thinking|thoughts?|reasoning|reflection|scratchpad|analysis|seed:think"
 MARKED = re.compile(r"[<◁]|\[/?[A-Z]")  # before any of what follows
 CLOSED = re.compile(
     rf"</(?:{THINKING})\s*>|◁/think▷|\[/THINK\]|<\|end_of_thought\|>|<\|channel\|>\s*final\s*<\|message\|>",
@@ -68,14 +68,22 @@ ANNOUNCING = (  # a noun, and what has to follow it
         re.compile(rf"(?: \s+(?:{VERBS})(?![^\W_]) | \s*: ) (?=\s*[-−$\\(]*\d)", re.IGNORECASE | re.VERBOSE),
     ),
 )
+INVERTED = re.compile(  # «ist die Antwort 12»
+    r"\b(?:ist|lautet|est|es|è|é)\s+(?:die|das|la|le|el|il|a|o)\s+(?:\w+\s+)?$", re.IGNORECASE
+)
+VALUE = re.compile(r"(?=\s+[-−$\\(]*\d)")
 NOT_IT = re.compile(
     r"(?:\b(?:wrong|incorrect|other|another|false|initial|previous|first)|n't|not|不)\s*(?:the\s+|an?\s+)?$", re.I
 )
 REASON = re.compile(
-    r",?\s+(?:because|denn|weil|car|parce\ que|puisque|porque|perch[ée]|poich[ée]|omdat|want|потому)(?![^\W_])"
+    r"\s+(?:since|as)\s+(?:it|he|she|they|this|that|we|I)(?![^\W_])|\s+due\s+to\s"
+    r"|,?\s+(?:because|denn|weil|car|parce\ que|puisque|porque|perch[ée]|poich[ée]|omdat|want|потому)(?![^\W_])"
     r"|,\s*(?:since|as|so|which|who|where|for|given|due|considering|因为|因為|なぜなら)(?![A-Za-z])",
     re.IGNORECASE,
 )
+
+
+MARKS = dict(zip("\u00a0\u2009\u202f\u3000【】「」『』", '    []""""', strict=True))
 
 
 def final_part(text: str) -> str:
@@ -86,7 +94,7 @@ def final_part(text: str) -> str:
     """
     if MARKED.search(text):
         closed = deque(CLOSED.finditer(text), maxlen=1)
-        text = text[closed[0].end() :] if closed else text
+        text = text[closed[0].end() :] if closed and text[closed[0].end() :].strip() else text
         opened = OPENED.search(text)
         text = text[: opened.start()] if opened else text
         if TEMPLATE.search(text):
@@ -104,7 +112,9 @@ def _as_ascii(character: str) -> str:
         return chr(ord(character) - 0xFEE0)
     if character.isdecimal() and character > "9":
         return str(unicodedata.decimal(character))
-    return " " if character in "\u00a0\u2009\u202f\u3000" else character
+    if "Ⓐ" <= character <= "Ⓩ":
+        return chr(ord(character) - ord("Ⓐ") + ord("A"))
+    return MARKS.get(character, character)
 
 
 def announced(text: str) -> list[int]:
@@ -117,6 +127,8 @@ def announced(text: str) -> list[int]:
         for noun in nouns.finditer(text):
             start = noun.start()
             after = None if text[start - 1 : start].isalnum() else behind.match(text, noun.end())
+            if not after and INVERTED.search(text, max(0, start - 30), start):
+                after = VALUE.match(text, noun.end())
             if after and not NOT_IT.search(text, max(0, start - 30), start):
                 ends.append(after.end())
     return sorted(ends, reverse=True)
