@@ -142,7 +142,8 @@ def _inequality(text: str, leaf: exact.Leaf | None) -> tuple[str, Hashable] | No
         mirrored = (start, f"-({high})", f"-({low})", "]" if opening == "[" else ")")
         spans = [(start, f"-({high})", high, closing)] if low == r"-\infty" else [mirrored, *spans]
         shift = f"-({size[2]})" if size[2] else ""
-        spans = [(a, *(end if "infty" in end else end + shift for end in ends), b) for a, *ends, b in spans]
+        moved = {end: end if "infty" in end else end + shift for span in spans for end in span[1:3]}
+        spans = [(begin, moved[low], moved[high], end) for begin, low, high, end in spans]
     span = r" \cup ".join(f"{opening}{low}, {high}{closing}" for opening, low, high, closing in spans)
     if not _is_name(name):
         return None
