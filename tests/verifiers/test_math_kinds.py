@@ -441,6 +441,7 @@ EQUAL = {
         ("(-1,1)", r"\{x: |x|<1\}"),
         (r"\R", r"\mathbb{R}"),
         (r"\emptyset", r"\text{There are no solutions}"),
+        (r"[3,\infty)", r"\text{all real numbers greater than or equal to } 3"),
         (r"\emptyset", r"\text{No real numbers}"),
         (r"\emptyset", r"\text{There is no such }x"),
         (r"\mathbb{R}\setminus\{1,2\}", r"x\ne1,2"),
@@ -634,6 +635,8 @@ DIFFERENT = {
     "tuples and named values agree": [
         ("x=1,y=2", "(2,1)"),
         ("(x,y)=(1,2)", "x=2,y=1"),
+        ("P(1,2)", "Q(1,2)"),
+        ("P(1,2)", "(2,1)"),
     ],
     "a function may have another name": [
         ("f(x)=x^2", "f(x)=x^3"),

@@ -30,7 +30,6 @@ RATIO = re.compile(r"(-?)(?:\\frac\{(-?\d{1,999})\}\{(\d{1,999})\}|(\d{1,999})/(
 THOUSANDS = re.compile(r"(?<![\d.])[1-9]\d{0,2}(?:(?:,\d{3})+(?![\d,])|(?: \d{3})+(?! ?\d))")
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+(?!\d)[^,;()=]*")
 DECIMAL_COMMAS = re.compile(r"\( ?-?\d+(?:,\d+)?(?: ?; ?-?\d+(?:,\d+)?)+ ?\)")
-POINT = re.compile(r"[A-Z]'?(\([^()]*,[^()]*\))")
 MIXED = re.compile(
     r"(?<![\d./^_])(\d{1,999})"
     r"(?: ?\\frac ?(?:(\d) ?(\d)|\{(\d{1,999})\} ?\{(\d{1,999})\})| (\d{1,999})/(\d{1,999})(?!\d))"
@@ -130,8 +129,6 @@ def others(text: str) -> list[Hashable]:
         found.append(key(text.replace(",", ".")))
     if DECIMAL_COMMAS.fullmatch(text):
         found.append(key(text.replace(",", ".")))
-    if point := POINT.fullmatch(text):
-        found.append(key(point[1]))
     if CLOCK.fullmatch(text):
         found.append(_Structure(_polynomial_key).ratio(text))
     if text.isalpha() and 1 < len(text) <= 3:

@@ -191,13 +191,13 @@ REWRITES = tuple(
         ("except", r"(?:\\text ?\{ ?)?all real(?:s| numbers) except(?: for)? ?\}? ?(.+)",
          r"\\mathbb{R} \\setminus \\{\1\\}"),
         # Lists, sets and what is said about them.
+        ("real numbers", r"^(?:\\text ?\{ ?)?(?:all )?real numbers (greater|less) than (or equal to )?\}? ?(.+)$",
+         lambda m: ("x > " if m[1] == "greater" else "x < ") + m[3] if not m[2] else rf"x \{m[1][0]}e {m[3]}"),
         (" and }", r"(?<=\w) and \}(?= ?[-\d\\])", "}, "),
         ("", r",? ?\\text ?\{ ?,? ?(?:and|or) ?\}|,? (?:and|or) |(?<=[)\]}\d])(?:and|or)(?=[(\[{\\\w])", ", "),
         ("", r",? ?(?:\( ?)?(?:\\text ?\{[ ,(]*)?(?<=.)(?<![a-zA-Z])"
          r"(?:for (?:all|any|every|each|some)|where"
          r"|(?:with|on)(?= ?\}? ?(?:[a-z] ?\\in|\\mathbb)))(?![a-zA-Z]).+$", ""),
-        ("real numbers", r"^(?:\\text ?\{ ?)?(?:all )?real numbers (greater|less) than (or equal to )?\}? ?(.+)$",
-         lambda m: ("x > " if m[1] == "greater" else "x < ") + m[3] if not m[2] else rf"x \{m[1][0]}e {m[3]}"),
         ("real numbers", r"^(?:\\text ?\{ ?)?all real numbers(?: such that)? ?\}? ?"
          r"(?=[a-z] ?(?:[<>]|\\(?:[lg]e|ne)))", ""),
         ("\\cup", r" ?\\cup ?(?=[a-z] ?(?:[<>]|\\[lg]e))", ", "),
@@ -205,6 +205,7 @@ REWRITES = tuple(
         ("\\{", r"^\\\{ ?([a-zA-Z]) ?(?:\\in ?\\mathbb\{R\} ?)?[|:] ?(.*\1.*)\\\}$", r"\2"),
         ("", r"(?:(?<![\w\])}])|(?<=\\cup)) ?([\[\]])([^\[\]()=]*[,;][^\[\]()=]*)([\[\]])",
          lambda span: ("(" if span[1] == "]" else "[") + span[2] + (")" if span[3] == "[" else "]")),
+        ("(", r"^([A-Z]'*) ?(\((?=[^()]*\d)[^()]*,[^()]*\))$", r"\1 = \2"),  # a point
         ("", r" +", " "),
     )
 )  # fmt: skip
