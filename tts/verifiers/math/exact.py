@@ -265,8 +265,10 @@ class _Structure:
         quoted = IN_TEXT.fullmatch(text)
         if quoted:
             text = quoted[1].strip()
-        told = IN_TEXT.sub(r"\1", text).casefold()
-        named = NAMED_SETS.get(text if text[:1] == "\\" else told) or (EMPTY if NO_SOLUTION.fullmatch(told) else None)
+        told = (IN_TEXT.sub(r"\1", text) if "text" in text else text).casefold()
+        named = NAMED_SETS.get(text if text[:1] == "\\" else told) or (
+            EMPTY if "no" in told[:16] and NO_SOLUTION.fullmatch(told) else None
+        )
         if quoted and text.isalpha() and len(text) > 1:
             return named or word(text) or ("word", text)
         found = named or word(text)

@@ -130,7 +130,7 @@ REWRITES = tuple(
         ("", r"(?<!\\)\\(?:[,;:> ]|q?quad|(?:enspace|thinspace|space|hfil)(?![a-zA-Z]))|~(?!=)", " "),
         ("\\", rf"\\({'|'.join(SYNONYMS)})(?![a-zA-Z])", lambda command: SYNONYMS[command[1]]),
         ("\\", r"\\text ?\{ ?([ei]|d(?= ?\} ?[a-z])) ?\}", r"\1"),
-        ("\\", r"(?:\\text ?\{ ?([kMGm]?) ?\} ?|\b([kMGm]) ?)?\\text ?\{ ?\\Omega ?\}"
+        ("Omega", r"(?:\\text ?\{ ?([kMGm]?) ?\} ?|\b([kMGm]) ?)?\\text ?\{ ?\\Omega ?\}"
          r"|\\text ?\{ ?([kMGm]) ?\} ?\\Omega",
          lambda ohm: (ohm[1] or ohm[2] or ohm[3] or "") + r"\Omega"),
         ("\\mu", r"(?<=[\d }])\\mu ?(?:\\text ?\{ ?)?([mgsLlAVFCTJWN])(?: ?\}|(?![a-zA-Z ]))", r"\\text{u\1}"),
@@ -174,7 +174,7 @@ REWRITES = tuple(
          r"\1^\\circ "),
         ("\\circ", r"(\d+) ?\^\\circ *(\d+) ?(?:'|\^ ?\{?\\prime\}?)", r"(\1+\\frac{\2}{60})^\\circ"),
         # Dates and numbers.
-        ("", rf"^(?:\\text ?\{{ ?)?(?:({MONTHS}) (\d{{1,2}}){ORDINAL}?|"
+        (" ", rf"^(?:\\text ?\{{ ?)?(?:({MONTHS}) (\d{{1,2}}){ORDINAL}?|"
          rf"(\d{{1,2}}){ORDINAL}?\.? ({MONTHS}))\.?,? ([12]\d{{3}}) ?\}}?$",
          lambda date: f"{date[5]}-{_month(date[1] or date[4])}-{date[2] or date[3]}"),
         ("年", r"^([12]\d{3}) ?年 ?(\d{1,2}) ?月 ?(\d{1,2}) ?日$", r"\1-\2-\3"),
