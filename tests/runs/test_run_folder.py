@@ -4,8 +4,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tts.errors import RunFolderError, RunWriteError
 from tts.runs.files import AppendFile, StoredFile
@@ -27,6 +30,21 @@ def test_a_record_larger_than_one_read_block_comes_back_whole(tmp_path: Path) ->
     offset = file.append({"text": "x" * 300_000})
     file.append({"n": 2})
     assert file.read(offset, dict) == {"text": "x" * 300_000}
+
+
+@settings(max_examples=100, derandomize=True)
+@given(sizes=st.lists(st.sampled_from([0, 1, 9, 65525, 65526, 65527, 131_072, 200_000]), max_size=6), data=st.data())
+def test_lines_are_found_in_any_order_and_while_the_file_grows(sizes: list[int], data: st.DataObject) -> None:
+    with TemporaryDirectory() as folder:
+        file = AppendFile(Path(folder, "a.jsonl"))
+        lines = [dumps({"t": "x" * size}) for size in sizes]
+        offsets: list[int] = []
+        for line in lines:
+            offsets.append(file.append_lines(line))
+            for place in data.draw(st.lists(st.integers(0, len(offsets) - 1), max_size=3)):
+                assert file.line(offsets[place]) == lines[place]
+        assert file.last_line() == (lines[-1].rstrip() if lines else b"")
+        file.close()
 
 
 @pytest.mark.parametrize("tail", [b'{"n": 2', b"\xc3", b'{"n": 2}', b"x" * 200_000])

@@ -17,6 +17,9 @@ from tts.runs import records
 from tts.runs.records import Record
 
 
+BLOCK = 65536
+
+
 class StoredFile:
     """A JSONL file of a run folder, for reading alone: the whole lines that it has when it is opened.
 
@@ -25,6 +28,7 @@ class StoredFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._block = (0, b"")
         try:
             self._fd = self._open()
             self.size = self._end_of_last_line()
@@ -41,7 +45,7 @@ class StoredFile:
         """Return the place after the last newline: 0 where there is none."""
         position = os.fstat(self._fd).st_size if self._fd >= 0 else 0
         while position > 0:
-            start = max(0, position - 65536)
+            start = max(0, position - BLOCK)
             newline = os.pread(self._fd, position - start, start).rfind(b"\n")
             if newline >= 0:
                 return start + newline + 1
@@ -49,15 +53,32 @@ class StoredFile:
         return 0
 
     def line(self, offset: int) -> bytes:
-        """Return the line that begins at byte `offset`, with its newline."""
-        line = b""
-        while not line.endswith(b"\n"):
-            block = os.pread(self._fd, 65536, offset + len(line))
-            if not block:
+        """Return the line that begins at byte `offset`, with its newline.
+
+        The block that was read last is kept: what belongs together mostly stands together.
+        """
+        start, block = self._block
+        first, end = offset - start, block.find(b"\n", offset - start) if 0 <= offset - start < len(block) else -1
+        if end >= 0:
+            return block[first : end + 1]
+        block, end = b"", -1
+        while end < 0:
+            more = os.pread(self._fd, max(BLOCK, len(block)), offset + len(block))
+            if not more:
                 raise RunFolderError(f"{self.path} ends within the record at byte {offset}")
-            newline = block.find(b"\n")
-            line += block if newline < 0 else block[: newline + 1]
-        return line
+            end = more.find(b"\n") + len(block) if b"\n" in more else -1
+            block += more
+        self._block = (offset, block)
+        return block[: end + 1]
+
+    def last_line(self) -> bytes:
+        """Return the last whole line, without its newline; empty where there is none."""
+        line, position = b"", self.size - 1
+        while position > 0 and b"\n" not in line:
+            start = max(0, position - BLOCK)
+            line = os.pread(self._fd, position - start, start) + line
+            position = start
+        return line[line.rfind(b"\n") + 1 :]
 
     def read(self, offset: int, kind: type[Record]) -> Record:
         """Return the record that begins at byte `offset`. Raises RunFolderError where it is none."""

@@ -65,9 +65,8 @@ def stored(path: Path | None) -> StoredJob | None:
     if path is None or (job := read_job(path)) is None:
         return None
     rows = StoredFile(path / "problems.jsonl")
-    _, last = max(rows.lines(), default=(0, b""))
+    complete = rows.last_line().startswith(b'{"end":')
     rows.close()
-    complete = last.startswith(b'{"end":')
     return StoredJob(path / "run.json", job.recipe, job.problems, job.limit, complete)
 
 
