@@ -190,7 +190,7 @@ class Benching:
                     self._check_stop()
                     progress.advance(bar)
 
-                report = analyse(runs, options, advance=advance, check=self._check_stop)
+                report = analyse(runs, options, advance=advance)
         finally:
             for run in runs:
                 run.close()

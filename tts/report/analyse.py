@@ -16,12 +16,12 @@ from tts.metrics.curves import Curve, curves
 from tts.metrics.pool import pool
 from tts.metrics.resampling import NUM_DRAWS
 from tts.report import advice
-from tts.report.data import Arm, Contrast, Cost, ProblemView, Quality, Report, Spread
+from tts.report.data import Arm, Contrast, Cost, ProblemView, Quality, Report
 from tts.report.gather import Gathered, Wanted, gather
 from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, has_own_curve, line, only, own_curve
 from tts.report.scope import check_ks, choose_problems, distinct_names
 from tts.report.speed import speeds
-from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure, spread
+from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure
 from tts.runs.opening import open_stored
 from tts.runs.stored import Stored
 
@@ -66,16 +66,9 @@ def report_of(
             run.close()
 
 
-def analyse(
-    runs: Sequence[Stored],
-    options: Options,
-    *,
-    advance: Callable[[], None] = lambda: None,
-    check: Callable[[], None] = lambda: None,
-) -> Report:
-    """Return the report of open runs. `advance` is called after each problem of each run, for a progress display.
-
-    `check` is called often; what it raises ends the work.
+def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], None] = lambda: None) -> Report:
+    """Return the report of open runs. `advance` is called after each problem of each run, for a progress display;
+    what it raises ends the work.
     """
     if not runs:
         raise UsageError("`runs` must be at least one run, got none")
@@ -87,10 +80,9 @@ def analyse(
     num_texts = min(MOST_TEXTS, max(ks))
     studied = []
     for run, name, ids in zip(runs, names, chosen, strict=True):
-        wanted = Wanted(ids, num_texts, options.candidates, ballots=has_own_curve(run.recipe.selector))
+        wanted = Wanted(ids, compared, num_texts, options.candidates, ballots=has_own_curve(run.recipe.selector))
         gathered = gather(run, name, wanted, advance)
-        differences = spread(compared, gathered.texts, gathered.prompts, check)
-        studied.append(_studied(run, name, gathered, ks=ks, seed=options.seed, differences=differences))
+        studied.append(_studied(run, name, gathered, ks=ks, seed=options.seed))
     arms = tuple(one.arm for one in studied)
     headline = "maj@k" if any(arm.num_graded for arm in arms) else "vendi"
 
@@ -132,9 +124,7 @@ class _Studied:
     curves: Sequence[Curve]
 
 
-def _studied(
-    run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...], seed: int, differences: Spread | None
-) -> _Studied:
+def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...], seed: int) -> _Studied:
     """Return what there is to say of one run alone."""
     counts, selector = gathered.counts, run.recipe.selector
 
@@ -179,7 +169,7 @@ def _studied(
         lines=tuple(line(curve, graded, seed) for curve in found),
         cost=cost,
         quality=quality,
-        spread=differences,
+        spread=gathered.spread,
         statistics=dict(run.statistics),
     )
     return _Studied(arm, gathered, found)

@@ -15,7 +15,8 @@ from tts.pipeline.judge import is_known
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.rejudging import judged_again
 from tts.protocols import Scorer
-from tts.report.data import ArmView, CandidateView
+from tts.report.data import ArmView, CandidateView, Spread
+from tts.report.spread import Measure, SpreadSum
 from tts.runs.ledger import added, ledger
 from tts.runs.stored import Stored
 from tts.types import Ballot, Candidate, Judged, Score, Spent
@@ -32,19 +33,18 @@ Scores = Mapping[str, Sequence[Score]]
 
 @dataclass(slots=True)
 class Gathered:
-    """What is known of one arm. `rows` and `graded` run in parallel, one a problem; `views` and `texts` by its id.
+    """What is known of one arm. `rows` and `graded` run in parallel, one a problem; `views` by its id.
 
     `ballots` are those of the graded problems, empty where nothing needs them. `counts` has `candidates`, `truncated`,
-    …, and the tokens; `engines` is the ledger. `reasons` counts why verdicts are undecided. `digest` is of all that was
-    written.
+    …, and the tokens; `engines` is the ledger. `reasons` counts why verdicts are undecided. `spread` is what the
+    texts show and `digest` is of all that was written; the texts themselves are not kept.
     """
 
     rows: list[PoolRow] = field(default_factory=list)
     graded: list[bool] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    texts: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    prompts: dict[str, str] = field(default_factory=dict)
+    spread: Spread | None = None
     views: dict[str, ArmView] = field(default_factory=dict)
     ballots: list[Ballot] = field(default_factory=list)
     engines: dict[str, Spent] = field(default_factory=dict)
@@ -57,9 +57,10 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which problems to gather, how many texts of each, whether to keep all for the page, and for a selector to run."""
+    """Which problems to gather, what compares how many texts of each, what to keep for the page and a selector."""
 
     problem_ids: tuple[str, ...]
+    measure: Measure
     num_texts: int
     views: bool
     ballots: bool
@@ -70,7 +71,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
 
     Raises TTSError where a verifier that is needed cannot be opened.
     """
-    gathered = Gathered()
+    gathered, spread = Gathered(), SpreadSum(wanted.measure)
     scorers = {one: cast("Scorer", registry.load("scorers", one)()) for one in READY_SCORERS}
     own = run.recipe.selector.scorer  # its scores are stored with the run
     own_name = registry.name_of("scorers", cast("Component", own).__class__) if own is not None else None
@@ -90,14 +91,14 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             _count(gathered, candidates, judged)
             paid = ledger([*candidates, *run.superseded(problem_id)])
             gathered.engines = added([gathered.engines, paid])
-            gathered.texts[problem_id] = tuple(map(written, candidates[: wanted.num_texts]))
-            gathered.prompts[problem_id] = row.problem.prompt
+            spread.add(tuple(map(written, candidates[: wanted.num_texts])), row.problem.prompt)
             gathered.digest.update(repr([problem_id, *map(written, candidates)]).encode(errors="surrogatepass"))
             if wanted.ballots and gathered.graded[-1]:
                 gathered.ballots.append(Ballot(candidates, judged.answers, judged.nodes, judged.scores, judged.links))
             if wanted.views:
                 gathered.views[problem_id] = _view(name, candidates, judged, scores)
             advance()
+    gathered.spread = spread.spread()
     # Scorers that could tell nothing of any candidate are left out.
     names = gathered.rows[0].scores if gathered.rows else ()
     telling = [one for one in names if any(score is not None for row in gathered.rows for score in row.scores[one])]

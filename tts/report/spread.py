@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tts.errors import EngineError, UsageError
@@ -14,6 +15,9 @@ from tts.report.data import Spread
 
 MOST_TEXTS = 16
 """Texts of a problem that are compared: the first ones. The Vendi score grows with their number, so arms share it."""
+
+PROBLEMS_AT_ONCE = 256
+"""How many problems' texts are kept for the model that scores them."""
 
 AUTO, NGRAMS, NONE = "auto", "ngrams", "none"
 
@@ -53,47 +57,69 @@ def measure(embeddings: str, perplexity_model: str | None) -> Measure:
     return Measure(name, Embedder(None if embeddings == AUTO else embeddings).kernel, perplexity_model)
 
 
-def spread(
-    measure: Measure, texts: Mapping[str, Sequence[str]], prompts: Mapping[str, str], check: Callable[[], None]
-) -> Spread | None:
-    """Return the means over problems of what `measure` finds in their texts; None where it measures nothing.
+class SpreadSum:
+    """What `measure` finds in the texts of each problem, added up: only figures are kept, no texts.
 
-    `check` is called before each problem; what it raises ends the work.
+    Those that a model is to score wait until there are some hundreds of them, since it is loaded for each such batch.
     """
-    if measure.kernel is None or not texts:
-        return None
-    found = []
-    for of_problem in texts.values():
-        check()
-        found.append(diversity(of_problem, measure.kernel))
-    return Spread(
-        kernel=measure.name,
-        vendi={f"{q:g}": _mean([one.vendi[q] for one in found]) or 0.0 for q in found[0].vendi},
-        mean_similarity=_mean([one.mean_similarity for one in found]),
-        distinct_2=_mean([one.distinct_2 for one in found]),
-        num_distinct_texts=_mean([float(one.num_distinct_texts) for one in found]) or 0.0,
-        perplexity=_perplexity(measure.perplexity_model, texts, prompts),
-        perplexity_model=measure.perplexity_model,
-    )
+
+    def __init__(self, measure: Measure) -> None:
+        self._measure = measure
+        self._found: dict[str, array[float]] = {}
+        self._waiting: list[tuple[Sequence[str], str]] = []
+
+    def add(self, texts: Sequence[str], prompt: str) -> None:
+        """Compare the texts of one problem."""
+        if self._measure.kernel is None:
+            return
+        one = diversity(texts, self._measure.kernel)
+        figures = {f"vendi {q:g}": value for q, value in one.vendi.items()} | {
+            "mean_similarity": one.mean_similarity,
+            "distinct_2": one.distinct_2,
+            "num_distinct_texts": float(one.num_distinct_texts),
+        }
+        for name, value in figures.items():
+            self._found.setdefault(name, array("d")).append(value)
+        if self._measure.perplexity_model is not None:
+            self._waiting.append((tuple(texts), prompt))
+            if len(self._waiting) >= PROBLEMS_AT_ONCE:
+                self._score()
+
+    def _score(self) -> None:
+        """Note each waiting problem's mean ln perplexity, each text after the problem's words."""
+        owners = [place for place, (texts, _) in enumerate(self._waiting) for _ in texts]
+        texts = [text for texts, _ in self._waiting for text in texts]
+        prompts = [self._waiting[place][1] for place in owners]
+        logs: dict[int, list[float]] = {}
+        for place, value in zip(
+            owners, perplexities(self._measure.perplexity_model or "", texts, prompts), strict=True
+        ):
+            if value is not None:
+                logs.setdefault(place, []).append(math.log(value))
+        means = (math.fsum(of_problem) / len(of_problem) for of_problem in logs.values())
+        self._found.setdefault("perplexity", array("d")).extend(means)
+        self._waiting.clear()
+
+    def spread(self) -> Spread | None:
+        """Return the means over the problems so far; None where nothing is measured."""
+        if self._waiting:
+            self._score()
+        if not self._found:
+            return None
+        means = {name: _mean(values) for name, values in self._found.items()}
+        log_perplexity = means.pop("perplexity", None)
+        return Spread(
+            kernel=self._measure.name,
+            vendi={name.removeprefix("vendi "): mean or 0.0 for name, mean in means.items() if "vendi" in name},
+            mean_similarity=means["mean_similarity"],
+            distinct_2=means["distinct_2"],
+            num_distinct_texts=means["num_distinct_texts"] or 0.0,
+            perplexity=None if log_perplexity is None else math.exp(log_perplexity),
+            perplexity_model=self._measure.perplexity_model,
+        )
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def _mean(values: Sequence[float] | array[float]) -> float | None:
     """Return the mean of those that are numbers; None where none is."""
     known = [value for value in values if not math.isnan(value)]
     return math.fsum(known) / len(known) if known else None
-
-
-def _perplexity(model: str | None, texts: Mapping[str, Sequence[str]], prompts: Mapping[str, str]) -> float | None:
-    """Return exp of the mean over problems of their texts' mean ln perplexity, each text after its problem's words."""
-    if model is None:
-        return None
-    owners = [name for name, of_problem in texts.items() for _ in of_problem]
-    found = perplexities(
-        model, [text for of_problem in texts.values() for text in of_problem], [prompts[name] for name in owners]
-    )
-    logs: dict[str, list[float]] = {}
-    for name, value in zip(owners, found, strict=True):
-        if value is not None:
-            logs.setdefault(name, []).append(math.log(value))
-    mean = _mean([math.fsum(of_problem) / len(of_problem) for of_problem in logs.values()])
-    return None if mean is None else math.exp(mean)

@@ -16,7 +16,6 @@ from tts.errors import RunFolderError, RunWriteError
 from tts.runs import records
 from tts.runs.records import Record
 
-
 BLOCK = 65536
 
 
