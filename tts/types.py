@@ -230,6 +230,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """What another tool knows of a candidate: its answer, in the place of the text's, and a verdict. None: nothing."""
+
+    answer: str | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """How good a candidate looks without the reference; higher is better. `value` None: cannot tell, see `detail`."""
 

@@ -37,7 +37,19 @@ def test_what_is_written_is_read_again_without_the_words_that_led_to_it(
 def test_bench_json_has_its_keys_in_a_fixed_order(settings: BenchSettings, tmp_path: Path) -> None:
     BenchFolder(tmp_path / "b").write_settings(settings)
     assert list(json.loads((tmp_path / "b" / "bench.json").read_text())) == [
-        *("format", "arms", "ks", "problems", "limit", "stored", "stored_problems", "embeddings", "perplexity", "turns")
+        *(
+            "format",
+            "arms",
+            "ks",
+            "problems",
+            "limit",
+            "stored",
+            "stored_problems",
+            "embeddings",
+            "perplexity",
+            "turns",
+        ),
+        "judged_by",
     ]
 
 

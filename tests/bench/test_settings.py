@@ -79,8 +79,16 @@ def test_recipes_of_one_name_are_numbered_and_must_not_draw_the_same(asked: Benc
 
 @pytest.mark.parametrize("said", [{"seeds": (1,)}, {"overrides": ("seed=1",)}])
 def test_what_changes_a_recipe_needs_one(said: dict[str, tuple[str, ...]]) -> None:
-    with pytest.raises(UsageError, match=r"^`--(seed|set)` must go with a --recipe"):
+    with pytest.raises(UsageError, match=r"^`--(seed|set seed=1)` must go with a --recipe"):
         resolve(BenchSettings(stored=("r",), **said), None, FOLDER)
+
+
+def test_stored_candidates_are_judged_as_asked_and_so_again() -> None:
+    asked = BenchSettings(stored=("c.jsonl",), overrides=("selector.scorer=likelihood", "task.verifier=text"))
+    new = resolve(asked, None, FOLDER)
+    assert new.judged_by == asked.overrides
+    assert resolve(BenchSettings(), new, FOLDER).judged_by == asked.overrides
+    assert resolve(BenchSettings(overrides=("selector=first",)), new, FOLDER).judged_by == ("selector=first",)
 
 
 def test_the_figures_of_a_stored_benchmark_may_change_and_nothing_else(asked: BenchSettings) -> None:

@@ -10,6 +10,7 @@ from tts.errors import RunFolderError, UsageError
 from tts.recipe import Difference, Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.report.spread import AUTO
 from tts.runs import job
+from tts.runs.candidate_file import JUDGING
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ class BenchSettings:
     """What the command line says (what is empty, 0 or None is not said), and what `resolve` makes of that.
 
     `problems` None: each recipe's own; `ks` empty: powers of two. `stored` are the runs and files that are taken as
-    they are, `stored_problems` what goes with such a file. In each of the `turns` every arm draws its share of the
-    problems. `arms` is what `recipes`, `overrides` and `seeds` come to.
+    they are, `stored_problems` what goes with such a file, `judged_by` the overrides by which they are judged. In each
+    of the `turns` every arm draws its share of the problems. `arms` is what `recipes`, `overrides` and `seeds` come to.
     """
 
     recipes: tuple[str, ...] = ()
@@ -39,6 +40,7 @@ class BenchSettings:
     limit: int | None = None
     stored: tuple[str, ...] = ()
     stored_problems: str | None = None
+    judged_by: tuple[str, ...] = ()
     embeddings: str = ""
     perplexity: str | None = None
     turns: int = 0
@@ -63,15 +65,31 @@ def _new(asked: BenchSettings) -> BenchSettings:
     if asked.seeds and not names:
         raise UsageError("`--seed` must go with a --recipe: stored candidates are drawn already")
     arms = _arms(asked, names, max(asked.ks, default=None))
-    if asked.overrides and not arms:
-        raise UsageError("`--set` must go with a --recipe; to judge stored candidates otherwise: tts grade --write")
     return replace(
         asked,
         arms=arms,
+        judged_by=_judging(asked),
         turns=asked.turns or 1,
         stored_problems=asked.stored_problems or (None if arms else asked.problems),
         embeddings=asked.embeddings or AUTO,
     )
+
+
+def _judging(asked: BenchSettings) -> tuple[str, ...]:
+    """Return the overrides that say how stored candidates are judged; those of a drawn arm say that, too.
+
+    Raises UsageError where nothing is drawn and one says how to draw.
+    """
+    if not asked.stored:
+        return ()
+    judging = tuple(one for one in asked.overrides if one.partition("=")[0].partition(".")[0] in JUDGING)
+    if not asked.recipes and judging != asked.overrides:
+        other = next(one for one in asked.overrides if one not in judging)
+        raise UsageError(
+            f"`--set {other}` must go with a --recipe: stored candidates are judged, not drawn; set "
+            f"{' or '.join(JUDGING)}"
+        )
+    return judging
 
 
 def _again(asked: BenchSettings, stored: BenchSettings, path: Path) -> BenchSettings:
@@ -86,6 +104,7 @@ def _again(asked: BenchSettings, stored: BenchSettings, path: Path) -> BenchSett
         )
     if asked.seeds and not asked.recipes:
         raise UsageError("`--seed` must go with a --recipe")
+    judged_by = _judging(replace(asked, stored=stored.stored, recipes=tuple(arm.name for arm in stored.arms)))
     if asked.recipes:
         arms = _arms(asked, asked.recipes, most)
     else:
@@ -98,6 +117,7 @@ def _again(asked: BenchSettings, stored: BenchSettings, path: Path) -> BenchSett
         stored,
         candidates=asked.candidates,
         ks=asked.ks or stored.ks,
+        judged_by=judged_by or stored.judged_by,
         turns=asked.turns or stored.turns,
         embeddings=asked.embeddings or stored.embeddings,
         perplexity=asked.perplexity or stored.perplexity,

@@ -168,7 +168,6 @@ class Benching:
     def report(self, *, as_json: bool) -> Report:
         """Analyse all arms, write report.json and the page."""
         settings = self.settings
-        paths = [*map(Path, settings.stored), *(self.folder.arm(arm.name) for arm in settings.arms)]
         options = Options(
             ks=settings.ks,
             embeddings=settings.embeddings,
@@ -178,9 +177,11 @@ class Benching:
         )
         columns = (TextColumn("analysing"), BarColumn(bar_width=12), MofNCompleteColumn())
         hidden = not self._stderr.is_terminal
-        runs = open_stored(paths, settings.stored_problems)
+        runs = open_stored(list(map(Path, settings.stored)), settings.stored_problems, settings.judged_by)
+        num_stored = len(runs)
+        runs += open_stored([self.folder.arm(arm.name) for arm in settings.arms])
         try:
-            for error in [error for run in runs[: len(settings.stored)] for error in run.errors]:
+            for error in [error for run in runs[:num_stored] for error in run.errors]:
                 self.num_failed += 1
                 self._tell_error(error, as_json=as_json)
             with Progress(*columns, console=self._stderr, transient=True, disable=hidden) as progress:

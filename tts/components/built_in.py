@@ -26,6 +26,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "likelihood": "tts.scorers.likelihood:Likelihood",
         "self_certainty": "tts.scorers.self_certainty:SelfCertainty",
         "novelty": "tts.scorers.novelty:Novelty",
+        "given": "tts.scorers.given:GivenScore",
         "public_tests": "tts.scorers.public_tests:PublicTests",
     },
     "selectors": {

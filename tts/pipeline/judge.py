@@ -7,30 +7,71 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tts.protocols import BoundSelector, Selector, Task
-from tts.types import Ballot, Candidate, Counts, Judged, Problem, Reference, Selection, Verdict
+from tts.types import (
+    Answer,
+    Ballot,
+    Candidate,
+    Counts,
+    Given,
+    Judged,
+    Problem,
+    Reference,
+    Score,
+    Selection,
+    Verdict,
+)
 
 UNFINISHED = {"length": "truncated", "cancelled": "cancelled", "error": "engine_error"}
 """Why a candidate that did not end by itself has no verdict: it is neither right nor wrong, and counted apart."""
 
+UNSCORED = Verdict("undecided", "no_score", "the scorer could tell nothing of any candidate that has an answer")
+
 
 def judge(
-    task: Task, selector: Selector, problem: Problem, reference: Reference, candidates: Sequence[Candidate]
+    task: Task,
+    selector: Selector,
+    problem: Problem,
+    reference: Reference,
+    candidates: Sequence[Candidate],
+    *,
+    given: Sequence[Given] = (),
 ) -> Judged:
-    """Extract, group, score, verify, select. The reference reaches the verifier alone; no selector sees a verdict."""
-    verifier = task.verifier
+    """Extract, group, score, verify, select. The reference reaches the verifier alone; no selector sees a verdict.
+
+    What is `given` with the candidates, one each, stands in the place of what would be extracted and verified.
+    """
+    verifier, given = task.verifier, given or [Given()] * len(candidates)
     answers = tuple(
-        verifier.extract(problem, candidate.text) if candidate.finish_reason == "stop" else None
-        for candidate in candidates
+        None
+        if candidate.finish_reason != "stop"
+        else verifier.extract(problem, candidate.text)
+        if known.answer is None
+        else Answer(known.answer, "given")
+        for candidate, known in zip(candidates, given, strict=True)
     )
     grouping = verifier.group(problem, answers)
     scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
+    reached = verifier.verify(problem, answers, reference)
+    if not is_known(reference):
+        reached = [Verdict("undecided", "no_reference")] * len(candidates)
     verdicts = tuple(
-        _unless_unfinished(candidate, verdict) if is_known(reference) else Verdict("undecided", "no_reference")
-        for candidate, verdict in zip(candidates, verifier.verify(problem, answers, reference), strict=True)
+        known.verdict or _unless_unfinished(candidate, verdict)
+        for candidate, verdict, known in zip(candidates, reached, given, strict=True)
     )
     selection = _select(selector, Ballot(tuple(candidates), answers, grouping.nodes, scores, grouping.links), verdicts)
-    verdict = _selected(selection, candidates, verdicts)
+    verdict = _selected(selection, candidates, verdicts) if _can_tell(answers, scores) else UNSCORED
     return Judged(answers, grouping.nodes, scores, selection, verdicts, verdict, grouping.links)
+
+
+def _can_tell(answers: Sequence[Answer | None], scores: Sequence[Score]) -> bool:
+    """Tell whether a selector has something to choose by: no scorer that can tell nothing of any answer."""
+    answered = [score for answer, score in zip(answers, scores, strict=False) if answer is not None]
+    return not answered or any(score.value is not None for score in answered)
+
+
+def is_graded(verdicts: Sequence[Verdict]) -> bool:
+    """Tell whether a problem's verdicts count: some were reached, by a reference or by another tool."""
+    return any(verdict.reason != "no_reference" for verdict in verdicts)
 
 
 def is_known(reference: Reference) -> bool:
@@ -43,7 +84,7 @@ def reselect(selector: Selector, problem: Problem, candidates: Sequence[Candidat
     scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
     ballot = Ballot(tuple(candidates), judged.answers, judged.nodes, scores, judged.links)
     selection = _select(selector, ballot, judged.verdicts)
-    verdict = _selected(selection, candidates, judged.verdicts)
+    verdict = _selected(selection, candidates, judged.verdicts) if _can_tell(judged.answers, scores) else UNSCORED
     return replace(judged, scores=scores, selection=selection, verdict=verdict)
 
 
@@ -73,7 +114,7 @@ def _selected(selection: Selection, candidates: Sequence[Candidate], verdicts: S
 
 def count(candidates: Sequence[Candidate], judged: Judged) -> Counts:
     """Count what became of the candidates."""
-    graded = all(verdict.reason != "no_reference" for verdict in judged.verdicts)
+    graded = not candidates or is_graded(judged.verdicts)
     statuses = [verdict.status for verdict in judged.verdicts]
     reasons = [candidate.finish_reason for candidate in candidates]
     finished = reasons.count("stop")

@@ -11,7 +11,7 @@ from tts.pipeline.judge import judge
 from tts.protocols import Scorer, Verifier
 from tts.recipe import Recipe
 from tts.tasks import every_task
-from tts.types import Candidate, Judged, ProblemRow
+from tts.types import Candidate, Given, Judged, ProblemRow
 
 FAILED = "judging_failed"
 """The reason of a verdict that could not be reached because a verifier, scorer or selector raised."""
@@ -60,7 +60,7 @@ class Evaluators:
                 self._opened(part)
                 self._open.add(id(part))
 
-    def judge(self, row: ProblemRow, candidates: Sequence[Candidate]) -> Judged:
+    def judge(self, row: ProblemRow, candidates: Sequence[Candidate], given: Sequence[Given] = ()) -> Judged:
         """Return what is to be said of a problem's candidates. Raises what a verifier, scorer or selector raises."""
         self.open(row.problem.kind)
-        return judge(self.tasks[row.problem.kind], self.selector, row.problem, row.reference, candidates)
+        return judge(self.tasks[row.problem.kind], self.selector, row.problem, row.reference, candidates, given=given)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tts.errors import UsageError, VerifierError
-from tts.pipeline.judge import reselect
+from tts.pipeline.judge import is_known, reselect
 from tts.pipeline.judges import FAILED, Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, shortfall, solution_of
 from tts.pipeline.tally import Tally
@@ -34,7 +34,10 @@ def judged_again(
         if known is not None:
             evaluators.open_scorer()
             return reselect(evaluators.selector, row.problem, candidates, known)
-        return evaluators.judge(row, candidates)
+        given = run.given(row)
+        if is_known(row.reference) and (afresh or not run.verdicts_stand):
+            given = [replace(one, verdict=None) for one in given]
+        return evaluators.judge(row, candidates, given)
     except (UsageError, VerifierError):
         raise
     except Exception as error:  # of a verifier, scorer or selector: nothing is known of this problem, and why

@@ -43,15 +43,16 @@ class BadRow(Exception):  # noqa: N818 - caught where it is raised; what leaves 
         return RowError(line, self.problem_id, self.error_type, str(self))
 
 
-def read_json_lines(stream: BinaryIO) -> Iterator[Row | RowError]:
+def read_json_lines(stream: BinaryIO, *, portable: bool = True) -> Iterator[Row | RowError]:
     """Yield every line that is not blank, as it arrives.
 
     UTF-8, with or without a byte order mark; LF or CRLF; the last line needs no end. Lines over 64 MiB, values nested
     more than 100 deep, repeated keys, lone surrogates, NaN and Infinity are refused: none of them could be handed back.
+    `portable` False lets lone surrogates and such numbers through, for a reader that hands no row back.
     """
     for number, line in _numbered_lines(stream):
         try:
-            yield Row(number, f"line-{number}", _parse(line))
+            yield Row(number, f"line-{number}", _parse(line, portable=portable))
         except BadRow as error:
             yield error.record(number)
 
@@ -98,7 +99,7 @@ def _too_long(line: bytes) -> bool:
     return len(line) > MAX_LINE_BYTES and not line.endswith(b"\n")
 
 
-def _parse(line: bytes) -> dict[str, JSON]:
+def _parse(line: bytes, *, portable: bool) -> dict[str, JSON]:
     repeated: list[str] = []
 
     def unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
@@ -112,7 +113,7 @@ def _parse(line: bytes) -> dict[str, JSON]:
         raise BadRow("line_too_long", f"a row must have at most {MAX_LINE_BYTES:,} bytes, got more: split it")
     try:
         text = line.decode("utf-8")
-        values = json.loads(text, object_pairs_hook=unique)
+        values = json.loads(text, object_pairs_hook=unique, parse_int=int if portable else _int_or_infinity)
     except UnicodeDecodeError as error:
         byte = line[error.start]
         message = f"a row must be UTF-8, got byte 0x{byte:02x} at position {error.start + 1}: re-encode the file"
@@ -129,8 +130,15 @@ def _parse(line: bytes) -> dict[str, JSON]:
     if repeated:
         message = f"a row must have each key once, got {shown(repeated[0])} twice: keep one of them"
         raise BadRow("duplicate_key", message, usable_id(values.get("id")))
-    check_portable(values)
+    if portable:
+        check_portable(values)
+    elif _deeper_than(MAX_DEPTH, values):
+        raise _too_deep(None)
     return values
+
+
+def _int_or_infinity(digits: str) -> int | float:
+    return int(digits) if len(digits) < 400 else float(digits)
 
 
 def _too_deep(problem_id: str | None) -> BadRow:

@@ -94,7 +94,7 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
         found = contrasts(shared, options.seed)
 
     for run, one in zip(runs, studied, strict=True):
-        warnings += [*run.notes, *advice.on_arm(one.arm, one.gathered.reasons)]
+        warnings += [*run.notes, *one.gathered.notes, *advice.on_arm(one.arm, one.gathered.reasons)]
     warnings += [*advice.on_claim(arms, found, headline), *advice.on_fairness(arms)]
     for first, second in combinations(studied, 2):
         if first.gathered.digest.digest() == second.gathered.digest.digest():

@@ -11,7 +11,7 @@ from typing import cast
 from tts.components import registry
 from tts.components.component import Component
 from tts.metrics.pool import PoolRow, pool_row
-from tts.pipeline.judge import is_known
+from tts.pipeline.judge import is_graded
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.rejudging import judged_again
 from tts.protocols import Scorer
@@ -19,6 +19,7 @@ from tts.report.data import ArmView, CandidateView, Spread
 from tts.report.spread import Measure, SpreadSum
 from tts.runs.ledger import added, ledger
 from tts.runs.stored import Stored
+from tts.scorers.given import GivenScore
 from tts.types import Ballot, Candidate, Judged, Score, Spent
 
 READY_SCORERS = ("likelihood", "self_certainty", "novelty")
@@ -37,7 +38,7 @@ class Gathered:
 
     `ballots` are those of the graded problems, empty where nothing needs them. `counts` has `candidates`, `truncated`,
     …, and the tokens; `engines` is the ledger. `reasons` counts why verdicts are undecided. `spread` is what the
-    texts show and `digest` is of all that was written; the texts themselves are not kept.
+    texts show and `digest` is of all that was written; the texts themselves are not kept. `notes` tell of scores.
     """
 
     rows: list[PoolRow] = field(default_factory=list)
@@ -45,6 +46,7 @@ class Gathered:
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     spread: Spread | None = None
+    notes: list[str] = field(default_factory=list)
     views: dict[str, ArmView] = field(default_factory=dict)
     ballots: list[Ballot] = field(default_factory=list)
     engines: dict[str, Spent] = field(default_factory=dict)
@@ -73,8 +75,8 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     """
     gathered, spread = Gathered(), SpreadSum(wanted.measure)
     scorers = {one: cast("Scorer", registry.load("scorers", one)()) for one in READY_SCORERS}
-    own = run.recipe.selector.scorer  # its scores are stored with the run
-    own_name = registry.name_of("scorers", cast("Component", own).__class__) if own is not None else None
+    scorers |= {_apart(one): GivenScore(key=one) for one in run.given_scores}
+    own_name = _name_of(run.recipe.selector.scorer)  # its scores are stored with the run
     with Evaluators(run.recipe) as evaluators:
         for problem_id in wanted.problem_ids:
             row, candidates = run.row(problem_id), run.candidates(problem_id)
@@ -85,9 +87,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             if own_name is not None:
                 scores[own_name] = judged.scores or [Score(None, "judging failed")] * len(candidates)
             gathered.rows.append(pool_row(candidates, judged, scores))
-            gathered.graded.append(
-                is_known(row.reference) and all(verdict.reason != "no_reference" for verdict in judged.verdicts)
-            )
+            gathered.graded.append(is_graded(judged.verdicts))
             _count(gathered, candidates, judged)
             paid = ledger([*candidates, *run.superseded(problem_id)])
             gathered.engines = added([gathered.engines, paid])
@@ -99,11 +99,29 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
                 gathered.views[problem_id] = _view(name, candidates, judged, scores)
             advance()
     gathered.spread = spread.spread()
-    # Scorers that could tell nothing of any candidate are left out.
+    # Scorers that could tell nothing of any candidate are left out, and those that miss some are told.
     names = gathered.rows[0].scores if gathered.rows else ()
-    telling = [one for one in names if any(score is not None for row in gathered.rows for score in row.scores[one])]
+    missing = {one: sum(score is None for row in gathered.rows for score in row.scores[one]) for one in names}
+    num_candidates = gathered.counts["candidates"]
+    telling = [one for one in names if missing[one] < num_candidates]
     gathered.rows = [replace(row, scores={one: row.scores[one] for one in telling}) for row in gathered.rows]
+    for one, number in missing.items():
+        if number and (one in telling or one == own_name):
+            told = "they abstain where it chooses" if one in telling else "nothing can be chosen by it: it has no curve"
+            gathered.notes.append(f"{name}: {number} of {num_candidates} candidates have no score of {one}: {told}")
     return gathered
+
+
+def _name_of(scorer: Scorer | None) -> str | None:
+    """Return what to call a scorer among others: one of another tool by its figure."""
+    if isinstance(scorer, GivenScore):
+        return _apart(scorer.key)
+    return None if scorer is None else registry.name_of("scorers", cast("Component", scorer).__class__)
+
+
+def _apart(figure: str) -> str:
+    """Return a figure's name, apart from those of our own scorers."""
+    return f"given {figure}" if figure in registry.names("scorers") else figure
 
 
 def written(candidate: Candidate) -> str:

@@ -1,30 +1,39 @@
-"""Candidates that another tool made: JSON lines of `{"problem_id", "text", …}` beside a file of problems."""
+"""Candidates that another tool made: JSON lines of `{"problem_id", "text", …}` beside a file of problems.
+
+The file is read once, whatever its size: what is sound is put aside in our own form (see `Spool`), and of that only the
+places are kept in memory. What each row may bring is in `tts.runs.candidate_row`.
+"""
 
 from __future__ import annotations
 
-import json
+import gzip
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from pydantic import ValidationError
+from typing import Any, BinaryIO, cast
 
 from tts.errors import UsageError, shown
 from tts.problems import open_problems
-from tts.problems.jsonl import BadRow, Row, read_json_lines, usable_id
+from tts.problems.choices import read_answer_letter
+from tts.problems.jsonl import BadRow, read_json_lines
 from tts.problems.rows import judgeable
 from tts.recipe import Recipe, rebuild_recipe
+from tts.runs import records
+from tts.runs.candidate_row import CandidateRow, read_candidate
 from tts.runs.candidates import candidate_of
-from tts.runs.completions import StoredCompletion
-from tts.runs.stored import Stored
-from tts.types import Candidate, ProblemRow, RowError
+from tts.runs.files import Spool
+from tts.runs.records import InputLine
+from tts.runs.stored import Stored, asked_scorer
+from tts.types import Candidate, Completion, Given, Problem, ProblemRow, RowError
 
 UNKNOWN_SEED = -1
 UNKNOWN_SAMPLER = "unknown"
 JUDGING = ("task", "selector")
-KEYS = frozenset(StoredCompletion.model_fields)
+COUNTED = ("finish_reason", "num_tokens", "num_prompt_tokens")
 
 NOBODYS_RUN = {
     "task": {"name": "math"},
@@ -35,12 +44,21 @@ NOBODYS_RUN = {
 """Stands for the recipe of candidates whose own is not known; its task and selector judge them."""
 
 
-class CandidateFile(Stored):
-    """A file of candidates, in memory. `overrides` say what judges them (`task…`, `selector…`); `problems` as a spec.
+@dataclass(frozen=True, slots=True)
+class SpooledCandidate:
+    """A candidate as it is put aside. Where its row had no index, that of `candidate` means nothing."""
 
-    A row needs `problem_id` and `text`; the other keys of a candidate may be left out: no `index`: the next free one;
-    no `finish_reason`: taken as `stop`; no token counts: words are counted. `notes` say so. Rows that cannot be used
-    are in `errors`, with their files and lines.
+    candidate: Candidate
+    given: Given
+
+
+class CandidateFile(Stored):
+    """A file of candidates. `overrides` say what judges them (`task…`, `selector…`); `problems` names theirs.
+
+    A row needs `problem_id`, and `text` or `answer`; the other keys of a candidate may be left out: no `index`: the
+    lowest that no row of the problem names; no `finish_reason`: taken as `stop`; no token counts: words are counted.
+    Scores are figures for the scorer `given`; verdicts stand unless another verifier is asked for. `notes` say so. Rows
+    that cannot be used are in `errors`, with their files and lines.
     """
 
     def __init__(self, path: Path, problems: str | None, overrides: Sequence[str] = ()) -> None:
@@ -51,22 +69,33 @@ class CandidateFile(Stored):
         if problems is None:
             raise UsageError(f"{path} holds candidates alone: name their problems with --problems FILE")
         self.errors: list[RowError] = []
-        self._rows = {row.problem.id: row for row in self._read_problems(problems)}
-        self._missing: Counter[str] = Counter()
+        self.given_scores: list[str] = []
+        self.verdicts_stand = not any(override.startswith("task.verifier") for override in overrides)
+        self._counts: Counter[str] = Counter()
         self._unused: Counter[str] = Counter()
-        self._drawn: dict[str, dict[int, Candidate]] = {}
-        for candidate in self._read_candidates():
-            self._drawn.setdefault(candidate.problem_id, {})[candidate.index] = candidate
+        self._dropped: dict[tuple[str, str], list[int]] = {}
+        self._spool = Spool()
+        try:
+            self._num_prompt_words: dict[str, int] = {}
+            self._rows: dict[str, int] = dict(self._read_problems(problems))
+            self._drawn: dict[str, dict[int, int]] = {}
+            self._read_candidates()
+        except BaseException:
+            self._spool.close()
+            raise
         self.notes = list(self._told())
 
-    def _read_problems(self, spec: str) -> Iterator[ProblemRow]:
+    def _read_problems(self, spec: str) -> Iterator[tuple[str, int]]:
+        """Yield each problem and its place."""
         with open_problems(spec, default_kind=self.recipe.task.kind, seed=self.recipe.seed) as source:
             task = self.recipe.task  # problems of other kinds have their own, which are not open here
             rows = (
                 judgeable(row, task.verifier) if isinstance(row, ProblemRow) and row.problem.kind == task.kind else row
                 for row in source
             )
-            yield from self._sound(rows, spec)
+            for row in self._sound(rows, spec):
+                self._num_prompt_words[row.problem.id] = len(row.problem.prompt.split())
+                yield row.problem.id, self._spool.append(records.input_line(row))
 
     def _sound(self, rows: Iterable[Any], source: str) -> Iterator[Any]:
         """Yield the rows that are none of the errors, which are kept with the name of their file."""
@@ -76,56 +105,106 @@ class CandidateFile(Stored):
             else:
                 yield row
 
-    def _read_candidates(self) -> Iterator[Candidate]:
-        with _open(self.path) as file:
-            for row in self._sound(read_json_lines(file), str(self.path)):
+    def _read_candidates(self) -> None:
+        """Put every candidate aside, and give those without an index the lowest that is free."""
+        without: dict[str, list[int]] = {}
+        with _opened(self.path) as file:
+            for row in self._sound(read_json_lines(file, portable=False), str(self.path)):
                 try:
-                    yield self._candidate(row)
+                    found = read_candidate(row.values)
+                    self._keep(row.line, found, without)
                 except BadRow as error:
                     record = error.record(row.line)
                     self.errors.append(replace(record, message=f"{self.path}: {record.message}"))
+        for problem_id, offsets in without.items():
+            of_problem = self._drawn.setdefault(problem_id, {})
+            free = (index for index in count() if index not in of_problem)
+            of_problem.update(dict(zip(free, offsets, strict=False)))
 
-    def _candidate(self, row: Row) -> Candidate:
-        """Return the candidate of a row. Raises BadRow."""
-        problem_id = usable_id(row.values.get("problem_id"))
-        if problem_id is None:
-            raise BadRow("bad_problem_id", f"`problem_id` must be an id, got {shown(row.values.get('problem_id'))}")
-        if problem_id not in self._rows:
-            raise BadRow("unknown_problem", f"`problem_id` must be one of the problems, got {shown(problem_id)}")
-        completion = _completion(row, problem_id)
-        of_problem = self._drawn.get(problem_id, {})
-        index = len(of_problem) if completion.index is None else completion.index
+    def _keep(self, line: int, row: CandidateRow, without: dict[str, list[int]]) -> None:
+        if row.problem_id not in self._rows:
+            raise BadRow("unknown_problem", f"`problem_id` must be one of the problems, got {shown(row.problem_id)}")
+        index = row.found.pop("index", None)
+        of_problem = self._drawn.get(row.problem_id, {})
         if index in of_problem:
             message = f"`index` must be unique within its problem, got {index} again: renumber it, or leave it out"
-            raise BadRow("duplicate_candidate", message, problem_id)
-        self._unused.update(row.values.keys() - KEYS)
-        self._missing.update({"finish_reason", "num_tokens", "num_prompt_tokens"} - row.values.keys())
-        num_prompt_words = len(self._rows[problem_id].problem.prompt.split())
-        written = completion.completion(problem_id, str(index), num_prompt_words)
-        return candidate_of(written, index, UNKNOWN_SEED, UNKNOWN_SAMPLER, thinking_tags=None)
+            raise BadRow("duplicate_candidate", message, row.problem_id)
+        self._count(line, row)
+        fields = {
+            "num_prompt_tokens": self._num_prompt_words[row.problem_id],
+            "num_tokens": len(row.found["text"].split()) + len(row.found.get("reasoning", "").split()),
+            "finish_reason": "stop",
+            **row.found,
+        }
+        completion = Completion(problem_id=row.problem_id, key="", engine_stats=row.figures, **fields)
+        candidate = candidate_of(completion, index or 0, UNKNOWN_SEED, UNKNOWN_SAMPLER, thinking_tags=None)
+        offset = self._spool.append(SpooledCandidate(candidate, row.given))
+        if index is None:
+            without.setdefault(row.problem_id, []).append(offset)
+        else:
+            self._drawn.setdefault(row.problem_id, {})[index] = offset
+
+    def _count(self, line: int, row: CandidateRow) -> None:
+        """Note what is missing, unused or dropped, and what came with the candidate."""
+        self._counts.update(key for key in COUNTED if key not in row.found and key not in row.dropped)
+        self._counts["verdict"] += row.given.verdict is not None
+        self._unused.update(row.unused)
+        for key, told in row.dropped.items():
+            self._dropped.setdefault((key, told.partition(", got ")[0]), []).append(line)
+        self.given_scores += [name for name in row.scorers if name not in self.given_scores]
 
     def _told(self) -> Iterator[str]:
-        """Yield what is not known of these candidates."""
-        if self._missing["finish_reason"]:
+        """Yield what is not known of these candidates, and what came with them."""
+        yield from refused_rows(self.name, self.errors)
+        for (key, wanted), lines in self._dropped.items():
+            where = ", ".join(map(str, lines[:3])) + (", …" if len(lines) > 3 else "")
             yield (
-                f"{self.name}: {self._missing['finish_reason']} rows have no finish_reason and count as finished, so a "
+                f"{self.name}: `{key}` must be {wanted}; in {len(lines)} rows it is not (line {where}): the candidates "
+                "are kept, without it"
+            )
+        if self._counts["finish_reason"]:
+            yield (
+                f"{self.name}: {self._counts['finish_reason']} rows have no finish_reason and count as finished, so a "
                 "truncated one among them counts by what it says: add the key finish_reason"
             )
-        if self._missing["num_tokens"] or self._missing["num_prompt_tokens"]:
-            rows = max(self._missing["num_tokens"], self._missing["num_prompt_tokens"])
+        if self._counts["num_tokens"] or self._counts["num_prompt_tokens"]:
+            rows = max(self._counts["num_tokens"], self._counts["num_prompt_tokens"])
             yield f"{self.name}: {rows} rows have no token counts, so words are counted: add num_tokens"
+        if self._counts["verdict"]:
+            yield (
+                f"{self.name}: {self._counts['verdict']} rows bring a verdict, which stands; `tts grade` and --set "
+                "task.verifier judge anew, where there is a reference"
+            )
         if self._unused:
             yield f"{self.name}: keys that mean nothing here were not used: {', '.join(sorted(self._unused))}"
 
     def row(self, problem_id: str) -> ProblemRow:
         """Return one problem with its reference."""
-        row: ProblemRow = self._rows[problem_id]
-        return row
+        return cast("ProblemRow", self._spool.read(self._rows[problem_id], InputLine).row)
 
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
-        of_problem = self._drawn[problem_id]
-        return tuple(of_problem[index] for index in sorted(of_problem))
+        return tuple(replace(one.candidate, index=index) for index, one in self._spooled(problem_id))
+
+    def given(self, row: ProblemRow) -> tuple[Given, ...]:
+        """Return what came with them, by index."""
+        return tuple(_in_letters(one.given, row.problem) for _, one in self._spooled(row.problem.id))
+
+    def _spooled(self, problem_id: str) -> Iterator[tuple[int, SpooledCandidate]]:
+        for index, offset in sorted(self._drawn[problem_id].items()):
+            yield index, self._spool.read(offset, SpooledCandidate)
+
+    def close(self) -> None:
+        """Free what was put aside."""
+        self._spool.close()
+
+
+def refused_rows(name: str, errors: Sequence[RowError]) -> Iterator[str]:
+    """Yield a sentence where rows are in no figure, and why."""
+    if errors:
+        reasons = Counter(error.error_type for error in errors)
+        told = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
+        yield f"{name}: rows that could not be used, and are in no figure: {told}. Correct them"
 
 
 def judging_recipe(overrides: Sequence[str]) -> Recipe:
@@ -133,23 +212,29 @@ def judging_recipe(overrides: Sequence[str]) -> Recipe:
     for override in overrides:
         if override.partition("=")[0].partition(".")[0] not in JUDGING:
             raise UsageError(f"--set {override}: stored candidates are judged, not drawn: set {' or '.join(JUDGING)}")
-    return rebuild_recipe(NOBODYS_RUN, overrides, purpose="judge")
+    return rebuild_recipe(NOBODYS_RUN, asked_scorer(NOBODYS_RUN, overrides), purpose="judge")
 
 
-def _open(path: Path) -> BinaryIO:
+def _in_letters(given: Given, problem: Problem) -> Given:
+    """Return an answer to a choice as its letter, where it is the letter or text of an option."""
+    if given.answer is None or not problem.choices:
+        return given
     try:
-        return path.expanduser().open("rb")
+        return replace(given, answer=read_answer_letter(given.answer, problem.choices))
+    except BadRow:
+        return given
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open the file, unpacked where it is gzip's, whatever it is called."""
+    try:
+        path = path.expanduser()
+        with path.open("rb") as file:
+            is_packed = file.peek(2)[:2] == b"\x1f\x8b"
+        with gzip.open(path) if is_packed else path.open("rb") as file:
+            yield cast("BinaryIO", file)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UsageError(f"the candidates in {path} cannot be unpacked ({error}): make the file anew") from error
     except OSError as error:
         raise UsageError(f"the candidates in {path} cannot be read ({error.strerror}): give a readable file") from error
-
-
-def _completion(row: Row, problem_id: str) -> StoredCompletion:
-    known = {key: value for key, value in row.values.items() if key in KEYS} | {"problem_id": problem_id}
-    try:
-        return StoredCompletion.model_validate_json(json.dumps(known))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        key = "".join(f"`{part}`: " for part in first["loc"][:1])
-        raise BadRow(
-            "bad_candidate", f"a candidate must have the right keys, got {key}{first['msg']}", problem_id
-        ) from error

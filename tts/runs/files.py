@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Generic, TypeVar
 
 from tts.errors import RunFolderError, RunWriteError
@@ -149,6 +150,49 @@ class AppendFile(StoredFile):
         """Hand the bytes to the disk and close."""
         if self._fd >= 0:
             os.fsync(self._fd)
+        super().close()
+
+
+class Spool(StoredFile):
+    """Records that are put aside and read back: a file without a name, gone with the process however that ends."""
+
+    def __init__(self) -> None:
+        self._unwritten = bytearray()
+        try:
+            self._temporary = TemporaryFile(prefix="tts-")  # noqa: SIM115 - it is closed with this
+        except OSError as error:
+            raise RunWriteError(f"cannot make a temporary file: {error.strerror}. TMPDIR says where") from error
+        self.path, self.size, self._block = Path("temporary file"), 0, (0, b"")
+        self._fd = os.dup(self._temporary.fileno())
+
+    def append(self, record: Any) -> int:
+        """Put a record aside; return the byte offset where it begins. Raises RunWriteError where there is no room."""
+        line = records.dumps(record)
+        self._unwritten += line
+        self.size += len(line)
+        if len(self._unwritten) > 16 * BLOCK:
+            self._flush()
+        return self.size - len(line)
+
+    def line(self, offset: int) -> bytes:
+        """Return the line that begins at byte `offset`, with its newline."""
+        if self._unwritten:
+            self._flush()
+        return super().line(offset)
+
+    def _flush(self) -> None:
+        try:
+            self._temporary.write(self._unwritten)
+            self._temporary.flush()
+        except OSError as error:
+            raise RunWriteError(
+                f"cannot write a temporary file: {error.strerror}. TMPDIR says where they are: name a place with room"
+            ) from error
+        self._unwritten.clear()
+
+    def close(self) -> None:
+        """Free the file."""
+        self._temporary.close()
         super().close()
 
 

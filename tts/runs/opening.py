@@ -67,6 +67,7 @@ class StoredPlan:
     embeddings: str
     perplexity: str | None
     turns: int
+    judged_by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a number of turns in which nothing is drawn."""

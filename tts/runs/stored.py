@@ -16,7 +16,7 @@ from tts.runs.folder import StoredFolder, candidate_places, input_lines, read_jo
 from tts.runs.judgements import StoredJudgements
 from tts.runs.ledger import Superseded, superseded
 from tts.runs.records import InputLine, Session
-from tts.types import Candidate, Judged, ProblemRow, RowError
+from tts.types import Candidate, Given, Judged, ProblemRow, RowError
 
 
 class Stored:
@@ -26,7 +26,8 @@ class Stored:
     another tool, only task and selector mean something. `origin` is the resolved recipe as far as it is known, and
     `statistics` what plugins told of the run. `errors` are rows that are no problem or no candidate, and `notes` say
     what is not known of these candidates, a sentence each. `selected_anew`: whether another selector was asked for than
-    the one whose selections `graded` returns.
+    the one whose selections `graded` returns. `given_scores` names the figures of the candidates that are scores of
+    another tool; `verdicts_stand`: whether the verdicts that came with them are asked for, and no verifier's.
     """
 
     path: Path
@@ -37,6 +38,8 @@ class Stored:
     errors: Sequence[RowError] = ()
     notes: Sequence[str] = ()
     selected_anew: bool = False
+    given_scores: Sequence[str] = ()
+    verdicts_stand: bool = True
     _rows: Mapping[str, Any]
     """Problem → where its row is."""
     _drawn: Mapping[str, Mapping[int, Any]]
@@ -64,6 +67,11 @@ class Stored:
         """Return a problem's candidates, by index."""
         raise NotImplementedError
 
+    def given(self, row: ProblemRow) -> Sequence[Given]:
+        """Return what another tool knows of a problem's candidates, by index; () where that is nothing."""
+        del row
+        return ()
+
     def superseded(self, problem_id: str) -> Sequence[Superseded]:
         """Return what is known of a problem's candidates that were drawn anew."""
         del problem_id
@@ -80,6 +88,15 @@ class Stored:
 
     def close(self) -> None:
         """Close the files."""
+
+
+def asked_scorer(recipe: Mapping[str, Any], overrides: Sequence[str]) -> Sequence[str]:
+    """Return the overrides, with best-of-n before them where they name a scorer for a selector that takes none."""
+    keys = [override.partition("=")[0] for override in overrides]
+    asked = any(f"{key}.".startswith("selector.scorer.") for key in keys)
+    if asked and not {"selector", "selector.name"} & set(keys) and "scorer" not in recipe["selector"]:
+        return ["selector=best_of_n", *overrides]
+    return overrides
 
 
 def identity(row: ProblemRow) -> bytes:
@@ -102,6 +119,7 @@ class StoredRun(Stored):
         self.path = path
         self.name = job.name or path.name
         where = str(path / "run.json")
+        overrides = asked_scorer(job.recipe, overrides)
         drawn_by = rebuild_recipe(job.recipe, name=self.name, purpose="judge", where=where)
         self.recipe = rebuild_recipe(job.recipe, overrides, name=self.name, purpose="judge", where=where)
         self.origin = self.recipe.resolved()
