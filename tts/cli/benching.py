@@ -26,6 +26,7 @@ from tts.report.data import Report
 from tts.report.spread import check_measure
 from tts.runs import job
 from tts.runs.opening import open_stored
+from tts.runs.stored import Stored
 from tts.types import RowError
 
 QUICKSTART_LIMIT = 12
@@ -79,6 +80,8 @@ class Benching:
         for arm in arms:
             check_engine(arm.recipe)
         check_measure(self.settings.embeddings, self.settings.perplexity)
+        for run in self._open_stored() if arms else ():  # what is wrong with them is said before anything is drawn
+            run.close()
         if not self._resumed and self.asked.ks and arms:
             numbers = " and ".join(sorted({str(arm.recipe.sampler.num_candidates) for arm in arms}))
             self._tell(f"drawing {numbers} candidates a problem, as --k asks, whatever a recipe says")
@@ -89,8 +92,9 @@ class Benching:
         """Draw what is missing of every arm, turn by turn, one arm after the other. Raises StoppedError, TTSError."""
         first = self._first_source() if self.settings.arms else None
         arms, num_turns, limit = self.settings.arms, self.settings.turns, self.settings.limit
-        self.folder.write_settings(self.settings)
-        self.started = True
+        if arms:
+            self.folder.write_settings(self.settings)
+            self.started = True
         for turn in [Turn(number, num_turns) for number in range(num_turns)]:
             for arm in arms[:: -1 if turn.number % 2 else 1]:
                 assert first is not None
@@ -177,7 +181,7 @@ class Benching:
         )
         columns = (TextColumn("analysing"), BarColumn(bar_width=12), MofNCompleteColumn())
         hidden = not self._stderr.is_terminal
-        runs = open_stored(list(map(Path, settings.stored)), settings.stored_problems, settings.judged_by)
+        runs = self._open_stored()
         num_stored = len(runs)
         runs += open_stored([self.folder.arm(arm.name) for arm in settings.arms])
         try:
@@ -195,8 +199,14 @@ class Benching:
         finally:
             for run in runs:
                 run.close()
+        if not settings.arms:  # nothing was drawn that could be gone on with, had there been no report
+            self.folder.write_settings(settings)
         self.folder.write_report(report)
         return report
+
+    def _open_stored(self) -> list[Stored]:
+        settings = self.settings
+        return open_stored(list(map(Path, settings.stored)), settings.stored_problems, settings.judged_by)
 
     def _check_stop(self) -> None:
         if self.stop.is_set():

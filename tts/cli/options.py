@@ -22,7 +22,13 @@ PerplexityModel = Annotated[
 ]
 StoredProblems = Annotated[
     str | None,
-    typer.Option("--problems", metavar="FILE", help="The problems that go with a JSONL file of candidates."),
+    typer.Option(
+        "--problems",
+        metavar="FILE",
+        help="The problems that go with a JSONL file of candidates. Its rows bring problem_id, and text (or answer); "
+        "if known: index, finish_reason, num_tokens, mean_logprob, …; scores (score, reward, or scores: {NAME: …}) for "
+        "the scorer `given`; a verdict (correct: true, or verdict: passed).",
+    ),
 ]
 NoCandidates = Annotated[
     bool, typer.Option("--no-candidates", help="Leave the candidates' texts out of the report (for huge runs).")

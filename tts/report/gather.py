@@ -19,7 +19,7 @@ from tts.report.data import ArmView, CandidateView, Spread
 from tts.report.spread import Measure, SpreadSum
 from tts.runs.ledger import added, ledger
 from tts.runs.stored import Stored
-from tts.scorers.given import GivenScore
+from tts.scorers.given import GivenScore, chosen_key
 from tts.types import Ballot, Candidate, Judged, Score, Spent
 
 READY_SCORERS = ("likelihood", "self_certainty", "novelty")
@@ -76,7 +76,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     gathered, spread = Gathered(), SpreadSum(wanted.measure)
     scorers = {one: cast("Scorer", registry.load("scorers", one)()) for one in READY_SCORERS}
     scorers |= {_apart(one): GivenScore(key=one) for one in run.given_scores}
-    own_name = _name_of(run.recipe.selector.scorer)  # its scores are stored with the run
+    own_name = _name_of(run.recipe.selector.scorer, run.given_scores)  # its scores are stored with the run
     with Evaluators(run.recipe) as evaluators:
         for problem_id in wanted.problem_ids:
             row, candidates = run.row(problem_id), run.candidates(problem_id)
@@ -112,10 +112,10 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     return gathered
 
 
-def _name_of(scorer: Scorer | None) -> str | None:
+def _name_of(scorer: Scorer | None, given_scores: Sequence[str]) -> str | None:
     """Return what to call a scorer among others: one of another tool by its figure."""
     if isinstance(scorer, GivenScore):
-        return _apart(scorer.key)
+        return _apart(scorer.key or chosen_key(given_scores))
     return None if scorer is None else registry.name_of("scorers", cast("Component", scorer).__class__)
 
 

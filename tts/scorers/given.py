@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -20,14 +20,22 @@ class GivenScore(Component):
 
     requires: ClassVar[frozenset[str]] = frozenset()
 
-    key: str = Field(default="score", min_length=1)
-    """Which figure: `score`, `reward`, or its name within `scores` (or among what the engine noted)."""
+    key: str | None = Field(default=None, min_length=1)
+    """Which figure: its name within `scores` (or among what the engine noted). null: `score`, or `reward` where no
+    candidate of the problem has a `score`."""
 
     def score(self, problem: Problem, candidates: Sequence[Candidate]) -> list[Score]:  # noqa: ARG002 # the protocol's
         """Return one score per candidate, order kept."""
-        return [self._score(candidate.engine_stats.get(self.key)) for candidate in candidates]
+        key = self.key or chosen_key({name for candidate in candidates for name in candidate.engine_stats})
+        return [_score(key, candidate.engine_stats.get(key)) for candidate in candidates]
 
-    def _score(self, value: float | None) -> Score:
-        if value is None or not math.isfinite(value):
-            return Score(None, f"no figure `{self.key}` came with it" if value is None else f"got {value}")
-        return Score(value)
+
+def chosen_key(names: Collection[str]) -> str:
+    """Return which of these figures is meant where no key is given."""
+    return "reward" if "reward" in names and "score" not in names else "score"
+
+
+def _score(key: str, value: float | None) -> Score:
+    if value is None:
+        return Score(None, f"no figure `{key}` came with it")
+    return Score(value) if math.isfinite(value) else Score(None, f"{key} must be finite, got {value}")
