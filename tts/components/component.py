@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,6 +32,10 @@ class Component(Section):
     while it works (a loaded model, worker processes) lives in private attributes, made by `open` and freed by `close`.
     Building one is cheap, and touches neither disk nor network.
     """
+
+    circumstances: ClassVar[frozenset[str]] = frozenset()
+    """Keys that say where, how fast or with how much memory it works. They cannot change how a candidate is
+    distributed, so a run may go on with others."""
 
     def check(self) -> None:
         """Raise where what `open` needs is plainly missing (a package, say). Cheap; called before any work."""

@@ -62,6 +62,8 @@ class ReplayEngine(Component):
     batch_size: int = Field(default=256, ge=1)
     """How many requests are worked on together."""
 
+    circumstances: ClassVar[frozenset[str]] = frozenset({"batch_size", "crash_after", "delay_seconds"})
+
     thinking_tags: ClassVar[None] = None
     """Completions on record come split already."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from tts.recipe.build import build
 from tts.recipe.fit import Purpose, check_fit
 from tts.recipe.layers import Layers, find, override, read, shipped_recipes
-from tts.recipe.model import Difference, Recipe, differences, only_later_stages
+from tts.recipe.model import Difference, Recipe, changes_no_candidate, differences, only_later_stages
 from tts.recipe.schema import recipe_schema
 from tts.recipe.tree import Place, from_plain
 
@@ -17,6 +17,7 @@ __all__ = [
     "Difference",
     "Purpose",
     "Recipe",
+    "changes_no_candidate",
     "differences",
     "load_recipe",
     "only_later_stages",

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, PrivateAttr
 
-from tts.components.component import Section
+from tts.components.component import Component, Section
 from tts.components.slot import PathText, Slot
-from tts.protocols import Engine, Sampler, Selector, Task
+from tts.protocols import Engine, GuidingSampler, Sampler, Selector, Task
 
 LATER_STAGES: Final = ("selector", "task.verifier")
 
@@ -103,6 +103,30 @@ def _differences(path: str, old: Any, new: Any) -> Iterator[Difference]:
             yield from _differences(f"{path}.{index}", before, after)
     elif old != new or type(old) is not type(new):
         yield Difference(path, old, new)
+
+
+def changes_no_candidate(found: Sequence[Difference], recipe: Recipe) -> bool:
+    """Tell whether a run of one recipe may go on by the other, `recipe`: no candidate is distributed otherwise.
+
+    Later stages may differ, the place of the problems, and an engine's circumstances; these not where candidates of
+    different problems share a distiller, whose order they change.
+    """
+    sampler = recipe.sampler
+    shared = isinstance(sampler, GuidingSampler) and sampler.plugin.settings.get("scope") == "shared"
+    return all(
+        only_later_stages([one]) or one.path == "problems" or (_is_circumstance(one.path, recipe) and not shared)
+        for one in found
+    )
+
+
+def _is_circumstance(path: str, recipe: Recipe) -> bool:
+    """Tell whether the key at a dotted path is one of the circumstances of the engine, or of one within it."""
+    part: Any = recipe
+    for key in path.split("."):
+        if isinstance(part, Component) and key in part.circumstances:
+            return True
+        part = part[int(key)] if isinstance(part, tuple) and key.isdecimal() else getattr(part, key, None)
+    return False
 
 
 def only_later_stages(found: Sequence[Difference]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from tts.engines.local_model import LocalModel, Tag
 
 class TransformersKeys(LocalModel):
     """Says where and how the model runs."""
+
+    circumstances: ClassVar[frozenset[str]] = frozenset({"batch_size", "device", "kv_cache_mb", "num_threads"})
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto (a GPU if there is one), cpu, mps, cuda or cuda:N."""

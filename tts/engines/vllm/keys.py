@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -14,6 +14,18 @@ EngineArgument = str | int | float | bool | dict[str, Any] | list[Any] | None
 
 class VLLMKeys(LocalModel):
     """Says how vLLM is to be started."""
+
+    circumstances: ClassVar[frozenset[str]] = frozenset(
+        {
+            "batch_size",
+            "enforce_eager",
+            "gpu_memory_utilization",
+            "kv_cache_mb",
+            "prefix_caching",
+            "separate_process",
+            "tensor_parallel_size",
+        }
+    )
 
     batch_size: int = Field(default=64, ge=1)
     """The most candidates decoded together (vLLM's `max_num_seqs`)."""
