@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tts.bench.settings import BenchSettings, resolve
+from tts.bench.settings import RESERVED, BenchSettings, _folder_names, resolve
 from tts.errors import RunFolderError, UsageError
+from tts.runs.opening import StoredArm
 
 FOLDER = Path("b")
 
@@ -75,6 +78,35 @@ def test_recipes_of_one_name_are_numbered_and_must_not_draw_the_same(asked: Benc
     assert [arm.name for arm in resolve(twins, None, FOLDER).arms] == ["one-1", "one-2"]
     with pytest.raises(UsageError, match="got one-1 and one-2 with the same engine, sampler and seed"):
         resolve(replace(twins, seeds=()), None, FOLDER)
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["a/q", "b/q", "c/q-1"], ["q-2", "q-3", "q-1"]),
+        (["a/q", "b/Q"], ["q-1", "Q-2"]),
+        (["a/bench.json", "a/report.html", "b/report.html"], ["bench.json-1", "report.html-1", "report.html-2"]),
+        (["a/..", "a/x\n"], ["recipe", "x_"]),
+        (["a/" + "x" * 120, "a/" + "x" * 121], ["x" * 100 + "-1", "x" * 100 + "-2"]),
+    ],
+)
+def test_arms_have_names_of_their_own(tmp_path: Path, files: list[str], names: list[str]) -> None:
+    for file in files:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+    paths = tuple(recipe((tmp_path / file).parent, Path(file).name) for file in files)
+    asked = BenchSettings(recipes=paths, seeds=tuple(range(len(files))))
+    assert [arm.name for arm in resolve(asked, None, FOLDER).arms] == names
+
+
+@settings(max_examples=200, derandomize=True)
+@given(
+    st.lists(st.text("qQ-1.\n ", max_size=4) | st.sampled_from(sorted(RESERVED)) | st.text(max_size=300), max_size=6)
+)
+def test_no_two_arms_and_no_file_share_a_name(called: list[str]) -> None:
+    names = _folder_names(called)
+    assert len({name.casefold() for name in names}) == len(called)
+    assert not RESERVED & {name.casefold() for name in names}
+    assert all(StoredArm(name, {}) for name in names)
 
 
 @pytest.mark.parametrize("said", [{"seeds": (1,)}, {"overrides": ("seed=1",)}])

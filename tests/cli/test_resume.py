@@ -262,3 +262,31 @@ def test_what_was_judged_while_candidates_were_missing_is_judged_anew(
     assert tts("grade", "cut", "--write").code == 1  # problems without candidates
     assert tts("solve", "--run", "cut").code == 0
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_a_moved_job_goes_on_where_its_problems_are_the_same(tts: Command, recipe: Path, tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    (here / "job.yaml").write_text("problems: ./p.jsonl\n" + recipe.read_text())
+    (here / "p.jsonl").write_text(rows([("a", "42"), ("b", "41")]))
+    assert tts("solve", "-r", here / "job.yaml", "--run", here / "run").code == 0
+    here.rename(there)
+    moved = tts("solve", "-r", there / "job.yaml", "--run", there / "run", "--set", "engine.batch_size=1")
+    assert (moved.code, len(moved.records)) == (0, 2), moved.err
+    assert json.loads((there / "run" / "run.json").read_text())["problems"] == str(there / "p.jsonl")
+    (there / "p.jsonl").write_text(rows([("a", "42"), ("b", "7")]))
+    (there / "q.jsonl").write_text(rows([("a", "42"), ("b", "41")]))
+    assert tts("solve", there / "q.jsonl", "-r", there / "job.yaml", "--run", there / "run").code == 0
+    changed = tts("solve", there / "p.jsonl", "-r", there / "job.yaml", "--run", there / "run")
+    assert changed.code == 2
+    assert "row 2 of the input is not the one" in changed.err
+
+
+def test_a_folder_in_which_nothing_was_drawn_takes_the_corrected_recipe(
+    tts: Command, recipe: Path, problems: Path
+) -> None:
+    broken = ("--set", "engine.script=null", "--set", "engine.source=nowhere.jsonl", "--set", "seed=1")
+    assert tts("solve", problems, "-r", recipe, "--run", "r", "--set", "engine.crash_after=0").code != 0
+    assert tts("solve", problems, "-r", recipe, "--run", "r", *broken).code == 2
+    again = tts("solve", problems, "-r", recipe, "--run", "r", "--set", "seed=2", "--set", "sampler.num_candidates=2")
+    assert (again.code, len(again.records)) == (0, NUM_PROBLEMS), again.err

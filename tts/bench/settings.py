@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, count
 from pathlib import Path
 
 from tts.errors import RunFolderError, UsageError
-from tts.recipe import Difference, Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
+from tts.recipe import (
+    Difference,
+    Recipe,
+    changes_no_candidate,
+    differences,
+    load_recipe,
+    only_later_stages,
+    rebuild_recipe,
+)
 from tts.report.spread import AUTO
 from tts.runs import job
 from tts.runs.candidate_file import JUDGING
+
+RESERVED = frozenset(
+    f"{name}{end}" for name in ("bench.json", "report.json", "report.html") for end in ("", ".partial")
+)
+"""Names of files in a benchmark's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,7 @@ def _again(asked: BenchSettings, stored: BenchSettings, path: Path) -> BenchSett
     _refuse_changes(stored.arms, arms, path)
     return replace(
         stored,
+        arms=tuple(_changed(before, after) for before, after in zip(stored.arms, arms, strict=True)),
         candidates=asked.candidates,
         ks=asked.ks or stored.ks,
         judged_by=judged_by or stored.judged_by,
@@ -129,13 +144,39 @@ def _refuse_changes(old: tuple[BenchArm, ...], new: tuple[BenchArm, ...], path: 
     if [arm.name for arm in old] != [arm.name for arm in new]:
         changes.append(f"recipes: {', '.join(arm.name for arm in old)} → {', '.join(arm.name for arm in new)}")
     for before, after in zip(old, new, strict=False):
-        changes += differences(before.recipe.resolved(), after.recipe.resolved())
+        changes += [
+            change
+            for change in differences(before.recipe.resolved(), after.recipe.resolved())
+            if only_later_stages([change]) or not changes_no_candidate([change], after.recipe)
+        ]
     if changes:
         told = "\n".join(f"  {change}" for change in changes)
         raise RunFolderError(
             f"{path} holds another benchmark. Changed:\n{told}\nGo on with it as it is (leave out --recipe, --set and "
             "--seed), or choose another --run DIR."
         )
+
+
+def _folder_names(called: Sequence[str]) -> list[str]:
+    """Return a folder's name for each recipe, all different, also where letter case does not count; none is a file's.
+
+    A name that several have is numbered, around those that stand alone.
+    """
+    whole = ["".join(one if one.isprintable() and one != "/" else "_" for one in name) for name in called]
+    plain = [name.encode()[:100].decode(errors="ignore").strip(". ") or "recipe" for name in whole]
+    folded = [name.casefold() for name in plain]
+    taken = {name for name in folded if folded.count(name) == 1} | RESERVED
+    names = []
+    for name, key in zip(plain, folded, strict=True):
+        alone = folded.count(key) == 1 and key not in RESERVED
+        numbered = (f"{name}-{number}" for number in count(1))
+        names.append(name if alone else next(one for one in numbered if one.casefold() not in taken))
+        taken.add(names[-1].casefold())
+    return names
+
+
+def _changed(before: BenchArm, after: BenchArm) -> BenchArm:
+    return after if differences(before.recipe.resolved(), after.recipe.resolved()) else before
 
 
 def _arms(asked: BenchSettings, names: tuple[str, ...], most: int | None) -> tuple[BenchArm, ...]:
@@ -154,13 +195,7 @@ def _arms(asked: BenchSettings, names: tuple[str, ...], most: int | None) -> tup
         for place, name in enumerate(names)
     ]
 
-    # recipes of the same name are numbered
-    called = [recipe.name for recipe in recipes]
-    distinct = [
-        f"{name}-{called[: place + 1].count(name)}" if called.count(name) > 1 else name
-        for place, name in enumerate(called)
-    ]
-    arms = tuple(BenchArm(name, recipe) for name, recipe in zip(distinct, recipes, strict=True))
+    arms = tuple(map(BenchArm, _folder_names([recipe.name for recipe in recipes]), recipes))
 
     for arm in arms:
         number = arm.recipe.sampler.num_candidates

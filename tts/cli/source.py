@@ -35,12 +35,12 @@ def choose(
     Raises ProblemsError where there is none, or where it cannot be opened.
     """
     stream = stdin.open_stdin(stop)
-    own = stored.problems if stored else recipe.problems
+    own = stored.problems_for(recipe) if stored else recipe.problems
     spec = argument
     if spec is None and stdin.is_piped() and (own is None or stdin.has_data(stream)):
         spec = STDIN
     if spec is None and stored is not None:
-        if limit is None and (stored.input_complete or stored.problems == STDIN):
+        if limit is None and not stored.reads_anew(recipe) and (stored.input_complete or stored.problems == STDIN):
             if not stored.input_complete:
                 print(
                     "tts: the run was interrupted while it read standard input; going on with the rows it had read "

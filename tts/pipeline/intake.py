@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tts.errors import RunFolderError
@@ -88,7 +88,7 @@ class Intake(threading.Thread):
             self._mark_end(number)
 
     def _compare(self, number: int, row: InputRow, stored: InputRow) -> None:
-        if records.dumps(row) != records.dumps(stored):
+        if records.dumps(replace(row, line=0)) != records.dumps(replace(stored, line=0)):
             raise RunFolderError(
                 f"row {number} of the input is not the one that {self._file.path} holds. "
                 "Give the same problems again, or choose another --run DIR."

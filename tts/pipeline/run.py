@@ -242,7 +242,7 @@ def open_run(
     RunFolderError where the folder belongs to another recipe or writer.
     """
     with RunFolder(Path(path)) as folder:
-        job.prepare(folder, recipe, spec, limit)
+        job.prepare(folder, recipe, spec, limit, rows_come=rows is not None)
         job.redraw(folder, recipe, retry_errors=retry_errors)
         yield Run(recipe, rows, folder, stop, turn)
 

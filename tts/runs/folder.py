@@ -50,6 +50,12 @@ def read_job(path: Path) -> Job | None:
     return read_whole(path / "run.json", Job, FORMAT)
 
 
+def has_candidates(path: Path) -> bool:
+    """Tell whether anything was drawn into the folder `path`, be it only what is to be drawn anew."""
+    files = (path / name for name in ("candidates.jsonl", "superseded.jsonl"))
+    return any(file.exists() and file.stat().st_size > 0 for file in files)
+
+
 def input_lines(file: StoredFile) -> Iterator[tuple[int, InputLine]]:
     """Yield (byte offset, line) of problems.jsonl. Raises RunFolderError where a problem's id is there twice."""
     seen: set[str] = set()
@@ -129,7 +135,11 @@ class RunFolder(Files[AppendFile]):
 
     def forget_derived(self) -> None:
         """Delete what is derived from the candidates, so that it is computed anew."""
-        for name in (*DERIVED, "summary.json"):
+        self.forget(*DERIVED, "summary.json")
+
+    def forget(self, *names: str) -> None:
+        """Delete files."""
+        for name in names:
             if name in self._files:
                 self._files.pop(name).close()
             try:

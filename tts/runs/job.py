@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import RunFolderError
-from tts.recipe import Recipe, differences, load_recipe, only_later_stages, rebuild_recipe
+from tts.recipe import Recipe, changes_no_candidate, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.runs.files import StoredFile
-from tts.runs.folder import RunFolder, read_job
+from tts.runs.folder import RunFolder, has_candidates, read_job
 from tts.runs.records import CandidateKey
 
 DEFAULT_RECIPE = "quickstart"
@@ -51,13 +51,31 @@ def default_path(name: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """What an existing run folder says of its job. `input_complete`: whether it holds every row of its input."""
+    """What an existing run folder says of its job.
+
+    `input_complete`: whether it holds every row of its input; `begun`: whether anything was drawn.
+    """
 
     file: Path
     recipe: dict[str, Any]
     problems: str
     limit: int | None
     input_complete: bool
+    begun: bool
+
+    def problems_for(self, recipe: Recipe) -> str:
+        """Return where the rows come from if the run goes on by `recipe`.
+
+        That is where they came from, unless it was the stored recipe that said so and this one says otherwise.
+        """
+        if recipe.problems is not None and self.problems == self.recipe.get("problems"):
+            return recipe.problems
+        return self.problems
+
+    def reads_anew(self, recipe: Recipe) -> bool:
+        """Tell whether the rows must be read again: they are at another place, or not yet drawn by another recipe."""
+        changed = bool(differences(self.recipe, recipe.resolved()))
+        return self.problems_for(recipe) != self.problems or (changed and not self.begun)
 
 
 def stored(path: Path | None) -> StoredJob | None:
@@ -67,7 +85,7 @@ def stored(path: Path | None) -> StoredJob | None:
     rows = StoredFile(path / "problems.jsonl")
     complete = rows.last_line().startswith(b'{"end":')
     rows.close()
-    return StoredJob(path / "run.json", job.recipe, job.problems, job.limit, complete)
+    return StoredJob(path / "run.json", job.recipe, job.problems, job.limit, complete, has_candidates(path))
 
 
 def recipe_of(stored: StoredJob | None, name: str | None, overrides: Sequence[str]) -> Recipe:
@@ -77,14 +95,18 @@ def recipe_of(stored: StoredJob | None, name: str | None, overrides: Sequence[st
     return load_recipe(name or DEFAULT_RECIPE, overrides)
 
 
-def prepare(folder: RunFolder, recipe: Recipe, problems: str, limit: int | None) -> None:
+def prepare(folder: RunFolder, recipe: Recipe, problems: str, limit: int | None, *, rows_come: bool = True) -> None:
     """Write the job into a new folder, or check that the folder's own job goes on with this recipe.
 
-    Where only later stages (selector, verifier) changed, what they derived is deleted, to be computed anew. Any other
-    change raises RunFolderError with the list of changes.
+    Where only later stages (selector, verifier) changed, what they derived is deleted, to be computed anew. A folder
+    in which nothing was drawn takes any recipe, and, where `rows_come`, any problems. Any other change that could
+    change a candidate raises RunFolderError with the list of changes.
     """
     old = read_job(folder.path)
-    if old is None:
+    if old is None or not has_candidates(folder.path):
+        if old is not None and rows_come:
+            folder.forget("problems.jsonl")
+        folder.forget_derived()
         return folder.write_job(
             name=recipe.name,
             recipe=recipe.resolved(),
@@ -98,14 +120,16 @@ def prepare(folder: RunFolder, recipe: Recipe, problems: str, limit: int | None)
     changes = differences(old.recipe, recipe.resolved())
     if not changes:
         return None
-    if not only_later_stages(changes):
+    if not changes_no_candidate(changes, recipe):
         raise RunFolderError(
             f"{folder.path} holds a run of another recipe. Changed:\n"
             + "\n".join(f"  {change}" for change in changes)
             + "\nGo on with the run's own recipe (leave out --recipe and --set), or choose another --run DIR."
         )
-    folder.forget_derived()
-    return folder.write_job(recipe=recipe.resolved(), recipe_hash=recipe.hash())
+    if any(only_later_stages([change]) for change in changes):
+        folder.forget_derived()
+    place = {"problems": problems} if rows_come else {}
+    return folder.write_job(recipe=recipe.resolved(), recipe_hash=recipe.hash(), **place)
 
 
 def redraw(folder: RunFolder, recipe: Recipe, *, retry_errors: bool) -> int:
