@@ -1,5 +1,7 @@
+import math
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from tts.errors import RunFolderError, RunWriteError
 from tts.runs.files import AppendFile, StoredFile
 from tts.runs.folder import Job, RunFolder, candidate_places, read_job
-from tts.runs.records import dumps
+from tts.runs.records import Session, dumps
 from tts.types import Candidate
 
 
@@ -61,6 +63,29 @@ def test_a_file_that_is_one_torn_line_becomes_empty(tmp_path: Path) -> None:
     path.write_bytes(b'{"n"')
     assert AppendFile(path).size == 0
     assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("what", ["moved", "removed", "another in its place"])
+def test_a_folder_that_is_gone_is_noticed(tmp_path: Path, what: str) -> None:
+    with RunFolder(tmp_path / "r") as folder:
+        folder["candidates.jsonl"]._looked = math.inf  # as right after another line
+        folder["candidates.jsonl"].append({"n": 1})
+        (tmp_path / "r").rename(tmp_path / "away")
+        if what == "removed":
+            shutil.rmtree(tmp_path / "away")
+        elif what == "another in its place":
+            shutil.copytree(tmp_path / "away", tmp_path / "r")
+        for write in (
+            lambda: folder.write_summary({}),
+            lambda: folder.write_job(name="x"),
+            lambda: folder.note_session(Session(0, 1, True, 1, 1, 1)),
+        ):
+            with pytest.raises(RunWriteError, match="moved or removed while it was being written"):
+                write()
+        folder["candidates.jsonl"]._looked = 0.0  # a second later
+        with pytest.raises(RunWriteError, match=r"candidates\.jsonl is not there any more"):
+            folder["candidates.jsonl"].append({"n": 2})
+    assert (tmp_path / "r").exists() == (what == "another in its place")
 
 
 def test_damage_inside_a_file_is_refused_with_its_line(tmp_path: Path) -> None:

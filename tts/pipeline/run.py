@@ -94,12 +94,12 @@ class Run:
         try:
             outcomes = ((drawn.number, self._outcome(drawn)) for drawn in self._received())
             yield from _in_order(outcomes) if keep_order else (outcome for _, outcome in outcomes)
-            self.complete = not self.stop.is_set()
-            if self.complete:
+            if not self.stop.is_set():
                 self.folder.write_summary(self.tally.summary())
                 if self.plugin is not None:
                     rate = {"tokens_per_second": self.progress.tokens_per_second(), "warnings": self.plugin.warnings}
                     self.folder.write_job(statistics={self.plugin.name: {**self.plugin.figures, **rate}})
+                self.complete = True
         finally:
             self.stop.set()
             self._abandoned.set()

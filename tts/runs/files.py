@@ -6,7 +6,9 @@ file is opened for writing. A complete line that is not JSON is damage from outs
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +117,8 @@ class StoredFile:
 class AppendFile(StoredFile):
     """A JSONL file that only grows, in whole lines; a torn last line is cut off when it is opened."""
 
+    _looked = -math.inf  # when it was last seen to be at its path
+
     def _open(self) -> int:
         return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
 
@@ -144,6 +148,9 @@ class AppendFile(StoredFile):
                 f"cannot write {self.path}: {error.strerror}. What was written is kept and readable."
             ) from error
         self.size = start + len(lines)
+        if time.monotonic() > self._looked + 1.0:
+            self._looked = time.monotonic()
+            require_same(self.path, self._fd)
         return start
 
     def close(self) -> None:
@@ -151,6 +158,19 @@ class AppendFile(StoredFile):
         if self._fd >= 0:
             os.fsync(self._fd)
         super().close()
+
+
+def require_same(path: Path, descriptor: int) -> None:
+    """Raise RunWriteError where the open file is no longer the one at `path`."""
+    try:
+        is_same = os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except OSError:
+        is_same = False
+    if not is_same:
+        raise RunWriteError(
+            f"{path} is not there any more: its folder was moved or removed while it was being written. A moved one "
+            "can be resumed where it is now"
+        )
 
 
 class Spool(StoredFile):

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from tts.errors import RunFolderError, RunWriteError
 from tts.runs import records
-from tts.runs.files import AppendFile, Files, StoredFile, read_whole, write_whole
+from tts.runs.files import AppendFile, Files, StoredFile, read_whole, require_same, write_whole
 from tts.runs.records import CandidateKey, InputLine, Session
 
 PRIMARY = ("problems.jsonl", "candidates.jsonl")
@@ -126,10 +126,12 @@ class RunFolder(Files[AppendFile]):
         self._replace("summary.json", summary)
 
     def _replace(self, name: str, content: dict[str, Any]) -> None:
+        require_same(self.path / "lock", self._lock)
         write_whole(self.path / name, records.pretty(content))
 
     def note_session(self, session: Session) -> None:
         """Append a session to sessions.jsonl; what does not apply to it is left out."""
+        require_same(self.path / "lock", self._lock)
         entries = records.as_dict(session).items()
         self["sessions.jsonl"].append({name: value for name, value in entries if value is not None})
 
