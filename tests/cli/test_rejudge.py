@@ -99,6 +99,37 @@ def test_a_file_of_candidates_is_judged_by_another_task(tts: Command, tmp_path: 
     assert "line 2: c.jsonl" in result.err
 
 
+@pytest.mark.parametrize("command", [("grade",), ("select",), ("select", "-s", "first")])
+def test_a_run_is_judged_by_corrected_references(
+    tts: Command, run: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    before = contents(run)
+    (tmp_path / "fixed.jsonl").write_text(rows([("b", "42"), ("a", "42"), ("new", "1")]))
+    result = tts(*command, "r", "--problems", "fixed.jsonl")
+    assert result.code == 0, result.err
+    assert {row["id"]: row["verdict"]["status"] for row in result.records} == dict.fromkeys("abc", "passed")
+    assert "1 problems are judged by another reference, that of fixed.jsonl" in result.err
+    assert "1 of its problems are not in fixed.jsonl and keep their references; 1 of that file are not in" in result.err
+    assert tts("grade", "r", "--problems", "fixed.jsonl", "--write").code == 2
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"id": "b", "problem": "Another?", "answer": "1"}, "line 1: problem 'b' must ask what the run was asked"),
+        ({"id": "b", "problem": "What is b?", "answer": ")("}, "line 1: `answer` must be one that can be read"),
+        ({"id": "b"}, "line 1: a row must have a prompt"),
+    ],
+)
+@pytest.mark.usefixtures("run")
+def test_what_corrects_no_reference_is_refused(tts: Command, tmp_path: Path, row: dict[str, str], told: str) -> None:
+    (tmp_path / "fixed.jsonl").write_text(json.dumps(row) + "\n")
+    refused = tts("grade", "r", "--problems", "fixed.jsonl")
+    assert (refused.code, refused.out) == (2, "")
+    assert told in refused.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -25,9 +25,10 @@ StoredProblems = Annotated[
     typer.Option(
         "--problems",
         metavar="FILE",
-        help="The problems that go with a JSONL file of candidates. Its rows bring problem_id, and text (or answer); "
-        "if known: index, finish_reason, num_tokens, mean_logprob, …; scores (score, reward, or scores: {NAME: …}) for "
-        "the scorer `given`; a verdict (correct: true, or verdict: passed).",
+        help="The problems that go with a JSONL file of candidates; for a run folder: corrected references. A file's "
+        "rows bring problem_id, and text (or answer); if known: index, finish_reason, num_tokens, mean_logprob, …; "
+        "scores (score, reward, or scores: {NAME: …}) for the scorer `given`; a verdict (correct: true, or "
+        "verdict: passed).",
     ),
 ]
 NoCandidates = Annotated[

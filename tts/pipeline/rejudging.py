@@ -96,6 +96,8 @@ class Rejudging:
         """
         if not isinstance(self.run, StoredRun):
             raise UsageError(f"`--write` must go with a run folder, got the file {self.run.path}")
+        if self.run.is_corrected:
+            raise UsageError("`--write` must not go with --problems: the folder would keep its old references")
         recipe = self.run.recipe
         if isinstance(recipe.selector, BoundSelector):
             raise UsageError("`--write` must not go with a selector that peeks at the verdicts: leave it out")

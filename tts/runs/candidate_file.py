@@ -17,17 +17,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from tts.errors import UsageError, shown
-from tts.problems import open_problems
 from tts.problems.choices import read_answer_letter
 from tts.problems.jsonl import BadRow, read_json_lines
-from tts.problems.rows import judgeable
 from tts.recipe import Recipe, rebuild_recipe
 from tts.runs import records
 from tts.runs.candidate_row import CandidateRow, read_candidate
 from tts.runs.candidates import candidate_of
 from tts.runs.files import Spool
 from tts.runs.records import InputLine
-from tts.runs.stored import Stored, asked_scorer
+from tts.runs.stored import Stored, asked_scorer, judgeable_problems, refused_rows
 from tts.types import Candidate, Completion, Given, Problem, ProblemRow, RowError
 
 UNKNOWN_SEED = -1
@@ -87,15 +85,9 @@ class CandidateFile(Stored):
 
     def _read_problems(self, spec: str) -> Iterator[tuple[str, int]]:
         """Yield each problem and its place."""
-        with open_problems(spec, default_kind=self.recipe.task.kind, seed=self.recipe.seed) as source:
-            task = self.recipe.task  # problems of other kinds have their own, which are not open here
-            rows = (
-                judgeable(row, task.verifier) if isinstance(row, ProblemRow) and row.problem.kind == task.kind else row
-                for row in source
-            )
-            for row in self._sound(rows, spec):
-                self._num_prompt_words[row.problem.id] = len(row.problem.prompt.split())
-                yield row.problem.id, self._spool.append(records.input_line(row))
+        for row in self._sound(judgeable_problems(self.recipe, spec), spec):
+            self._num_prompt_words[row.problem.id] = len(row.problem.prompt.split())
+            yield row.problem.id, self._spool.append(records.input_line(row))
 
     def _sound(self, rows: Iterable[Any], source: str) -> Iterator[Any]:
         """Yield the rows that are none of the errors, which are kept with the name of their file."""
@@ -197,14 +189,6 @@ class CandidateFile(Stored):
     def close(self) -> None:
         """Free what was put aside."""
         self._spool.close()
-
-
-def refused_rows(name: str, errors: Sequence[RowError]) -> Iterator[str]:
-    """Yield a sentence where rows are in no figure, and why."""
-    if errors:
-        reasons = Counter(error.error_type for error in errors)
-        told = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
-        yield f"{name}: rows that could not be used, and are in no figure: {told}. Correct them"
 
 
 def judging_recipe(overrides: Sequence[str]) -> Recipe:

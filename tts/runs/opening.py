@@ -28,12 +28,15 @@ def run_folders(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: Sequence[str] = ()) -> list[Stored]:
-    """Open run folders, folders that `tts bench` wrote, and files of candidates, for which `problems` is needed."""
+    """Open run folders, folders that `tts bench` wrote, and files of candidates, for which `problems` is needed.
+
+    Of a run, `problems` corrects the references (see `StoredRun`).
+    """
     opened: list[Stored] = []
     try:
         for path in run_folders(paths):
             is_file = path.exists() and not path.is_dir()
-            opened.append(CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides))
+            opened.append(CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides, problems))
     except BaseException:
         for run in opened:
             run.close()

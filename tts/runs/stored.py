@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tts.errors import RunFolderError, UsageError
+from tts.errors import RunFolderError, UsageError, shown
+from tts.problems import open_problems
+from tts.problems.rows import judgeable
 from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
 from tts.runs import records
 from tts.runs.files import StoredFile
@@ -16,7 +20,7 @@ from tts.runs.folder import StoredFolder, candidate_places, input_lines, read_jo
 from tts.runs.judgements import StoredJudgements
 from tts.runs.ledger import Superseded, superseded
 from tts.runs.records import InputLine, Session
-from tts.types import Candidate, Given, Judged, ProblemRow, RowError
+from tts.types import Candidate, Given, InputRow, Judged, ProblemRow, Reference, RowError
 
 
 class Stored:
@@ -90,6 +94,23 @@ class Stored:
         """Close the files."""
 
 
+def judgeable_problems(recipe: Recipe, spec: str) -> Iterator[InputRow]:
+    """Yield the rows of problems that `recipe` judges; a reference that its verifier cannot read makes an error."""
+    task = recipe.task  # problems of other kinds have their own, which are not open here
+    with open_problems(spec, default_kind=task.kind, seed=recipe.seed) as source:
+        for row in source:
+            is_own = isinstance(row, ProblemRow) and row.problem.kind == task.kind
+            yield judgeable(row, task.verifier) if is_own else row
+
+
+def refused_rows(name: str, errors: Sequence[RowError]) -> Iterator[str]:
+    """Yield a sentence where rows are in no figure, and why."""
+    if errors:
+        reasons = Counter(error.error_type for error in errors)
+        told = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
+        yield f"{name}: rows that could not be used, and are in no figure: {told}. Correct them"
+
+
 def asked_scorer(recipe: Mapping[str, Any], overrides: Sequence[str]) -> Sequence[str]:
     """Return the overrides, with best-of-n before them where they name a scorer for a selector that takes none."""
     keys = [override.partition("=")[0] for override in overrides]
@@ -107,12 +128,14 @@ def identity(row: ProblemRow) -> bytes:
 class StoredRun(Stored):
     """A run folder as it is now; another process may be writing it. `overrides` change how it is judged.
 
-    Complete lines are read, a torn last one is not.
+    Complete lines are read, a torn last one is not. `problems` names corrected ones: their references are taken in the
+    place of the run's, and what was judged by another is judged anew.
 
-    Raises RunFolderError where there is no run, RecipeError where an override is wrong or is not about judging.
+    Raises RunFolderError where there is no run, RecipeError where an override is wrong or is not about judging,
+    UsageError where corrected problems ask something else.
     """
 
-    def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, overrides: Sequence[str] = (), problems: str | None = None) -> None:
         job = read_job(path) if path.is_dir() else None
         if job is None:
             raise RunFolderError(f"{path} must be a run folder, got {_what_is_there(path)}. Give what --run DIR wrote")
@@ -134,6 +157,8 @@ class StoredRun(Stored):
             )
         self._superseded = superseded(path)
         self._derived = self._read_derived(drawn_by)
+        self._corrected: dict[str, Reference] = {}
+        self.notes = [*refused_rows(self.name, self.errors), *(self._correct(problems) if problems else ())]
 
     def _read_rows(self) -> tuple[dict[str, int], tuple[RowError, ...]]:
         """Return where each problem's row begins, and the rows that are none."""
@@ -158,11 +183,41 @@ class StoredRun(Stored):
         scored = not changes and self.recipe.selector.scorer is not None
         return StoredJudgements(self._folder, scored=scored) if same_verifier else None
 
+    @property
+    def is_corrected(self) -> bool:
+        """Whether some references are not the run's own."""
+        return bool(self._corrected)
+
+    def _correct(self, problems: str) -> Iterator[str]:
+        """Take the references of corrected problems that differ from the run's; yield what was not corrected."""
+        seen, unknown = set(), 0
+        for row in judgeable_problems(self.recipe, problems):
+            if isinstance(row, RowError):
+                raise UsageError(f"{problems}, line {row.line}: {row.message}")
+            if row.problem.id not in self._rows:
+                unknown += 1
+                continue
+            seen.add(row.problem.id)
+            own = self.row(row.problem.id)
+            if row.problem.prompt != own.problem.prompt:
+                raise UsageError(
+                    f"{problems}, line {row.line}: problem {row.problem.id!r} must ask what the run was asked, got "
+                    f"{shown(row.problem.prompt)} for {shown(own.problem.prompt)}: its candidates answer another"
+                )
+            if row.reference != own.reference:
+                self._corrected[row.problem.id] = row.reference
+        yield f"{self.name}: {len(self._corrected)} problems are judged by another reference, that of {problems}"
+        if unknown or len(seen) < len(self._rows):
+            yield (
+                f"{self.name}: {len(self._rows) - len(seen)} of its problems are not in {problems} and keep their "
+                f"references; {unknown} of that file are not in the run"
+            )
+
     def row(self, problem_id: str) -> ProblemRow:
         """Return one problem with its reference."""
         row = self._folder["problems.jsonl"].read(self._rows[problem_id], InputLine).row
         assert isinstance(row, ProblemRow)
-        return row
+        return replace(row, reference=self._corrected[problem_id]) if problem_id in self._corrected else row
 
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
@@ -175,7 +230,9 @@ class StoredRun(Stored):
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from all of a problem's candidates."""
-        judged = None if self._derived is None else self._derived.read(problem_id)
+        if self._derived is None or problem_id in self._corrected:
+            return None
+        judged = self._derived.read(problem_id)
         return judged if judged and len(judged.verdicts) == self.num_candidates(problem_id) else None
 
     def sessions(self) -> list[Session]:
