@@ -1,17 +1,23 @@
-"""A report of a large stored run: how long it takes from the files to all figures, and how much memory.
+"""A large stored run: how long a report of it takes from the files to all figures, and how much memory.
 
     python benchmarks/report.py FOLDER [--problems 1000] [--candidates 256] [--embeddings ngrams]
+    python benchmarks/report.py FOLDER --commands [--problems 100000] [--candidates 8]
 
 Writes a simulated run into FOLDER (problems of all difficulties, texts of about 100 words, verdicts and selections as
-a finished run has them), unless it is there, then reads it back as `tts report` does, at nine values of k, candidates
-left out of the page.
+a finished run has them), unless there is a run, then reads it back as `tts report` does, at nine values of k,
+candidates left out of the page. With --commands each command over stored runs is a process of its own: `tts solve`,
+which finds nothing missing, `grade`, `select`, `report`, and `grade` of the same candidates as another tool's file.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import random
 import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,6 +26,7 @@ from tts.report.analyse import report_of
 from tts.runs import job
 from tts.runs.folder import RunFolder
 from tts.runs.judgements import DerivedFiles
+from tts.runs.records import dumps
 from tts.selectors.majority_vote import MajorityVote
 from tts.types import Answer, Ballot, Candidate, Judged, Problem, Reference, Verdict
 
@@ -45,22 +52,22 @@ def simulate(path: Path, num_problems: int, num_candidates: int) -> None:
             name = f"p{number}"
             problem = Problem(name, f"What is {number}?", "math")
             folder["problems.jsonl"].append({"line": number + 1, "problem": problem, "reference": Reference("0")})
-            candidates = [_candidate(rng, name, index) for index in range(num_candidates)]
+            popularity = [rng.random() ** 4 for _ in range(rng.randint(2, 60))]
+            found = rng.choices(range(len(popularity)), popularity, k=num_candidates)
+            candidates = [_candidate(rng, name, index, answer) for index, answer in enumerate(found)]
             folder["candidates.jsonl"].append(*candidates)
-            derived.write(name, _judged(rng, candidates))
+            derived.write(name, _judged(candidates, found))
         folder["problems.jsonl"].append({"end": num_problems})
 
 
-def _candidate(rng: random.Random, name: str, index: int) -> Candidate:
-    text = " ".join(rng.choices(WORDS, k=100))
+def _candidate(rng: random.Random, name: str, index: int, answer: int) -> Candidate:
+    text = f"{' '.join(rng.choices(WORDS, k=100))} so \\boxed{{{answer}}}."
     reason = "length" if rng.random() < 0.08 else "stop"
     logprob = -rng.random()
     return Candidate(name, index, text, None, reason, 90, 130, 130 * logprob, logprob, 5 + rng.random(), index, "s")
 
 
-def _judged(rng: random.Random, candidates: list[Candidate]) -> Judged:
-    popularity = [rng.random() ** 4 for _ in range(rng.randint(2, 60))]
-    found = rng.choices(range(len(popularity)), popularity, k=len(candidates))
+def _judged(candidates: list[Candidate], found: list[int]) -> Judged:
     finished = [candidate.finish_reason == "stop" for candidate in candidates]
     answers = [Answer(str(one), "boxed") if done else None for one, done in zip(found, finished, strict=True)]
     numbers = {text: place for place, text in enumerate(dict.fromkeys(one.text for one in answers if one))}
@@ -79,9 +86,12 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=1000)
     parser.add_argument("--candidates", type=int, default=256)
     parser.add_argument("--embeddings", default="ngrams")
+    parser.add_argument("--commands", action="store_true")
     args = parser.parse_args()
     if not args.folder.exists():
         simulate(args.folder, args.problems, args.candidates)
+    if args.commands:
+        return run_commands(args.folder)
     ks = [k for k in KS if k <= args.candidates]
     began, used = time.perf_counter(), time.process_time()
     report = report_of([args.folder], ks, embeddings=args.embeddings, candidates=False)
@@ -93,6 +103,38 @@ def main() -> None:
         f"| {args.problems} × {args.candidates} | {len(ks)} | {len(report.arms[0].lines)} | {args.embeddings} | "
         f"{wall:.1f} | {processor:.1f} | {peak:.0f} |"
     )
+    return None
+
+
+def run_commands(folder: Path) -> None:
+    """Print what each command takes: wall and processor seconds, and the most memory that it held."""
+    with (folder.parent / f"{folder.name}-problems.jsonl").open("wb") as problems:
+        for line in (folder / "problems.jsonl").open("rb"):
+            if "problem" in (row := json.loads(line)):
+                problem = row["problem"]
+                problems.write(dumps({"id": problem["id"], "problem": problem["prompt"], **row["reference"]}))
+    commands = {
+        "solve, nothing missing": ["solve", "--run", folder],
+        "grade": ["grade", folder],
+        "select": ["select", folder],
+        "report": ["report", folder, "--no-candidates", "--embeddings", "none"],
+        "grade, as a file": ["grade", folder / "candidates.jsonl", "--problems", problems.name],
+    }
+    print("| command | exit code | seconds | processor seconds | peak MB |\n|---|---|---|---|---|")
+    for name, arguments in commands.items():
+        began = time.perf_counter()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tts", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        wall, processor = time.perf_counter() - began, used.ru_utime + used.ru_stime
+        print(
+            f"| {name} | {child.returncode} | {wall:.1f} | {processor:.1f} | {used.ru_maxrss / 1024:.0f} |", flush=True
+        )
 
 
 if __name__ == "__main__":

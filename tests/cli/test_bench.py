@@ -45,6 +45,73 @@ def test_one_recipe_gives_curves_folders_and_a_page(tts: Command, recipe: Path, 
     assert "drawing 4 candidates a problem, as --k asks" in result.err
 
 
+@pytest.fixture
+def theirs(tts: Command, problems: Path) -> Callable[..., Result]:
+    """Run a benchmark of another tool's candidates for the problems: answers 42, 41, 41 with the rewards 2, 3, 1."""
+    lines = [
+        {"problem_id": f"q{number}", "text": f"\\boxed{{{answer}}}", "reward": reward, "finish_reason": "stop"}
+        for number in range(6)
+        for answer, reward in ((42, 2), (41, 3), (41, 1))
+    ]
+    problems.with_name("theirs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def run(*arguments: str) -> Result:
+        return bench(tts, "--from", "theirs.jsonl", "--problems", problems, "--run", "b", *arguments)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("judged", "figure", "value"),
+    [
+        ((), "best_of_n(reward)", 2 / 6),
+        (
+            ("selector=self_consistency", "selector.scorer={name: given, key: reward}"),
+            "self_consistency(reward)",
+            2 / 6,
+        ),
+        (("task.verifier=text",), "maj@k", 2 / 6),
+        (("selector=oracle",), "pass@k", 1.0),
+    ],
+)
+def test_candidates_of_another_tool_are_measured_by_any_scorer_selector_and_verifier(
+    theirs: Callable[..., Result], judged: tuple[str, ...], figure: str, value: float
+) -> None:
+    result = theirs("--k", "3", *(part for one in judged for part in ("--set", one)))
+    assert result.code == 0, result.err
+    at = {(row["figure"], row["k"]): row["lower"] for row in result.records if "figure" in row}
+    assert at[figure, 3] == pytest.approx(value)
+
+
+def test_how_stored_candidates_are_judged_is_kept_with_the_benchmark(
+    tts: Command, theirs: Callable[..., Result]
+) -> None:
+    result = theirs("--set", "selector.scorer=likelihood")
+    assert "18 of 18 candidates have no score of likelihood" in result.err
+    again = bench(tts, "--run", "b")
+    assert (again.code, again.out) == (0, result.out)
+    assert "18 of 18 candidates have no score of likelihood" in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--set", "sampler.temperature=1"), "stored candidates are judged, not drawn"),
+        (("--set", "selector=chess"), "`chess` is no selector"),
+        (("--k", "4"), "`k` must be at most 3"),
+        (("--k", "9" * 5000), "`--k` must be whole numbers"),
+    ],
+)
+def test_where_there_is_no_report_of_stored_candidates_nothing_is_left(
+    theirs: Callable[..., Result], tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    refused = theirs(*arguments)
+    assert refused.code == 2
+    assert told in refused.err
+    assert "resume with" not in refused.err
+    assert not (tmp_path / "b").exists()
+
+
 def test_two_recipes_are_compared_on_the_same_piped_problems(
     tts: Command, recipe: Path, other: Path, problems: Path
 ) -> None:
@@ -116,7 +183,7 @@ def test_stored_runs_are_taken_as_they_are(tts: Command, recipe: Path, problems:
 def test_candidates_of_another_tool_are_graded_and_bad_rows_told(tts: Command, problems: Path, tmp_path: Path) -> None:
     lines = [
         {"problem_id": "q0", "text": "so \\boxed{41}", "model": "theirs"},
-        {"problem_id": "q1", "text": "so \\boxed{41}", "finish_reason": "stop", "num_tokens": 7},
+        {"problem_id": "q1", "index": 0, "text": "so \\boxed{41}", "finish_reason": "stop", "num_tokens": 7},
         {"problem_id": "nobody", "text": "so"},
         {"problem_id": "q1", "index": 0, "text": "again"},
         {"problem_id": "q0", "text": 7},

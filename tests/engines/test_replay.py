@@ -138,7 +138,7 @@ def test_what_the_file_lacks_becomes_an_error_candidate_that_says_so(tmp_path: P
 def test_a_wrong_line_is_named_when_the_engine_opens(tmp_path: Path, line: str, said: str) -> None:
     path = tmp_path / "rows.jsonl"
     end = "" if "cut off" in said else "\n"
-    path.write_text('{"problem_id": "p", "text": "fine"}\n\n' + line + end)
+    path.write_text('{"problem_id": "p", "text": "fine", "index": 0}\n\n' + line + end)
     with pytest.raises(EngineError, match=said):
         ReplayEngine(source=str(path)).open()
 

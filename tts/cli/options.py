@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tts.errors import UsageError
+from tts.errors import UsageError, shown
 
 Embeddings = Annotated[
     str | None,
@@ -41,6 +41,6 @@ def read_ks(text: str | None) -> tuple[int, ...]:
     if text is None:
         return ()
     numbers = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in numbers):
-        raise UsageError(f"`--k` must be whole numbers from 1 on with commas between, as in 1,8,64, got {text!r}")
+    if not all(part.isdecimal() and len(part) < 10 and int(part) > 0 for part in numbers):
+        raise UsageError(f"`--k` must be whole numbers from 1 on with commas between, as in 1,8,64, got {shown(text)}")
     return tuple(sorted({int(part) for part in numbers}))

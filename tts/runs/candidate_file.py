@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -23,6 +22,7 @@ from tts.recipe import Recipe, rebuild_recipe
 from tts.runs import records
 from tts.runs.candidate_row import CandidateRow, read_candidate
 from tts.runs.candidates import candidate_of
+from tts.runs.completions import number_the_rest
 from tts.runs.files import Spool
 from tts.runs.records import InputLine
 from tts.runs.stored import Stored, asked_scorer, judgeable_problems, refused_rows
@@ -109,9 +109,7 @@ class CandidateFile(Stored):
                     record = error.record(row.line)
                     self.errors.append(replace(record, message=f"{self.path}: {record.message}"))
         for problem_id, offsets in without.items():
-            of_problem = self._drawn.setdefault(problem_id, {})
-            free = (index for index in count() if index not in of_problem)
-            of_problem.update(dict(zip(free, offsets, strict=False)))
+            number_the_rest(self._drawn.setdefault(problem_id, {}), offsets)
 
     def _keep(self, line: int, row: CandidateRow, without: dict[str, list[int]]) -> None:
         if row.problem_id not in self._rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Protocol, Self
 
@@ -102,7 +102,7 @@ class StoredCompletion(ScriptedCompletion):
     problem_id: str
     """The problem it answers."""
     index: int | None = Field(default=None, ge=0)
-    """Which candidate of the problem; where left out, the number of the problem's lines before this one."""
+    """Which candidate of the problem; where left out, the lowest that no line of the problem names."""
 
 
 def _text_alone(entry: Any) -> Any:
@@ -191,12 +191,16 @@ class StoredCompletions:
     def open(self) -> None:
         """Check every line and note where it begins. Raises EngineError at the first that is wrong."""
         self.close()
+        without: dict[str, list[int]] = {}
         with self._open_file() as file:
             for place, offset, row in self._rows(file):
                 of_problem = self._offsets.setdefault(row.problem_id, {})
-                index = len(of_problem) if row.index is None else row.index
-                if of_problem.setdefault(index, offset) != offset:
-                    raise EngineError(f"{place}: candidate {index} of problem {row.problem_id!r} is there twice")
+                if row.index is None:
+                    without.setdefault(row.problem_id, []).append(offset)
+                elif of_problem.setdefault(row.index, offset) != offset:
+                    raise EngineError(f"{place}: candidate {row.index} of problem {row.problem_id!r} is there twice")
+        for problem_id, offsets in without.items():
+            number_the_rest(self._offsets[problem_id], offsets)
         self._file = self._open_file()
 
     def find(self, problem_id: str, index: int) -> StoredCompletion:
@@ -234,6 +238,12 @@ class StoredCompletions:
                 place = f"{file.name}:{number}"
                 yield place, offset, _parse(line, place)
             offset += len(line)
+
+
+def number_the_rest(numbered: dict[int, int], places: Iterable[int]) -> None:
+    """Give the places of completions without an index the lowest numbers that are free, in their order."""
+    free = (index for index in count() if index not in numbered)
+    numbered.update(dict(zip(free, places, strict=False)))
 
 
 def _common(completions: Iterable[ScriptedCompletion]) -> frozenset[str]:
