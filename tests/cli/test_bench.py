@@ -285,8 +285,8 @@ def test_recipes_that_take_turns_are_compared_in_speed_and_draw_the_same(
     assert (speed["first"], speed["second"], speed["num_turns"]) == ("other", "scripted", 4)
     assert speed["lowest"] <= speed["ratio"] <= speed["highest"]
     assert not [row for row in whole.records if "speed" in row]
-    sittings = (tmp_path / "turns" / "scripted" / "sessions.jsonl").read_text().splitlines()
-    assert [json.loads(line)["num_candidates"] for line in sittings] == [4, 2, 4, 2]  # of six problems
+    sessions = (tmp_path / "turns" / "scripted" / "sessions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["num_candidates"] for line in sessions] == [4, 2, 4, 2]  # of six problems
 
 
 def test_bad_rows_are_told_once_however_many_turns_there_are(tts: Command, recipe: Path, other: Path) -> None:

@@ -51,8 +51,8 @@ def test_a_run_records_whether_the_engine_repeats_every_bit_and_doctor_shows_it(
 
     assert tts("solve", problems, "-r", real_recipe, "--set", "sampler.max_tokens=2", "--run", "r").code == 0
     recorded = json.loads((tmp_path / "r" / "run.json").read_text())["capabilities"]
-    sitting = json.loads((tmp_path / "r" / "sessions.jsonl").read_text())
-    assert sitting["capabilities"] == recorded
+    session = json.loads((tmp_path / "r" / "sessions.jsonl").read_text())
+    assert session["capabilities"] == recorded
     shown = tts("doctor", "--engine", "transformers").out.splitlines()[-1]
     assert len(promises(recorded)) == len(promises(shown.replace(": ", ", ").split(", "))) == 1
 

@@ -18,9 +18,9 @@ OFFLINE = ["--no-deps", "--no-build-isolation", "--no-index"]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build and install tests/plugin into a folder of its own, as a user would with pip."""
+    """Build and install tests/plugins/alternating into a folder of its own, as a user would with pip."""
     folder = tmp_path_factory.mktemp("plugin")
-    source = shutil.copytree(Path(__file__).parents[1] / "plugin", folder / "source")
+    source = shutil.copytree(Path(__file__).parents[1] / "plugins" / "alternating", folder / "source")
     subprocess.run([*PIP, *OFFLINE, "--target", str(folder / "site"), str(source)], check=True)
     return folder / "site"
 

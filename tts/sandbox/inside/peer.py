@@ -101,7 +101,7 @@ _REMOTES: dict[str, type[Remote]] = {"f": RemoteFunction, "g": RemoteIterator, "
 
 
 class Peer:
-    """One end of the wire. `send` and `receive` move whole frames; `perform` answers the requests of the other side."""
+    """One end of the wire. `send` and `receive` move whole frames; `serve` answers the other side's requests."""
 
     def __init__(
         self,
