@@ -34,11 +34,13 @@ def test_reading_a_recipe_imports_no_engine_library() -> None:
 
 
 def test_types_protocols_and_the_rest_of_the_interface_are_names_of_the_package() -> None:
-    assert {"Candidate", "JSON", "Kind", "Engine", "Component", "Slot", "open_run", "load_recipe"} <= set(dir(tts))
+    assert {"Candidate", "JSON", "Kind", "Engine", "Component", "Slot", "TTSError", "open_run", "load_recipe"} <= set(
+        dir(tts)
+    )
     for name in dir(tts):
         assert getattr(tts, name) is not None or name.startswith("__")
     assert tts.Candidate is tts.types.Candidate
-    assert not {"Mapping", "dataclass", "Any", "import_module"} & set(dir(tts))
+    assert not {"Mapping", "dataclass", "Any", "import_module", "shown"} & set(dir(tts))
     assert (
         "Recipe"
         in subprocess.run(

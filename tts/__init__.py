@@ -5,8 +5,8 @@
         for outcome in run.outcomes():
             ...
 
-All types (`tts.types`) and protocols (`tts.protocols`) are names of the package, and so are the few below. They are
-imported when they are first used; `import tts` alone is light.
+All types (`tts.types`), protocols (`tts.protocols`) and errors (`tts.errors`, `TTSError` above all) are names of the
+package, and so are the few below. They are imported when they are first used; `import tts` alone is light.
 """
 
 from importlib import import_module
@@ -17,12 +17,13 @@ from tts.version import __version__ as __version__
 if TYPE_CHECKING:
     from tts.components.component import Component as Component
     from tts.components.slot import Slot as Slot
+    from tts.errors import *  # noqa: F403 - whatever is public there is public here
     from tts.pipeline.outcomes import Outcome as Outcome
     from tts.pipeline.outcomes import Solved as Solved
     from tts.pipeline.run import Run as Run
     from tts.pipeline.run import open_run as open_run
     from tts.problems import open_problems as open_problems
-    from tts.protocols import *  # noqa: F403 - whatever is public there is public here
+    from tts.protocols import *  # noqa: F403 - as above
     from tts.recipe import Recipe as Recipe
     from tts.recipe import load_recipe as load_recipe
     from tts.recipe import recipe_schema as recipe_schema
@@ -40,11 +41,13 @@ _HOMES = {
 
 
 def _public() -> dict[str, Any]:
-    """Return what the modules of types and protocols define, by name."""
+    """Return what the modules of types, protocols and errors define, by name; of the errors the classes alone."""
     found: dict[str, Any] = {}
-    for home in map(import_module, ("tts.types", "tts.protocols")):
+    for home in map(import_module, ("tts.types", "tts.protocols", "tts.errors")):
         own = [name for name, value in vars(home).items() if getattr(value, "__module__", None) == home.__name__]
-        found |= {name: getattr(home, name) for name in (*own, *home.__annotations__)}
+        if home.__name__ == "tts.errors":
+            own = [name for name in own if isinstance(getattr(home, name), type)]
+        found |= {name: getattr(home, name) for name in (*own, *vars(home).get("__annotations__", ()))}
     return found
 
 
