@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tts.pipeline.intake import Intake, Turn
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, failed_solution, solution_of
 from tts.pipeline.tally import Tally
-from tts.problems.rows import judgeable
+from tts.problems.rows import from_python, judgeable
 from tts.protocols import PluginHost, Sandboxed, Scorer, Verifier
 from tts.recipe import Recipe
 from tts.runs import job
@@ -28,6 +28,7 @@ from tts.runs.judgements import DerivedFiles
 from tts.runs.ledger import superseded
 from tts.runs.records import Session
 from tts.types import (
+    JSON,
     InputRow,
     Judged,
     Message,
@@ -226,7 +227,7 @@ class Run:
 @contextmanager
 def open_run(
     recipe: Recipe,
-    rows: Iterable[InputRow] | None,
+    rows: Iterable[InputRow | Mapping[str, JSON]] | None,
     path: Path | str,
     *,
     spec: str = "-",
@@ -237,6 +238,7 @@ def open_run(
 ) -> Iterator[Run]:
     """Open (or resume) the run folder at `path` for this recipe and yield the run; the folder is locked meanwhile.
 
+    `rows` are those of `open_problems`, or plain dicts with the keys that a line of a problem file has.
     `spec` and `limit` are noted as where the rows come from. `retry_errors` draws candidates that failed anew, and a
     `turn` no more than its share of the rows (see `Run`). Raises
     RunFolderError where the folder belongs to another recipe or writer.
@@ -244,7 +246,8 @@ def open_run(
     with RunFolder(Path(path)) as folder:
         job.prepare(folder, recipe, spec, limit, rows_come=rows is not None)
         job.redraw(folder, recipe, retry_errors=retry_errors)
-        yield Run(recipe, rows, folder, stop, turn)
+        understood = None if rows is None else from_python(rows, recipe.task.kind)
+        yield Run(recipe, understood, folder, stop, turn)
 
 
 def _in_order(numbered: Iterator[tuple[int, Outcome]]) -> Iterator[Outcome]:

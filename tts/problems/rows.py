@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import BinaryIO, get_args
 
-from tts.errors import nearest, shown
+from tts.errors import ProblemsError, nearest, shown
 from tts.problems.choices import read_answer_letter, read_choices
 from tts.problems.code_formats import in_our_keys
 from tts.problems.code_rows import CODE_KEYS, CodeRow, read_code
-from tts.problems.jsonl import BadRow, Row, read_json_lines, usable_id
+from tts.problems.jsonl import BadRow, Row, check_portable, read_json_lines, usable_id
 from tts.protocols import ReadsReferences
-from tts.types import JSON, Kind, Message, Problem, ProblemRow, Reference, RowError
+from tts.types import JSON, InputRow, Kind, Message, Problem, ProblemRow, Reference, RowError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PROMPT_KEYS = ("problem", "prompt", "question", "messages")
@@ -35,11 +36,11 @@ def read_rows(stream: BinaryIO, default_kind: Kind) -> Iterator[ProblemRow | Row
     return understand(read_json_lines(stream), default_kind)
 
 
-def understand(rows: Iterable[Row | RowError], default_kind: Kind) -> Iterator[ProblemRow | RowError]:
-    """Turn rows into problems, errors passed through. An id belongs to the first good row that has it."""
+def understand(rows: Iterable[Row | InputRow], default_kind: Kind) -> Iterator[InputRow]:
+    """Turn rows into problems; problems and errors are passed on. An id belongs to the first good row that has it."""
     first_lines: dict[str, int] = {}
     for row in rows:
-        if isinstance(row, RowError):
+        if isinstance(row, ProblemRow | RowError):
             yield row
             continue
         problem_id: str | None = usable_id(row.values.get("id", row.values.get("task_id"))) or row.default_id
@@ -59,6 +60,33 @@ def understand(rows: Iterable[Row | RowError], default_kind: Kind) -> Iterator[P
         else:
             first_lines[problem_id] = row.line
             yield understood
+
+
+def from_python(rows: Iterable[InputRow | Mapping[str, JSON]], default_kind: Kind) -> Iterator[InputRow]:
+    """Yield the rows; plain dicts among them are read as the same objects on lines of JSON would be.
+
+    Raises ProblemsError for anything else.
+    """
+
+    def read() -> Iterator[Row | InputRow]:
+        for number, row in enumerate(rows, start=1):
+            if isinstance(row, ProblemRow | RowError):
+                yield row
+            elif isinstance(row, Mapping) and all(isinstance(key, str) for key in row):
+                try:
+                    values = json.loads(json.dumps(dict(row)))
+                    check_portable(values)
+                    yield Row(number, f"line-{number}", values)
+                except BadRow as error:
+                    yield error.record(number)
+                except (TypeError, ValueError, RecursionError) as error:
+                    message = f"a row must hold what JSON can, got: {error}: convert it, or leave it out"
+                    yield RowError(number, usable_id(row.get("id")), "not_json_value", message)
+            else:
+                wanted = f"row {number} must be a dict such as {{'problem': …}}, or a row of tts.open_problems"
+                raise ProblemsError(f"{wanted}, got {type(row).__name__} {shown(row)}")
+
+    return understand(read(), default_kind)
 
 
 def judgeable(row: ProblemRow | RowError, verifier: object) -> ProblemRow | RowError:
