@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +86,31 @@ def test_what_is_built_brings_the_recipes(kind: str, tmp_path: Path) -> None:
     )
     assert [Path(path) for path in found.stdout.splitlines()] == sorted((site / "tts" / "recipes").glob("*.yaml"))
     assert len(found.stdout.splitlines()) == len(list((root / "recipes").glob("*.yaml")))
+    assert told_command(tmp_path, site) == f"{sys.executable} -m pip install 'tts-toolkit[hf] @ {file.as_uri()}'"
+    file.unlink()
+    assert told_command(tmp_path, site) == f"{sys.executable} -m pip install 'tts-toolkit[hf]'"
+
+
+def told_command(folder: Path, path: Path) -> str:
+    """Return what a missing extra says is to be typed in `folder`, where the package is imported from `path`."""
+    code = "from tts.errors import MissingExtraError\nprint(MissingExtraError('torch', 'hf', 'This'))"
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip().partition("Install it with: ")[2]
+
+
+def test_in_a_clone_the_command_for_an_extra_installs_the_clone_and_works_as_told(tmp_path: Path) -> None:
+    clone = tmp_path / "a clone"
+    root = Path(__file__).parents[1]
+    shutil.copytree(root / "tts", clone / "tts", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(root / "recipes", clone / "recipes")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, clone / name)
+    assert told_command(clone, clone) == f"{sys.executable} -m pip install -e '.[hf]'"
+    told = told_command(tmp_path, clone)
+    assert told == f"{sys.executable} -m pip install -e './a clone[hf]'"
+    offline = "--dry-run --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index"
+    plain = told.replace(" -e ", " ")  # an editable build takes a package that only an isolated one brings
+    subprocess.run(f"{plain} {offline}", shell=True, cwd=tmp_path, check=True)

