@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import EngineError, MissingExtraError
+from tts.models.hub import hub_for
 from tts.models.locate import locate
 
 REQUIRED = ("torch", "transformers", "accelerate")
@@ -72,17 +73,18 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def readable_errors(source: str, part: str) -> Iterator[None]:
-    """Turn what the libraries raise into one EngineError that says what to do."""
-    try:
-        yield
-    except EngineError:
-        raise
-    except Exception as error:  # the loaders raise anything, down to SafetensorError(Exception)
-        reason = " ".join(str(error).split())
-        raise EngineError(
-            f"cannot load the {part} of {source!r}: {reason} — check the name; without a network, `model` must be a "
-            "folder, a .gguf file, `package://NAME/FILE.gguf`, or a model that is in the hub's cache already"
-        ) from error
+    """Turn what the libraries raise into one EngineError that says what to do, within seconds where there is no hub."""
+    with hub_for(source) as unreachable:
+        try:
+            yield
+        except EngineError:
+            raise
+        except Exception as error:  # the loaders raise anything, down to SafetensorError(Exception)
+            told = f"{unreachable}, and it is not in its cache" if unreachable else " ".join(str(error).split())
+            raise EngineError(
+                f"cannot load the {part} of {source!r}: {told} — check the name; without a network, `model` must be a "
+                "folder, a .gguf file, `package://NAME/FILE.gguf`, or a model that is in the hub's cache already"
+            ) from error
 
 
 def cpu_multiplies_bfloat16() -> bool:

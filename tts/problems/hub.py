@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from tts.errors import MissingExtraError, ProblemsError, nearest
+from tts.models.hub import hub_for
 from tts.problems.jsonl import BadRow, Row, check_portable
 from tts.problems.rows import CHOICES_KEYS, PROMPT_KEYS
 from tts.types import JSON, RowError
@@ -73,15 +74,16 @@ def load_hub_set(hub_set: HubSet) -> datasets.Dataset:
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
     path, split = hub_set.path, hub_set.split
-    try:
-        if hub_set.files:
-            folder = path if Path(path).is_dir() else f"hf://datasets/{path}"
-            files = [f"{folder}/{name}" for name in hub_set.files]
-            loaded = datasets.load_dataset("json", data_files=files, split=split)
-        else:
-            loaded = datasets.load_dataset(path, hub_set.config, split=split, revision=hub_set.revision)
-    except Exception as error:  # the library passes on whatever its readers and its network stack raise
-        raise _cannot_load(hub_set, error) from error
+    with hub_for(path) as unreachable:
+        try:
+            if hub_set.files:
+                folder = path if Path(path).is_dir() else f"hf://datasets/{path}"
+                files = [f"{folder}/{name}" for name in hub_set.files]
+                loaded = datasets.load_dataset("json", data_files=files, split=split)
+            else:
+                loaded = datasets.load_dataset(path, hub_set.config, split=split, revision=hub_set.revision)
+        except Exception as error:  # the library passes on whatever its readers and its network stack raise
+            raise _cannot_load(hub_set, error, unreachable) from error
     if isinstance(loaded, datasets.DatasetDict):
         first, *others = loaded
         if others:
@@ -121,8 +123,8 @@ def check_columns(path: str, wanted: Collection[str], present: Collection[str]) 
             )
 
 
-def _cannot_load(hub_set: HubSet, error: Exception) -> ProblemsError:
-    if isinstance(error, ConnectionError | TimeoutError):
+def _cannot_load(hub_set: HubSet, error: Exception, unreachable: str | None) -> ProblemsError:
+    if unreachable or isinstance(error, ConnectionError | TimeoutError):
         advice = "Check the network; a set that was loaded once is found in the cache without it."
     elif type(error).__name__ == "DatasetNotFoundError":
         page = f"https://huggingface.co/datasets/{hub_set.path}"
@@ -130,7 +132,8 @@ def _cannot_load(hub_set: HubSet, error: Exception) -> ProblemsError:
     else:
         advice = "Check its name, split, config and revision."
     return ProblemsError(
-        f"The data set {hub_set.path} cannot be loaded ({error}). {advice} A path to a JSON lines file works too."
+        f"The data set {hub_set.path} cannot be loaded ({unreachable or error}). {advice} "
+        "A path to a JSON lines file works too."
     )
 
 

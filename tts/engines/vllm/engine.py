@@ -9,6 +9,7 @@ from pydantic import PrivateAttr
 from tts.engines.vllm import installation
 from tts.engines.vllm.keys import VLLMKeys
 from tts.errors import EngineError
+from tts.models.hub import hub_for
 from tts.models.locate import locate
 from tts.models.pretrained import require_packages, resolve, share_cores
 from tts.types import Completion, Message, PluginReport, Request
@@ -57,7 +58,9 @@ class VLLMEngine(VLLMKeys):
         from tts.engines.vllm.session import Session
 
         source = resolve(self.model)
-        self._session = Session.start(self, source, self._prompts_of(self.chat_template_kwargs, source))
+        prompts = self._prompts_of(self.chat_template_kwargs, source)
+        with hub_for(source):
+            self._session = Session.start(self, source, prompts)
 
     def close(self) -> None:
         """Stop vLLM and free the memory."""
