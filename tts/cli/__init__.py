@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import bench, doctor, recipes, rejudge, report, serve_args, solve
+from tts.cli import bench, components, doctor, recipes, rejudge, report, serve_args, solve
 from tts.errors import TTSError
 from tts.version import __version__
 
@@ -20,14 +20,16 @@ app = typer.Typer(
     help="Test-time scaling: draw many candidates from a language model, choose one, check it, "
     "and say what the extra compute bought.",
 )
-app.command("solve")(solve.solve)
-app.command("bench")(bench.bench)
-app.command("grade")(rejudge.grade)
-app.command("select")(rejudge.select)
-app.command("report")(report.report)
+app.command("solve", short_help="Draw candidates, choose an answer, check it: rows in, rows out.")(solve.solve)
+app.command("bench", short_help="What did the extra compute buy? Recipes compared, with figures.")(bench.bench)
+app.command("grade", short_help="Verdicts on stored candidates anew; no model is needed.")(rejudge.grade)
+app.command("select", short_help="Choose anew among stored candidates; no model is needed.")(rejudge.select)
+app.command("report", short_help="One HTML page about stored runs; figures, CSV and JSON.")(report.report)
 app.add_typer(recipes.app, name="recipes")
-app.command("serve-args")(serve_args.serve_args)
-app.command("doctor")(doctor.doctor)
+app.command("serve-args", short_help="The command line of vLLM's server with ESamp in it.")(serve_args.serve_args)
+app.command("doctor", short_help="What is installed and at hand, and how to get the rest.")(doctor.doctor)
+for kind in components.HELP:
+    app.command(kind, help=components.HELP[kind])(components.command(kind))
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,7 +10,7 @@ from tts.recipe.build import build
 from tts.recipe.fit import Purpose, check_fit
 from tts.recipe.layers import Layers, find, override, read, shipped_recipes
 from tts.recipe.model import Difference, Recipe, changes_no_candidate, differences, only_later_stages
-from tts.recipe.schema import recipe_schema
+from tts.recipe.schema import component_schema, recipe_schema
 from tts.recipe.tree import Place, from_plain
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Purpose",
     "Recipe",
     "changes_no_candidate",
+    "component_schema",
     "differences",
     "load_recipe",
     "only_later_stages",

@@ -49,6 +49,11 @@ def recipe_schema() -> JSONSchema:
     return {"$schema": DIALECT, **_whole(bodies[Recipe]), "$defs": {**kinds, **components, **definitions}}
 
 
+def component_schema(component: type[Component]) -> JSONSchema:
+    """Return the schema of one component's own keys. What may stand in a slot is a reference to `#/$defs/<kind>`."""
+    return _completed(component, component.model_json_schema(schema_generator=_Untitled))
+
+
 def _completed(section: type[Section], body: JSONSchema) -> JSONSchema:
     """Return pydantic's schema of a section with what it leaves out: what may stand in a slot, and made defaults."""
     properties = dict(body.get("properties", {}))
