@@ -85,8 +85,8 @@ def test_an_interrupted_run_ends_as_if_never_interrupted(version: str, tmp_path:
 def test_an_interrupted_benchmark_ends_as_if_never_interrupted(version: str, tmp_path: Path) -> None:
     folder, finished = copied(version, "bench-interrupted", tmp_path, "bench"), DATA / version / "folders" / "bench"
     assert tts(tmp_path, "bench", "--run", "bench").code == 1
-    assert (folder / "bench.json").read_bytes() == (finished / "bench.json").read_bytes()
-    assert settled((folder / "report.json").read_text()) == settled((finished / "report.json").read_text())
+    for file in ("bench.json", "report.json"):
+        assert settled((folder / file).read_text()) == settled((finished / file).read_text())
     for arm in ARMS:
         assert files(folder / arm) == files(finished / arm)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -84,6 +85,8 @@ def _keys(schema: dict[str, Any], width: int) -> Iterator[str]:
         if isinstance(default, dict) and "name" in default:
             default = default["name"]  # the keys of another component are told by its own kind's command
         shown = yaml.safe_dump(default, default_flow_style=True, allow_unicode=True, width=10**6).strip()
+        if isinstance(default, str) and "\n" in default:
+            shown = json.dumps(default, ensure_ascii=False)
         required = key in schema.get("required", ())
         given = "must be given" if required else f"default {shown.removesuffix('...').strip()}"
         yield ""

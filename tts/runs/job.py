@@ -117,7 +117,8 @@ def prepare(folder: RunFolder, recipe: Recipe, problems: str, limit: int | None,
             versions=versions(),
             host=host(),
         )
-    changes = differences(old.recipe, recipe.resolved())
+    before = rebuild_recipe(old.recipe, purpose="judge", where=str(folder.path / "run.json"))
+    changes = differences(before.resolved(), recipe.resolved())
     if not changes:
         return None
     if not changes_no_candidate(changes, recipe):

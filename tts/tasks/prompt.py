@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, field_validator
 
@@ -11,7 +11,8 @@ from tts.components import registry
 from tts.components.component import Component
 from tts.components.slot import Slot
 from tts.protocols import Verifier
-from tts.types import Message, Problem
+from tts.tasks.examples import Example, Examples
+from tts.types import Kind, Message, Problem
 
 AnyVerifier = Annotated[Verifier, Slot("verifiers")]
 
@@ -26,8 +27,9 @@ def built_in_verifier(name: str) -> Any:
 
 
 class Prompt(Component):
-    """What all tasks share: a system message, a template around the problem."""
+    """What all tasks share: a system message, a template around the problem, worked examples before it."""
 
+    kind: ClassVar[Kind]
     placeholders: ClassVar[tuple[str, ...]] = ("{problem}",)
 
     system: str | None = None
@@ -35,6 +37,15 @@ class Prompt(Component):
 
     template: str = "{problem}"
     """The user's message. `{problem}` stands for the problem's text; other braces mean themselves."""
+
+    examples: Examples = ()
+    """Worked problems to show before the problem (few-shot), each in the same template: a list of `problem` and
+    `solution` (with `choices`, or `starter_code` and `entry_point`, where the task has these), or the path of a JSON
+    lines file of them, which is read into the recipe. The problem itself is never shown as an example."""
+
+    examples_as: Literal["turns", "text"] = "turns"
+    """How examples are shown. turns: as a conversation in which the model has solved them; text: all in the user's
+    message, one after the other."""
 
     @field_validator("template")
     @classmethod
@@ -51,7 +62,21 @@ class Prompt(Component):
         if problem.messages:
             return problem.messages
         system = () if self.system is None else (Message("system", self.system),)
-        return (*system, Message("user", self._filled(self._values(problem))))
+        asked = self._filled(self._values(problem))
+        worked = [
+            (self._filled(self._values(shown)), solution)
+            for shown, solution in map(self._worked, self.examples)
+            if shown.prompt.split() != problem.prompt.split()  # its solution would give the answer away
+        ]
+        if self.examples_as == "text":
+            return (*system, Message("user", "\n\n".join([*(part for pair in worked for part in pair), asked])))
+        turns = [(Message("user", question), Message("assistant", solution)) for question, solution in worked]
+        return (*system, *(message for turn in turns for message in turn), Message("user", asked))
+
+    def _worked(self, example: Example) -> tuple[Problem, str]:
+        """Return an example as the problem that it is, and its solution."""
+        code = {"entry_point": example.entry_point, "starter_code": example.starter_code}
+        return Problem("", example.problem, self.kind, choices=example.choices, **code), example.solution
 
     def _values(self, problem: Problem) -> dict[str, str]:
         """Return what each placeholder stands for."""
