@@ -1,14 +1,16 @@
 import math
+import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from pool_parts import labelled
+from pool_parts import labelled, random_case
 
 from tts.errors import ScorerError, UsageError
 from tts.metrics.bootstrap import estimates
 from tts.metrics.cost import expected_distinct_answers, expected_tokens
 from tts.metrics.curves import curves
-from tts.metrics.pool import ABSTAINS, pool
+from tts.metrics.pool import ABSTAINS, Pool, joined, picked, pool
 
 
 def test_problems_of_different_sizes_are_padded_with_what_counts_for_nothing() -> None:
@@ -22,6 +24,28 @@ def test_problems_of_different_sizes_are_padded_with_what_counts_for_nothing() -
         [0.5, None, 1.0],
         [0.25, None, None],
     ]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_pools_of_a_width_are_joined_to_the_pool_of_all_and_picked_from_it(seed: int) -> None:
+    rng = random.Random(seed)
+    rows = [random_case(rng, f"p{number}", rng.randint(1, 6)).row() for number in range(7)]
+    cut, width = rng.randrange(8), max(len(row.statuses) for row in rows)
+    whole = pool(rows)
+    parts = [pool(part, width=width) for part in (rows[:cut], rows[cut:]) if part]
+    assert same(joined(parts), whole)
+    places = sorted(rng.sample(range(7), 3))
+    assert same(picked(whole, places), pool([rows[one] for one in places], width=width))
+
+
+def same(one: Pool, other: Pool) -> bool:
+    """Whether two pools hold the same; problems without scores have no scorers."""
+    pairs = [(getattr(one, name), getattr(other, name)) for name in Pool.__slots__ if name != "scores"]
+    pairs += [(one.scores[name], other.scores[name]) for name in one.scores.keys() & other.scores.keys()]
+    return all(
+        np.array_equal(left, right, equal_nan=left.dtype.kind == "f") if isinstance(left, np.ndarray) else left == right
+        for left, right in pairs
+    )
 
 
 def test_without_problems_every_curve_is_empty_and_nothing_is_known() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,15 +90,17 @@ def pool_row(candidates: Sequence[Candidate], judged: Judged, scores: Mapping[st
     )
 
 
-def pool(rows: Iterable[PoolRow]) -> Pool:
+def pool(rows: Iterable[PoolRow], *, width: int = 0) -> Pool:
     """Return the pool of `rows`, in their order. Leave problems without a reference out: they have no verdicts.
+
+    `width` is the least that the arrays have, so that pools can be joined.
 
     Raises UsageError for a problem without candidates, one that comes twice, or rows whose scorers differ.
     """
     rows = list(rows)
     _check(rows)
     sizes = np.array([len(row.statuses) for row in rows], dtype=np.int64)
-    shape = (len(rows), int(sizes.max(initial=0)))
+    shape = (len(rows), int(sizes.max(initial=width)))
     status = _padded([[CODES[one] for one in row.statuses] for row in rows], shape, CODES["failed"])
     classes = [[ABSTAINS if one is None else one for one in row.classes] for row in rows]
     return Pool(
@@ -111,6 +115,30 @@ def pool(rows: Iterable[PoolRow]) -> Pool:
         scores={name: _scores(name, rows, shape) for name in (rows[0].scores if rows else ())},
         links=tuple(row.links for row in rows),
     )
+
+
+def joined(pools: Sequence[Pool]) -> Pool:
+    """Return one pool of the problems of several, of the same width and scorers, in their order."""
+    return _each_field(pools, np.concatenate, lambda tuples: tuple(chain(*tuples)))
+
+
+def picked(whole: Pool, places: Sequence[int]) -> Pool:
+    """Return the pool of the problems at some places."""
+    return _each_field([whole], lambda each: each[0][list(places)], lambda each: tuple(each[0][one] for one in places))
+
+
+def _each_field(
+    pools: Sequence[Pool], of_arrays: Callable[[list[Any]], Any], of_tuples: Callable[[list[Any]], Any]
+) -> Pool:
+    """Return a pool made of the same field of all pools, field by field."""
+    made: dict[str, Any] = {}
+    for name in Pool.__slots__:
+        parts = [getattr(one, name) for one in pools]
+        if isinstance(parts[0], Mapping):
+            made[name] = {key: of_arrays([part[key] for part in parts]) for key in parts[0]}
+        else:
+            made[name] = (of_tuples if isinstance(parts[0], tuple) else of_arrays)(parts)
+    return Pool(**made)
 
 
 def _padded(rows: Sequence[Sequence[int]], shape: tuple[int, int], padding: int) -> Ints:

@@ -13,7 +13,6 @@ from tts.errors import UsageError
 from tts.metrics.bootstrap import METHOD
 from tts.metrics.cost import expected_distinct_answers
 from tts.metrics.curves import Curve, curves
-from tts.metrics.pool import pool
 from tts.metrics.resampling import NUM_DRAWS
 from tts.report import advice
 from tts.report.data import Arm, Contrast, Cost, ProblemView, Quality, Report
@@ -129,7 +128,7 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
     counts, selector = gathered.counts, run.recipe.selector
 
     # What the graded problems show of the selectors.
-    graded = pool(gathered.graded_rows())
+    graded, drawn = gathered.graded, gathered.drawn
     found = curves(graded, ks, seed=seed) if graded.num_problems else []
     if gathered.ballots:
         found.append(own_curve(selector, gathered.ballots, graded, ks, seed))
@@ -149,7 +148,6 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
     )
 
     # What became of the candidates, those of ungraded problems among them.
-    drawn = graded if graded.num_problems == len(gathered.rows) else pool(gathered.rows)
     quality = Quality(
         num_candidates=counts["candidates"],
         num_truncated=counts["truncated"],
@@ -164,7 +162,7 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
         name=name,
         run=str(run.path),
         recipe=dict(run.origin),
-        num_problems=len(gathered.rows),
+        num_problems=drawn.num_problems,
         num_graded=counts["graded"],
         lines=tuple(line(curve, graded, seed) for curve in found),
         cost=cost,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 from tts.components import registry
 from tts.components.component import Component
-from tts.metrics.pool import PoolRow, pool_row
+from tts.metrics.pool import Pool, PoolRow, joined, picked, pool, pool_row
 from tts.pipeline.judge import is_graded
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.rejudging import judged_again
@@ -28,21 +28,25 @@ READY_SCORERS = ("likelihood", "self_certainty", "novelty")
 FALLBACK_RULES = frozenset({"last_formula", "last_number", "last_line", "first_letter"})
 """The rules that take whatever stands last for the answer, where nothing says that it is one."""
 
+ROWS_AT_ONCE = 1024
+"""Problems whose rows are kept before they become arrays, which take a tenth of the memory."""
+
 Scores = Mapping[str, Sequence[Score]]
 """Scorer → one score a candidate."""
 
 
 @dataclass(slots=True)
 class Gathered:
-    """What is known of one arm. `rows` and `graded` run in parallel, one a problem; `views` by its id.
+    """What is known of one arm. `drawn` is the pool of all problems, `graded` that of those with verdicts.
 
-    `ballots` are those of the graded problems, empty where nothing needs them. `counts` has `candidates`, `truncated`,
-    …, and the tokens; `engines` is the ledger. `reasons` counts why verdicts are undecided. `spread` is what the
-    texts show and `digest` is of all that was written; the texts themselves are not kept. `notes` tell of scores.
+    `views` goes by the problem's id. `ballots` are those of the graded problems, empty where nothing needs them.
+    `counts` has `candidates`, `truncated`, …, and the tokens; `engines` is the ledger. `reasons` counts why verdicts
+    are undecided. `spread` is what the texts show and `digest` is of all that was written; the texts themselves are not
+    kept. `notes` tell of scores.
     """
 
-    rows: list[PoolRow] = field(default_factory=list)
-    graded: list[bool] = field(default_factory=list)
+    drawn: Pool = field(default_factory=lambda: pool([]))
+    graded: Pool = field(default_factory=lambda: pool([]))
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     spread: Spread | None = None
@@ -51,10 +55,6 @@ class Gathered:
     ballots: list[Ballot] = field(default_factory=list)
     engines: dict[str, Spent] = field(default_factory=dict)
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
-
-    def graded_rows(self) -> Iterator[PoolRow]:
-        """Yield the rows of the problems that have a reference."""
-        return (row for row, graded in zip(self.rows, self.graded, strict=True) if graded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,16 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     Raises TTSError where a verifier that is needed cannot be opened.
     """
     gathered, spread = Gathered(), SpreadSum(wanted.measure)
+    rows: list[PoolRow] = []
+    pools: list[Pool] = []
+    width = max((run.num_candidates(one) for one in wanted.problem_ids), default=0)
+    graded: list[int] = []
+    missing: Counter[str] = Counter()  # candidates without a score of each scorer
     scorers = {one: cast("Scorer", registry.load("scorers", one)()) for one in READY_SCORERS}
     scorers |= {_apart(one): GivenScore(key=one) for one in run.given_scores}
     own_name = _name_of(run.recipe.selector.scorer, run.given_scores)  # its scores are stored with the run
     with Evaluators(run.recipe) as evaluators:
-        for problem_id in wanted.problem_ids:
+        for number, problem_id in enumerate(wanted.problem_ids):
             row, candidates = run.row(problem_id), run.candidates(problem_id)
             judged = judged_again(evaluators, run, row, candidates)
             scores: dict[str, Sequence[Score]] = {
@@ -86,25 +91,32 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             }
             if own_name is not None:
                 scores[own_name] = judged.scores or [Score(None, "judging failed")] * len(candidates)
-            gathered.rows.append(pool_row(candidates, judged, scores))
-            gathered.graded.append(is_graded(judged.verdicts))
-            _count(gathered, candidates, judged)
+            rows.append(pool_row(candidates, judged, scores))
+            missing.update({one: sum(score.value is None for score in found) for one, found in scores.items()})
+            if len(rows) == ROWS_AT_ONCE:
+                pools.append(pool(rows, width=width))
+                rows.clear()
+            if is_graded(judged.verdicts):
+                graded.append(number)
+            _count(gathered, candidates, judged, graded=number in graded[-1:])
             paid = ledger([*candidates, *run.superseded(problem_id)])
             gathered.engines = added([gathered.engines, paid])
             spread.add(tuple(map(written, candidates[: wanted.num_texts])), row.problem.prompt)
             gathered.digest.update(repr([problem_id, *map(written, candidates)]).encode(errors="surrogatepass"))
-            if wanted.ballots and gathered.graded[-1]:
+            if wanted.ballots and number in graded[-1:]:
                 gathered.ballots.append(Ballot(candidates, judged.answers, judged.nodes, judged.scores, judged.links))
             if wanted.views:
                 gathered.views[problem_id] = _view(name, candidates, judged, scores)
             advance()
     gathered.spread = spread.spread()
     # Scorers that could tell nothing of any candidate are left out, and those that miss some are told.
-    names = gathered.rows[0].scores if gathered.rows else ()
-    missing = {one: sum(score is None for row in gathered.rows for score in row.scores[one]) for one in names}
     num_candidates = gathered.counts["candidates"]
-    telling = [one for one in names if missing[one] < num_candidates]
-    gathered.rows = [replace(row, scores={one: row.scores[one] for one in telling}) for row in gathered.rows]
+    telling = [one for one, number in missing.items() if number < num_candidates]
+    drawn = joined([*pools, pool(rows, width=width)] if rows or not pools else pools)
+    gathered.drawn = replace(drawn, scores={one: drawn.scores[one] for one in telling})
+    gathered.graded = gathered.drawn
+    if len(graded) < drawn.num_problems:
+        gathered.graded = picked(gathered.drawn, graded)
     for one, number in missing.items():
         if number and (one in telling or one == own_name):
             told = "they abstain where it chooses" if one in telling else "nothing can be chosen by it: it has no curve"
@@ -129,9 +141,9 @@ def written(candidate: Candidate) -> str:
     return candidate.text if candidate.reasoning is None else f"{candidate.reasoning}\n\n{candidate.text}"
 
 
-def _count(gathered: Gathered, candidates: Sequence[Candidate], judged: Judged) -> None:
-    """Count what became of a problem's candidates; `gathered` says already whether it is graded."""
-    counts, graded = gathered.counts, gathered.graded[-1]
+def _count(gathered: Gathered, candidates: Sequence[Candidate], judged: Judged, *, graded: bool) -> None:
+    """Count what became of a problem's candidates."""
+    counts = gathered.counts
     counts["graded"] += graded
     for candidate, answer, verdict in zip(candidates, judged.answers, judged.verdicts, strict=True):
         ended = candidate.finish_reason
