@@ -1,11 +1,16 @@
 """`tts grade` and `tts select`: stored candidates, judged anew without a model."""
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cli_parts import Result, rows
+
+from tts.cli.interrupt import stop_on_signals
 
 Command = Callable[..., Result]
 DERIVED = ("selections.jsonl", "verdicts.jsonl", "summary.json")
@@ -149,3 +154,12 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
     assert (refused.code, refused.out) == (2, "")
     assert told in refused.err
     assert contents(run) == before
+
+
+def test_an_interruption_says_what_becomes_of_the_work(capfd: pytest.CaptureFixture[str]) -> None:
+    stop = threading.Event()
+    with stop_on_signals(stop, "nothing is changed") as signals:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.wait(10)
+    assert signals == [signal.SIGINT]
+    assert "stopping; nothing is changed (once more: stop at once)" in capfd.readouterr().err

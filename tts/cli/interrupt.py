@@ -13,8 +13,11 @@ from typing import NoReturn
 
 
 @contextmanager
-def stop_on_signals(stop: threading.Event) -> Iterator[list[int]]:
-    """Set `stop` on the first SIGINT or SIGTERM, leave at once on the second; yield the list of signals received."""
+def stop_on_signals(stop: threading.Event, meanwhile: str = "what was drawn is being kept") -> Iterator[list[int]]:
+    """Set `stop` on the first SIGINT or SIGTERM, leave at once on the second; yield the list of signals received.
+
+    `meanwhile` is told of what was done so far.
+    """
     received: list[int] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -22,7 +25,7 @@ def stop_on_signals(stop: threading.Event) -> Iterator[list[int]]:
             os._exit(128 + number)
         received.append(number)
         stop.set()
-        os.write(sys.stderr.fileno(), b"\ntts: stopping; what was drawn is being kept (once more: stop at once)\n")
+        os.write(sys.stderr.fileno(), f"\ntts: stopping; {meanwhile} (once more: stop at once)\n".encode())
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
