@@ -70,7 +70,7 @@ def _rejudge(
 
     stop, stdout = threading.Event(), Console()
     rejudgings = [Rejudging(run, afresh) for run in open_stored(paths, problems, overrides)]
-    with stop_on_signals(stop, "nothing is drawn here" if write else "nothing is changed") as signals:
+    with stop_on_signals(stop, "what is left will be derived later" if write else "nothing is changed") as signals:
         try:
             for rejudging in rejudgings:
                 _show(rejudging, overrides, stdout, stop, write=write)
