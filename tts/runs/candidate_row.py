@@ -87,10 +87,11 @@ def _is_right(value: JSON) -> Verdict:
 
 def _verdict(value: JSON) -> Verdict:
     parts = value if isinstance(value, dict) else {"status": value}
-    status, reason, detail = (parts.get(key, "") for key in ("status", "reason", "detail"))
-    if status not in get_args(Status) or not isinstance(reason, str) or not isinstance(detail, str):
-        raise ValueError(f"one of {', '.join(get_args(Status))}")
-    return Verdict(status, reason or ("given" if status == "undecided" else ""), detail)
+    reason, detail = parts.get("reason", ""), parts.get("detail", "")
+    for status in get_args(Status):
+        if parts.get("status") == status and isinstance(reason, str) and isinstance(detail, str):
+            return Verdict(status, reason or ("given" if status == "undecided" else ""), detail)
+    raise ValueError(f"one of {', '.join(get_args(Status))}")
 
 
 READERS: Mapping[str, Callable[[JSON], Any]] = {
