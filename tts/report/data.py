@@ -166,13 +166,22 @@ class CandidateView:
 
 @dataclass(frozen=True, slots=True)
 class ArmView:
-    """What one arm did on one problem. `selected` is the index of the candidate handed in; None: all abstained."""
+    """What one arm did on one problem. `selected` is the index of the candidate handed in; None: all abstained.
+
+    `links` are the pairs of groups that are judged equal though they differ: each supports the other in a vote.
+    """
 
     arm: str
     selected: int | None
     status: Status
     reason: str
     candidates: tuple[CandidateView, ...]
+    links: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def handed_in(self) -> CandidateView | None:
+        """The candidate handed in."""
+        return next((one for one in self.candidates if one.index == self.selected), None)
 
 
 @dataclass(frozen=True, slots=True)

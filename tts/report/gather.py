@@ -171,7 +171,7 @@ def never_closes(candidate: Candidate) -> bool:
 def _view(name: str, candidates: Sequence[Candidate], judged: Judged, scores: Scores) -> ArmView:
     views = []
     for place, candidate in enumerate(candidates):
-        answer, verdict = judged.answers[place], judged.verdicts[place]
+        answer, found = judged.answers[place], judged.verdicts[place]
         values = {scorer: column[place].value for scorer, column in scores.items()}
         views.append(
             CandidateView(
@@ -184,10 +184,11 @@ def _view(name: str, candidates: Sequence[Candidate], judged: Judged, scores: Sc
                 answer=answer.text if answer else None,
                 rule=answer.rule if answer else None,
                 group=judged.nodes[place],
-                status=verdict.status,
-                reason=verdict.reason,
-                detail=verdict.detail or candidate.error or "",
+                status=found.status,
+                reason=found.reason,
+                detail=found.detail or candidate.error or "",
                 scores={scorer: value for scorer, value in values.items() if value is not None},
             )
         )
-    return ArmView(name, judged.selection.index, judged.verdict.status, judged.verdict.reason, tuple(views))
+    verdict, links = judged.verdict, tuple(sorted(judged.links))
+    return ArmView(name, judged.selection.index, verdict.status, verdict.reason, tuple(views), links)

@@ -25,7 +25,11 @@ def packed(problem: ProblemView) -> Markup:
 
     Base 85 takes 5 characters for 4 bytes, where base 64 takes 5⅓.
     """
-    record = {"prompt": problem.prompt, "reference": problem.reference, "arms": [_arm(view) for view in problem.arms]}
+    record = {
+        "prompt": problem.prompt,
+        "reference": problem.reference,
+        "arms": [arm_record(view) for view in problem.arms],
+    }
     try:
         text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:  # lone surrogates, which UTF-8 has not: escaped, with all else that is not ASCII
@@ -33,10 +37,25 @@ def packed(problem: ProblemView) -> Markup:
     return Markup(base64.b85encode(gzip.compress(text, compresslevel=9, mtime=0)).decode("ascii").replace("<", ","))
 
 
-def _arm(view: ArmView) -> dict[str, Any]:
-    # The largest group first, no answer last.
-    sizes = Counter(one.group for one in view.candidates)
-    ordered = sorted(view.candidates, key=lambda one: (one.group is None, -sizes[one.group], one.group or 0, one.index))
+def arm_record(view: ArmView) -> dict[str, Any]:
+    """Return what the page knows of one arm on one problem: a column for each thing, parallel over candidates."""
+    # Each group is supported by its own candidates and those of the groups linked to it.
+    sizes = Counter(one.group for one in view.candidates if one.group is not None)
+    beside = {group: {group} for group in sizes}
+    for one, other in view.links:
+        if one in sizes and other in sizes:
+            beside[one].add(other)
+            beside[other].add(one)
+    support = {group: sum(sizes[each] for each in linked) for group, linked in beside.items()}
+
+    # The best supported group first, beside it what is linked to it, directly or not; no answer last.
+    places: dict[int | None, int] = {}
+    for first in sorted(sizes, key=lambda group: (-support[group], -sizes[group], group)):
+        party = [first]
+        for group in party:  # which grows
+            places.setdefault(group, len(places))
+            party += sorted(beside[group] - set(party) - places.keys(), key=lambda each: (-support[each], each))
+    ordered = sorted(view.candidates, key=lambda one: (places.get(one.group, len(places)), one.index))
     # Each scorer's column, four digits a score; null where it could not tell.
     scores: dict[str, list[float | None]] = {name: [] for one in ordered for name in one.scores}
     for name, column in scores.items():
@@ -45,6 +64,8 @@ def _arm(view: ArmView) -> dict[str, Any]:
     return {
         "name": view.arm,
         "selected": view.selected,
+        "support": support,  # by group
+        "links": [[one, other] for one, other in view.links if one in sizes and other in sizes],
         "status": view.status,
         "reason": view.reason,
         **{name: [getattr(one, name) for one in ordered] for name in COLUMNS},
