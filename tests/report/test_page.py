@@ -101,7 +101,7 @@ def test_no_width_makes_the_page_scroll_sideways(chromium: Chromium, tmp_path: P
 
 
 def test_a_column_sorts_both_ways(opened: Chromium) -> None:
-    share = "[...document.querySelectorAll('#problem-table tbody')].map(b => Number(b.rows[0].cells[2].dataset.sort))"
+    share = "[...document.querySelectorAll('#problem-table tbody')].map(b => Number(b.rows[0].cells[3].dataset.sort))"
     button = "document.querySelectorAll('.sort')[2]"
     opened.run(f"{button}.click()")
     assert opened.run(share) == sorted(opened.run(share))
@@ -144,6 +144,113 @@ def test_filters_find_by_text_verdict_and_disagreement(chromium: Chromium, tmp_p
 def choose(chromium: Chromium, setting: str) -> None:
     """Set one control of the filters, as a reader would."""
     chromium.run(f"filters.elements.{setting}; filters.dispatchEvent(new Event('input'))")
+
+
+def test_find_looks_at_what_candidates_wrote(chromium: Chromium, tmp_path: Path) -> None:
+    made = report(250, 2, arms=("only",), num_words=5)
+    view = made.problems[230].arms[0]
+    spoken = tuple(replace(one, reasoning="Let me count the ZEBRAS.") for one in view.candidates)
+    problems = list(made.problems)
+    problems[230] = replace(problems[230], arms=(replace(view, candidates=spoken),))
+    show(chromium, replace(made, problems=tuple(problems)), tmp_path)
+    choose(chromium, "find.value = 'zebras'")
+    assert ids(chromium) == []
+    chromium.wait("document.getElementById('shown').textContent === '1 of 250 problems'")
+    assert ids(chromium) == ["word-231"]
+    choose(chromium, "find.value = ''")
+    assert len(ids(chromium)) == 100
+
+
+def test_of_many_problems_only_a_window_is_laid_out(chromium: Chromium, tmp_path: Path) -> None:
+    show(chromium, report(450, 2, arms=("only",), num_words=5), tmp_path)
+    assert len(ids(chromium)) == 100
+    assert chromium.run("document.querySelectorAll('*').length") < 2500
+    chromium.run("document.querySelector('.sort').click()")
+    chromium.run("document.querySelector('.sort').click()")
+    assert ids(chromium)[0] == "word-450"
+    choose(chromium, "find.value = 'word-30'")
+    assert ids(chromium) == [f"word-30{place}" for place in range(9, -1, -1)] + ["word-30"]
+    choose(chromium, "find.value = ''")
+    for expected in (200, 300, 400, 450):  # scrolling to the end brings the next ones
+        chromium.run("document.getElementById('more').scrollIntoView()")
+        chromium.wait(f"document.querySelectorAll('.open').length >= {expected}")
+    assert len(set(ids(chromium))) == 450
+    choose(chromium, "find.value = ''")
+    assert len(ids(chromium)) == 100
+    chromium.run("dispatchEvent(new Event('beforeprint'))")
+    assert len(ids(chromium)) == 450
+
+
+def test_an_address_leads_to_a_problem_wherever_it_is(chromium: Chromium, tmp_path: Path) -> None:
+    made = report(250, 2, arms=("only",), num_words=5)
+    names = {240: "set 7/é #1?", 241: "100%"}
+    problems = tuple(replace(one, id=names.get(place, one.id)) for place, one in enumerate(made.problems))
+    show(chromium, replace(made, problems=problems), tmp_path)
+    for place, name in {**names, 3: "word-04"}.items():
+        choose(chromium, "verdict.value = 'nothing'")
+        chromium.run(f"location.hash = '#problem-' + encodeURIComponent({name!r})")
+        chromium.wait("document.querySelector('.detail .panel .arms')")
+        opened = "[...document.querySelectorAll('.open[aria-expanded=true]')]"
+        assert chromium.run(f"{opened}.map(b => b.dataset.number)") == [str(place)]
+        top = chromium.run(f"{opened}[0].getBoundingClientRect().top")
+        assert 0 <= top < 900
+        chromium.run(f"{opened}[0].click()")
+        assert chromium.run("document.querySelector('.open[aria-expanded=true]')") is None
+        link = chromium.run(f"document.querySelector('[data-number=\"{place}\"] + .link').href")
+        assert chromium.run(f"decodeURIComponent(new URL({link!r}).hash)") == f"#problem-{name}"
+        chromium.run("document.querySelector('.detail').remove()")
+    chromium.run("location.hash = '#problem-%E0%A4%A'")
+    assert quiet(chromium)
+
+
+def test_the_bars_of_all_answers_can_be_compared(chromium: Chromium, tmp_path: Path) -> None:
+    made = report(1, 8)
+    first = made.problems[0]
+    long = tuple(
+        replace(view, candidates=tuple(replace(one, answer="1234567890" * (one.group or 0)) for one in view.candidates))
+        for view in first.arms
+    )
+    for width in (400, 1280):
+        show(chromium, replace(made, problems=(replace(first, arms=long),)), tmp_path, width)
+        expand(chromium)
+        bars = chromium.run("[...document.querySelectorAll('.share')].map(b => b.getBoundingClientRect().width)")
+        assert len(bars) > 4
+        assert max(bars) - min(bars) < 0.1
+        assert chromium.run("document.querySelectorAll('.group > summary > .handed').length") == 2
+
+
+def test_linked_answers_stand_together_and_say_what_supports_them(chromium: Chromium, tmp_path: Path) -> None:
+    made = report(1, 8, arms=("only",))
+    view = made.problems[0].arms[0]
+    groups = [0, 0, 0, 1, 1, 1, 2, None]
+    names = {0: "7", 1: "5", 2: "x = 5", None: None}
+    candidates = tuple(
+        replace(one, group=group, answer=names[group]) for one, group in zip(view.candidates, groups, strict=True)
+    )
+    view = replace(view, candidates=candidates, links=((1, 2),), selected=3)
+    show(chromium, replace(made, problems=(replace(made.problems[0], arms=(view,)),)), tmp_path)
+    expand(chromium)
+    told = chromium.run(
+        "[...document.querySelectorAll('.group > summary')].map(s => s.querySelector('.answer').textContent)"
+    )
+    assert told == ["5", "x = 5", "7", "no answer"]
+    supported = chromium.run("[...document.querySelectorAll('.linked')].map(s => s.textContent)")
+    assert supported == ["supported by 4 of 8, with x = 5", "supported by 4 of 8, with 5"]
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_names_and_figures_of_the_headline_stand_on_one_line_each(
+    chromium: Chromium, tmp_path: Path, width: int
+) -> None:
+    show(chromium, with_undecided(report(arms=("quickstart", "min_p"))), tmp_path, width)
+    cells = "document.querySelectorAll('.large tbody :is(th, .value, .bounds)')"
+    lines = (
+        "(c => { const r = document.createRange(); r.selectNodeContents(c); "
+        "return new Set([...r.getClientRects()].map(b => b.top)).size })"
+    )
+    assert set(chromium.run(f"[...{cells}].map({lines})")) == {1}
+    assert chromium.run("(s => s.scrollWidth <= s.clientWidth)(document.querySelector('.large .scroll'))")
+    assert chromium.run("[...document.querySelectorAll('caption')].every(c => c.offsetWidth <= innerWidth)")
 
 
 def test_the_keyboard_reaches_sorting_and_candidates(opened: Chromium) -> None:

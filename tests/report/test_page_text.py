@@ -85,8 +85,10 @@ def test_hostile_names_prompts_and_settings_stay_text(chromium: Chromium, tmp_pa
     assert chromium.complaints == []
     assert chromium.requests == []
     assert chromium.run("window.broken === undefined")
-    assert chromium.run("document.querySelectorAll('img, a:not(.skip), iframe, textarea, svg svg').length") == 0
+    assert chromium.run("document.querySelectorAll('img, a:not(.skip, .link), iframe, textarea, svg svg').length") == 0
     assert chromium.run("document.querySelectorAll('script:not([type])').length") == 1
+    chromium.run("document.querySelectorAll('.link')[1].click()")
+    chromium.wait("document.querySelectorAll('.open')[1].getAttribute('aria-expanded') === 'true'")
     assert chromium.run("document.documentElement.scrollWidth") <= 400
 
 

@@ -133,10 +133,12 @@ def test_a_problem_has_its_verdicts_and_a_recipe_that_was_not_asked_says_so() ->
     first, second = made.problems
     made = replace(made, problems=(first, replace(second, arms=second.arms[1:])))
     (rows,) = read("problems", made).tables
-    assert rows[0] == ["Problem", "vanilla", "vanilla: right", "min_p", "min_p: right"]
-    assert rows[1][0] == f"word-01{first.prompt}"
-    assert [cell.lstrip("✓✗? ").split()[0] for cell in rows[1][1::2]] == [view.status for view in first.arms]
-    assert rows[2][1:3] == ["not asked", "–"]
+    assert rows[:2] == [["Problem", "Reference", "vanilla", "min_p"], ["Handed in", "Right"] * 2]
+    assert rows[2][:2] == [f"word-01#{first.prompt}", "42"]
+    assert [cell.lstrip("✓✗? ").split()[0] for cell in rows[2][2::2]] == [f"{view.status}42" for view in first.arms]
+    assert rows[3][2:4] == ["not asked", "–"]
+    (alone,) = read("problems", report(2, arms=("only",))).tables
+    assert alone[0] == ["Problem", "Reference", "Handed in", "Right"]
 
 
 def test_verdicts_can_be_compared_only_between_recipes() -> None:

@@ -28,6 +28,12 @@ def is_significant(contrast: Contrast) -> bool:
     return known(contrast.adjusted_p_value) and contrast.adjusted_p_value < SIGNIFICANT
 
 
+def record(contrast: Contrast) -> str:
+    """Return on how many problems the first arm was better, worse, the same, and not to be told: `11–7–12–0`."""
+    counts = (contrast.num_wins, contrast.num_losses, contrast.num_ties, contrast.num_open)
+    return "–".join(map(str, counts))
+
+
 def speed(one: Speed) -> str:
     """Return how fast one arm drew beside another, as a sentence."""
     turns = "in one turn" if one.num_turns == 1 else f"in {one.num_turns} turns ({one.lowest:.2f} to {one.highest:.2f})"

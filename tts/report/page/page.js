@@ -31,50 +31,127 @@ function startTheme() {
   });
 }
 
-// ---- the table of problems: sort, filter, open
+// ---- the table of problems: only a window of rows is laid out; sort, filter, find, open, link
+
+const STEP = 100; // rows that come when the last one comes into view
+const FOUND = ".open, .prompt, .expected, .given";
 
 function startTable() {
   const table = byId("problem-table");
   if (!table) return;
-  const bodies = [...table.tBodies];
-  table.querySelectorAll("th .sort").forEach((button, column) =>
-    button.addEventListener("click", () => sort(table, bodies, button.parentElement, column)));
+  const rows = [...table.tBodies, ...(byId("further")?.content.children ?? [])].map((body) => ({
+    body,
+    name: body.querySelector(".open").textContent,
+    text: [...body.querySelectorAll(FOUND)].map((one) => one.textContent).join("\n").toLowerCase(),
+    verdicts: body.dataset.verdicts.split(" "),
+    keys: [...body.rows[0].cells].map((cell) => Number(cell.dataset.sort || -1)),
+  }));
+  const packs = byId("candidates").textContent.trim().split("\n");
+  const form = byId("filters"), more = byId("more");
+  let sorted = rows, fitting = rows, size = STEP;
+  let found = null; // rows whose candidates hold the words looked for
+
+  const show = () => {
+    for (const body of [...table.tBodies]) body.remove();
+    table.append(...fitting.slice(0, size).map((row) => row.body));
+    more.hidden = fitting.length <= size;
+  };
+  const filter = () => {
+    const words = wanted(), verdict = form.verdict.value, disagree = form.disagree?.checked;
+    fitting = sorted.filter((row) => (!verdict || row.verdicts.includes(verdict))
+      && (!disagree || new Set(row.verdicts).size > 1)
+      && (row.text.includes(words) || found?.has(row)));
+    const all = `${count(rows.length)} ${rows.length === 1 ? "problem" : "problems"}`;
+    byId("shown").textContent = fitting.length === rows.length ? all : `${count(fitting.length)} of ${all}`;
+    show();
+  };
+  const wanted = () => form.find.value.trim().toLowerCase();
+
+  // What candidates wrote is unpacked some problems at a time, so that the page stays awake.
+  const look = async (words, mine) => {
+    let shown = performance.now();
+    for (let start = 0; start < rows.length; start += 50) {
+      const part = rows.slice(start, start + 50);
+      const texts = await Promise.all(part.map((row, place) => (row.inside ??= searched(packs[start + place]))));
+      if (mine !== found) return; // other words are looked for by now
+      part.forEach((row, place) => texts[place].includes(words) && mine.add(row));
+      if (performance.now() - shown > 300) {
+        filter();
+        byId("shown").textContent += `, candidates of ${count(start)} looked through …`;
+        shown = performance.now();
+      }
+    }
+    filter();
+  };
+  let timer;
+  form.hidden = false;
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("input", (event) => {
+    size = STEP;
+    if (event.target === form.find || event.target === form) {
+      clearTimeout(timer);
+      const words = wanted(), mine = (found = words ? new Set() : null);
+      const fail = (error) => { byId("shown").textContent += `; candidates cannot be looked through: ${error.message}`; };
+      if (words) timer = setTimeout(() => look(words, mine).catch(fail), 200);
+    }
+    filter();
+  });
+
+  table.tHead.addEventListener("click", (event) => {
+    const button = event.target.closest(".sort");
+    if (!button) return;
+    const head = button.parentElement, column = Number(button.dataset.column);
+    const order = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+    for (const other of table.tHead.querySelectorAll("[aria-sort]")) other.setAttribute("aria-sort", "none");
+    head.setAttribute("aria-sort", order);
+    const sign = order === "ascending" ? 1 : -1;
+    sorted = [...rows].sort((a, b) => sign * (a.keys[column] - b.keys[column]));
+    filter();
+  });
+
+  more.addEventListener("click", () => {
+    size += STEP;
+    show();
+  });
+  new IntersectionObserver((seen) => seen[0].isIntersecting && more.click(), { rootMargin: "600px" }).observe(more);
+  addEventListener("beforeprint", () => {
+    size = Infinity;
+    show();
+  });
+
   table.addEventListener("click", (event) => {
     const opener = event.target.closest(".open");
-    if (opener) toggle(opener);
+    if (opener) toggle(opener, packs);
   });
-  startFilters(bodies);
-}
-
-function sort(table, bodies, head, column) {
-  const order = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
-  for (const other of table.tHead.rows[0].cells) other.setAttribute("aria-sort", "none");
-  head.setAttribute("aria-sort", order);
-  const key = (body) => Number(body.rows[0].cells[column].dataset.sort || -1);
-  const sign = order === "ascending" ? 1 : -1;
-  table.append(...[...bodies].sort((a, b) => sign * (key(a) - key(b))));
-}
-
-function startFilters(bodies) {
-  const form = byId("filters"), find = byId("find"), verdict = byId("verdict"), disagree = byId("disagree");
-  const texts = new Map(bodies.map((body) => [body, body.rows[0].cells[0].textContent.toLowerCase()]));
-  const fits = (body) => {
-    const verdicts = body.dataset.verdicts.split(" ");
-    return texts.get(body).includes(find.value.trim().toLowerCase())
-      && (!verdict.value || verdicts.includes(verdict.value))
-      && (!disagree?.checked || new Set(verdicts).size > 1);
+  const follow = () => {
+    const row = rows.find((one) => decoded(location.hash) === `#problem-${one.name}`);
+    if (!row) return;
+    if (!fitting.includes(row)) {
+      form.reset();
+      found = null;
+      filter();
+    }
+    size = Math.max(size, fitting.indexOf(row) + 1);
+    show();
+    const opener = row.body.querySelector(".open");
+    if (opener.getAttribute("aria-expanded") !== "true") opener.click();
+    row.body.scrollIntoView({ behavior: "instant" });
   };
-  const apply = () => {
-    for (const body of bodies) body.hidden = !fits(body);
-    const shown = bodies.filter((body) => !body.hidden).length;
-    byId("shown").textContent = shown === bodies.length ? `${shown} problems` : `${shown} of ${bodies.length} problems`;
-  };
-  form.hidden = false;
-  form.addEventListener("input", apply);
-  form.addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("hashchange", follow);
+  follow();
 }
 
-async function toggle(opener) {
+function decoded(address) {
+  try {
+    return decodeURIComponent(address);
+  } catch {
+    return address; // a % that somebody typed
+  }
+}
+
+const count = (number) => number.toLocaleString("en").replaceAll(",", "\u202f");
+
+async function toggle(opener, packs) {
   const body = opener.closest("tbody");
   const open = opener.getAttribute("aria-expanded") !== "true";
   opener.setAttribute("aria-expanded", String(open));
@@ -87,7 +164,7 @@ async function toggle(opener) {
   cell.colSpan = body.rows[0].cells.length;
   body.append(make("tr", "detail", cell));
   try {
-    panel.append(...problem(await unpack(byId(`data-${opener.dataset.number}`).textContent)));
+    panel.append(...problem(await unpack(packs[opener.dataset.number])));
   } catch (error) {
     panel.append(make("p", "problem-error", `The candidates could not be unpacked: ${error.message}`));
   }
@@ -99,16 +176,24 @@ async function unpack(text) {
   return JSON.parse(await new Response(stream).text());
 }
 
+/** Return all that a problem's candidates wrote, to be searched. */
+async function searched(text) {
+  const { prompt, reference, arms } = await unpack(text);
+  const written = arms.flatMap((one) => [one.answer, one.text, one.reasoning].flat());
+  return [prompt, reference, ...written].join("\n").toLowerCase();
+}
+
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+const VALUES = new Uint8Array(128);
+[...DIGITS].forEach((digit, value) => { VALUES[digit.charCodeAt(0)] = value; });
 
 /** Decode base 85, in Python's alphabet but with a comma for `<`: 5 characters are 4 bytes. */
 function bytes(text) {
-  const values = new Map([...DIGITS].map((digit, value) => [digit, value]));
   const padded = text.padEnd(Math.ceil(text.length / 5) * 5, "~");
   const view = new DataView(new ArrayBuffer((padded.length / 5) * 4));
   for (let at = 0; at < padded.length; at += 5) {
     let number = 0;
-    for (let place = at; place < at + 5; place += 1) number = number * 85 + values.get(padded[place]);
+    for (let place = at; place < at + 5; place += 1) number = number * 85 + VALUES[padded.charCodeAt(place)];
     view.setUint32((at / 5) * 4, number);
   }
   return view.buffer.slice(0, Math.floor((text.length * 4) / 5));
@@ -137,13 +222,27 @@ function arm(data) {
 }
 
 function group(data, start, end) {
-  const share = make("span", `share ${data.statuses[start]}`, make("i", ""));
-  share.style.setProperty("--share", `${(100 * (end - start)) / data.index.length}%`);
+  const total = data.index.length, mine = end - start;
+  const of = `${mine} of ${total}`, status = data.statuses[start];
   const several = new Set(data.statuses.slice(start, end)).size > 1;
-  const summary = make("summary", "", answer(data.answer[start]), share,
-    make("span", "of", `${end - start} of ${data.index.length}`),
-    several ? make("span", "reason", "verdicts differ") : verdict(data.statuses[start], data.reasons[start]));
-  const details = make("details", "group", summary);
+  const summary = make("summary", "", answer(data.answer[start]));
+
+  // Answers that are judged equal though they differ support each other in a vote.
+  const support = data.support[data.group[start]] ?? mine;
+  const track = make("span", `share ${status}`, make("i", ""));
+  track.style.setProperty("--share", `${(100 * mine) / total}%`);
+  track.style.setProperty("--support", `${(100 * support) / total}%`);
+  summary.append(track, make("span", "of", of));
+  summary.append(several ? make("span", "reason", "verdicts differ") : verdict(status, data.reasons[start]));
+  if (data.index.slice(start, end).includes(data.selected)) summary.append(make("span", "handed", "handed in"));
+  if (support > mine) {
+    const beside = data.links.filter((pair) => pair.includes(data.group[start])).flat();
+    const names = data.group.flatMap((one, place) =>
+      one !== data.group[start] && beside.includes(one) && data.group.indexOf(one) === place ? [data.answer[place]] : []);
+    summary.append(make("span", "linked", `supported by ${support} of ${total}, with ${names.length === 1 ? "" : `${names.length} others, `}`,
+      ...names.slice(0, 3).flatMap((name, place) => [place ? ", " : "", answer(name)])));
+  }
+  const details = make("details", support > mine ? "group party" : "group", summary);
   lazily(details, () => {
     for (let place = start; place < end; place += 1) details.append(candidate(data, place));
   });

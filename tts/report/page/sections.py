@@ -16,7 +16,7 @@ from markupsafe import Markup
 from tts.report.chart import Chart, draw
 from tts.report.data import ArmView, Report
 from tts.report.figures import charts
-from tts.report.headline import headline, is_significant, last_point, speed
+from tts.report.headline import headline, is_significant, last_point, record, speed
 from tts.report.wording import (
     UNKNOWN,
     at_k,
@@ -34,6 +34,9 @@ from tts.report.wording import (
 )
 from tts.types import JSON
 
+WINDOW = 100
+"""Problems that stand in the table from the start, with or without JavaScript."""
+
 
 @cache
 def templates() -> Environment:
@@ -46,10 +49,12 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    of_report = (headline, is_significant, last_point, speed, charts, svg, scope, num_right)
+    of_report = (headline, is_significant, last_point, record, speed, charts, svg, scope, num_right)
     of_recipe = (by_key, differing, indented)
-    in_words = (at_k, count, decimal, interval, known, p_value, percent, percent_range, plural, seconds, shortened)
+    of_words = (at_k, count, decimal, interval, known, p_value, percent, percent_range)
+    in_words = (*of_words, plural, seconds, shortened, visible)
     environment.globals |= {function.__name__: function for function in (*of_report, *of_recipe, *in_words)}
+    environment.globals |= {"unknown": UNKNOWN, "window": WINDOW}
     return environment
 
 
