@@ -1,20 +1,25 @@
 """Figures: what is drawn, for whom, and that the files are what they say."""
 
+import re
 import struct
 import sys
 from dataclasses import replace
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from report_parts import report, with_undecided
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_parts import line, report, with_undecided
 
 from tts.errors import MissingExtraError, UsageError
-from tts.report.chart import COLOURS, DASHES, Series, grid, round_range
+from tts.report.chart import COLOURS, Mark, Series, grid, round_range
 from tts.report.data import Report
 from tts.report.figures import charts, draw, write_figures
 
+MARKS = tuple(Mark(k, 0.2, 0.2, None, "", "") for k in (1, 2))
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -65,14 +70,33 @@ def test_arms_differ_in_marker_and_dashes_and_not_in_colour_alone() -> None:
     assert "stroke-dasharray" in text
 
 
-def test_nine_lines_look_different_and_chance_alone_is_grey() -> None:
+def test_no_colour_is_used_twice_and_chance_alone_is_grey() -> None:
     made = report(arms=("only",))
-    lines = made.arms[0].lines
-    more = tuple(replace(lines[0], figure=f"best_of_n({number})") for number in range(4))
-    chart = charts(replace(made, arms=(replace(made.arms[0], lines=(*lines, *more)),)))[0]
-    looks = [(stroke(series), DASHES[series.look % len(DASHES)]) for series in chart.series]
-    assert len(set(looks)) == len(chart.series) == 10
-    assert [series.name for series in chart.series if stroke(series) == COLOURS[-1]] == ["random"]
+    arm = made.arms[0]
+    more = tuple(line(f"best_of_n({number})", made.ks, 0.4, 0.01 * number) for number in range(4))
+    chart = charts(replace(made, arms=(replace(arm, lines=(*arm.lines, *more)),)))[0]
+    assert chart.series[0].name == "maj@k"
+    strokes = [stroke(series) for series in chart.series]
+    assert len(set(strokes)) == len(chart.series) == 9
+    assert [series.name for series in chart.series if stroke(series) == COLOURS[-1]] == ["first = random"]
+
+
+@settings(derandomize=True, max_examples=20, deadline=None)
+@given(st.sets(st.integers(0, 251), min_size=2, max_size=40))
+def test_no_two_looks_are_the_same(looks: set[int]) -> None:
+    drawn = [draw(replace(charts(report())[0], series=(Series("x", MARKS, look),))) for look in sorted(looks)]
+    assert len(set(drawn)) == len(looks)
+
+
+def test_the_page_has_every_colour_in_both_themes() -> None:
+    style = (files("tts.report.page") / "page.css").read_text()
+    themes = dict(re.findall(r"--c(\d+): light-dark\((#\w+), #\w+\)", style))
+    assert tuple(themes[str(place)] for place in range(len(COLOURS))) == COLOURS
+    dark = re.findall(r"--c\d+: light-dark\(#\w+, (#\w+)\)", style)
+    assert len(set(dark)) == len(COLOURS)
+    for place in range(len(COLOURS)):
+        assert f".fill-{place} {{ fill: var(--c{place}); }}" in style
+        assert f".stroke-{place} {{ stroke: var(--c{place}); }}" in style
 
 
 def stroke(series: Series) -> str:

@@ -1,7 +1,8 @@
 """A line chart with bands as SVG: one writer for the page and for files. Presentation attributes only, no style.
 
-Colours are those that colour-blind people can tell apart (after Okabe and Ito 2008); each series also has a dash
-pattern and a marker of its own. The page gives the classes `ink`, `faint`, `grid` and `c0` … other colours in the dark.
+Nine lines have nine colours, the first of which colour-blind people can tell apart (after Okabe and Ito 2008); more
+than nine nobody can, so each series also has a dash pattern and a marker, and no two have all three in common. The page
+gives the classes `ink`, `faint`, `grid` and `fill-0` … other colours in the dark.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 from tts.report.wording import NBSP, shortened, visible
 
-COLOURS = ("#0067a5", "#c44e00", "#00795a", "#a63d83", "#7a6a00", "#2f8fc9", "#5b5b66")
+COLOURS = (
+    *("#0067a5", "#c44e00", "#00795a", "#a63d83", "#7a6a00"),
+    *("#6a4fc4", "#0a8f9e", "#c2183c", "#6f4423", "#5b5b66"),
+)
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "12 4", "4 2", "1 4")
 GREY = -1  # the look of a line to measure others by: it has the last colour, which no other line gets
 MARKERS = ("circle", "square", "triangle", "diamond")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tts.report.chart import GREY, Chart, Mark, Series, draw, round_range
@@ -48,8 +49,13 @@ def _comparing(report: Report) -> Iterator[Chart]:
 
 
 def _by_arm(report: Report) -> Iterator[Chart]:
-    """Yield every figure of each arm, with bands around the headline and coverage alone."""
-    figures = dict.fromkeys(line.figure for arm in report.arms for line in arm.lines if line.figure != CHANCE)
+    """Yield every figure of each arm, with bands around the headline and coverage alone.
+
+    The headline comes first, a whole line below the dashes of what lies over it; figures that are the same at every k
+    are one line.
+    """
+    found = [line.figure for arm in report.arms for line in arm.lines if line.figure != CHANCE]
+    figures = dict.fromkeys(sorted(found, key=lambda figure: figure != report.headline))
     for number, arm in enumerate(report.arms, start=1):
         series = [
             _series(
@@ -61,7 +67,13 @@ def _by_arm(report: Report) -> Iterator[Chart]:
             )
             for look, figure in [*enumerate(figures), (GREY, CHANCE)]
         ]
-        yield _of_shares(report, f"arm-{number}", arm.name, [one for one in series if one.marks])
+        alike: dict[tuple[str, ...], Series] = {}
+        for one in series:
+            key = tuple(map(str, one.marks))
+            same = alike.setdefault(key, one)
+            if same is not one:
+                alike[key] = replace(same, name=f"{same.name} = {one.name}", look=min(same.look, one.look))
+        yield _of_shares(report, f"arm-{number}", arm.name, [one for one in alike.values() if one.marks])
 
 
 def _by_tokens(report: Report) -> Chart:
