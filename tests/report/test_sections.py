@@ -11,9 +11,9 @@ import pytest
 from report_parts import arm_view, report, with_undecided
 from test_page_text import HOSTILE, hostile_everywhere
 
-from tts.report.data import Report
+from tts.report.data import Made, Report
 from tts.report.page import page
-from tts.report.page.sections import by_key, differing, num_right, scope, templates
+from tts.report.page.sections import by_key, differing, made, num_right, scope, templates
 from tts.types import Status
 
 SECTIONS = ("headline", "curves", "comparison", "problems", "cost", "quality", "plugins", "recipes")
@@ -228,6 +228,30 @@ def test_nested_keys_are_dotted_and_what_a_tree_lacks_is_unknown() -> None:
 def test_scope_counts_what_there_is() -> None:
     assert scope(report()) == "2 recipes · 6 problems · 96 candidates"
     assert scope(replace(report(), arms=())) == "0 recipes · 0 problems · 0 candidates"
+
+
+def test_the_head_says_when_where_and_by_what_it_was_drawn() -> None:
+    two = report()
+    assert made(two) == []
+    engines = ({"name": "vllm", "model": "org/model"}, {"name": "vllm", "model": "/home/someone/models/tuned"})
+    days = ((0.0, 3600.0), (0.0, 90_000.0))
+    arms = tuple(
+        replace(arm, recipe={"engine": engine}, made=Made(*when, ("box",), {"python": "3.12", "vllm": "1"}))
+        for arm, engine, when in zip(two.arms, engines, days, strict=True)
+    )
+    assert made(replace(two, arms=arms)) == [
+        (
+            "Drawn",
+            [
+                ("1970-01-01 00:00 to 01:00 UTC", "vanilla"),
+                ("1970-01-01 00:00 to 1970-01-02 01:00 UTC", "min_p"),
+            ],
+        ),
+        ("Host", [("box", "")]),
+        ("Model", [("org/model (vllm)", "vanilla"), ("tuned (vllm)", "min_p")]),
+        ("Versions", [("python 3.12, vllm 1", "")]),
+    ]
+    assert "<code>tts report &#39;my run&#39;</code>" in page(two, "tts report 'my run'")
 
 
 @pytest.mark.parametrize("name", HOSTILE)

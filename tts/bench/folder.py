@@ -69,12 +69,12 @@ class BenchFolder:
         content = {"format": FORMAT, **kept, "arms": arms}
         write_whole(self.path / PLAN, records.pretty(content))
 
-    def write_report(self, report: Report) -> None:
-        """Write report.json and report.html, each whole or not at all."""
+    def write_report(self, report: Report, command: str) -> None:
+        """Write report.json and report.html, each whole or not at all; the page says which command made it."""
         from tts.report.page import write_page
 
         write_whole(self.path / REPORT, records.dumps(report))
-        write_page(report, self.path / PAGE)
+        write_page(report, self.path / PAGE, command)
 
     def rows_of(self, name: str) -> Iterator[InputRow]:
         """Yield the input of an arm that has read it to its end, for another arm."""

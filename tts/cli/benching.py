@@ -16,7 +16,7 @@ from tts.bench.settings import BenchArm, BenchSettings, resolve
 from tts.cli import source
 from tts.cli.display import LiveProgress
 from tts.cli.findings import records, show
-from tts.cli.output import PLAIN, record, write_json
+from tts.cli.output import PLAIN, command, record, write_json
 from tts.cli.solve import check_engine
 from tts.pipeline.intake import Turn
 from tts.pipeline.outcomes import Outcome
@@ -201,7 +201,7 @@ class Benching:
                 run.close()
         if not settings.arms:  # nothing was drawn that could be gone on with, had there been no report
             self.folder.write_settings(settings)
-        self.folder.write_report(report)
+        self.folder.write_report(report, command())
         return report
 
     def _open_stored(self) -> list[Stored]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +16,11 @@ from tts.types import RowError
 
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 """How rich prints a line as it is."""
+
+
+def command() -> str:
+    """Return the command line that is running, as it would be typed."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def write_json(content: object) -> None:

@@ -42,7 +42,7 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
     """
     from tts.bench.folder import PAGE
     from tts.cli.interrupt import leave_closed_pipe
-    from tts.cli.output import write_json
+    from tts.cli.output import command, write_json
     from tts.errors import RunWriteError, UsageError
     from tts.report.analyse import report_of
     from tts.report.csv_files import write_csv
@@ -74,7 +74,7 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
     )
     try:
         if page is not None:
-            write_page(found, page)
+            write_page(found, page, command())
             print(f"tts: the page is {page}", file=sys.stderr)
         if figures is not None:
             num_files = len(write_figures(found, figures))

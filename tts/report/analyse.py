@@ -15,7 +15,7 @@ from tts.metrics.cost import expected_distinct_answers
 from tts.metrics.curves import Curve, curves
 from tts.metrics.resampling import NUM_DRAWS
 from tts.report import advice
-from tts.report.data import Arm, Contrast, Cost, ProblemView, Quality, Report
+from tts.report.data import Arm, Contrast, Cost, Made, ProblemView, Quality, Report
 from tts.report.gather import Gathered, Wanted, gather
 from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, has_own_curve, line, only, own_curve
 from tts.report.scope import check_ks, choose_problems, distinct_names
@@ -169,6 +169,12 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
         quality=quality,
         spread=gathered.spread,
         statistics=dict(run.statistics),
+        made=Made(
+            began=min((one.began for one in sessions), default=None),
+            ended=max((one.ended for one in sessions), default=None),
+            hosts=tuple(dict.fromkeys(str(one.host["name"]) for one in sessions if one.host)),
+            versions=next((one.versions for one in reversed(sessions) if one.versions), {}),
+        ),
     )
     return _Studied(arm, gathered, found)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tts.types import JSON, FinishReason, Spent, Status
 
@@ -84,6 +84,19 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """When and where an arm was drawn, as far as is known: seconds since the epoch, names of machines, packages.
+
+    `versions` are those of the last session.
+    """
+
+    began: float | None = None
+    ended: float | None = None
+    hosts: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Arm:
     """One recipe's run. `name` is unique in the report; `recipe` is resolved, `statistics` are its plugins'."""
 
@@ -97,6 +110,7 @@ class Arm:
     quality: Quality
     spread: Spread | None
     statistics: Mapping[str, JSON]
+    made: Made = field(default_factory=Made)
 
     def points(self, figure: str) -> list[Point]:
         """Return the points of that figure that are known; none where the arm has no such line."""

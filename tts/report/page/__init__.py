@@ -21,15 +21,17 @@ from tts.runs.files import write_whole
 from tts.version import __version__
 
 
-def write_page(report: Report, path: Path) -> None:
+def write_page(report: Report, path: Path, command: str = "") -> None:
     """Write the report as one HTML file, whole or not at all; it replaces one that is there. Raises RunWriteError.
+
+    `command` is the one that made it, for its head.
 
     All figures and tables can be read without JavaScript; the candidates' texts are unpacked by it.
     """
-    write_whole(path, page(report).encode())
+    write_whole(path, page(report, command).encode())
 
 
-def page(report: Report) -> str:
+def page(report: Report, command: str = "") -> str:
     """Return the report as an HTML document.
 
     Its Content-Security-Policy allows nothing but this very script and style, named by their hashes.
@@ -40,6 +42,7 @@ def page(report: Report) -> str:
         .get_template("page.html")
         .render(
             report=report,
+            command=command,
             style=Markup(style),
             script=Markup(script),
             digest=lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),

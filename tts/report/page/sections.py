@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tts.report.chart import Chart, draw
-from tts.report.data import ArmView, Report
+from tts.report.data import Arm, ArmView, Made, Report
 from tts.report.figures import charts
 from tts.report.headline import headline, is_significant, last_point, record, speed
 from tts.report.wording import (
@@ -49,7 +51,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    of_report = (headline, is_significant, last_point, record, speed, charts, svg, scope, num_right)
+    of_report = (headline, is_significant, last_point, record, speed, charts, svg, scope, made, num_right)
     of_recipe = (by_key, differing, indented)
     of_words = (at_k, count, decimal, interval, known, p_value, percent, percent_range)
     in_words = (*of_words, plural, seconds, shortened, visible)
@@ -70,6 +72,46 @@ def scope(report: Report) -> str:
     return " · ".join(
         (plural(len(report.arms), "recipe"), plural(problems, "problem"), plural(candidates, "candidate"))
     )
+
+
+def made(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return what was drawn when, where and by what, by its title: each text with the names of its recipes.
+
+    A text that is true of all recipes stands without names; what is known of none is left out.
+    """
+    found: dict[str, dict[str, list[str]]] = {"Drawn": {}, "Host": {}, "Model": {}, "Versions": {}}
+    for arm in report.arms:
+        versions = [f"{package} {version}" for package, version in arm.made.versions.items()]
+        texts = (_days(arm.made), ", ".join(arm.made.hosts), _model(arm), ", ".join(versions))
+        for title, text in zip(found, texts, strict=True):
+            if text:
+                found[title].setdefault(text, []).append(arm.name)
+    return [
+        (title, [(text, "" if len(names) == len(report.arms) else ", ".join(names)) for text, names in by_text.items()])
+        for title, by_text in found.items()
+        if by_text
+    ]
+
+
+def _days(one: Made) -> str:
+    """Return when drawing began and ended, to the minute."""
+    if one.began is None or one.ended is None:
+        return ""
+    began, ended = (datetime.fromtimestamp(when, UTC) for when in (one.began, one.ended))
+    until = f"{ended:%H:%M}" if began.date() == ended.date() else f"{ended:%Y-%m-%d %H:%M}"
+    return f"{began:%Y-%m-%d %H:%M} to {until} UTC"
+
+
+def _model(arm: Arm) -> str:
+    """Return the model, without the folder that it lies in, and the engine."""
+    engine = arm.recipe.get("engine")
+    if not isinstance(engine, Mapping):
+        return ""
+    model, name = engine.get("model"), engine.get("name")
+    if not model:
+        return str(name or "")
+    shown = Path(str(model)).name if Path(str(model)).is_absolute() else str(model)
+    return f"{shown} ({name})"
 
 
 @dataclass(frozen=True, slots=True)
