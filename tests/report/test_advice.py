@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_parts import report as made_report
 from stored_parts import boxed, cut, draw, write_problems
 
-from tts.report.advice import differing_keys
+from tts.report.advice import differing_keys, said_once
 from tts.report.analyse import report_of
 
 
@@ -46,6 +51,45 @@ def test_recipes_that_differ_in_more_than_one_thing_are_told(tmp_path: Path, pro
     plain = draw(tmp_path / "p", problems, boxed("1", "2"), name="plain")
     hotter = draw(tmp_path / "h", problems, boxed("2", "1"), name="hotter", sampler={"temperature": 1.2, "top_p": 0.9})
     assert "sampler.top_p: 1.0 and 0.9; sampler.temperature: 0.7 and 1.2" in warnings(plain, hotter)
+
+
+def test_what_is_true_of_several_recipes_is_said_once(tmp_path: Path, problems: Path) -> None:
+    script = [*boxed("1"), cut(), {"text": "", "finish_reason": "error", "error": "out of paper"}]
+    runs = [
+        draw(tmp_path / f"run-{name}", problems, script[place:], name=name, sampler={"temperature": 1.0 + place})
+        for place, name in enumerate("abc")
+    ]
+    found = report_of(runs, ks=(1,), embeddings="none").warnings
+    assert len({re.sub(r"\d+", "#", one.split(": ", 1)[-1]) for one in found}) == len(found)
+    text = "\n".join(found)
+    assert "a, b: 33 / 50 % of the candidates were cut" in text
+    assert f"--run {runs[0]} / {runs[1]} / {runs[2]} --retry-errors" in text
+    (fairness,) = [one for one in found if "more than one thing" in one]
+    assert "a and b, a and c, b and c in engine.script, sampler.temperature." in fairness
+
+
+NAMES = st.lists(st.sampled_from(["a", "a: b", "a and b", "b", "b and a", "run 7", "7"]), min_size=1, unique=True)
+SAYINGS = st.sampled_from(["{} % of {} were cut", "{} failed: see {}", "nothing", "{}{} and {}"])
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(NAMES, st.data())
+def test_no_sentence_stands_twice_and_no_name_or_number_is_lost(names: list[str], data: st.DataObject) -> None:
+    arms = [replace(made_report(arms=("x",)).arms[0], name=name, run=f"runs/{name}") for name in names]
+    subjects = [f"{name}: " for name in names] + [f"{one} and {two} " for one in names for two in names if one != two]
+    said = [
+        data.draw(st.sampled_from(["", *subjects])) + data.draw(SAYINGS).format(*data.draw(NUMBERS))
+        for _ in range(data.draw(st.integers(0, 6)))
+    ]
+    found = said_once(arms, said)
+    assert len(found) <= len(said)
+    assert len(found) == len(set(found))
+    for sentence in said:
+        numbers = set(re.findall(r"\d+", sentence))
+        assert any(numbers <= set(re.findall(r"\d+", one)) for one in found)
+
+
+NUMBERS = st.tuples(*[st.integers(0, 99)] * 3)
 
 
 def test_keys_of_one_component_alone_are_its_own_matter() -> None:

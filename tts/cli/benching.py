@@ -16,7 +16,8 @@ from tts.bench.settings import BenchArm, BenchSettings, resolve
 from tts.cli import source
 from tts.cli.display import LiveProgress
 from tts.cli.findings import records, show
-from tts.cli.output import PLAIN, command, record, write_json
+from tts.cli.layout import say
+from tts.cli.output import command, record, write_json
 from tts.cli.solve import check_engine
 from tts.pipeline.intake import Turn
 from tts.pipeline.outcomes import Outcome
@@ -225,8 +226,8 @@ class Benching:
             for line in records(report):
                 write_json(line)
         for warning in report.warnings:
-            self._stderr.print(f"warning: {warning}", **PLAIN)
+            say(self._stderr, f"warning: {warning}")
         self._tell(f"everything is in {self.folder.path}; the page is {self.folder.path / PAGE}")
 
     def _tell(self, message: str) -> None:
-        self._stderr.print(f"tts: {message}", **PLAIN)
+        say(self._stderr, f"tts: {message}")

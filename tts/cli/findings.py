@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from tts.cli.layout import Heads, say, table, wrapped
 from tts.cli.output import PLAIN
 from tts.cli.plot import ASCII, MARKS, Curve, plot
 from tts.report.data import Arm, Line, Point, Report
-from tts.report.headline import headline, speed
-from tts.report.wording import at_k, count, decimal, interval, p_value, percent_range, plural, seconds
+from tts.report.headline import headline, record, speed
+from tts.report.wording import NBSP, at_k, count, decimal, interval, p_value, percent_range, plural, seconds
 from tts.runs.records import as_dict
 
 HEADLINES = ("pass@k", "maj@k")
@@ -36,31 +36,34 @@ def records(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def show(report: Report, console: Console) -> None:
-    """Print the report's tables, plot and headline; 80 columns and no colour are enough."""
+    """Print the report, what it says in words first; 60 columns and no colour are enough."""
+    for sentence in headline(report):
+        say(console, sentence)
     for arm in report.arms:
         graded = "" if arm.num_graded == arm.num_problems else f" ({arm.num_graded} graded)"
         drawn = f"{count(arm.quality.num_candidates)} candidates"
-        title = f"\n{arm.name}: {plural(arm.num_problems, 'problem')}{graded}, {drawn}"
-        console.print(title, style="bold", **PLAIN)
+        say(console, f"\n{arm.name}: {plural(arm.num_problems, 'problem')}{graded}, {drawn}", style="bold")
         if arm.lines:
-            console.print(_curves(arm), "", _choices(arm), sep="\n")
+            _show_table(console, *_curves(arm))
+            say(console, "")
+            _show_table(console, *_choices(arm))
     if any(arm.lines for arm in report.arms):
         _show_plot(report, console)
-    if report.contrasts:
-        console.print(_contrasts(report), "", sep="\n")
-    console.print(_costs(report.arms), "", sep="\n")
+    _show_contrasts(report, console)
+    _show_table(console, *_costs(report.arms))
+    say(console, "")
     for one in report.speeds:
-        console.print(f"{speed(one)}\n", markup=False, highlight=False)
-    console.print(_texts(report.arms), "", sep="\n")
-    for sentence in headline(report):
-        console.print(sentence, markup=False, highlight=False)
+        say(console, f"{speed(one)}\n")
+    _show_table(console, *_texts(report.arms))
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place == 0 else "right", no_wrap=True)
-    return table
+Table = tuple[Heads, list[Sequence[str]]]
+"""Titles and rows."""
+
+
+def _show_table(console: Console, heads: Heads, rows: Sequence[Sequence[str]]) -> None:
+    for line in table(heads, rows, console.width):
+        console.print(line, **PLAIN)
 
 
 def _line(arm: Arm, figure: str) -> Line | None:
@@ -68,13 +71,14 @@ def _line(arm: Arm, figure: str) -> Line | None:
 
 
 def _curves(arm: Arm) -> Table:
-    """Return the headline figures over k, each with its 95 % interval."""
-    table = _table("k", "tokens", "pass@k", "95 %", "maj@k", "95 %")
+    """Return the headline figures over k, each with its 95 % interval; a vote of one is its only candidate."""
+    rows: list[Sequence[str]] = []
     covered, voted = (_line(arm, figure) for figure in HEADLINES)
     if covered is not None and voted is not None:
         for one, two in zip(covered.points, voted.points, strict=True):
-            table.add_row(str(one.k), count(one.tokens), *_cells(one), *_cells(two))
-    return table
+            same = one.k == 1 and _cells(one) == _cells(two)
+            rows.append((str(one.k), count(one.tokens), *_cells(one), *(("same", "") if same else _cells(two))))
+    return [("k",), ("tokens",), ("pass@k", "95 %"), ("maj@k", "95 %")], rows
 
 
 def _cells(point: Point) -> tuple[str, str]:
@@ -87,11 +91,11 @@ def _choices(arm: Arm) -> Table:
     blind = _line(arm, "random")
     assert blind is not None
     k = blind.points[-1].k
-    table = _table(f"chosen from {k}", "accuracy", "95 %")
-    for figure, point in sorted(last.items(), key=lambda item: -item[1].lower):
-        table.add_row(at_k(figure, k) if figure.endswith("@k") else figure, *_cells(point))
-    table.add_row("blindly (random)", *_cells(blind.points[-1]))
-    return table
+    rows: list[Sequence[str]] = [
+        (at_k(figure, k) if figure.endswith("@k") else figure, *_cells(point))
+        for figure, point in sorted(last.items(), key=lambda item: -item[1].lower)
+    ]
+    return [(f"chosen from {k}",), ("accuracy", "95 %")], [*rows, ("blindly (random)", *_cells(blind.points[-1]))]
 
 
 def _show_plot(report: Report, console: Console) -> None:
@@ -103,62 +107,71 @@ def _show_plot(report: Report, console: Console) -> None:
         for mark, (_, _, line) in zip(MARKS, lines, strict=False)
     ]
     legend = "   ".join(
-        f"{mark} {figure}{f' {arm.name}' if len(report.arms) > 1 else ''}"
+        f"{mark}{NBSP}{figure}{f'{NBSP}{arm.name}' if len(report.arms) > 1 else ''}"
         for mark, (arm, figure, _) in zip(MARKS, lines, strict=False)
     )
     width = max(24, min(64, console.width - 8))
     drawn = plot(curves, [f"k={k}" if place == 0 else str(k) for place, k in enumerate(report.ks)], width=width)
     ranges = any(point.lower < point.upper for _, _, line in lines for point in line.points)
     note = ["%  (undecided counted as wrong)"] if ranges else []
-    for text in ["", f"%  {legend}", *note, *drawn, ""]:
+    for text in ["", *wrapped(f"%  {legend}", console.width), *note, *drawn, ""]:
         shown = text if console.encoding.lower().startswith("utf") else text.translate(ASCII)
-        console.print(shown, markup=False, highlight=False)
+        console.print(shown, **PLAIN)
 
 
-def _contrasts(report: Report) -> Table:
-    """Return the comparisons; the p-values are corrected for all of them."""
-    table = _table("difference", "points", "95 %", "p (Holm)", "wins–losses–ties")
-    for one in report.contrasts:
-        pair = f" {one.first} − {one.second}" if len(report.arms) > 2 else ""
-        table.add_row(
-            f"{at_k(one.figure, one.k)}{pair}",
-            percent_range(one.lower, one.upper, sign=True).removesuffix(" %"),
-            interval(one.interval_low, one.interval_high, sign=True),
-            p_value(one.adjusted_p_value),
-            f"{one.num_wins}–{one.num_losses}–{one.num_ties}",
-        )
-    if len(report.arms) == 2:
-        table.title = f"{report.contrasts[0].first} minus {report.contrasts[0].second}"
-        table.title_justify = "left"
-    return table
+def _show_contrasts(report: Report, console: Console) -> None:
+    """Print the comparisons, pair by pair; of several pairs those at the largest k alone."""
+    pairs = dict.fromkeys((one.first, one.second) for one in report.contrasts)
+    most = max(report.ks, default=1)
+    for first, second in pairs:
+        found = [one for one in report.contrasts if (one.first, one.second) == (first, second)]
+        shown = found if len(pairs) == 1 else [one for one in found if one.k == most]
+        say(console, f"{first} minus {second}, in points", style="bold")
+        rows = [
+            (
+                at_k(one.figure, one.k),
+                percent_range(one.lower, one.upper, sign=True).removesuffix(f"{NBSP}%"),
+                interval(one.interval_low, one.interval_high, sign=True),
+                p_value(one.adjusted_p_value),
+                record(one),
+            )
+            for one in shown
+        ]
+        heads = [("",), ("difference", "95 %"), ("adjusted p",), ("wins–losses–ties–open",)]
+        _show_table(console, heads, rows)
+        say(console, "")
+    if len(pairs) > 1 and most > 1:
+        say(console, f"These are the differences at k = {most}; those at every k are in the page.\n")
 
 
 def _costs(arms: Sequence[Arm]) -> Table:
-    table = _table("cost", "tokens written", "read", "tok/s", "time", "truncated", "no answer")
-    for arm in arms:
-        cost, quality = arm.cost, arm.quality
-        table.add_row(
+    rows = [
+        (
             arm.name,
-            count(cost.completion_tokens),
-            count(cost.prompt_tokens),
-            decimal(cost.tokens_per_second),
-            seconds(cost.seconds),
-            count(quality.num_truncated),
-            count(quality.num_no_answer),
+            count(arm.cost.completion_tokens),
+            count(arm.cost.prompt_tokens),
+            decimal(arm.cost.tokens_per_second),
+            seconds(arm.cost.seconds),
+            count(arm.quality.num_truncated),
+            count(arm.quality.num_no_answer),
         )
-    return table
+        for arm in arms
+    ]
+    titles = ("tokens written", "read", "tok/s", "time", "truncated", "no answer")
+    return [("cost",), *((title,) for title in titles)], rows
 
 
 def _texts(arms: Sequence[Arm]) -> Table:
-    table = _table("texts", "answers", "Vendi", "cosine", "distinct-2", "perplexity")
+    rows = []
     for arm in arms:
         spread = arm.spread
-        table.add_row(
-            arm.name,
-            decimal(arm.quality.distinct_answers[-1]),
-            decimal(spread.vendi.get("1") if spread else None),
-            decimal(spread.mean_similarity if spread else None),
-            decimal(spread.distinct_2 if spread else None),
-            decimal(spread.perplexity if spread else None),
+        values = (
+            arm.quality.distinct_answers[-1],
+            spread.vendi.get("1") if spread else None,
+            spread.mean_similarity if spread else None,
+            spread.distinct_2 if spread else None,
+            spread.perplexity if spread else None,
         )
-    return table
+        rows.append((arm.name, *map(decimal, values)))
+    titles = ("answers", "Vendi", "cosine", "distinct-2", "perplexity")
+    return [("texts",), *((title,) for title in titles)], rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -13,6 +14,8 @@ from tts.report.data import Arm, Contrast
 NOTABLE = 0.05  # share of candidates from which a warning is due
 MUCH_FALLBACK = 0.25
 WIDE = 0.2  # width of a 95 % interval beyond which a figure says little
+MOST_KEYS = 6
+LONGEST_VALUES = 60
 IGNORED = ("description", "seed", "problems", "sampler.num_candidates", "selector")
 """Keys that may differ between two recipes that are compared: every selector is applied to both."""
 
@@ -91,15 +94,23 @@ def on_claim(arms: Sequence[Arm], contrasts: Sequence[Contrast], headline: str) 
 
 
 def on_fairness(arms: Sequence[Arm]) -> Iterator[str]:
-    """Yield where two recipes differ in more than one thing, so that nobody can tell which made the difference."""
+    """Yield, in one sentence, which recipes differ in so much that nobody can tell what made a difference."""
+    pairs: dict[str, list[str]] = {}
     for first, second in combinations(arms, 2):
         changed = list(differing_keys(first.recipe, second.recipe))
         if len(changed) > 1:
-            told = "; ".join(f"{key}: {_told(one)} and {_told(two)}" for key, one, two in changed)
-            yield (
-                f"{first.name} and {second.name} differ in more than one thing, so a difference in figures is due to "
-                f"any of them ({told}): give both the same keys but one"
-            )
+            # Of two recipes the values, too; deeper than a section's keys nobody reads on.
+            with_values = len(arms) == 2
+            told = list(dict.fromkeys(_told(*change, with_values=with_values) for change in changed))
+            more = [f"{len(told) - MOST_KEYS} more"] if len(told) > MOST_KEYS else []
+            keys = ("; " if with_values else ", ").join([*told[:MOST_KEYS], *more])
+            pairs.setdefault(keys, []).append(f"{first.name} and {second.name}")
+    if pairs:
+        all_told = "; ".join(f"{', '.join(names)} in {keys}" for keys, names in pairs.items())
+        yield (
+            "Recipes that are compared differ in more than one thing, so a difference in figures is due to any of "
+            f"them: {all_told}. Give them the same keys but one"
+        )
 
 
 def differing_keys(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -120,6 +131,37 @@ def _differing(path: str, first: Any, second: Any) -> Iterator[tuple[str, Any, A
         yield path, first, second
 
 
-def _told(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+def _told(key: str, one: Any, two: Any, *, with_values: bool) -> str:
+    """Return a key as far as a recipe's sections go, and its two values where they are short."""
+    short = ".".join(key.split(".")[:2])
+    values = " and ".join(json.dumps(value, ensure_ascii=False) for value in (one, two))
+    return f"{short}: {values}" if with_values and short == key and len(values) <= LONGEST_VALUES else short
+
+
+def said_once(arms: Sequence[Arm], sentences: Sequence[str]) -> list[str]:
+    """Return the sentences, as one those that say the same of several recipes, or of several pairs of them.
+
+    They say the same where nothing but numbers and run folders differs; these stand in the order of the recipes.
+    """
+    changing = re.compile("|".join([*(re.escape(arm.run) for arm in arms if arm.run), r"\d+(?:[.,]\d+)*"]))
+    names = [arm.name for arm in arms]
+    subjects = {f"{name}: ": name for name in names}
+    subjects |= {f"{one} and {two} ": f"{one} and {two}" for one in names for two in names if one != two}
+    found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    for sentence in sentences:
+        start = max((one for one in subjects if sentence.startswith(one)), key=len, default="")
+        said = sentence[len(start) :]
+        kind = start[-2:] if start.endswith(": ") else " " if start else sentence
+        found.setdefault((kind, *changing.split(said)), []).append((subjects.get(start, ""), said))
+    grouped = []
+    for (kind, *between), members in found.items():
+        if len(members) == 1 or kind not in (": ", " "):
+            subject, said = members[0]
+            grouped.append(f"{subject}{kind}{said}" if subject else said)
+            continue
+        values = zip(*(changing.findall(said) for _, said in members), strict=True)
+        told = [each[0] if len(set(each)) == 1 else " / ".join(each) for each in values]
+        said = "".join(part for pair in zip(between, [*told, ""], strict=True) for part in pair)
+        separator = ", " if kind == ": " else "; "
+        grouped.append(f"{separator.join(dict.fromkeys(subject for subject, _ in members))}{kind}{said}")
+    return grouped

@@ -110,7 +110,7 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
         arms=arms,
         contrasts=found,
         method=(*options.notes, *_method(found, compared, num_texts, options.seed)),
-        warnings=tuple(warnings),
+        warnings=tuple(advice.said_once(arms, warnings)),
         problems=tuple(_problem_views(runs, chosen, studied)) if options.candidates else (),
         speeds=speeds({name: run.sessions() for name, run in zip(names, runs, strict=True)}),
     )
