@@ -24,7 +24,7 @@ def report(tmp_path: Path) -> Report:
 
 def printed(report: Report, width: int) -> list[str]:
     out = io.StringIO()
-    show(report, Console(file=out, width=width, no_color=True))
+    show(report, Console(file=out, width=width, force_terminal=True, color_system=None))
     return out.getvalue().replace("\xa0", " ").splitlines()
 
 
@@ -32,10 +32,25 @@ def test_tables_plot_and_headline_fit_80_columns(report: Report) -> None:
     lines = printed(report, 80)
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    for told in ("plain: 8 problems, 32 candidates", "maj@4", "other minus plain", "p (Holm)", "k=1", "tokens written"):
+    for told in ("plain: 8 problems, 32 candidates", "maj@4", "other minus plain", "k=1", "tokens written"):
         assert told in text
     assert "50.0 – 75.0 %" in text  # plain's pass@1: the candidate that was cut may be right or wrong
     assert "(undecided counted as wrong)" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_the_verdict_comes_first_and_nothing_is_cut_at_any_width(report: Report, width: int) -> None:
+    lines = printed(report, width)
+    assert max(map(len, lines)) <= width
+    assert lines[0].startswith("other minus plain in maj@4")
+    assert "…" not in "".join(lines)
+    words = " ".join(lines).split()
+    for told in ("wins–losses–ties–open", "perplexity", "same"):
+        assert told in words
+    for contrast in report.contrasts:
+        counts = (contrast.num_wins, contrast.num_losses, contrast.num_ties, contrast.num_open)
+        assert "–".join(map(str, counts)) in words
+    assert not [line for line in lines if line.startswith(" %")]  # no unit without its number
 
 
 def test_texts_without_a_reference_show_what_they_have(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def show(report: Report, console: Console) -> None:
     for one in report.speeds:
         say(console, f"{speed(one)}\n")
     _show_table(console, *_texts(report.arms))
+    say(console, "")
 
 
 Table = tuple[Heads, list[Sequence[str]]]
@@ -126,7 +127,7 @@ def _show_contrasts(report: Report, console: Console) -> None:
     for first, second in pairs:
         found = [one for one in report.contrasts if (one.first, one.second) == (first, second)]
         shown = found if len(pairs) == 1 else [one for one in found if one.k == most]
-        say(console, f"{first} minus {second}, in points", style="bold")
+        say(console, f"{first} minus {second}; p is adjusted for all comparisons", style="bold")
         rows = [
             (
                 at_k(one.figure, one.k),
@@ -137,7 +138,7 @@ def _show_contrasts(report: Report, console: Console) -> None:
             )
             for one in shown
         ]
-        heads = [("",), ("difference", "95 %"), ("adjusted p",), ("wins–losses–ties–open",)]
+        heads = [("",), ("points", "95 %"), ("p",), ("wins–losses–ties–open",)]
         _show_table(console, heads, rows)
         say(console, "")
     if len(pairs) > 1 and most > 1:
