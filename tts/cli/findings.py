@@ -58,7 +58,7 @@ def show(report: Report, console: Console) -> None:
     say(console, "")
 
 
-Table = tuple[Heads, list[Sequence[str]]]
+Table = tuple[Heads, Sequence[Sequence[str]]]
 """Titles and rows."""
 
 

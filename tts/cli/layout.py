@@ -64,7 +64,7 @@ def table(heads: Heads, rows: Sequence[Sequence[str]], width: int) -> list[str]:
             used = left
         blocks[-1] += group
         used += needed
-    lines = []
+    lines: list[str] = []
     for places in blocks:
         lines += [""] if lines else []
         for row in cells:
