@@ -61,7 +61,7 @@ def test_what_is_true_of_several_recipes_is_said_once(tmp_path: Path, problems: 
     ]
     found = report_of(runs, ks=(1,), embeddings="none").warnings
     assert len({re.sub(r"\d+", "#", one.split(": ", 1)[-1]) for one in found}) == len(found)
-    text = "\n".join(found)
+    text = "\n".join(found).replace("\xa0", " ")
     assert "a, b: 33 / 50 % of the candidates were cut" in text
     assert f"--run {runs[0]} / {runs[1]} / {runs[2]} --retry-errors" in text
     (fairness,) = [one for one in found if "more than one thing" in one]

@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from tts.report.data import Arm, Contrast
+from tts.report.wording import NBSP
 
 NOTABLE = 0.05  # share of candidates from which a warning is due
 MUCH_FALLBACK = 0.25
@@ -160,7 +161,7 @@ def said_once(arms: Sequence[Arm], sentences: Sequence[str]) -> list[str]:
             grouped.append(f"{subject}{kind}{said}" if subject else said)
             continue
         values = zip(*(changing.findall(said) for _, said in members), strict=True)
-        told = [each[0] if len(set(each)) == 1 else " / ".join(each) for each in values]
+        told = [each[0] if len(set(each)) == 1 else f"{NBSP}/{NBSP}".join(each) for each in values]
         said = "".join(part for pair in zip(between, [*told, ""], strict=True) for part in pair)
         separator = ", " if kind == ": " else "; "
         grouped.append(f"{separator.join(dict.fromkeys(subject for subject, _ in members))}{kind}{said}")
