@@ -8,6 +8,7 @@ from itertools import combinations, count
 from pathlib import Path
 
 from tts.errors import RunFolderError, UsageError
+from tts.problems.sources import Specs
 from tts.recipe import (
     Difference,
     Recipe,
@@ -50,7 +51,7 @@ class BenchSettings:
     candidates: bool = True
     arms: tuple[BenchArm, ...] = ()
     ks: tuple[int, ...] = ()
-    problems: str | None = None
+    problems: Specs | None = None
     limit: int | None = None
     stored: tuple[str, ...] = ()
     stored_problems: str | None = None
@@ -79,12 +80,15 @@ def _new(asked: BenchSettings) -> BenchSettings:
     if asked.seeds and not names:
         raise UsageError("`--seed` must go with a --recipe: stored candidates are drawn already")
     arms = _arms(asked, names, max(asked.ks, default=None))
+    if not arms and isinstance(asked.problems, tuple):
+        raise UsageError(f"PROBLEMS must be one file beside --from, got {len(asked.problems)}: join them")
     return replace(
         asked,
         arms=arms,
         judged_by=_judging(asked),
         turns=asked.turns or 1,
-        stored_problems=asked.stored_problems or (None if arms else asked.problems),
+        stored_problems=asked.stored_problems
+        or (asked.problems if not arms and isinstance(asked.problems, str) else None),
         embeddings=asked.embeddings or AUTO,
     )
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from tts.cli.options import Embeddings, NoCandidates, PerplexityModel, StoredProblems, read_ks
-from tts.cli.solve import EXIT_SOME_FAILED, Limit, Overrides, Problems, recipe_names
+from tts.cli.options import Embeddings, NoCandidates, PerplexityModel, StoredProblems, TimeLimit, read_ks, read_seconds
+from tts.cli.solve import EXIT_SOME_FAILED, EXIT_UNFINISHED, Limit, Overrides, Problems, recipe_names
 
 
 def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them by position
@@ -49,6 +49,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
             help="Let the recipes take N turns each, to compare their tokens/s; a turn loads its model. (default: 1)",
         ),
     ] = None,
+    time_limit: TimeLimit = None,
     embeddings: Embeddings = None,
     perplexity: PerplexityModel = None,
     no_candidates: NoCandidates = False,
@@ -61,8 +62,9 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     and report.html. Exit codes are those of `tts solve`.
     """
     from tts.bench.settings import BenchSettings
+    from tts.cli import source
     from tts.cli.benching import Benching, StoppedError
-    from tts.cli.interrupt import leave_closed_pipe, stop_on_signals
+    from tts.cli.interrupt import leave_closed_pipe, stop_after, stop_on_signals
     from tts.errors import TTSError
 
     asked = BenchSettings(
@@ -71,7 +73,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         seeds=tuple(seeds or ()),
         candidates=not no_candidates,
         ks=read_ks(k),
-        problems=problems,
+        problems=source.specs(problems),
         limit=limit,
         stored=tuple(str(path) for path in stored or ()),
         stored_problems=stored_problems,
@@ -81,7 +83,8 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     )
     benching = Benching(asked, run)
     resume = f"tts bench --run {benching.folder.path}"
-    with stop_on_signals(benching.stop) as signals:
+    seconds = read_seconds(time_limit)
+    with stop_on_signals(benching.stop) as signals, stop_after(seconds, benching.stop) as out_of_time:
         try:
             benching.prepare()
             benching.draw(as_json=as_json)
@@ -89,6 +92,9 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         except BrokenPipeError:
             leave_closed_pipe()
         except StoppedError:
+            if out_of_time.is_set() and not signals:
+                print(f"tts: the time limit of {time_limit} is reached; resume with: {resume}", file=sys.stderr)
+                raise typer.Exit(EXIT_UNFINISHED) from None
             print(f"tts: interrupted; resume with: {resume}", file=sys.stderr)
             raise typer.Exit(128 + (signals or [2])[0]) from None
         except TTSError as error:

@@ -22,6 +22,7 @@ from tts.cli.solve import check_engine
 from tts.pipeline.intake import Turn
 from tts.pipeline.outcomes import Outcome
 from tts.pipeline.run import open_run
+from tts.problems.taking import Taking
 from tts.report.analyse import Options, analyse
 from tts.report.data import Report
 from tts.report.spread import check_measure
@@ -121,8 +122,9 @@ class Benching:
 
     def _choose(self, arm: BenchArm) -> source.Source:
         stored = job.stored(self.folder.arm(arm.name))
-        named = self.asked.problems or (None if stored else self.settings.problems)
-        return source.choose(named, arm.recipe, stored, self.settings.limit, self.stop)
+        named = self.asked.problems or (None if stored else self.settings.problems) or ()
+        arguments = (named,) if isinstance(named, str) else named
+        return source.choose(arguments, arm.recipe, stored, Taking(self.settings.limit), self.stop)
 
     def _source_of(self, arm: BenchArm, first: source.Source, turn: Turn) -> source.Source:
         """Return an arm's problems: the first arm's, unless each recipe has its own.
@@ -132,12 +134,12 @@ class Benching:
         first_arm = self.settings.arms[0]
         own = first_arm.recipe.problems
         if turn.number > 0:
-            return source.Source(first.spec, None)
+            return source.Source(first.spec, None, first.taking)
         if arm is first_arm:
             return first
         if first.spec == own and arm.recipe.problems != own:
             return self._choose(arm)
-        return source.Source(first.spec, self.folder.rows_of(first_arm.name))
+        return source.Source(first.spec, self.folder.rows_of(first_arm.name), first.taking)
 
     def _draw_arm(self, arm: BenchArm, rows: source.Source, turn: Turn, *, as_json: bool) -> None:
         path, limit, stop = self.folder.arm(arm.name), self.settings.limit, ArmStop(self.stop)

@@ -1,4 +1,4 @@
-"""Ends before the end: Ctrl-C, once to stop in good order, twice to stop at once; and a reader that has gone."""
+"""Ends before the end: Ctrl-C, once for good order, twice for at once; a time limit; a reader that has gone."""
 
 from __future__ import annotations
 
@@ -33,6 +33,26 @@ def stop_on_signals(stop: threading.Event, meanwhile: str = "what was drawn is b
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stop_after(seconds: float | None, stop: threading.Event) -> Iterator[threading.Event]:
+    """Set `stop` once the seconds have passed (None: never); yield the event that tells whether they have."""
+    reached = threading.Event()
+
+    def end() -> None:
+        reached.set()
+        stop.set()
+
+    timer = None if seconds is None else threading.Timer(seconds, end)
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield reached
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def leave_closed_pipe() -> NoReturn:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from typing import Annotated
 
 import typer
@@ -34,6 +36,29 @@ StoredProblems = Annotated[
 NoCandidates = Annotated[
     bool, typer.Option("--no-candidates", help="Leave the candidates' texts out of the report (for huge runs).")
 ]
+
+
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--time-limit", metavar="DURATION", help="Stop in good order after this long, as in 45s, 10m or 1h30m."
+    ),
+]
+
+
+def read_seconds(duration: str | None) -> float | None:
+    """Return the seconds of `45s`, `10m`, `1h30m` or `90` (seconds); None for None. Raises UsageError."""
+    if duration is None:
+        return None
+    parts = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", duration.strip(), re.ASCII)
+    seconds = (
+        sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (86400, 3600, 60, 1), strict=True))
+        if parts
+        else 0
+    )
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise UsageError(f"`--time-limit` must be a time above 0 such as 45s, 10m or 1h30m, got {shown(duration)}")
+    return seconds
 
 
 def read_ks(text: str | None) -> tuple[int, ...]:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tts.cli.options import TimeLimit, read_seconds
+
 if TYPE_CHECKING:
     from tts.pipeline.run import Run
     from tts.recipe import Recipe
 
 EXIT_SOME_FAILED = 1
+EXIT_UNFINISHED = 3
 
 
 def recipe_names(incomplete: str) -> list[str]:
@@ -24,10 +27,11 @@ def recipe_names(incomplete: str) -> list[str]:
 
 
 Problems = Annotated[
-    str | None,
+    list[str] | None,
     typer.Argument(
-        help="A JSONL file, a problem set's name, hf://owner/name, or - for stdin. "
-        "Default: what is piped in, else the recipe's own problems."
+        metavar="[PROBLEMS]...",
+        help="JSONL files, problem sets' names, hf://owner/name, - for stdin, or one question in quotes. "
+        "Default: what is piped in, else the recipe's own problems.",
     ),
 ]
 RecipeName = Annotated[
@@ -54,6 +58,13 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     overrides: Overrides = None,
     run: RunPath = None,
     limit: Limit = None,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="Take the problems in a random order, which the recipe's seed decides.")
+    ] = False,
+    ids: Annotated[
+        list[str] | None, typer.Option("--id", metavar="ID", help="Take only the problem with this id; repeatable.")
+    ] = None,
+    time_limit: TimeLimit = None,
     keep_order: Annotated[bool, typer.Option("--keep-order", help="Results in the order of the input.")] = False,
     retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Draw failed candidates of --run anew.")] = False,
     dry_run: Annotated[
@@ -63,26 +74,40 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     """Draw candidates for each problem, choose one answer, check it.
 
     Results are JSON lines where stdout is piped, a table on a terminal. Exit code 0: every problem was answered;
-    1: some ended as error records; 2: the command or the recipe is wrong; 130: interrupted.
+    1: some ended as error records; 2: the command or the recipe is wrong; 3: the time limit is reached;
+    130: interrupted.
     """
     from tts.cli import source
-    from tts.cli.interrupt import leave_closed_pipe, stop_on_signals
+    from tts.cli.interrupt import leave_closed_pipe, stop_after, stop_on_signals
     from tts.cli.plan import print_plan
     from tts.errors import TTSError
     from tts.pipeline.run import open_run
+    from tts.problems.taking import Taking
     from tts.runs import job
 
-    stop = threading.Event()
+    stop, seconds = threading.Event(), read_seconds(time_limit)
     stored = job.stored(run)
     resolved = job.recipe_of(stored, recipe, overrides or ())
     check_engine(resolved)
-    rows = source.choose(problems, resolved, stored, limit, stop)
+    asked = Taking(limit, shuffle, tuple(dict.fromkeys(ids or ())))
+    rows = source.choose(problems or (), resolved, stored, asked, stop)
     if dry_run:
         return print_plan(resolved, rows)
     path = run or job.default_path(resolved.name)
     with (
-        open_run(resolved, rows.rows, path, spec=rows.spec, limit=limit, retry_errors=retry_errors, stop=stop) as work,
+        open_run(
+            resolved,
+            rows.rows,
+            path,
+            spec=rows.spec,
+            limit=limit,
+            shuffle=rows.taking.shuffle,
+            ids=rows.taking.ids,
+            retry_errors=retry_errors,
+            stop=stop,
+        ) as work,
         stop_on_signals(stop) as signals,
+        stop_after(seconds, stop) as out_of_time,
     ):
         try:
             _show(work, keep_order=keep_order)
@@ -94,6 +119,11 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         if signals:
             print(f"tts: interrupted; resume with: tts solve --run {path}", file=sys.stderr)
             raise typer.Exit(128 + signals[0])
+        if out_of_time.is_set() and not work.complete:
+            print(
+                f"tts: the time limit of {time_limit} is reached; resume with: tts solve --run {path}", file=sys.stderr
+            )
+            raise typer.Exit(EXIT_UNFINISHED)
     print(f"tts: everything is in {path}", file=sys.stderr)
     if work.tally.num_row_errors or work.tally.num_incomplete:
         raise typer.Exit(EXIT_SOME_FAILED)

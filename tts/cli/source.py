@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tts.cli import stdin
+from tts.errors import UsageError
 from tts.problems import open_problems
-from tts.types import ProblemRow, RowError
+from tts.problems.jsonl import Row
+from tts.problems.question import is_question
+from tts.problems.rows import understand
+from tts.problems.sources import Specs, known_names
+from tts.problems.taking import Taking
+from tts.types import InputRow
 
 if TYPE_CHECKING:
     from tts.recipe import Recipe
@@ -21,43 +27,56 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Rows to work on and the specification they came from; `rows` None: those that the run folder holds."""
+    """Rows to work on, the specification they came from, and which of its rows they are.
 
-    spec: str
-    rows: Iterable[ProblemRow | RowError] | None
+    `rows` None: those that the run folder holds.
+    """
+
+    spec: Specs
+    rows: Iterable[InputRow] | None
+    taking: Taking
+
+
+def specs(arguments: Sequence[str] | None) -> Specs | None:
+    """Return what PROBLEMS of the command line name; None where there are none."""
+    return None if not arguments else arguments[0] if len(arguments) == 1 else tuple(arguments)
 
 
 def choose(
-    argument: str | None, recipe: Recipe, stored: StoredJob | None, limit: int | None, stop: threading.Event
+    arguments: Sequence[str], recipe: Recipe, stored: StoredJob | None, taking: Taking, stop: threading.Event
 ) -> Source:
-    """Return the source. The argument goes before what is piped in, that before the run folder's, then the recipe's.
+    """Return the source. Arguments go before what is piped in, that before the run folder's, then the recipe's.
 
-    Raises ProblemsError where there is none, or where it cannot be opened.
+    One argument may be a question in words. Raises ProblemsError where there is none, or where it cannot be opened, and
+    UsageError where other rows are to be taken than those that the run began with.
     """
     stream = stdin.open_stdin(stop)
     own = stored.problems_for(recipe) if stored else recipe.problems
-    spec = argument
+    spec = specs(arguments)
     if spec is None and stdin.is_piped() and (own is None or stdin.has_data(stream)):
         spec = STDIN
-    if spec is None and stored is not None:
-        if limit is None and not stored.reads_anew(recipe) and (stored.input_complete or stored.problems == STDIN):
-            if not stored.input_complete:
-                print(
-                    "tts: the run was interrupted while it read standard input; going on with the rows it had read "
-                    "(pipe the same problems in again to add the rest)",
-                    file=sys.stderr,
-                )
-            return Source(stored.problems, None)
-        limit = limit or stored.limit
-    rows = open_problems(spec or own, default_kind=recipe.task.kind, seed=recipe.seed, stdin=stream)
-    return Source(spec or own or STDIN, _first(rows, limit))
-
-
-def _first(rows: Iterable[ProblemRow | RowError], limit: int | None) -> Iterator[ProblemRow | RowError]:
-    """Yield rows until `limit` problems have passed; bad rows on the way do not count."""
-    num_problems = 0
-    for row in rows:
-        yield row
-        num_problems += isinstance(row, ProblemRow)
-        if num_problems == limit:
-            return
+    if stored is not None:
+        asked_anew = (bool(taking.ids) and taking.ids != stored.ids) or (taking.shuffle and not stored.shuffle)
+        if asked_anew and stored.begun:
+            wrong = "--id" if taking.ids else "--shuffle"
+            raise UsageError(f"`{wrong}` must be left out: which problems a run has was decided when it began")
+        if not asked_anew:
+            taking = replace(taking, ids=stored.ids, shuffle=stored.shuffle)
+        if spec is None:
+            anew = asked_anew or taking.limit is not None or stored.reads_anew(recipe)
+            if not anew and (stored.input_complete or stored.problems == STDIN):
+                if not stored.input_complete:
+                    print(
+                        "tts: the run was interrupted while it read standard input; going on with the rows it had read "
+                        "(pipe the same problems in again to add the rest)",
+                        file=sys.stderr,
+                    )
+                return Source(stored.problems, None, taking)
+            taking = replace(taking, limit=taking.limit or stored.limit)
+    named = spec or own
+    kind = recipe.task.kind
+    if isinstance(named, str) and is_question(named, known_names()):
+        rows: Iterable[InputRow] = understand([Row(1, "question", {"problem": named})], kind)
+    else:
+        rows = open_problems(named, default_kind=kind, seed=recipe.seed, stdin=stream)
+    return Source(named or STDIN, taking.of(rows, recipe.seed), taking)

@@ -20,6 +20,7 @@ from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, failed_solution, solution_of
 from tts.pipeline.tally import Tally
 from tts.problems.rows import from_python, judgeable
+from tts.problems.sources import Specs
 from tts.protocols import PluginHost, Sandboxed, Scorer, Verifier
 from tts.recipe import Recipe
 from tts.runs import job
@@ -230,8 +231,10 @@ def open_run(
     rows: Iterable[InputRow | Mapping[str, JSON]] | None,
     path: Path | str,
     *,
-    spec: str = "-",
+    spec: Specs = "-",
     limit: int | None = None,
+    shuffle: bool = False,
+    ids: tuple[str, ...] = (),
     retry_errors: bool = False,
     stop: threading.Event | None = None,
     turn: Turn | None = None,
@@ -239,12 +242,12 @@ def open_run(
     """Open (or resume) the run folder at `path` for this recipe and yield the run; the folder is locked meanwhile.
 
     `rows` are those of `open_problems`, or plain dicts with the keys that a line of a problem file has.
-    `spec` and `limit` are noted as where the rows come from. `retry_errors` draws candidates that failed anew, and a
-    `turn` no more than its share of the rows (see `Run`). Raises
-    RunFolderError where the folder belongs to another recipe or writer.
+    `spec`, `limit`, `shuffle` and `ids` are noted as where the rows come from (see `tts.problems.taking`).
+    `retry_errors` draws candidates that failed anew, and a `turn` no more than its share of the rows (see `Run`).
+    Raises RunFolderError where the folder belongs to another recipe or writer.
     """
     with RunFolder(Path(path)) as folder:
-        job.prepare(folder, recipe, spec, limit, rows_come=rows is not None)
+        job.prepare(folder, recipe, spec, limit, rows_come=rows is not None, shuffle=shuffle, ids=ids)
         job.redraw(folder, recipe, retry_errors=retry_errors)
         understood = None if rows is None else from_python(rows, recipe.task.kind)
         yield Run(recipe, understood, folder, stop, turn)

@@ -36,9 +36,14 @@ def read_rows(stream: BinaryIO, default_kind: Kind) -> Iterator[ProblemRow | Row
     return understand(read_json_lines(stream), default_kind)
 
 
-def understand(rows: Iterable[Row | InputRow], default_kind: Kind) -> Iterator[InputRow]:
-    """Turn rows into problems; problems and errors are passed on. An id belongs to the first good row that has it."""
-    first_lines: dict[str, int] = {}
+def understand(
+    rows: Iterable[Row | InputRow], default_kind: Kind, first_places: dict[str, str] | None = None, source: str = ""
+) -> Iterator[InputRow]:
+    """Turn rows into problems; problems and errors are passed on. An id belongs to the first good row that has it.
+
+    Of several sources each is told the `first_places` of ids, which are noted there, and what to call it.
+    """
+    first_places = {} if first_places is None else first_places
     for row in rows:
         if isinstance(row, ProblemRow | RowError):
             yield row
@@ -50,15 +55,15 @@ def understand(rows: Iterable[Row | InputRow], default_kind: Kind) -> Iterator[I
             if problem_id is None:
                 wanted = "`id` must be a non-empty string or an integer"
                 raise BadRow("bad_id", f"{wanted}, got {shown(values['id'])}: change it")
-            if problem_id in first_lines:
-                got = f"{shown(problem_id)} again (first on line {first_lines[problem_id]})"
+            if problem_id in first_places:
+                got = f"{shown(problem_id)} again (first on {first_places[problem_id]})"
                 raise BadRow("duplicate_id", f"`id` must be unique, got {got}: give this row another id")
             understood = _read_problem(replace(row, values=values), problem_id, default_kind)
         except BadRow as error:
             error.problem_id = problem_id
             yield error.record(row.line)
         else:
-            first_lines[problem_id] = row.line
+            first_places[problem_id] = f"line {row.line}{source}"
             yield understood
 
 

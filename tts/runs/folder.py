@@ -34,14 +34,16 @@ FORMAT = 1
 class Job:
     """What run.json says of a run; more than this is noted there, for people.
 
-    `recipe` is the resolved one, `problems` where the rows came from and `limit` how many of them at most;
-    `statistics` is what plugins told of it.
+    `recipe` is the resolved one, `problems` where the rows came from, `limit` how many of them at most, `shuffle`
+    whether in an order of their own, and `ids` which ones (none: all); `statistics` is what plugins told of it.
     """
 
     name: str
     recipe: dict[str, Any]
-    problems: str
+    problems: str | tuple[str, ...]
     limit: int | None
+    shuffle: bool = False
+    ids: tuple[str, ...] = ()
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tts.errors import RunFolderError
+from tts.problems.sources import Specs
 from tts.recipe import Recipe, changes_no_candidate, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.runs.files import StoredFile
 from tts.runs.folder import RunFolder, has_candidates, read_job
@@ -58,12 +59,14 @@ class StoredJob:
 
     file: Path
     recipe: dict[str, Any]
-    problems: str
+    problems: Specs
     limit: int | None
+    shuffle: bool
+    ids: tuple[str, ...]
     input_complete: bool
     begun: bool
 
-    def problems_for(self, recipe: Recipe) -> str:
+    def problems_for(self, recipe: Recipe) -> Specs:
         """Return where the rows come from if the run goes on by `recipe`.
 
         That is where they came from, unless it was the stored recipe that said so and this one says otherwise.
@@ -85,7 +88,8 @@ def stored(path: Path | None) -> StoredJob | None:
     rows = StoredFile(path / "problems.jsonl")
     complete = rows.last_line().startswith(b'{"end":')
     rows.close()
-    return StoredJob(path / "run.json", job.recipe, job.problems, job.limit, complete, has_candidates(path))
+    where_from = (job.problems, job.limit, job.shuffle, job.ids)
+    return StoredJob(path / "run.json", job.recipe, *where_from, complete, has_candidates(path))
 
 
 def recipe_of(stored: StoredJob | None, name: str | None, overrides: Sequence[str]) -> Recipe:
@@ -95,7 +99,16 @@ def recipe_of(stored: StoredJob | None, name: str | None, overrides: Sequence[st
     return load_recipe(name or DEFAULT_RECIPE, overrides)
 
 
-def prepare(folder: RunFolder, recipe: Recipe, problems: str, limit: int | None, *, rows_come: bool = True) -> None:
+def prepare(
+    folder: RunFolder,
+    recipe: Recipe,
+    problems: Specs,
+    limit: int | None,
+    *,
+    rows_come: bool = True,
+    shuffle: bool = False,
+    ids: tuple[str, ...] = (),
+) -> None:
     """Write the job into a new folder, or check that the folder's own job goes on with this recipe.
 
     Where only later stages (selector, verifier) changed, what they derived is deleted, to be computed anew. A folder
@@ -113,6 +126,8 @@ def prepare(folder: RunFolder, recipe: Recipe, problems: str, limit: int | None,
             recipe_hash=recipe.hash(),
             problems=problems,
             limit=limit,
+            shuffle=shuffle,
+            ids=ids,
             capabilities=sorted(recipe.engine.capabilities()),
             versions=versions(),
             host=host(),

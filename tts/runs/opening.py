@@ -63,7 +63,7 @@ class StoredPlan:
 
     arms: tuple[StoredArm, ...]
     ks: tuple[int, ...]
-    problems: str | None
+    problems: str | tuple[str, ...] | None
     limit: int | None
     stored: tuple[str, ...]
     stored_problems: str | None
