@@ -243,10 +243,26 @@ def test_dry_run_shows_the_plan_and_draws_nothing(tts: Command, recipe: Path, tm
 @pytest.mark.parametrize("width", [60, 120])
 def test_a_terminal_gets_a_table_that_fits(recipe: Path, tmp_path: Path, width: int) -> None:
     shown = _in_terminal([*TTS, "solve", "-r", str(recipe), "two.jsonl"], tmp_path, width, NO_COLOR="1")
-    assert "6*7" in shown
-    assert "2/4" in shown
+    assert "\n  problem        answer            votes  question\n" in shown
+    assert shown.count("votes") == 1
+    assert re.search(r"✓ 6\*7 +42 +2/4  What is 6\*7", shown)
+    assert re.search(r"✗ 5\*8\+1 +42 +2/4  right: 41  What", shown)
     assert "37.5 %" in shown
     assert all(len(line) <= width for line in shown.splitlines() if "What is" in line)
+
+
+def test_a_log_gets_a_line_of_progress_now_and_then(tts: Command, recipe: Path) -> None:
+    slow = "batch_size: 4\n  delay_seconds: 0.6\n  script:"
+    recipe.write_text(recipe.read_text().replace("script:", slow))
+    result = tts("solve", "-r", recipe, stdin=rows((f"q{number}", "42") for number in range(10)))
+    [line] = [line for line in result.err.splitlines() if "candidates ·" in line]  # one within these 6 seconds
+    wanted = r"tts: \d\d:\d\d:\d\d \d+/40 candidates · \d/10 problems · \d+ tok/s · acc\. 100\.0 % · about \d s left"
+    assert re.fullmatch(wanted, line)
+    assert len(result.records) == 10
+
+
+def test_a_short_run_leaves_no_progress_in_a_log(tts: Command, recipe: Path) -> None:
+    assert "candidates ·" not in tts("solve", "-r", recipe, stdin=TWO).err
 
 
 def _in_terminal(command: list[str], folder: Path, width: int, **extra: str) -> str:

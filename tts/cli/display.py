@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from collections.abc import Iterable
+from typing import Any, Self
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from tts.cli.output import PLAIN
 from tts.metrics.intervals import Estimate
 from tts.pipeline.outcomes import Outcome
 from tts.pipeline.run import Run
 from tts.types import PluginReport, RowError, Solution
 
 MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "undecided": ("?", "yellow")}
+FIRST_SECONDS, LONGEST_SECONDS = 5.0, 300.0  # between lines of progress in a log
 TRUNCATED_SHARE = 0.1  # above this share of truncated candidates a warning is due
 
 
+def told(run: Run) -> str:
+    """Return how far a run is, in one line: candidates, which the bar counts, problems, rate, running estimate."""
+    if run.stop.is_set() and not run.complete:
+        return "stopping …"
+    rows, more = run.intake.num_rows, "" if run.intake.finished else "+"
+    per_problem = run.recipe.sampler.num_candidates
+    parts = [
+        f"{run.progress.num_candidates + run.progress.num_resumed}/{rows * per_problem}{more} candidates",
+        f"{run.tally.num_problems + run.tally.num_row_errors}/{rows}{more} problems",
+        f"{run.progress.tokens_per_second():.0f} tok/s" if run.progress.engine_ready else "loading …",
+    ]
+    if run.tally.num_graded:
+        parts.append(f"acc. {means(run.tally.accuracy)}")
+    return " · ".join(parts)
+
+
 class _Figures(ProgressColumn):
-    """The figures beside the bar: problems, rate, running estimate."""
+    """The figures beside the bar."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()
@@ -28,30 +49,50 @@ class _Figures(ProgressColumn):
 
     def render(self, task: Task) -> Text:  # noqa: ARG002 - the signature is rich's
         """Return one line that fits beside a short bar."""
-        run = self._run
-        if run.stop.is_set() and not run.complete:
-            return Text("stopping …")
-        done = run.tally.num_problems + run.tally.num_row_errors
-        parts = [f"{done}/{run.intake.num_rows}{'' if run.intake.finished else '+'} problems"]
-        if not run.progress.engine_ready:
-            parts.append("loading …")
-        else:
-            parts.append(f"{run.progress.tokens_per_second():.0f} tok/s")
-        if run.tally.num_graded:
-            parts.append(f"acc. {means(run.tally.accuracy)}")
-        return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
+        return Text(told(self._run), no_wrap=True, overflow="ellipsis")
 
 
 class LiveProgress(Progress):
-    """A progress bar over candidates that reads the run's own counters at every refresh."""
+    """A progress bar over candidates that reads the run's own counters at every refresh.
+
+    Where stderr is no terminal but a file or a pipe, the same is written there as a line with the time, now and then:
+    after `FIRST_SECONDS`, then at intervals that double, up to `LONGEST_SECONDS`.
+    """
 
     def __init__(self, run: Run, console: Console) -> None:
         columns = (SpinnerColumn(), BarColumn(bar_width=12), _Figures(run), TimeRemainingColumn(compact=True))
         self._run = run
+        self._ended = threading.Event()
         super().__init__(
             *columns, console=console, transient=True, refresh_per_second=5, disable=not console.is_terminal
         )
         self.add_task("candidates", total=None)
+
+    def __enter__(self) -> Self:
+        if self.disable:
+            threading.Thread(target=self._log, name="tts-progress", daemon=True).start()
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._ended.set()
+        super().__exit__(*error)
+
+    def _log(self) -> None:
+        pause = FIRST_SECONDS
+        while not self._ended.wait(pause):
+            self.console.print(f"tts: {time.strftime('%H:%M:%S')} {told(self._run)}{self._left()}", **PLAIN)
+            pause = min(2 * pause, LONGEST_SECONDS)
+
+    def _left(self) -> str:
+        """Return the time that is left at the rate of this session; "" where that cannot be told yet."""
+        run, progress = self._run, self._run.progress
+        missing = (
+            run.intake.num_rows * run.recipe.sampler.num_candidates - progress.num_candidates - progress.num_resumed
+        )
+        if not run.intake.finished or not progress.num_candidates or missing <= 0:
+            return ""
+        seconds = missing * progress.seconds_drawing() / progress.num_candidates
+        return f" · about {seconds / 60:,.0f} min left" if seconds >= 90 else f" · about {seconds:.0f} s left"
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """Bring the bar up to date and draw it."""
@@ -63,8 +104,13 @@ class LiveProgress(Progress):
         yield from super().get_renderables()
 
 
+def header_line() -> Text:
+    """Return what stands above the problems' lines."""
+    return Text(f"  {'problem':<14} {'answer':<16} {'votes':>6}  question", style="dim")
+
+
 def result_line(outcome: Outcome, width: int) -> Text:
-    """Return one problem's line: mark, id, answer with its votes, the question as far as it fits."""
+    """Return one problem's line: mark, id, answer with its votes, what was right, the question as far as it fits."""
     if isinstance(outcome, RowError):
         name = f"line {outcome.line}" + ("" if outcome.problem_id is None else f" ({outcome.problem_id})")
         return Text(f"! {name}: {outcome.message}", style="red")
@@ -79,6 +125,9 @@ def result_line(outcome: Outcome, width: int) -> Text:
     if solution.error:
         line.append(_clip(solution.error, max(20, 3 * width)), style="red")
     else:
+        right = outcome.row.reference.answer
+        if solution.verdict.status == "failed" and right is not None:
+            line.append(f"right: {_clip(right, 16)}  ", style="bold")
         line.append(_clip(outcome.row.problem.prompt, max(0, width - len(line))), style="dim")
     return line
 

@@ -91,10 +91,12 @@ def _show(
 ) -> None:
     from rich.console import Console
 
-    from tts.cli.display import interval, means, result_line
+    from tts.cli.display import header_line, interval, means, result_line
     from tts.cli.output import PLAIN, write_outcome
 
     stderr = Console(stderr=True)
+    if stdout.is_terminal:
+        stdout.print(header_line())
     for outcome in rejudging.write_back(overrides) if write else rejudging.outcomes():
         if stdout.is_terminal:
             stdout.print(result_line(outcome, stdout.width))

@@ -144,14 +144,18 @@ def _show(run: Run, *, keep_order: bool) -> None:
     """Hand out the outcomes as they come, with live progress on a terminal, then the summary."""
     from rich.console import Console
 
-    from tts.cli.display import LiveProgress, notes, result_line, summary_table
+    from tts.cli.display import LiveProgress, header_line, notes, result_line, summary_table
     from tts.cli.output import PLAIN, write_outcome
 
     stdout, stderr = Console(), Console(stderr=True)
     with LiveProgress(run, stderr) as progress:
+        is_first = stdout.is_terminal
         for outcome in run.outcomes(keep_order=keep_order):
             if stdout.is_terminal:
                 progress.stop()
+                if is_first:
+                    stdout.print(header_line())
+                is_first = False
                 stdout.print(result_line(outcome, stdout.width))
                 progress.start()
             else:
