@@ -29,7 +29,11 @@ class RegistryError(RecipeError):
     """A component's name is unknown, or the plugin that provides it cannot be imported."""
 
 
-class MissingExtraError(UsageError):
+class NotHereError(TTSError):
+    """What is needed is not on this machine, or out of reach; a plan can be made without it all the same."""
+
+
+class MissingExtraError(UsageError, NotHereError):
     """An optional dependency is not installed; the message names the install command."""
 
     def __init__(self, package: str, extra: str, needed_by: str) -> None:
@@ -43,8 +47,16 @@ class ProblemsError(UsageError):
     """A problem set cannot be read at all (a single bad row is a `RowError` record instead)."""
 
 
+class ProblemsNotHereError(ProblemsError, NotHereError):
+    """A data set of the hub is not in the cache, and the hub does not answer."""
+
+
 class EngineError(TTSError):
     """The engine cannot load its model or cannot go on."""
+
+
+class ModelNotHereError(EngineError, NotHereError):
+    """The model is not on this machine, or the hub does not answer."""
 
 
 class ScorerError(TTSError):

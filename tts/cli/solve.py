@@ -88,11 +88,14 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     stop, seconds = threading.Event(), read_seconds(time_limit)
     stored = job.stored(run)
     resolved = job.recipe_of(stored, recipe, overrides or ())
-    check_engine(resolved)
     asked = Taking(limit, shuffle, tuple(dict.fromkeys(ids or ())))
-    rows = source.choose(problems or (), resolved, stored, asked, stop)
     if dry_run:
-        return print_plan(resolved, rows)
+        named = source.specs(problems) or (stored.problems if stored else resolved.problems)
+        return print_plan(
+            resolved, named, asked, lambda: source.choose(problems or (), resolved, stored, asked, stop), run
+        )
+    check_engine(resolved)
+    rows = source.choose(problems or (), resolved, stored, asked, stop)
     path = run or job.default_path(resolved.name)
     with (
         open_run(

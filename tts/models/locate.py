@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from tts.errors import EngineError
+from tts.errors import EngineError, ModelNotHereError
 from tts.version import pip_install
 
 PACKAGE_SCHEME = "package://"
@@ -44,7 +44,7 @@ def locate(model: str) -> Path | str:
     if path.exists():
         return path
     if model.startswith(("/", "./", "../", "~")) or model.endswith(".gguf") or model.count("/") > 1:
-        raise EngineError(
+        raise ModelNotHereError(
             f"`model` must be an existing folder or .gguf file, `{PACKAGE_SCHEME}NAME/FILE.gguf`, or a hub id "
             f"(`owner/name`), got {model!r}, which is not there"
         )
@@ -81,7 +81,7 @@ def _in_package(model: str) -> Path:
         raise EngineError(f"`model` must be `{PACKAGE_SCHEME}NAME/FILE.gguf`, got {model!r}")
     folders = _package_folders(name)
     if not folders:
-        raise EngineError(
+        raise ModelNotHereError(
             f"`model` must name a file of an installed package, got {model!r}: `{name}` is not installed. "
             f"Install it with: {pip_install('--no-deps', name.replace('_', '-'))}"
         )

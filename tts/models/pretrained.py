@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tts.errors import EngineError, MissingExtraError
+from tts.errors import EngineError, MissingExtraError, ModelNotHereError
 from tts.models.hub import hub_for
 from tts.models.locate import locate
 
@@ -81,7 +81,8 @@ def readable_errors(source: str, part: str) -> Iterator[None]:
             raise
         except Exception as error:  # the loaders raise anything, down to SafetensorError(Exception)
             told = f"{unreachable}, and it is not in its cache" if unreachable else " ".join(str(error).split())
-            raise EngineError(
+            kind = ModelNotHereError if unreachable else EngineError
+            raise kind(
                 f"cannot load the {part} of {source!r}: {told} — check the name; without a network, `model` must be a "
                 "folder, a .gguf file, `package://NAME/FILE.gguf`, or a model that is in the hub's cache already"
             ) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from tts.errors import MissingExtraError, ProblemsError, nearest
+from tts.errors import MissingExtraError, ProblemsError, ProblemsNotHereError, nearest
 from tts.models.hub import hub_for
 from tts.problems.jsonl import BadRow, Row, check_portable
 from tts.problems.rows import CHOICES_KEYS, PROMPT_KEYS
@@ -131,7 +131,8 @@ def _cannot_load(hub_set: HubSet, error: Exception, unreachable: str | None) -> 
         advice = f"Check the name. If it is gated or private: accept its terms at {page}, then run `hf auth login`."
     else:
         advice = "Check its name, split, config and revision."
-    return ProblemsError(
+    kind = ProblemsNotHereError if unreachable else ProblemsError
+    return kind(
         f"The data set {hub_set.path} cannot be loaded ({unreachable or error}). {advice} "
         "A path to a JSON lines file works too."
     )
