@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import bench, components, doctor, recipes, rejudge, report, serve_args, solve
+from tts.cli import bench, components, doctor, recipes, rejudge, report, runs, serve_args, show, solve
 from tts.errors import TTSError
 from tts.version import __version__
 
@@ -24,6 +24,8 @@ app.command("solve", short_help="Draw candidates, choose an answer, check it: ro
 app.command("bench", short_help="What did the extra compute buy? Recipes compared, with figures.")(bench.bench)
 app.command("grade", short_help="Verdicts on stored candidates anew; no model is needed.")(rejudge.grade)
 app.command("select", short_help="Choose anew among stored candidates; no model is needed.")(rejudge.select)
+app.command("show", short_help="A problem of a run in the terminal: prompt, candidates, verdicts.")(show.show)
+app.command("runs", short_help="The runs below a folder, with state, score and cost.")(runs.runs)
 app.command("report", short_help="One HTML page about stored runs; figures, CSV and JSON.")(report.report)
 app.add_typer(recipes.app, name="recipes")
 app.command("serve-args", short_help="The command line of vLLM's server with ESamp in it.")(serve_args.serve_args)

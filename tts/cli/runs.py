@@ -1,0 +1,75 @@
+"""`tts runs`: the run folders below a folder, with state, score and cost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tts.report.listing import Listed
+
+EXIT_SOME_UNREADABLE = 1
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to look. (default: runs)")] = Path("runs"),
+) -> None:
+    """List the runs in a folder, the latest last: state, problems, candidates, score, tokens, time of drawing.
+
+    A benchmark's recipes are listed one by one. Results are a table on a terminal, JSON lines where stdout is piped.
+    Exit code 1: some folders cannot be read.
+    """
+    from rich.console import Console
+
+    from tts.cli.interrupt import leave_closed_pipe
+    from tts.cli.output import write_json
+    from tts.errors import RunFolderError, UsageError
+    from tts.report.listing import listed
+    from tts.runs.opening import run_folders
+
+    if not folder.is_dir():
+        raise UsageError(f"DIR must be a folder with runs in it, got {folder}, which is none")
+    found: list[Listed] = []
+    num_unreadable = 0
+    for path in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        try:
+            found += [listed(run) for run in run_folders([path]) if (run / "run.json").exists()]
+        except RunFolderError as error:
+            num_unreadable += 1
+            print(f"tts: {error}", file=sys.stderr)
+    found.sort(key=lambda run: run.began or "")  # those of one second stay as they were
+    stdout = Console()
+    if stdout.is_terminal:
+        stdout.print(_table(found))
+    else:
+        try:
+            for run in found:
+                write_json(run)
+        except BrokenPipeError:
+            leave_closed_pipe()
+    if num_unreadable:
+        raise typer.Exit(EXIT_SOME_UNREADABLE)
+
+
+def _table(found: list[Listed]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from tts.cli.display import means
+    from tts.cli.show import harmless
+
+    table = Table("run", "state", box=None, pad_edge=False)
+    for column in ("problems", "candidates", "accuracy", "pass@1", "tokens", "time"):
+        table.add_column(column, justify="right")
+    for run in found:
+        scores = ["–" if value is None else means(value) for value in (run.accuracy, run.pass_at_1)]
+        minutes, seconds = divmod(round(run.seconds), 60)
+        took = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"
+        counts = (f"{run.problems:,}", f"{run.candidates:,}")
+        table.add_row(Text(harmless(run.run)), run.state, *counts, *scores, f"{run.tokens:,}", took)
+    return table
