@@ -1,6 +1,6 @@
 """maj@k, exactly: how often each candidate is what a majority vote over a random k-subset hands in.
 
-Wang et al. 2023, «Self-Consistency Improves Chain of Thought Reasoning», estimate it by sampling subsets. Here every
+Wang et al. 2022, «Self-Consistency Improves Chain of Thought Reasoning», estimate it by sampling subsets. Here every
 subset is counted, ties included, which `tts.selectors.contenders` breaks by rank: between classes of equal size, the
 one whose best-ranked member in the subset ranks first; that member is handed in.
 

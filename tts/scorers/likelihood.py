@@ -1,4 +1,4 @@
-"""Length-normalised likelihood: equation 1 of Wang et al. 2023, «Self-Consistency Improves Chain of Thought»."""
+"""Length-normalised likelihood: equation 1 of Wang et al. 2022, «Self-Consistency Improves Chain of Thought»."""
 
 from __future__ import annotations
 

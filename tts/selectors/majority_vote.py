@@ -1,4 +1,4 @@
-"""Majority vote over answers: Wang et al. 2023, «Self-Consistency Improves Chain of Thought Reasoning», unweighted."""
+"""Majority vote over answers: Wang et al. 2022, «Self-Consistency Improves Chain of Thought Reasoning», unweighted."""
 
 from __future__ import annotations
 

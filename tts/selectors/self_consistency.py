@@ -1,4 +1,4 @@
-"""Votes weighted by a score: Wang et al. 2023, «Self-Consistency Improves Chain of Thought Reasoning», weighted sum."""
+"""Votes weighted by a score: Wang et al. 2022, «Self-Consistency Improves Chain of Thought Reasoning», weighted sum."""
 
 from __future__ import annotations
 
