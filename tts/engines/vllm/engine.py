@@ -54,11 +54,11 @@ class VLLMEngine(VLLMKeys):
         installation.require()
         share_cores()
         installation.prepare_environment(separate_process=self.separate_process or self.tensor_parallel_size > 1)
+        source = resolve(self.model)
+        prompts = self._prompts_of(self.chat_template_kwargs, source)  # a model that is not there is told in seconds
         installation.require_pieces()
         from tts.engines.vllm.session import Session
 
-        source = resolve(self.model)
-        prompts = self._prompts_of(self.chat_template_kwargs, source)
         with hub_for(source):
             self._session = Session.start(self, source, prompts)
 
