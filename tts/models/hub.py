@@ -52,8 +52,7 @@ def _unreachable(_minute: int) -> str | None:
 
     A name that is looked up in vain can hold a thread for longer than any time limit, so another one asks.
     """
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import constants, get_session
 
     if constants.HF_HUB_OFFLINE:
         return "the hub is not asked, as HF_HUB_OFFLINE says"

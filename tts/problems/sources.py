@@ -168,8 +168,10 @@ def _understood(opened: Sequence[_Opened], default_kind: Kind) -> Iterator[Input
 def _named(rows: Iterable[Row | RowError], name: str) -> Iterator[Row | RowError]:
     """Yield the rows; one that would be called by its line is called by file and line."""
     for row in rows:
-        is_unnamed = isinstance(row, Row) and row.default_id == f"line-{row.line}"
-        yield replace(row, default_id=f"{name}:{row.line}") if is_unnamed else row
+        if isinstance(row, Row) and row.default_id == f"line-{row.line}":
+            yield replace(row, default_id=f"{name}:{row.line}")
+        else:
+            yield row
 
 
 def _open_path(spec: str) -> BinaryIO:

@@ -75,8 +75,14 @@ class Prompt(Component):
 
     def _worked(self, example: Example) -> tuple[Problem, str]:
         """Return an example as the problem that it is, and its solution."""
-        code = {"entry_point": example.entry_point, "starter_code": example.starter_code}
-        return Problem("", example.problem, self.kind, choices=example.choices, **code), example.solution
+        return Problem(
+            id="",
+            prompt=example.problem,
+            kind=self.kind,
+            choices=example.choices,
+            entry_point=example.entry_point,
+            starter_code=example.starter_code,
+        ), example.solution
 
     def _values(self, problem: Problem) -> dict[str, str]:
         """Return what each placeholder stands for."""
