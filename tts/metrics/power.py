@@ -1,61 +1,75 @@
-"""Power: how large a difference these problems and candidates could have shown."""
+"""Power: how large a difference these problems and candidates could have told apart."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
-from tts.metrics.student import t_quantile
+from tts.metrics.paired import FEWEST_MOVED
 from tts.metrics.subsets import Floats
 
 POWER = 0.8
-SIGNIFICANCE = 0.05
-FEWEST_MOVED = 6  # problems that all differ one way: with fewer, no sign-flip p-value is below 0.05 (2 / 2^6 = 0.03)
+FURTHER = 0.5  # how much of a gain that was not seen yet comes as further problems of the size of those seen
 
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """The least true difference of the means, in [0, 1], that would be called significant 80 % of the time.
+    """The least gain in the mean, in (0, 1), that would be told apart 80 % of the time, all looks considered.
 
-    None: with fewer than 6 problems no difference could be. A true difference of that size may still be missed.
+    It is for a gain that is alike on all problems; a scattered one is seen less often. None: no gain could be.
     """
 
     num_problems: int
     num_candidates: int
+    num_looks: int
     detectable: float | None
 
     def __str__(self) -> str:
-        setting = f"with {self.num_problems} problems and {self.num_candidates} candidates"
-        if self.detectable is None:
-            return f"{setting} no difference would be seen: it takes at least {FEWEST_MOVED} problems"
-        points = math.ceil(100 * self.detectable)
-        return f"{setting} a difference of {points} points or more would be seen {POWER:.0%} of the time"
-
-
-def power(differences: Floats, num_candidates: int) -> Power:
-    """Return what a comparison whose differences spread like these, one per problem, could have shown.
-
-    Source: the sample-size formula of the paired t-test, (t₀.₉₇₅ + t₀.₈) · s / √problems. Where fewer than 6 problems
-    differ their spread says little, and a difference is taken to be that of 6 problems that all differ one way.
-    """
-    num_problems = len(differences)
-    if num_problems < FEWEST_MOVED:
-        return Power(num_problems, num_candidates, None)
-    quantiles = t_quantile(1 - SIGNIFICANCE / 2, num_problems - 1) + t_quantile(POWER, num_problems - 1)
-    spread = quantiles * float(np.std(differences, ddof=1)) / math.sqrt(num_problems)
-    few = np.count_nonzero(differences) < FEWEST_MOVED
-    return Power(num_problems, num_candidates, min(1.0, max(spread, _rate_to_move(num_problems) if few else 0.0)))
-
-
-def _rate_to_move(num_problems: int) -> float:
-    """Return the rate at which problems must differ, all one way, to show 6 of them 80 % of the time; by bisection."""
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        rate = (low + high) / 2
-        short = sum(
-            math.comb(num_problems, n) * rate**n * (1 - rate) ** (num_problems - n) for n in range(FEWEST_MOVED)
+        problems, candidates, looks = (
+            f"{number} {noun}{'' if number == 1 else 's'}"
+            for number, noun in (
+                (self.num_problems, "problem"),
+                (self.num_candidates, "candidate"),
+                (self.num_looks, "look"),
+            )
         )
-        low, high = (rate, high) if 1 - short < POWER else (low, rate)
+        setting = f"with {problems} of {candidates}" + (f" and {looks}" if self.num_looks > 1 else "")
+        if self.detectable is None:
+            few = f": it takes at least {FEWEST_MOVED} problems" if self.num_problems < FEWEST_MOVED else ""
+            return f"{setting}, no gain would be told apart{few}"
+        points = math.ceil(100 * self.detectable)
+        return (
+            f"{setting}, a gain of about {points} point{'' if points == 1 else 's'} that is alike on all problems would "
+            "be told apart 4 times in 5; a scattered one less often"
+        )
+
+
+def detectable(differences: Floats, num_problems: int, level: float) -> float | None:
+    """Return the least mean difference, in (0, 1), that a row like this would show at `level` 80 % of the time.
+
+    `differences` are those of the row's units, [units]. Their mean square grows with the gain: half of what was not
+    seen yet comes as further units of the size of those seen. The least δ with δ - z(level) √(V / n) ≥
+    z₀.₈ √((V - δ²) / n), by bisection. None below 6 units, or where there is none.
+    """
+    if len(differences) < FEWEST_MOVED:
+        return None
+    magnitude, squares = float(np.abs(differences).sum()), float((differences**2).sum())
+    size = squares / magnitude if magnitude else num_problems / len(differences)
+    seen = abs(float(differences.sum())) / num_problems
+    z_level, z_power = NormalDist().inv_cdf(1 - level / 2), NormalDist().inv_cdf(POWER)
+
+    def shows(gain: float) -> bool:
+        spread = squares / num_problems + FURTHER * size * max(0.0, gain - seen)
+        left = max(spread - gain**2, 1e-12)
+        return gain - z_level * math.sqrt(spread / num_problems) >= z_power * math.sqrt(left / num_problems)
+
+    low, high = 0.0, 1.0
+    if not shows(high):
+        return None
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if shows(middle) else (middle, high)
     return high
