@@ -45,6 +45,12 @@ class Problem:
     starter_code: str = ""
     public_tests: JSON = None
 
+    @property
+    def cluster(self) -> str | None:
+        """What it shares with others (a passage, a template), by its row's key `cluster`: figures take them as one."""
+        name = self.metadata.get("cluster")
+        return None if name is None else str(name)
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:

@@ -3,12 +3,12 @@ import pytest
 from pool_parts import labelled
 
 from tts.errors import UsageError
-from tts.metrics.comparison import Record, adjusted_p_values, compare
+from tts.metrics.comparison import Record, compare
 from tts.metrics.cost import expected_distinct_answers, expected_prompt_tokens, expected_tokens
 from tts.metrics.curves import pass_curve, random_curve
-from tts.metrics.permutation import sign_flip_p_values
+from tts.metrics.paired import family
 from tts.metrics.pool import pool
-from tts.metrics.power import power
+from tts.metrics.power import detectable
 from tts.metrics.student import t_quantile
 
 
@@ -16,80 +16,112 @@ def curve_of(ks=(1, 2), **statuses: str):
     return pass_curve(pool(labelled(name, status) for name, status in statuses.items()), ks)
 
 
+def compared(first, second, **options):
+    return compare([(first, second)], **options).comparisons
+
+
 def test_wins_losses_and_ties_are_counted_per_problem_in_any_order() -> None:
     first = curve_of(a="++--", b="----", c="+---", d="++++")
     second = curve_of(d="++++", c="++--", b="----", a="----")
-    one, two = compare(first, second)
-    assert (one.figure, one.k, one.record) == ("pass@k", 1, Record(1, 1, 2, 0))
-    assert one.lower == one.upper == pytest.approx((2 / 4 - 1 / 4) / 4)
-    assert two.lower == pytest.approx((5 / 6 + (1 / 2 - 5 / 6)) / 4)
-    assert one.interval_low < one.lower < one.interval_high
-    assert one.p_value == 1.0
+    one, two = compared(first, second)
+    assert (one.figure, one.k, one.record, one.look.num_problems) == ("pass@k", 1, Record(1, 1, 2, 0), 4)
+    assert one.look.lower == one.look.upper == pytest.approx((2 / 4 - 1 / 4) / 4)
+    assert two.look.lower == pytest.approx((5 / 6 + (1 / 2 - 5 / 6)) / 4)
+    assert one.look.interval[0] < one.look.lower < one.look.interval[1]
+    assert one.look.p_value == 1.0
 
 
 def test_what_is_undecided_can_decide_nothing() -> None:
     first = curve_of(a="++", b="++", c="+?", d="??")
     second = curve_of(a="--", b="?-", c="--", d="--")
-    one = compare(first, second)[0]
-    assert (one.lower, one.upper) == (pytest.approx((1 + 0.5 + 0.5 + 0) / 4), pytest.approx((1 + 1 + 1 + 1) / 4))
+    one = compared(first, second)[0]
+    assert one.look.lower == pytest.approx((1 + 0.5 + 0.5 + 0) / 4)
+    assert one.look.upper == pytest.approx((1 + 1 + 1 + 1) / 4)
     assert one.record == Record(3, 0, 0, 1)
-    # All wrong: 1, 1, 1/2, 0 flips to 2 / 8. The lower end: 1, 1/2, 1/2, 0 also; the upper, four wins, to 2 / 16.
-    assert (one.p_value, one.p_value_undecided_wrong) == (0.25, 0.25)
-    doubtful = compare(curve_of(a="+?", b="-?"), curve_of(a="+?", b="--"))[0]
-    assert doubtful.lower < 0 < doubtful.upper
-    assert doubtful.p_value == 1.0
+    # The lower end, 1, 1/2, 1/2, 0, flips to 2 / 8; the upper, four wins, to 2 / 16.
+    assert one.look.p_value == 0.25
+    doubtful = compared(curve_of(a="+?", b="-?"), curve_of(a="+?", b="--"))[0]
+    assert doubtful.look.lower < 0 < doubtful.look.upper
+    assert doubtful.look.p_value == 1.0
 
 
 def test_a_recipe_against_itself_ties_everywhere() -> None:
     curve = curve_of(a="+-", b="--", c="++")
-    for one in compare(curve, curve):
-        assert (one.record.num_ties, one.lower, one.upper, one.p_value) == (3, 0, 0, 1)
-        assert one.interval_low < 0 < one.interval_high
+    for one in compared(curve, curve):
+        assert (one.record.num_ties, one.look.lower, one.look.upper, one.look.p_value) == (3, 0, 0, 1)
+        assert one.look.interval[0] < 0 < one.look.interval[1]
 
 
-def test_looking_at_several_comparisons_is_corrected_for() -> None:
+def test_looks_that_say_the_same_are_one_look() -> None:
     names = "abcdefgh"
-    first, second = curve_of(**dict.fromkeys(names, "++")), curve_of(**dict.fromkeys(names, "--"))
-    comparisons = compare(first, second)
-    assert [one.p_value for one in comparisons] == [2 / 256] * 2
-    assert adjusted_p_values(comparisons) == [4 / 256] * 2
+    found = compared(curve_of(**dict.fromkeys(names, "++")), curve_of(**dict.fromkeys(names, "--")))
+    assert [one.look.adjusted_p_value for one in found] == [2 / 256] * 2
+
+
+def test_a_problem_that_one_arm_lacks_leaves_that_pair_alone() -> None:
+    full = dict.fromkeys("abcdefgh", "+-")
+    first, second = curve_of(**full), curve_of(**dict.fromkeys(full, "--"))
+    part = curve_of(**dict.fromkeys("cdefgh", "--"))
+    found = compare([(first, second), (first, part)]).comparisons
+    assert [one.look.num_problems for one in found] == [8, 8, 6, 6]
+    assert [one.look.p_value for one in found] == [2 / 256] * 2 + [2 / 64] * 2
+    assert [one.record.num_wins for one in found] == [8, 8, 6, 6]
+
+
+def test_problems_of_one_cluster_are_one() -> None:
+    names = [f"p{number}" for number in range(12)]
+    first, second = (curve_of(**dict.fromkeys(names, status)) for status in ("+-", "--"))
+    alone, clustered, few = (
+        compared(first, second, clusters={name: f"c{place // size}" for place, name in enumerate(names)})[0].look
+        for size in (1, 2, 3)
+    )
+    assert (alone.p_value, clustered.p_value) == (2 / 2**12, 2 / 2**6)
+    assert np.isnan(few.p_value)
+    assert (clustered.lower, clustered.num_problems) == (0.5, 12)
+    assert clustered.interval[1] - clustered.interval[0] > alone.interval[1] - alone.interval[0]
 
 
 def test_what_cannot_be_compared_is_said() -> None:
-    with pytest.raises(UsageError, match="got 1 that only one of them has, 'c' for instance"):
-        compare(curve_of(a="++", b="--"), curve_of(a="++", b="--", c="++"))
+    with pytest.raises(UsageError, match="at least one problem that both recipes solved"):
+        compared(curve_of(a="++", b="--"), curve_of(c="++"))
     pair = pool([labelled("a", "++"), labelled("b", "--")])
     with pytest.raises(UsageError, match=r"pass@k at \[1, 2\] and random at \[1, 2\]"):
-        compare(curve_of(a="++", b="--"), random_curve(pair, [1, 2]))
+        compared(curve_of(a="++", b="--"), random_curve(pair, [1, 2]))
 
 
-def test_power_says_what_could_have_been_seen() -> None:
-    spread = np.array([0.2, -0.2] * 50)
-    assert str(power(spread, 64)) == (
-        "with 100 problems and 64 candidates a difference of 6 points or more would be seen 80% of the time"
+def test_power_says_what_could_have_been_told_apart() -> None:
+    names = [f"p{number}" for number in range(30)]
+    curve = curve_of(**dict.fromkeys(names, "+-"))
+    first, second = compared(curve, curve)
+    # Nothing differs: V = δ / 2, and δ - 1.96 √(δ / 60) = 0.8416 √((δ / 2 - δ²) / 30) at 0.1209.
+    assert first.power.detectable == pytest.approx(0.1209, abs=1e-4)
+    assert str(second.power) == (
+        "with 30 problems of 2 candidates and 2 looks, a gain of about 13 points that is alike on all problems would "
+        "be told apart 4 times in 5; a scattered one less often"
     )
-    # (1.984 + 0.845) · 0.201 / 10
-    assert power(spread, 64).detectable == pytest.approx(0.0569, abs=1e-3)
-    assert str(power(np.array([1.0, -1.0, 0, 0, 0]), 8)) == (
-        "with 5 problems and 8 candidates no difference would be seen: it takes at least 6 problems"
+    few = curve_of(a="+-", b="--", ks=(1,))
+    assert str(compared(few, few)[0].power) == (
+        "with 2 problems of 2 candidates, no gain would be told apart: it takes at least 6 problems"
     )
 
 
-def test_power_of_problems_that_hardly_differ_is_that_of_six_that_do() -> None:
-    # A binomial of 30 and 1/4 reaches 6 in 79.7 % of cases.
-    assert power(np.zeros(30), 4).detectable == pytest.approx(0.251, abs=1e-3)
-    # All six of six: rate⁶ = 0.8.
-    assert power(np.zeros(6), 4).detectable == pytest.approx(0.8 ** (1 / 6))
+def test_power_falls_with_the_level_that_many_looks_leave() -> None:
+    differences = np.array([1.0, -1.0, 0.5, -0.5] + [0.0] * 26)
+    found = [detectable(differences, 30, level) for level in (0.05, 0.01, 0.001)]
+    assert found == sorted(found)
+    assert detectable(np.zeros(6), 6, 1e-9) is None
 
 
 @pytest.mark.parametrize("num_problems", [30, 100])
-def test_a_difference_of_the_stated_size_is_seen_about_80_times_in_100(num_problems: int) -> None:
-    # 300 data sets: 80 % ± 2.3 % (one standard error), and the seed is fixed.
+def test_a_gain_of_the_stated_size_is_told_apart_about_80_times_in_100(num_problems: int) -> None:
+    # Gains alike on all problems, from a pilot without a gain. 300 data sets: ± 2.3 points, and the seed is fixed.
     rng = np.random.default_rng(5)
-    noise = (rng.binomial(8, 0.5, (300, num_problems)) - rng.binomial(8, 0.5, (300, num_problems))) / 8
-    shift = np.mean([power(row, 8).detectable for row in noise])
-    seen = np.mean(np.array(sign_flip_p_values(noise + shift)) <= 0.05)
-    assert 0.73 < seen < 0.87
+    rate = rng.beta(2.0, 2.0, (300, num_problems)) * 0.7
+    pilot = (rng.binomial(8, rate) - rng.binomial(8, rate)) / 8
+    gain = np.median([detectable(row, num_problems, 0.05) for row in pilot])
+    rows = (rng.binomial(8, rate + gain) - rng.binomial(8, rate)) / 8
+    found = family(rows, [f"p{number:03}" for number in range(num_problems)], num_flips=(999,))
+    assert 0.70 < np.mean([one.p_value <= 0.05 for one in found.looks]) < 0.92
 
 
 @pytest.mark.parametrize(

@@ -34,28 +34,28 @@ EIGHT = [10 / 20, 4 / 20, 4 / 20, 4 / 20, 2 / 20, 2 / 20, 2 / 20, 0.0]
 
 
 @pytest.mark.parametrize(
-    ("differences", "num_problems", "mean", "low", "high", "p_value"),
+    ("differences", "num_problems", "mean", "interval", "p_value"),
     [
-        ([1] * 5, 30, 16.7, -2.6, 34.8, 0.0625),
-        ([1] * 6, 30, 20.0, 1.4, 39.3, 0.03125),
-        (EIGHT, 30, 4.7, 0.5, 15.2, 0.015625),
-        ([0.25] * 6, 6, 25.0, 1.7, 68.5, 0.03125),
-        ([], 30, 0.0, -9.5, 9.5, 1.0),
-        ([], 500, 0.0, -0.6, 0.6, 1.0),
-        ([1], 30, 3.3, -8.9, 15.4, 1.0),
-        ([1, -1], 30, 0.0, -14.2, 14.2, 1.0),
-        ([1] * 8 + [-1] * 2, 30, 20.0, -3.4, 43.4, 0.109375),
-        ([1] * 4 + [-1] * 6, 30, -6.7, -30.1, 16.8, 0.75390625),
-        ([1] * 3, 3, 100.0, -48.0, 100.0, 0.25),
-        ([1], 1, 100.0, -100.0, 100.0, 1.0),
+        ([1] * 5, 30, 16.7, (-2.6, 34.8), 0.0625),
+        ([1] * 6, 30, 20.0, (1.4, 39.3), 0.03125),
+        (EIGHT, 30, 4.7, (0.5, 15.2), 0.015625),
+        ([0.25] * 6, 6, 25.0, (1.7, 68.5), 0.03125),
+        ([], 30, 0.0, (-9.5, 9.5), 1.0),
+        ([], 500, 0.0, (-0.6, 0.6), 1.0),
+        ([1], 30, 3.3, (-8.9, 15.4), 1.0),
+        ([1, -1], 30, 0.0, (-14.2, 14.2), 1.0),
+        ([1] * 8 + [-1] * 2, 30, 20.0, (-3.4, 43.4), 0.109375),
+        ([1] * 4 + [-1] * 6, 30, -6.7, (-30.1, 16.8), 0.75390625),
+        ([1] * 3, 3, 100.0, (-48.0, 100.0), 0.25),
+        ([1], 1, 100.0, (-100.0, 100.0), 1.0),
     ],
 )
 def test_examples_worked_out_by_hand(
-    differences: list[float], num_problems: int, mean: float, low: float, high: float, p_value: float
+    differences: list[float], num_problems: int, mean: float, interval: tuple[float, float], p_value: float
 ) -> None:
     found = look(differences, num_problems)
-    assert (100 * found.mean, found.p_value) == (pytest.approx(mean, abs=0.05), pytest.approx(p_value))
-    assert [100 * bound for bound in found.interval] == pytest.approx([low, high], abs=0.05)
+    assert (100 * found.lower, found.p_value) == (pytest.approx(mean, abs=0.05), pytest.approx(p_value))
+    assert [100 * bound for bound in found.interval] == pytest.approx(interval, abs=0.05)
 
 
 def test_many_differences_are_flipped_at_random_near_the_exact_value() -> None:
@@ -70,7 +70,7 @@ def test_many_differences_are_flipped_at_random_near_the_exact_value() -> None:
 
 def test_without_problems_nothing_is_known() -> None:
     found = family(np.zeros((1, 0)), []).looks[0]
-    assert np.isnan(found.mean)
+    assert np.isnan(found.lower)
     assert (found.num_problems, found.p_value, found.interval, found.together) == (0, 1.0, (-1, 1), (-1, 1))
 
 
@@ -87,7 +87,7 @@ def test_the_p_value_is_the_share_of_all_flips_with_as_large_a_sum(differences: 
 def test_a_swap_mirrors_and_neither_order_nor_ties_matter(differences: list[int], randomness) -> None:
     values = [one / 6 for one in differences]
     found, mirrored = look(values), look([-one for one in values])
-    assert (mirrored.mean, mirrored.p_value) == (pytest.approx(-found.mean), found.p_value)
+    assert (mirrored.lower, mirrored.p_value) == (pytest.approx(-found.lower), found.p_value)
     assert mirrored.interval == pytest.approx((-found.interval[1], -found.interval[0]))
     order = list(range(len(values)))
     randomness.shuffle(order)
@@ -174,6 +174,18 @@ def test_alike_arms_are_told_apart_in_about_5_of_100_families() -> None:
     assert 5 <= alarms <= 26
 
 
+def test_what_is_undecided_widens_a_look_to_both_its_ends() -> None:
+    lower, upper = [1, 1, 1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1, 1, 0.5]
+    found = family(np.array([lower]), units(8), upper=np.array([upper])).looks[0]
+    low, high = look(lower), look(upper)
+    assert (found.lower, found.upper) == (6 / 8, 7.5 / 8)
+    assert (found.p_value, low.p_value, high.p_value) == (2 / 64, 2 / 64, 2 / 256)
+    assert found.interval == (low.interval[0], high.interval[1])
+    doubtful = family(np.array([[-1.0] * 8]), units(8), upper=np.ones((1, 8))).looks[0]
+    assert (doubtful.p_value, doubtful.adjusted_p_value) == (1, 1)
+    assert doubtful.interval[0] < 0 < doubtful.interval[1]
+
+
 def test_a_problem_that_is_missing_leaves_its_row_alone() -> None:
     nan = float("nan")
     both = looked_at([1, 1, 1, 0, nan, nan], [nan, 1, 1, 1, 1, 0.5]).looks
@@ -189,7 +201,7 @@ def test_clusters_are_flipped_whole() -> None:
     clustered = family(rows, [name for name in "abcdefg" for _ in range(3)]).looks[0]
     alone = look([1, 1, 1, 1, 1, 1, -1])
     assert (clustered.p_value, clustered.num_problems) == (alone.p_value, 21)
-    assert clustered.mean == pytest.approx(alone.mean)
+    assert clustered.lower == pytest.approx(alone.lower)
     assert clustered.interval == pytest.approx(alone.interval)
     assert look(rows[0].tolist()).p_value < 0.01 < clustered.p_value
 

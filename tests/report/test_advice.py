@@ -44,7 +44,7 @@ def test_answers_that_only_stood_last_are_told(tmp_path: Path, problems: Path) -
 
 
 def test_too_few_problems_are_told_with_the_width(tmp_path: Path, problems: Path) -> None:
-    assert "with 2 problems the 95 % interval of maj@k" in warnings(draw(tmp_path / "r", problems, boxed("1")))
+    assert "with 2 problems the 95 % interval of maj@1" in warnings(draw(tmp_path / "r", problems, boxed("1")))
 
 
 def test_recipes_that_differ_in_more_than_one_thing_are_told(tmp_path: Path, problems: Path) -> None:
@@ -90,6 +90,24 @@ def test_no_sentence_stands_twice_and_no_name_or_number_is_lost(names: list[str]
 
 
 NUMBERS = st.tuples(*[st.integers(0, 99)] * 3)
+
+
+def test_a_difference_that_may_be_chance_is_told_in_the_words_of_the_verdict(tmp_path: Path) -> None:
+    problems = write_problems(tmp_path / "p.jsonl", {f"q{number}": "1" for number in range(8)})
+    script = {f"q{number}": boxed("1" if number < 5 else "2") for number in range(8)}
+    better, worse = (
+        draw(tmp_path / name, problems, one, name=name) for name, one in (("b", script), ("w", boxed("2")))
+    )
+    assert "b and w are not told apart from chance in pass@1 (adjusted p 0.063)" in warnings(worse, better)
+
+
+def test_arms_that_spend_unlike_tokens_are_told(tmp_path: Path, problems: Path) -> None:
+    def run(name: str, num_tokens: int) -> Path:
+        return draw(tmp_path / name, problems, [{"text": "\\boxed{1}", "num_tokens": num_tokens}], name=name)
+
+    told = warnings(run("short", 20), run("long", 31))
+    assert "tokens a candidate (short 20, long 31), so at the same k they do not cost the same" in told
+    assert "do not cost the same" not in warnings(run("one", 20), run("two", 30))
 
 
 def test_keys_of_one_component_alone_are_its_own_matter() -> None:

@@ -20,6 +20,7 @@ from tts.report.wording import (
     percent,
     percent_range,
     plural,
+    points_range,
     seconds,
     shortened,
     visible,
@@ -34,12 +35,18 @@ from tts.report.wording import (
         (percent_range(0.5, 0.5), "50.0 %"),
         (percent_range(0.5, 0.5671), "50.0 – 56.7 %"),
         (percent_range(-0.031, 0.1, sign=True), "−3.1 to +10.0 %"),
+        (percent(0.4625), "46.3 %"),
+        (percent(0.46249999999999997), "46.3 %"),
+        (percent(-0.0325, sign=True), "−3.3 %"),
+        (points_range(0.05, 0.05), "+5.0"),
+        (points_range(-0.031, 0.1), "−3.1 to +10.0"),
         (interval(0.401, 0.72), "40.1 – 72.0"),
         (count(1234567), "1\u202f234\u202f567"),
         (decimal(0.012345), "0.0123"),
         (decimal(-3.0), "−3"),
         (p_value(0.0004), "< 0.001"),
         (p_value(0.049), "0.049"),
+        (p_value(0.0625), "0.063"),
         (p_value(1.0), "1.00"),
         (seconds(4.25), "4.2 s"),
         (seconds(200), "3 min 20 s"),
@@ -78,7 +85,7 @@ def test_two_arms_lead_with_their_difference_and_what_it_is_worth() -> None:
     assert "vanilla 45.0" in second
     made = report()
     clear = replace(made, contrasts=tuple(replace(one, adjusted_p_value=0.01) for one in made.contrasts))
-    assert "more than chance explains" in headline(clear)[0]
+    assert ", told apart; with 30 problems" in headline(clear)[0]
 
 
 def test_undecided_verdicts_make_the_headline_a_range() -> None:

@@ -12,7 +12,18 @@ from tts.cli.output import PLAIN
 from tts.cli.plot import ASCII, MARKS, Curve, plot
 from tts.report.data import Arm, Line, Point, Report
 from tts.report.headline import headline, record, speed
-from tts.report.wording import NBSP, at_k, count, decimal, interval, p_value, percent_range, plural, seconds
+from tts.report.wording import (
+    NBSP,
+    at_k,
+    count,
+    decimal,
+    interval,
+    p_value,
+    percent_range,
+    plural,
+    points_range,
+    seconds,
+)
 from tts.runs.records import as_dict
 
 HEADLINES = ("pass@k", "maj@k")
@@ -46,7 +57,7 @@ def show(report: Report, console: Console) -> None:
         if arm.lines:
             _show_table(console, *_curves(arm))
             say(console, "")
-            _show_table(console, *_choices(arm))
+            _show_table(console, *_choices(arm, report.headline_k))
     if any(arm.lines for arm in report.arms):
         _show_plot(report, console)
     _show_contrasts(report, console)
@@ -86,17 +97,18 @@ def _cells(point: Point) -> tuple[str, str]:
     return percent_range(point.lower, point.upper), interval(point.interval_low, point.interval_high)
 
 
-def _choices(arm: Arm) -> Table:
-    """Return every way to choose among the most candidates, the best first."""
-    last = {line.figure: line.points[-1] for line in arm.lines if line.figure not in NOT_CHOICES}
-    blind = _line(arm, "random")
-    assert blind is not None
-    k = blind.points[-1].k
+def _choices(arm: Arm, k: int) -> Table:
+    """Return every way to choose among k candidates, the best first."""
+    figures = [line.figure for line in arm.lines if line.figure not in NOT_CHOICES]
+    found = {figure: point for figure in figures if (point := arm.point(figure, k)) is not None}
     rows: list[Sequence[str]] = [
         (at_k(figure, k) if figure.endswith("@k") else figure, *_cells(point))
-        for figure, point in sorted(last.items(), key=lambda item: -item[1].lower)
+        for figure, point in sorted(found.items(), key=lambda item: -item[1].lower)
     ]
-    return [(f"chosen from {k}",), ("accuracy", "95 %")], [*rows, ("blindly (random)", *_cells(blind.points[-1]))]
+    blind = arm.point("random", k)
+    if blind is not None:
+        rows.append(("blindly (random)", *_cells(blind)))
+    return [(f"chosen from {k}",), ("accuracy", "95 %")], rows
 
 
 def _show_plot(report: Report, console: Console) -> None:
@@ -121,28 +133,28 @@ def _show_plot(report: Report, console: Console) -> None:
 
 
 def _show_contrasts(report: Report, console: Console) -> None:
-    """Print the comparisons, pair by pair; of several pairs those at the largest k alone."""
+    """Print the comparisons, pair by pair; of several pairs those at the headline's k alone."""
     pairs = dict.fromkeys((one.first, one.second) for one in report.contrasts)
-    most = max(report.ks, default=1)
+    k = report.headline_k
     for first, second in pairs:
         found = [one for one in report.contrasts if (one.first, one.second) == (first, second)]
-        shown = found if len(pairs) == 1 else [one for one in found if one.k == most]
-        say(console, f"{first} minus {second}; p is adjusted for all comparisons", style="bold")
+        shown = found if len(pairs) == 1 else [one for one in found if one.k == k]
+        say(console, f"{first} minus {second}; intervals and p are for all comparisons together", style="bold")
         rows = [
             (
                 at_k(one.figure, one.k),
-                percent_range(one.lower, one.upper, sign=True).removesuffix(f"{NBSP}%"),
-                interval(one.interval_low, one.interval_high, sign=True),
-                p_value(one.adjusted_p_value),
+                points_range(one.lower, one.upper),
+                interval(one.together_low, one.together_high, sign=True),
+                p_value(one.adjusted_p_value) + "*" * one.told_apart,
                 record(one),
             )
             for one in shown
         ]
         heads = [("",), ("points", "95 %"), ("p",), ("wins–losses–ties–open",)]
         _show_table(console, heads, rows)
-        say(console, "")
-    if len(pairs) > 1 and most > 1:
-        say(console, f"These are the differences at k = {most}; those at every k are in the page.\n")
+        say(console, "* told apart\n" if any(one.told_apart for one in shown) else "")
+    if len(pairs) > 1:
+        say(console, f"These are the differences at k = {k}; those at every k are in the page.\n")
 
 
 def _costs(arms: Sequence[Arm]) -> Table:

@@ -4,46 +4,66 @@ Method: the BCa bootstrap (Efron 1987, «Better Bootstrap Confidence Intervals»
 Student's t, since for few problems it is too narrow (Hesterberg 2015, «What Teachers Should Know About the
 Bootstrap», section 3.2). At rates near 0 and 1 the bootstrap knows nothing of what it has not seen: where fewer than
 6 problems make up the rate, the Wilson score interval takes its place, which is also the outer bound of the others.
+Where problems come in clusters, these are drawn anew, and the mean is the ratio of two sums. An interval depends on
+what the values are, not on their order, so that a figure has the same one wherever it is told.
 `benchmarks/metrics.py` shows the coverage of simulated data.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 
 import numpy as np
 
-from tts.metrics.intervals import Z_95, Estimate, wilson
+from tts.metrics.intervals import Estimate, wilson
 from tts.metrics.student import t_quantile
 from tts.metrics.subsets import Floats
+from tts.metrics.units import by_unit
 
 METHOD = "BCa bootstrap over problems (widened to Student's t); Wilson score where fewer than 6 problems make the rate"
 NUM_RESAMPLES = 4_000
 FEWEST = 6  # problems that a rate must rest on to be bootstrapped
 BLOCK = 1 << 22  # drawn problems in memory at once
+DIGITS = 10  # decimals of what is told: beyond them is what summing leaves
 
 
-def estimates(lower: Floats, upper: Floats, *, seed: int = 0) -> list[Estimate]:
+def estimates(lower: Floats, upper: Floats, *, units: Sequence[str] | None = None, seed: int = 0) -> list[Estimate]:
     """Return the mean over problems and its 95 % interval for each row of `lower` and `upper`, [rows, problems].
 
-    Values are in [0, 1]; `lower` counts undecided verdicts as wrong, `upper` as right. See `Estimate`.
+    Values are in [0, 1]; `lower` counts undecided verdicts as wrong, `upper` as right. `units` as in `mean_intervals`.
+    See `Estimate`.
     """
     num_rows, num_problems = lower.shape
-    bounds = mean_intervals(np.concatenate([lower, upper]), seed=seed)
-    means = [float(row.mean()) if num_problems else math.nan for row in (*lower, *upper)]
+    rows = np.concatenate([lower, upper])
+    means = [float(row.mean()) if num_problems else math.nan for row in rows]
+    told = [
+        (round(mean, DIGITS), round(low, DIGITS), round(high, DIGITS))
+        for mean, (low, high) in zip(means, mean_intervals(rows, units=units, seed=seed), strict=True)
+    ]
     return [
-        Estimate(means[row], means[row + num_rows], bounds[row][0], bounds[row + num_rows][1], num_problems)
-        for row in range(num_rows)
+        Estimate(low_mean, high_mean, low, high, num_problems)
+        for (low_mean, low, _), (high_mean, _, high) in zip(told[:num_rows], told[num_rows:], strict=True)
     ]
 
 
-def mean_intervals(values: Floats, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> list[tuple[float, float]]:
-    """Return the 95 % interval of the mean of each row of `values`, [rows, problems], all in [0, 1]."""
-    intervals = [wilson(float(row.mean()) if len(row) else math.nan, len(row)) for row in values]
-    rows = [index for index, row in enumerate(values) if _rests_on(row) >= FEWEST]
-    for index, (low, high) in zip(rows, _bca(values[rows], seed, num_resamples), strict=True):
+def mean_intervals(
+    values: Floats, *, units: Sequence[str] | None = None, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+) -> list[tuple[float, float]]:
+    """Return the 95 % interval of the mean of each row of `values`, [rows, problems], all in [0, 1].
+
+    `units` names for each problem what it is drawn with (see `tts.metrics.units`); None: every problem alone.
+    """
+    if units is None:
+        sums, sizes = values, np.ones(values.shape[1])
+    else:
+        sums, all_sizes = by_unit(values, units)
+        sizes = all_sizes[0] if len(all_sizes) else np.ones(0)
+    num_units, total = len(sizes), float(sizes.sum())
+    intervals = [wilson(min(1.0, float(row.sum()) / total) if num_units else math.nan, num_units) for row in sums]
+    rows = [index for index, row in enumerate(sums) if _rests_on(row, sizes) >= FEWEST]
+    for index, (low, high) in zip(rows, _bca(sums[rows], sizes, seed, num_resamples), strict=True):
         intervals[index] = max(low, intervals[index][0]), min(high, intervals[index][1])
     return intervals
 
@@ -54,27 +74,30 @@ def participation(shares: Floats) -> float:
     return float(shares.sum()) ** 2 / squares if squares else 0.0
 
 
-def _rests_on(values: Floats) -> float:
-    """Return the effective number of problems that keep the mean from 0 or 1, whichever is nearer; 0 for no spread."""
-    if not len(values) or np.ptp(values) == 0:
+def _rests_on(sums: Floats, sizes: Floats) -> float:
+    """Return the effective number of units that keep the mean from 0 or 1, whichever is nearer; 0 for no spread."""
+    if not len(sums) or np.ptp(sums / sizes) == 0:
         return 0.0
-    return participation(values if values.mean() <= 0.5 else 1 - values)
+    return participation(sums if sums.sum() <= 0.5 * sizes.sum() else sizes - sums)
 
 
-def _bca(values: Floats, seed: int, num_resamples: int) -> list[tuple[float, float]]:
-    """Return the widened BCa interval of each row's mean. No row is constant."""
-    if not len(values):
+def _bca(sums: Floats, sizes: Floats, seed: int, num_resamples: int) -> list[tuple[float, float]]:
+    """Return the widened BCa interval of each row's Σ sums / Σ sizes. No row is constant."""
+    if not len(sums):
         return []
-    num_problems, normal = values.shape[1], NormalDist()
-    resampled = np.sort(np.concatenate(list(_resampled_means(values, seed, num_resamples))), axis=0)
-    wide = Z_95 * (t_quantile(0.975, num_problems - 1) / Z_95 * math.sqrt(num_problems / (num_problems - 1)))
+    num_units, normal = len(sizes), NormalDist()
+    # What was drawn where must not depend on the units' order.
+    order = np.lexsort((np.broadcast_to(sizes, sums.shape), sums))
+    sums, row_sizes = np.take_along_axis(sums, order, axis=1), sizes[order]
+    resampled = np.sort(np.concatenate(list(_resampled_means(sums, row_sizes, seed, num_resamples))), axis=0)
+    wide = t_quantile(0.975, num_units - 1) * math.sqrt(num_units / (num_units - 1))
     intervals = []
-    for row, means in zip(values, resampled.T, strict=True):
+    for row, of_units, means in zip(sums, row_sizes, resampled.T, strict=True):
         # The quantile levels: corrected for the bias of the median and the skew (acceleration).
-        centre = float(row.mean())
+        centre = float(row.sum() / of_units.sum())
         below = (np.searchsorted(means, centre - 1e-12) + np.searchsorted(means, centre + 1e-12)) / 2 / len(means)
         bias = normal.inv_cdf(min(max(below, 1 / len(means)), 1 - 1 / len(means)))
-        deviations = row - centre
+        deviations = row - centre * of_units
         acceleration = float((deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5))
         levels = [normal.cdf(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in (-wide, wide)]
         low, high = np.quantile(means, levels)
@@ -82,12 +105,12 @@ def _bca(values: Floats, seed: int, num_resamples: int) -> list[tuple[float, flo
     return intervals
 
 
-def _resampled_means(values: Floats, seed: int, num_resamples: int) -> Iterator[Floats]:
-    """Yield the means of all rows over problems drawn anew, [some resamples, rows]."""
-    num_problems = values.shape[1]
-    rng = np.random.default_rng([seed, num_problems])
-    for block in np.array_split(np.arange(num_resamples), 1 + num_resamples * num_problems // BLOCK):
-        drawn = rng.integers(0, num_problems, (len(block), num_problems))
-        drawn += np.arange(len(block))[:, None] * num_problems
-        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        yield times.astype(np.float64) @ values.T / num_problems
+def _resampled_means(sums: Floats, sizes: Floats, seed: int, num_resamples: int) -> Iterator[Floats]:
+    """Yield the means of all rows over units drawn anew, [some resamples, rows]."""
+    num_units, alike = sums.shape[1], np.ptp(sizes) == 0
+    rng = np.random.default_rng([seed, num_units])
+    for block in np.array_split(np.arange(num_resamples), 1 + num_resamples * num_units // BLOCK):
+        drawn = rng.integers(0, num_units, (len(block), num_units))
+        drawn += np.arange(len(block))[:, None] * num_units
+        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+        yield times @ sums.T / (sizes.flat[0] * num_units if alike else times @ sizes.T)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tts.errors import UsageError
 from tts.metrics.curves import Curve
-from tts.metrics.permutation import holm, sign_flip_p_values
-from tts.metrics.power import Power, power
+from tts.metrics.paired import FEWEST_MOVED, Look, family, rounded
+from tts.metrics.power import Power, detectable
 from tts.metrics.subsets import Floats
-from tts.metrics.typical_values import difference_intervals
-
-ROUNDING = 1e-9  # differences below it are ties
+from tts.metrics.units import by_unit, units_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,85 +28,88 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The first recipe minus the second, at one k: the mean over problems of the paired difference, in [-1, 1].
+    """The first recipe minus the second, at one k, on the problems that both have.
 
-    `lower` counts the first's undecided verdicts as wrong and the second's as right, `upper` the other way round;
-    `interval_low` and `interval_high` are their 95 % bounds. `p_value` is the larger of the two ends', and 1 where
-    they have different signs: what is undecided could decide. `p_value_undecided_wrong` counts all as wrong, as many
-    tools do. Neither is corrected for other comparisons: see `adjusted_p_values`.
+    The lower end of `look` counts the first's undecided verdicts as wrong and the second's as right, the upper end the
+    other way round. Its p-values are NaN where problems come in fewer than 6 clusters. `power` counts all as wrong.
     """
 
     figure: str
     k: int
-    lower: float
-    upper: float
-    interval_low: float
-    interval_high: float
-    p_value: float
-    p_value_undecided_wrong: float
+    look: Look
     record: Record
     power: Power
 
 
-def compare(first: Curve, second: Curve, *, seed: int = 0) -> list[Comparison]:
-    """Return the comparison at each k. Raises UsageError unless both are the same figure of the same problems and ks.
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Comparisons taken together. `level`: one is told apart where its p-value is at most this."""
 
-    The problems' order does not matter.
+    comparisons: tuple[Comparison, ...]
+    level: float
+
+
+def compare(
+    pairs: Sequence[tuple[Curve, Curve]], *, clusters: Mapping[str, str] | None = None, seed: int = 0
+) -> Compared:
+    """Return the comparison of each pair of curves at each k, in that order, corrected for all of them.
+
+    A pair is compared on the problems that both its curves have; problems' order does not matter. `clusters` names by
+    problem id what problems are drawn together. Raises UsageError where a pair's figures or ks are not the same, or no
+    problem is in both.
     """
-    if (first.name, first.ks) != (second.name, second.ks):
-        raise UsageError(
-            f"both curves must be of the same figure at the same ks, got {first.name} at {list(first.ks)} "
-            f"and {second.name} at {list(second.ks)}"
+    ids = sorted({one for pair in pairs for curve in pair for one in curve.problem_ids})
+    units = units_of(ids, clusters or {})
+    shared: list[tuple[Curve, Curve, int]] = []
+    ends: list[Floats] = []  # of each look: the lower end, the upper, and all undecided counted as wrong
+    for first, second in pairs:
+        if (first.name, first.ks) != (second.name, second.ks):
+            raise UsageError(
+                f"both curves must be of the same figure at the same ks, got {first.name} at {list(first.ks)} "
+                f"and {second.name} at {list(second.ks)}"
+            )
+        if not set(first.problem_ids) & set(second.problem_ids):
+            raise UsageError("a comparison must have at least one problem that both recipes solved, got none")
+        (low, high), (other_low, other_high) = (
+            (_at(ids, curve, curve.lower), _at(ids, curve, curve.upper)) for curve in (first, second)
         )
-    alone = sorted(set(first.problem_ids) ^ set(second.problem_ids))
-    if alone:
-        raise UsageError(
-            f"both recipes must have the same problems, got {len(alone)} that only one of them has, {alone[0]!r} "
-            "for instance. Compare them on what both have solved"
+        shared += [(first, second, row) for row in range(len(first.ks))]
+        ends += list(np.stack([low - other_high, high - other_low, low - other_low], axis=1))
+
+    lower, upper, as_wrong = np.moveaxis(rounded(np.reshape(ends, (len(shared), 3, len(ids)))), 1, 0)
+    found = family(lower, units, upper=upper, seed=seed)
+    sums, sizes = by_unit(as_wrong, units)
+    comparisons = []
+    for place, ((first, second, row), look) in enumerate(zip(shared, found.looks, strict=True)):
+        in_pair = sizes[place] > 0
+        has_test = not clusters or in_pair.sum() >= FEWEST_MOVED
+        comparisons.append(
+            Comparison(
+                first.name,
+                first.ks[row],
+                look if has_test else replace(look, p_value=math.nan, adjusted_p_value=math.nan),
+                _record(lower[place], upper[place]),
+                Power(
+                    look.num_problems,
+                    min(first.num_candidates, second.num_candidates),
+                    len(shared),
+                    detectable(sums[place][in_pair], look.num_problems, found.level),
+                ),
+            )
         )
-    if not first.problem_ids:
-        raise UsageError("a comparison must have at least one problem, got none")
-    order = [second.problem_ids.index(problem_id) for problem_id in first.problem_ids]
-    second_lower, second_upper = second.lower[:, order], second.upper[:, order]
-    lower, upper = _rounded(first.lower - second_upper), _rounded(first.upper - second_lower)
-    as_wrong = _rounded(first.lower - second_lower)
-    num_ks = len(first.ks)
-    bounds = difference_intervals(np.concatenate([lower, upper]), seed=seed)
-    p_values = sign_flip_p_values(np.concatenate([lower, upper, as_wrong]), seed=seed)
-    return [
-        Comparison(
-            figure=first.name,
-            k=k,
-            lower=float(lower[row].mean()),
-            upper=float(upper[row].mean()),
-            interval_low=bounds[row][0],
-            interval_high=bounds[num_ks + row][1],
-            p_value=_worst(lower[row], upper[row], p_values[row], p_values[num_ks + row]),
-            p_value_undecided_wrong=p_values[2 * num_ks + row],
-            record=_record(lower[row], upper[row]),
-            power=power(as_wrong[row], min(first.num_candidates, second.num_candidates)),
-        )
-        for row, k in enumerate(first.ks)
-    ]
+    return Compared(tuple(comparisons), found.level)
 
 
-def adjusted_p_values(comparisons: Sequence[Comparison]) -> list[float]:
-    """Return the p-values corrected (Holm) for being looked at together, order kept."""
-    return holm([comparison.p_value for comparison in comparisons])
+def _at(ids: Sequence[str], curve: Curve, values: Floats) -> Floats:
+    """Return a curve's values at these problems, [num_ks, ids]; NaN where it has none."""
+    table = np.full((len(values), len(ids)), np.nan)
+    place = {name: number for number, name in enumerate(ids)}
+    table[:, [place[name] for name in curve.problem_ids]] = values
+    return table
 
 
 def _record(lower: Floats, upper: Floats) -> Record:
     wins, losses = lower > 0, upper < 0
     ties = (lower == 0) & (upper == 0)
-    undecided = ~(wins | losses | ties)
+    undecided = ~(wins | losses | ties | np.isnan(lower))
     return Record(int(wins.sum()), int(losses.sum()), int(ties.sum()), int(undecided.sum()))
-
-
-def _worst(lower: Floats, upper: Floats, p_lower: float, p_upper: float) -> float:
-    """Return the larger p-value of the two ends; 1 where the mean may be zero between them."""
-    zero_between = lower.sum() <= 0 <= upper.sum() and bool(np.any(lower != upper))
-    return 1.0 if zero_between else max(p_lower, p_upper)
-
-
-def _rounded(differences: Floats) -> Floats:
-    return np.where(np.abs(differences) < ROUNDING, 0.0, differences)

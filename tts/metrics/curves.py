@@ -17,6 +17,8 @@ from tts.metrics.selection import SelectionOdds
 from tts.metrics.subsets import Floats, Ints, require_ks
 from tts.metrics.weighted_vote import weighted_vote_odds
 
+DIGITS = 12  # decimals of a problem's value
+
 Odds: TypeAlias = Callable[[Pool, int], SelectionOdds]
 
 
@@ -96,5 +98,6 @@ def _curve(
 
 
 def _table(rows: Sequence[Floats], pool: Pool) -> Floats:
-    """Return [num_ks, num_problems], clear of rounding beyond 0 and 1."""
-    return np.clip(np.reshape(rows, (len(rows), pool.num_problems)), 0.0, 1.0)
+    """Return [num_ks, num_problems], clear of what logarithms and sums leave: 0.4999999999999996 is 1/2, 1e-18 is 0."""
+    values: Floats = np.reshape(rows, (len(rows), pool.num_problems))
+    return np.clip(np.round(values, DIGITS), 0.0, 1.0) + 0.0  # no minus zero

@@ -31,6 +31,7 @@ import numpy as np
 
 from tts.metrics.bootstrap import participation
 from tts.metrics.subsets import Bools, Floats
+from tts.metrics.units import by_unit
 
 SIGNIFICANCE = 0.05
 FEWEST_MOVED = 6  # differing units, all one way, below which no p-value can reach 0.05: 2 / 2^6 = 0.03
@@ -50,9 +51,13 @@ class Look:
     just where p_value ≤ 0.05. It is conservative (97-100 %) where few problems differ, 92-97 % otherwise, and of about
     ±29 points with 10 problems; never of width 0. `adjusted_p_value` and `together` are corrected for all rows, and
     agree likewise. With one row they are the same.
+
+    Where what is undecided makes the mean a range from `lower` to `upper`, intervals hold both ends', p-values are the
+    larger of them, and 1 where the ends lie on both sides of 0: what is undecided could decide.
     """
 
-    mean: float
+    lower: float
+    upper: float
     num_problems: int
     p_value: float
     interval: tuple[float, float]
@@ -69,55 +74,70 @@ class Family:
 
 
 def family(
-    differences: Floats, units: Sequence[str], *, seed: int = 0, num_flips: Sequence[int] = (NUM_FLIPS, MORE_FLIPS)
+    lower: Floats,
+    units: Sequence[str],
+    *,
+    upper: Floats | None = None,
+    seed: int = 0,
+    num_flips: Sequence[int] = (NUM_FLIPS, MORE_FLIPS),
 ) -> Family:
-    """Return the looks at the rows of `differences`, [rows, problems], in [-1, 1].
+    """Return the looks at the rows of `lower`, [rows, problems], in [-1, 1]; `upper` holds their other ends, if any.
 
     NaN: that problem is not in this row. `units` names for each problem what it is drawn with: its cluster, else
     itself. Units are flipped whole, and count as one; the mean is over problems all the same.
     """
-    # Sums and sizes of units, in the order of their names.
-    names = sorted(set(units))
-    place = {name: number for number, name in enumerate(names)}
-    member = np.zeros((len(units), len(names)))
-    member[np.arange(len(units)), [place[name] for name in units]] = 1.0
-    present = ~np.isnan(differences)
-    sums = np.where(present, differences, 0.0) @ member
-    sums[np.abs(sums) < ROUNDING] = 0.0
-    in_row = present.astype(np.float64) @ member > 0
+    # Both ends of a look are rows; where nothing is undecided they are the same, and one does.
+    lower, upper = rounded(lower), rounded(lower if upper is None else upper)
+    is_range = np.any(np.nan_to_num(lower) != np.nan_to_num(upper), axis=1)
+    sums, sizes = by_unit(np.concatenate([lower, upper[is_range]]), units)
+    sums = rounded(sums)
 
     # Every row under the same flips: all there are, or random ones, more of them where the level asks for it.
     moved = sums.any(axis=0)
     for number in (0,) if moved.sum() <= MOST_EXACT else num_flips:
         flipped, extra = (_flipped(sums, number, seed), 1) if number else (_all_signs(sums[:, moved]), 0)
         rows, least = [], np.ones(flipped.shape[1])
-        for row, here, units_here, null in zip(sums, present, in_row, flipped, strict=True):
+        for row, of_units, null in zip(sums, sizes, flipped, strict=True):
             order = np.argsort(null)  # sorted values are found many times faster
             ranked = null[order]
-            rows.append(_Row(row, int(here.sum()), int(units_here.sum()), ranked))
+            rows.append(_Row(row, of_units, ranked))
             least[order] = np.minimum(least[order], rows[-1].p_of(ranked))
         least.sort()
         most = math.floor(SIGNIFICANCE * (extra + len(least)) + ROUNDING) - extra  # flips that may do as well
         level = min(float(least[most]) * (1 - ROUNDING), SIGNIFICANCE)
-        coarse = 0 < number and level < 10 / (1 + number)
+        coarse = number > 0 and level < 10 / (1 + number)
         if not coarse or not any(level / 2 <= row.p_value <= 2 * level for row in rows):
             break
 
-    looks = []
+    ends = []
     for row in rows:
         num_as_small = extra + int(np.searchsorted(least, row.p_value + 1e-12, side="right"))
         adjusted = max(row.p_value, num_as_small / (extra + len(least)))
-        looks.append(
-            Look(
-                row.sum / row.num_problems if row.num_problems else math.nan,
-                row.num_problems,
-                row.p_value,
-                row.interval(SIGNIFICANCE, rejected=row.p_value <= SIGNIFICANCE),
-                adjusted,
-                row.interval(level, rejected=adjusted <= SIGNIFICANCE),
-            )
-        )
+        alone = row.interval(SIGNIFICANCE, rejected=row.p_value <= SIGNIFICANCE)
+        together = row.interval(level, rejected=adjusted <= SIGNIFICANCE)
+        ends.append(Look(row.mean, row.mean, row.num_problems, row.p_value, alone, adjusted, together))
+    others = iter(ends[len(lower) :])
+    looks = [_hull(one, next(others)) if ranges else one for one, ranges in zip(ends, is_range, strict=False)]
     return Family(tuple(looks), level)
+
+
+def _hull(lower: Look, upper: Look) -> Look:
+    """Return the look whose two ends these are."""
+    decides = lower.lower < 0 < upper.lower or upper.lower < 0 < lower.lower
+    return Look(
+        min(lower.lower, upper.lower),
+        max(lower.lower, upper.lower),
+        lower.num_problems,
+        1.0 if decides else max(lower.p_value, upper.p_value),
+        (min(lower.interval[0], upper.interval[0]), max(lower.interval[1], upper.interval[1])),
+        1.0 if decides else max(lower.adjusted_p_value, upper.adjusted_p_value),
+        (min(lower.together[0], upper.together[0]), max(lower.together[1], upper.together[1])),
+    )
+
+
+def rounded(differences: Floats) -> Floats:
+    """Return the differences without those that are nothing but rounding."""
+    return np.where(np.abs(differences) < ROUNDING, 0.0, differences)
 
 
 def _all_signs(sums: Floats) -> Floats:
@@ -140,16 +160,17 @@ def _flipped(sums: Floats, num_flips: int, seed: int) -> Floats:
 
 
 class _Row:
-    """One row's differences by unit, and its null distribution: all signs where they are few, else `flipped`, sorted."""
+    """One row's units, and its null distribution, sorted: of all signs where they are few, else `flipped`."""
 
-    def __init__(self, differences: Floats, num_problems: int, num_units: int, flipped: Floats) -> None:
+    def __init__(self, differences: Floats, sizes: Floats, flipped: Floats) -> None:
         moved = differences[differences != 0]
         magnitude = float(np.abs(moved).sum())
-        self.num_problems = num_problems
-        self.size = num_problems / num_units if num_units else 1.0  # problems in a unit
+        self.num_problems = int(sizes.sum())
+        self.size = self.num_problems / max(1, int(np.count_nonzero(sizes))) or 1.0  # problems in a unit
         self.tolerance = ROUNDING * magnitude
         total = math.fsum(moved)
         self.sum = total if abs(total) > self.tolerance else 0.0
+        self.mean = self.sum / self.num_problems if self.num_problems else math.nan
         self.squares = float((moved**2).sum())
         self.rests_on = participation(np.abs(moved))
         exact = len(moved) <= MOST_EXACT
@@ -176,7 +197,7 @@ class _Row:
             low = (total - critical) / num
         if total < 0 and rejected != (high < 0):
             high = (total + critical) / num
-        return max(low, -1.0), min(high, 1.0)
+        return max(float(low), -1.0), min(float(high), 1.0)
 
     def _critical(self, level: float, *, rejected: bool) -> float:
         """Return a sum between what is not rejected at the level and what is, on the same side of the one seen."""

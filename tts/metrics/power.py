@@ -41,9 +41,10 @@ class Power:
             few = f": it takes at least {FEWEST_MOVED} problems" if self.num_problems < FEWEST_MOVED else ""
             return f"{setting}, no gain would be told apart{few}"
         points = math.ceil(100 * self.detectable)
+        gain = f"{points} point{'' if points == 1 else 's'}"
         return (
-            f"{setting}, a gain of about {points} point{'' if points == 1 else 's'} that is alike on all problems would "
-            "be told apart 4 times in 5; a scattered one less often"
+            f"{setting}, a gain of about {gain} that is alike on all problems would be told "
+            "apart 4 times in 5; a scattered one less often"
         )
 
 

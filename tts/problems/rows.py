@@ -31,7 +31,8 @@ def read_rows(stream: BinaryIO, default_kind: Kind) -> Iterator[ProblemRow | Row
     is called `line-<its line>`. The kind is the row's own, else `choice` where it has choices, `code` where it has
     tests, else `default_kind`. A row of kind `code` may bring `entry_point`, `starter_code`, `tests` (hidden) and
     `public_tests` (those that the prompt shows) in the forms of `tts.programs.forms`; rows as HumanEval, MBPP and
-    LiveCodeBench publish them are understood too. All other keys become the problem's metadata.
+    LiveCodeBench publish them are understood too. All other keys become the problem's metadata. `cluster` among
+    them names what problems share (a passage, a template): intervals and tests take those of one cluster as a unit.
     """
     return understand(read_json_lines(stream), default_kind)
 
@@ -114,6 +115,9 @@ def _read_problem(row: Row, problem_id: str, default_kind: Kind) -> ProblemRow:
         answer = read_answer_letter(answer, choices)
     known = KNOWN_KEYS | set(CODE_KEYS) if kind == "code" else KNOWN_KEYS
     metadata = {key: value for key, value in row.values.items() if key not in known} | dict(row.extra)
+    if metadata.get("cluster") is not None and usable_id(metadata["cluster"]) is None:
+        wanted = "`cluster` must be a non-empty string or an integer, the same for all problems that share something"
+        raise BadRow("bad_cluster", f"{wanted}, got {shown(metadata['cluster'])}: change it, or rename the key")
     visible = (code.entry_point, code.starter_code, code.public_tests)
     problem = Problem(problem_id, prompt, kind, messages, choices, metadata, *visible)
     return ProblemRow(problem, Reference(answer, code.tests), row.line)

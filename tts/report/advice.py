@@ -10,10 +10,11 @@ from itertools import combinations
 from typing import Any
 
 from tts.report.data import Arm, Contrast
-from tts.report.wording import NBSP
+from tts.report.wording import NBSP, at_k, count, p_value, plural
 
 NOTABLE = 0.05  # share of candidates from which a warning is due
 MUCH_FALLBACK = 0.25
+UNLIKE = 1.5  # ratio of the tokens a candidate beyond which equal k is not equal cost
 WIDE = 0.2  # width of a 95 % interval beyond which a figure says little
 MOST_KEYS = 6
 LONGEST_VALUES = 60
@@ -73,29 +74,28 @@ def _now(arm: Arm, section: str, key: str) -> str:
     return "" if value is None else f" (now {value})"
 
 
-def on_claim(arms: Sequence[Arm], contrasts: Sequence[Contrast], headline: str) -> Iterator[str]:
-    """Yield where the problems are too few for what the figures seem to say."""
+def on_claim(arms: Sequence[Arm], contrasts: Sequence[Contrast], headline: str, k: int) -> Iterator[str]:
+    """Yield where the problems are too few for what the figures seem to say at the headline's k."""
     for arm in arms:
-        for point in [line.points[-1] for line in arm.lines if line.figure == headline]:
+        for point in [point for line in arm.lines if line.figure == headline for point in line.points if point.k == k]:
             width = point.interval_high - point.interval_low
             if width > WIDE:
                 yield (
-                    f"{arm.name}: with {arm.num_graded} problems the 95 % interval of {headline} at k={point.k} is "
+                    f"{arm.name}: with {plural(arm.num_graded, 'problem')} the 95 % interval of {at_k(headline, k)} is "
                     f"{100 * width:.0f} points wide: take more problems (PROBLEMS, --limit) before you claim much"
                 )
     for contrast in contrasts:
         differs = contrast.lower > 0 or contrast.upper < 0
-        last = contrast.k == max(one.k for one in contrasts)
-        if contrast.figure == headline and last and differs and contrast.adjusted_p_value > 0.05:
+        if contrast.is_headline(headline, k) and differs and not contrast.told_apart:
             yield (
-                f"{contrast.first} and {contrast.second} differ in {headline} at k={contrast.k} by no more than chance "
-                f"could make them (p = {contrast.adjusted_p_value:.2f} after correction); {contrast.power}. "
-                "Take more problems (PROBLEMS, --limit)"
+                f"{contrast.first} and {contrast.second} are not told apart from chance in "
+                f"{at_k(contrast.figure, contrast.k)} (adjusted p {p_value(contrast.adjusted_p_value)}); "
+                f"{contrast.power}. Take more problems (PROBLEMS, --limit)"
             )
 
 
 def on_fairness(arms: Sequence[Arm]) -> Iterator[str]:
-    """Yield, in one sentence, which recipes differ in so much that nobody can tell what made a difference."""
+    """Yield which recipes differ in so much that nobody can tell what made a difference, and what unlike ones spend."""
     pairs: dict[str, list[str]] = {}
     for first, second in combinations(arms, 2):
         changed = list(differing_keys(first.recipe, second.recipe))
@@ -111,6 +111,13 @@ def on_fairness(arms: Sequence[Arm]) -> Iterator[str]:
         yield (
             "Recipes that are compared differ in more than one thing, so a difference in figures is due to any of "
             f"them: {all_told}. Give them the same keys but one"
+        )
+    spent = {arm.name: arm.cost.completion_tokens / max(1, arm.quality.num_candidates) for arm in arms}
+    if spent and max(spent.values()) > UNLIKE * min(spent.values()):
+        told = ", ".join(f"{name} {count(tokens)}" for name, tokens in spent.items())
+        yield (
+            f"Recipes that are compared write unlike numbers of tokens a candidate ({told}), so at the same k they do not "
+            "cost the same: compare them at equal tokens"
         )
 
 

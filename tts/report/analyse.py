@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,14 +13,17 @@ from tts.errors import UsageError
 from tts.metrics.bootstrap import METHOD
 from tts.metrics.cost import expected_distinct_answers
 from tts.metrics.curves import Curve, curves
+from tts.metrics.paired import SIGNIFICANCE
 from tts.metrics.resampling import NUM_DRAWS
+from tts.metrics.units import units_of
 from tts.report import advice
 from tts.report.data import Arm, Contrast, Cost, Made, ProblemView, Quality, Report
 from tts.report.gather import Gathered, Wanted, gather
-from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, has_own_curve, line, only, own_curve
+from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, has_own_curve, line, own_curve
 from tts.report.scope import check_ks, choose_problems, distinct_names
 from tts.report.speed import speeds
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure
+from tts.report.wording import decimal, plural
 from tts.runs.opening import open_stored
 from tts.runs.stored import Stored
 
@@ -30,7 +33,8 @@ class Options:
     """What to find out. `ks` empty: powers of two as far as the candidates go.
 
     `embeddings` is `auto`, `ngrams`, `none` or a model (see `tts.report.spread`); `perplexity` a causal model or None.
-    `candidates` False leaves the texts out of the report, which is then small however large the run.
+    `candidates` False leaves the texts out of the report, which is then small however large the run. With a `baseline`,
+    the name of an arm, every other arm is compared with that one alone.
     `notes` are sentences for `method`: what the caller knows of how the runs were made.
     """
 
@@ -39,6 +43,7 @@ class Options:
     embeddings: str = AUTO
     perplexity: str | None = None
     candidates: bool = True
+    baseline: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -51,6 +56,7 @@ def report_of(
     embeddings: str = AUTO,
     perplexity: str | None = None,
     candidates: bool = True,
+    baseline: str | None = None,
 ) -> Report:
     """Return the report of run folders, folders that `tts bench` wrote, or files of candidates; they are only read.
 
@@ -59,7 +65,7 @@ def report_of(
     """
     runs = open_stored([Path(path) for path in paths], problems)
     try:
-        return analyse(runs, Options(tuple(ks), seed, embeddings, perplexity, candidates))
+        return analyse(runs, Options(tuple(ks), seed, embeddings, perplexity, candidates, baseline))
     finally:
         for run in runs:
             run.close()
@@ -73,8 +79,13 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
         raise UsageError("`runs` must be at least one run, got none")
     check_measure(options.embeddings, options.perplexity)
     names = distinct_names(runs)
+    if options.baseline is not None and options.baseline not in names:
+        raise UsageError(f"`baseline` must be one of {', '.join(names)}, got {options.baseline!r}")
     chosen, warnings = choose_problems(names, runs, options.ks)
     ks = check_ks(runs, chosen, options.ks)
+    sizes = sorted(run.num_candidates(one) for run, ids in zip(runs, chosen, strict=True) for one in ids)
+    most = sizes[len(sizes) // 20]  # the least n, but for problems that are short and few
+    headline_k = max((k for k in ks if 2 * k <= most), default=min(ks))
     compared = measure(options.embeddings, options.perplexity)
     num_texts = min(MOST_TEXTS, max(ks))
     studied = []
@@ -85,16 +96,17 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
     arms = tuple(one.arm for one in studied)
     headline = "maj@k" if any(arm.num_graded for arm in arms) else "vendi"
 
-    # Arms are compared on the problems that all of them could grade.
+    # Arms are compared on the problems that each two of them could grade.
     found: tuple[Contrast, ...] = ()
-    common = set.intersection(*(set(one.curves[0].problem_ids) if one.curves else set[str]() for one in studied))
-    if common and all(ids == chosen[0] for ids in chosen):
-        shared = [(one.arm.name, [only(curve, sorted(common)) for curve in one.curves]) for one in studied]
-        found = contrasts(shared, options.seed)
+    level = SIGNIFICANCE
+    clusters = {name: cluster for one in studied for name, cluster in one.gathered.clusters.items()}
+    if all(ids == chosen[0] for ids in chosen):
+        of_arms = [(one.arm.name, one.curves) for one in studied]
+        found, level = contrasts(of_arms, baseline=options.baseline, clusters=clusters, seed=options.seed)
 
     for run, one in zip(runs, studied, strict=True):
         warnings += [*run.notes, *one.gathered.notes, *advice.on_arm(one.arm, one.gathered.reasons)]
-    warnings += [*advice.on_claim(arms, found, headline), *advice.on_fairness(arms)]
+    warnings += [*advice.on_claim(arms, found, headline, headline_k), *advice.on_fairness(arms)]
     for first, second in combinations(studied, 2):
         if first.gathered.digest.digest() == second.gathered.digest.digest():
             warnings.append(
@@ -106,10 +118,15 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
     return Report(
         title=", ".join(names),
         headline=headline,
+        headline_k=headline_k,
         ks=ks,
         arms=arms,
         contrasts=found,
-        method=(*options.notes, *_method(found, compared, num_texts, options.seed)),
+        method=(
+            *options.notes,
+            *_how_compared(found, level, options.baseline),
+            *_method(clusters, compared, num_texts, options.seed),
+        ),
         warnings=tuple(advice.said_once(arms, warnings)),
         problems=tuple(_problem_views(runs, chosen, studied)) if options.candidates else (),
         speeds=speeds({name: run.sessions() for name, run in zip(names, runs, strict=True)}),
@@ -132,6 +149,8 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
     found = curves(graded, ks, seed=seed) if graded.num_problems else []
     if gathered.ballots:
         found.append(own_curve(selector, gathered.ballots, graded, ks, seed))
+
+    units = units_of(graded.problem_ids, gathered.clusters)
 
     # What drawing took; how long is known only where every candidate's session is.
     sessions = run.sessions()
@@ -164,7 +183,7 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
         recipe=dict(run.origin),
         num_problems=drawn.num_problems,
         num_graded=counts["graded"],
-        lines=tuple(line(curve, graded, seed) for curve in found),
+        lines=tuple(line(curve, graded, units, seed) for curve in found),
         cost=cost,
         quality=quality,
         spread=gathered.spread,
@@ -194,27 +213,36 @@ def _problem_views(
         yield ProblemView(name, row.problem.kind, row.problem.prompt, shown, arms)
 
 
-def _method(found: Sequence[Contrast], compared: Measure, num_texts: int, seed: int) -> Iterator[str]:
+def _method(clusters: Mapping[str, str], compared: Measure, num_texts: int, seed: int) -> Iterator[str]:
     yield (
         "pass@k and pass^k are unbiased estimates from all candidates; maj@k, first and best_of_n are expectations "
         "over all subsets of k candidates, exact; self_consistency is one over "
         f"{NUM_DRAWS:,} random subsets (seed {seed}; a selector of a plugin over {NUM_OWN_DRAWS:,}), with its standard "
         "error in `sampling_error`."
     )
-    yield f"Intervals: 95 %, problems as the unit; {METHOD}; seed {seed}."
+    as_unit = "problems taken as independent"
+    if clusters:
+        as_unit = f"problems of one cluster as a unit ({len(set(clusters.values()))} clusters)"
+    yield f"Intervals: 95 %, {as_unit}; {METHOD}; seed {seed}."
     yield (
         "Where verdicts are undecided (truncated candidates are) a figure is a range: all of them wrong, all right. An "
         "interval reaches from the low end of the one to the high end of the other."
     )
     yield "Tokens at k: k times a problem's mean completion tokens, then the mean over problems."
-    if found:
-        yield (
-            f"Comparisons: {' and '.join(PRIMARY)} at every k for each two arms, fixed beforehand; paired over "
-            "problems by flipping signs, intervals by typical values; p-values corrected (Holm) for all "
-            f"{len(found)} of them."
-        )
     if compared.kernel is not None:
         yield (
             f"Diversity: the first {num_texts} texts of each problem, thinking included, compared by {compared.name}; "
             "means over problems. Perplexity, where measured, is the geometric mean."
+        )
+
+
+def _how_compared(found: Sequence[Contrast], level: float, baseline: str | None) -> Iterator[str]:
+    if found:
+        ks = ", ".join(str(k) for k in sorted({one.k for one in found}))
+        who = "every two arms" if baseline is None else f"every arm with {baseline}"
+        yield (
+            f"Comparisons: {' and '.join(PRIMARY)} at k = {ks}, {who}, fixed beforehand "
+            f"({plural(len(found), 'look')}). Signs are flipped problem by problem, for all looks at once; a look is "
+            f"told apart at p ≤ {decimal(level)}, which keeps the chance of any false alarm at 5 % (min-P). Intervals "
+            "are for all looks together."
         )

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tts.metrics.paired import SIGNIFICANCE
 from tts.types import JSON, FinishReason, Spent, Status
 
 
@@ -117,24 +118,33 @@ class Arm:
         found = (point for line in self.lines if line.figure == figure for point in line.points)
         return [point for point in found if math.isfinite(point.lower) and math.isfinite(point.upper)]
 
+    def point(self, figure: str, k: int) -> Point | None:
+        """Return that figure at one k; None where it is not known."""
+        return next((point for point in self.points(figure) if point.k == k), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """Arm `first` minus arm `second` in one figure at one k, paired over problems (see `tts.metrics.comparison`).
+    """Arm `first` minus arm `second` in one figure at one k, paired over problems (see `tts.metrics.paired`).
 
-    `adjusted_p_value` is corrected (Holm) for all contrasts of the report; `power` is a sentence.
+    `p_value` belongs to the interval from `interval_low` to `interval_high`, for this look alone; `adjusted_p_value` to
+    that from `together_low` to `together_high`, for all contrasts of the report. None: problems come in fewer than 6
+    clusters. `power` is a sentence.
     """
 
     first: str
     second: str
     figure: str
     k: int
+    num_problems: int
     lower: float
     upper: float
     interval_low: float
     interval_high: float
-    p_value: float
-    adjusted_p_value: float
+    p_value: float | None
+    together_low: float
+    together_high: float
+    adjusted_p_value: float | None
     num_wins: int
     num_losses: int
     num_ties: int
@@ -145,6 +155,15 @@ class Contrast:
     def pair(self) -> str:
         """Who is compared."""
         return f"{self.first} − {self.second}"
+
+    def is_headline(self, figure: str, k: int) -> bool:
+        """Tell whether this look is at the headline's figure and k; where k is 1, every figure is pass@1."""
+        return self.k == k and self.figure in ({figure, "pass@k"} if k == 1 else {figure})
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether chance alone would hardly make such a difference, all contrasts of the report considered."""
+        return self.adjusted_p_value is not None and self.adjusted_p_value <= SIGNIFICANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +232,14 @@ class ProblemView:
 class Report:
     """All of it. `method` says in sentences how intervals, tests and corrections are made; `warnings` are sentences.
 
-    `headline` names the figure that the job is about: `maj@k`, or `vendi` for texts that nothing verifies. `speeds` is
-    empty where the arms did not take turns.
+    `headline` names the figure that the job is about: `maj@k`, or `vendi` for texts that nothing verifies. It is told
+    at `headline_k`, the largest k of which each problem has two subsets that share no candidate: at k = n a figure is
+    one draw a problem. `speeds` is empty where the arms did not take turns.
     """
 
     title: str
     headline: str
+    headline_k: int
     ks: tuple[int, ...]
     arms: tuple[Arm, ...]
     contrasts: tuple[Contrast, ...]

@@ -39,7 +39,8 @@ Scores = Mapping[str, Sequence[Score]]
 class Gathered:
     """What is known of one arm. `drawn` is the pool of all problems, `graded` that of those with verdicts.
 
-    `views` goes by the problem's id. `ballots` are those of the graded problems, empty where nothing needs them.
+    `views` goes by the problem's id; so does `clusters`, what problems share. `ballots` are those of the graded
+    problems, empty where nothing needs them.
     `counts` has `candidates`, `truncated`, …, and the tokens; `engines` is the ledger. `reasons` counts why verdicts
     are undecided. `spread` is what the texts show and `digest` is of all that was written; the texts themselves are not
     kept. `notes` tell of scores.
@@ -52,6 +53,7 @@ class Gathered:
     spread: Spread | None = None
     notes: list[str] = field(default_factory=list)
     views: dict[str, ArmView] = field(default_factory=dict)
+    clusters: dict[str, str] = field(default_factory=dict)
     ballots: list[Ballot] = field(default_factory=list)
     engines: dict[str, Spent] = field(default_factory=dict)
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
@@ -102,6 +104,8 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             paid = ledger([*candidates, *run.superseded(problem_id)])
             gathered.engines = added([gathered.engines, paid])
             spread.add(tuple(map(written, candidates[: wanted.num_texts])), row.problem.prompt)
+            if row.problem.cluster is not None:
+                gathered.clusters[problem_id] = row.problem.cluster
             gathered.digest.update(repr([problem_id, *map(written, candidates)]).encode(errors="surrogatepass"))
             if wanted.ballots and number in graded[-1:]:
                 gathered.ballots.append(Ballot(candidates, judged.answers, judged.nodes, judged.scores, judged.links))

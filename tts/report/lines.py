@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import cast
-
-import numpy as np
+from typing import TypedDict, cast
 
 from tts.components import registry
 from tts.components.component import Component
-from tts.metrics.bootstrap import estimates
-from tts.metrics.comparison import Comparison, adjusted_p_values, compare
+from tts.metrics.bootstrap import DIGITS, estimates
+from tts.metrics.comparison import compare
 from tts.metrics.cost import expected_tokens
 from tts.metrics.curves import Curve, selected_curve
+from tts.metrics.paired import SIGNIFICANCE, Look
 from tts.metrics.pool import Pool
 from tts.metrics.resampling import chosen_by, sampled_odds
 from tts.metrics.selection import SelectionOdds
 from tts.protocols import BoundSelector, Selector
 from tts.report.data import Contrast, Line, Point
+from tts.runs.records import finite
 from tts.types import Ballot
 
 PRIMARY = ("pass@k", "maj@k")
 """The figures that arms are compared in. More of them would cost power: every p-value is corrected for all."""
 
-
 NUM_OWN_DRAWS = 4096
 """Subsets that a selector without a formula is run on; it is slow. Each problem gets 16 at least."""
 
 
-def line(curve: Curve, pool: Pool, seed: int) -> Line:
-    """Return a curve's means with their 95 % intervals, on the axis of k and on that of tokens."""
+def line(curve: Curve, pool: Pool, units: Sequence[str], seed: int) -> Line:
+    """Return a curve's means with their 95 % intervals, on the axis of k and on that of tokens.
+
+    `units` are what its problems are drawn with (see `tts.metrics.units`).
+    """
     tokens = expected_tokens(pool, curve.ks).mean(axis=1)
-    found = estimates(curve.lower, curve.upper, seed=seed)
+    found = estimates(curve.lower, curve.upper, units=units, seed=seed)
     points = (
         Point(k, float(tokens[row]), one.lower, one.upper, one.interval_low, one.interval_high, error)
         for row, (k, one, error) in enumerate(zip(curve.ks, found, curve.sampling_errors, strict=True))
@@ -58,41 +60,81 @@ def own_curve(selector: Selector, ballots: Sequence[Ballot], pool: Pool, ks: Seq
     return selected_curve(name, odds, pool, ks)
 
 
-def contrasts(arms: Sequence[tuple[str, Sequence[Curve]]], seed: int) -> tuple[Contrast, ...]:
-    """Return the later arm minus the earlier one, for each two arms, primary figure and k; corrected for all (Holm).
+def contrasts(
+    arms: Sequence[tuple[str, Sequence[Curve]]],
+    *,
+    baseline: str | None = None,
+    clusters: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> tuple[tuple[Contrast, ...], float]:
+    """Return the later arm minus the earlier one, for each two arms, primary figure and k, and the level for a p-value.
 
-    Arms whose problems have no reference are in none.
+    With a `baseline`, only each other arm minus that one. Where k is 1 all figures are pass@1, which is there once. Two
+    arms are compared on the problems that both have; those that share none, or have no reference, are in none.
     """
-    pairs: list[tuple[str, str, Comparison]] = []
-    for (second, seconds), (first, firsts) in combinations(arms, 2):
+    chosen = [(later, earlier) for earlier, later in combinations(arms, 2) if baseline is None]
+    chosen += [(arm, base) for base in arms if base[0] == baseline for arm in arms if arm[0] != baseline]
+    names, pairs = [], []
+    for (first, firsts), (second, seconds) in chosen:
         by_name = {curve.name: curve for curve in seconds}
         for curve in firsts:
-            if curve.name in PRIMARY and curve.name in by_name:
-                pairs += [(first, second, one) for one in compare(curve, by_name[curve.name], seed=seed)]
-    adjusted = adjusted_p_values([comparison for _, _, comparison in pairs])
-    return tuple(
+            ks = [k for k in curve.ks if k > 1 or curve.name == PRIMARY[0]]
+            if curve.name in PRIMARY and curve.name in by_name and ks:
+                other = by_name[curve.name]
+                if set(curve.problem_ids) & set(other.problem_ids):
+                    pairs.append((at_ks(curve, ks), at_ks(other, ks)))
+                    names += [(first, second)] * len(ks)
+    if not pairs:
+        return (), SIGNIFICANCE
+    compared = compare(pairs, clusters=clusters, seed=seed)
+    found = (
         Contrast(
             first=first,
             second=second,
             figure=one.figure,
             k=one.k,
-            lower=one.lower,
-            upper=one.upper,
-            interval_low=one.interval_low,
-            interval_high=one.interval_high,
-            p_value=one.p_value,
-            adjusted_p_value=adjusted_p_value,
+            num_problems=one.look.num_problems,
+            **looked(one.look),
             num_wins=one.record.num_wins,
             num_losses=one.record.num_losses,
             num_ties=one.record.num_ties,
             num_open=one.record.num_open,
             power=str(one.power),
         )
-        for (first, second, one), adjusted_p_value in zip(pairs, adjusted, strict=True)
+        for (first, second), one in zip(names, compared.comparisons, strict=True)
+    )
+    return tuple(found), compared.level
+
+
+class Looked(TypedDict):
+    """A look as its columns in the report."""
+
+    lower: float
+    upper: float
+    interval_low: float
+    interval_high: float
+    p_value: float | None
+    together_low: float
+    together_high: float
+    adjusted_p_value: float | None
+
+
+def looked(look: Look) -> Looked:
+    """Return a look's columns; a p-value that there is not is None."""
+    return Looked(
+        lower=round(look.lower, DIGITS),
+        upper=round(look.upper, DIGITS),
+        interval_low=look.interval[0],
+        interval_high=look.interval[1],
+        p_value=finite(look.p_value),
+        together_low=look.together[0],
+        together_high=look.together[1],
+        adjusted_p_value=finite(look.adjusted_p_value),
     )
 
 
-def only(curve: Curve, problem_ids: Sequence[str]) -> Curve:
-    """Return the curve of some of its problems, in the order given."""
-    places = np.array([curve.problem_ids.index(name) for name in problem_ids], dtype=np.int64)
-    return replace(curve, problem_ids=tuple(problem_ids), lower=curve.lower[:, places], upper=curve.upper[:, places])
+def at_ks(curve: Curve, ks: Sequence[int]) -> Curve:
+    """Return the curve at some of its ks, in the order given."""
+    rows = [curve.ks.index(k) for k in ks]
+    errors = tuple(curve.sampling_errors[row] for row in rows)
+    return replace(curve, ks=tuple(ks), lower=curve.lower[rows], upper=curve.upper[rows], sampling_errors=errors)

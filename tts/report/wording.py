@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from decimal import ROUND_HALF_UP, Decimal
 
 UNKNOWN = "–"
 NBSP = "\u00a0"  # a number and its unit stay on one line
@@ -31,6 +32,11 @@ def percent_range(lower: float | None, upper: float | None, *, sign: bool = Fals
     return f"{low}{NBSP}%" if low == high else f"{low}{NBSP}{between}{NBSP}{high}{NBSP}%"
 
 
+def points_range(lower: float | None, upper: float | None) -> str:
+    """Return a difference of shares in points, with its sign: `+5.0`, or `−3.1 to +10.0` where it is a range."""
+    return percent_range(lower, upper, sign=True).removesuffix(f"{NBSP}%")
+
+
 def interval(low: float | None, high: float | None, *, sign: bool = False) -> str:
     """Return the bounds of an interval of shares in percent: `40.1 – 72.0`; with signs, `−3.1 to +13.2`."""
     between = "to" if sign else "–"
@@ -54,7 +60,7 @@ def p_value(value: float | None) -> str:
     """Return a p-value: `< 0.001`, else two significant digits at most three decimals."""
     if value is None or not known(value):
         return UNKNOWN
-    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    return "< 0.001" if value < 0.001 else str(_fixed(value, "0.001" if value < 0.1 else "0.01"))
 
 
 def seconds(value: float | None) -> str:
@@ -95,8 +101,13 @@ def _harmless(char: str) -> bool:
 def _points(share: float | None, sign: bool) -> str:
     if share is None:
         return UNKNOWN
-    rounded = round(100 * share, 1) + 0.0  # no minus zero
+    rounded = _fixed(100 * share, "0.1") + 0  # no minus zero
     return _minus(f"{rounded:+.1f}" if sign and rounded else f"{rounded:.1f}")
+
+
+def _fixed(value: float, step: str) -> Decimal:
+    """Return the nearest multiple of a decimal step as people round: 46.25 is 46.3, whatever its binary digits."""
+    return Decimal(f"{value:.10f}").quantize(Decimal(step), ROUND_HALF_UP)
 
 
 def _minus(number: str) -> str:

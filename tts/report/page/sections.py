@@ -18,7 +18,7 @@ from markupsafe import Markup
 from tts.report.chart import Chart, draw
 from tts.report.data import Arm, ArmView, Made, Report
 from tts.report.figures import charts
-from tts.report.headline import headline, is_significant, last_point, record, speed
+from tts.report.headline import headline, judgement, record, speed
 from tts.report.wording import (
     UNKNOWN,
     at_k,
@@ -51,7 +51,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    of_report = (headline, is_significant, last_point, record, speed, charts, svg, scope, made, num_right)
+    of_report = (headline, judgement, record, speed, charts, svg, scope, made, num_right)
     of_recipe = (by_key, differing, indented)
     of_words = (at_k, count, decimal, interval, known, p_value, percent, percent_range)
     in_words = (*of_words, plural, seconds, shortened, visible)
