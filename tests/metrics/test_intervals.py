@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from tts.metrics.intervals import estimate, wilson
+from tts.metrics.intervals import wilson
 
 
 @pytest.mark.parametrize(
@@ -22,19 +22,6 @@ def test_wilson_equals_the_formula(mean: float, num_problems: int, low: float, h
 
 def test_wilson_without_problems_knows_nothing() -> None:
     assert wilson(math.nan, 0) == (0.0, 1.0)
-
-
-def test_estimate_spans_undecided_verdicts_from_all_wrong_to_all_right() -> None:
-    value = estimate(lower_sum=3, upper_sum=5, num_problems=10)
-    assert (value.lower, value.upper, value.num_problems) == (0.3, 0.5, 10)
-    assert value.interval_low == pytest.approx(wilson(0.3, 10)[0])
-    assert value.interval_high == pytest.approx(wilson(0.5, 10)[1])
-
-
-def test_estimate_without_problems_is_nan_within_everything() -> None:
-    value = estimate(0, 0, 0)
-    assert math.isnan(value.lower)
-    assert (value.interval_low, value.interval_high, value.num_problems) == (0.0, 1.0, 0)
 
 
 @pytest.mark.parametrize("truth", [0.1, 0.5, 0.85])

@@ -1,7 +1,11 @@
 import itertools
+import math
 
+import numpy as np
 import pytest
 
+from tts.metrics.bootstrap import estimates
+from tts.metrics.units import units_of
 from tts.pipeline.tally import Tally
 from tts.types import Candidate, Counts, Selection, Solution, Usage, Verdict
 
@@ -41,27 +45,43 @@ def test_pass_at_1_is_the_mean_share_and_accuracy_the_selected_share() -> None:
             solution(["failed", "failed", "failed", "failed"], None),
         ]
     )
-    assert tally.pass_at_1.lower == tally.pass_at_1.upper == pytest.approx((1 / 4 + 2 / 4 + 0) / 3)
-    assert tally.accuracy.lower == tally.accuracy.upper == pytest.approx(1 / 3)
+    one_draw, selected = tally.estimates()
+    assert one_draw.lower == one_draw.upper == pytest.approx((1 / 4 + 2 / 4 + 0) / 3)
+    assert selected.lower == selected.upper == pytest.approx(1 / 3)
+    assert tally.accuracy == pytest.approx((1 / 3, 1 / 3))
     assert tally.num_abstained == 1
 
 
 def test_undecided_verdicts_make_both_figures_a_range() -> None:
     tally = tally_of([solution(["undecided", "passed"], 0), solution(["failed", "passed"], 1)])
-    assert (tally.pass_at_1.lower, tally.pass_at_1.upper) == (0.5, 0.75)
-    assert (tally.accuracy.lower, tally.accuracy.upper) == (0.5, 1.0)
+    one_draw, selected = tally.estimates()
+    assert (one_draw.lower, one_draw.upper) == (0.5, 0.75)
+    assert (selected.lower, selected.upper) == tally.accuracy == (0.5, 1.0)
 
 
 def test_problems_without_a_reference_are_counted_and_not_graded() -> None:
     tally = tally_of([solution(["passed"], 0), solution(["undecided"], 0, graded=False)])
     assert (tally.num_problems, tally.num_graded) == (2, 1)
-    assert tally.accuracy.lower == 1.0
+    assert tally.accuracy == (1.0, 1.0)
+    assert all(math.isnan(one) for one in Tally().accuracy)
 
 
 def test_the_order_of_the_problems_does_not_matter() -> None:
     solutions = [solution(["passed"] * number + ["failed"] * (7 - number), 0) for number in range(1, 5)]
-    figures = {tally_of(list(order)).pass_at_1 for order in itertools.permutations(solutions)}
+    figures = {tally_of(list(order)).estimates() for order in itertools.permutations(solutions)}
     assert len(figures) == 1
+
+
+def test_its_intervals_are_those_of_the_report_whether_problems_come_in_clusters_or_not() -> None:
+    shares = np.random.default_rng(0).integers(0, 9, 40)
+    for clusters in ([None] * 40, [f"c{number // 4}" if number < 32 else None for number in range(40)]):
+        tally = Tally()
+        for num_passed, cluster in zip(shares.tolist(), clusters, strict=True):
+            tally.add(solution(["passed"] * num_passed + ["failed"] * (8 - num_passed), 0), (), (), cluster)
+        ids = [str(number) for number in range(40)]
+        named = {one: cluster for one, cluster in zip(ids, clusters, strict=True) if cluster is not None}
+        values = shares[None] / 8
+        assert tally.estimates()[0] == estimates(values, values, units=units_of(ids, named))[0]
 
 
 def test_each_arm_gets_the_credit_for_its_own_candidates() -> None:

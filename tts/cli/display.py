@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Iterable
@@ -14,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tts.cli.output import PLAIN
-from tts.metrics.intervals import Estimate
 from tts.pipeline.outcomes import Outcome
 from tts.pipeline.run import Run
+from tts.report.wording import NBSP, interval, percent_range
 from tts.types import PluginReport, RowError, Solution
 
 MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "undecided": ("?", "yellow")}
@@ -36,7 +35,7 @@ def told(run: Run) -> str:
         f"{run.progress.tokens_per_second():.0f} tok/s" if run.progress.engine_ready else "loading …",
     ]
     if run.tally.num_graded:
-        parts.append(f"acc. {means(run.tally.accuracy)}")
+        parts.append(f"acc. {percent_range(*run.tally.accuracy)}")
     return " · ".join(parts)
 
 
@@ -145,19 +144,6 @@ def _clip(text: str, width: int) -> str:
     return flat if len(flat) <= width else flat[: max(0, width - 1)] + "…"
 
 
-def means(estimate: Estimate) -> str:
-    """Return the mean as a percentage, or as a range where verdicts are undecided."""
-    if math.isnan(estimate.lower):
-        return "–"
-    lower, upper = 100 * estimate.lower, 100 * estimate.upper
-    return f"{lower:.1f} %" if estimate.lower == estimate.upper else f"{lower:.1f}–{upper:.1f} %"
-
-
-def interval(estimate: Estimate) -> str:
-    """Return the 95 % interval in per cent."""
-    return f"{100 * estimate.interval_low:.1f}–{100 * estimate.interval_high:.1f}"
-
-
 def summary_table(run: Run) -> Table:
     """Return the closing table: what single candidates score, what the selection scores, and what it cost."""
     tally = run.tally
@@ -165,8 +151,11 @@ def summary_table(run: Run) -> Table:
     for column in ("", "95 % interval", "problems"):
         table.add_column(column, justify="right")
     selected = f"{run.recipe.resolved()['selector']['name']} of {run.recipe.sampler.num_candidates}"
-    for name, value in (("pass@1 (single candidate)", tally.pass_at_1), (selected, tally.accuracy)):
-        table.add_row(name, means(value), interval(value), str(value.num_problems), style="bold")
+    for name, value in zip(("pass@1 (single candidate)", selected), tally.estimates(), strict=True):
+        figure = percent_range(value.lower, value.upper)
+        bounds = interval(value.interval_low, value.interval_high)
+        texts = (text.replace(NBSP, " ") for text in (figure, bounds))
+        table.add_row(name, *texts, str(value.num_problems), style="bold")
     return table
 
 

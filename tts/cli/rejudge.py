@@ -91,8 +91,9 @@ def _show(
 ) -> None:
     from rich.console import Console
 
-    from tts.cli.display import header_line, interval, means, result_line
+    from tts.cli.display import header_line, result_line
     from tts.cli.output import PLAIN, write_outcome
+    from tts.report.wording import NBSP, interval, percent_range
 
     stderr = Console(stderr=True)
     if stdout.is_terminal:
@@ -111,8 +112,12 @@ def _show(
     for note in run.notes:
         stderr.print(f"note: {note}", **PLAIN)
     if tally.num_graded:
-        figures = ((selector, tally.accuracy), ("single candidate", tally.pass_at_1))
-        told = "; ".join(f"{name} {means(value)} (95 % interval {interval(value)})" for name, value in figures)
-        stderr.print(f"{run.path}: {tally.num_graded} problems graded: {told}", **PLAIN)
+        one_draw, selected = tally.estimates()
+        told = "; ".join(
+            f"{name} {percent_range(one.lower, one.upper)} "
+            f"(95 % interval {interval(one.interval_low, one.interval_high)})"
+            for name, one in ((selector, selected), ("single candidate", one_draw))
+        )
+        stderr.print(f"{run.path}: {tally.num_graded} problems graded: {told.replace(NBSP, ' ')}", **PLAIN)
     else:
         stderr.print(f"{run.path}: {tally.num_problems} problems, none of them with a reference", **PLAIN)

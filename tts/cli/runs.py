@@ -60,14 +60,15 @@ def _table(found: list[Listed]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from tts.cli.display import means
     from tts.cli.show import harmless
+    from tts.report.wording import UNKNOWN, percent_range
 
     table = Table("run", "state", box=None, pad_edge=False)
     for column in ("problems", "candidates", "accuracy", "pass@1", "tokens", "time"):
         table.add_column(column, justify="right")
     for run in found:
-        scores = ["–" if value is None else means(value) for value in (run.accuracy, run.pass_at_1)]
+        figures = (run.accuracy, run.pass_at_1)
+        scores = [UNKNOWN if one is None else percent_range(one.lower, one.upper) for one in figures]
         minutes, seconds = divmod(round(run.seconds), 60)
         took = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"
         counts = (f"{run.problems:,}", f"{run.candidates:,}")

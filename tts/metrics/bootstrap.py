@@ -26,6 +26,7 @@ METHOD = "BCa bootstrap over problems (widened to Student's t); Wilson score whe
 NUM_RESAMPLES = 4_000
 FEWEST = 6  # problems that a rate must rest on to be bootstrapped
 BLOCK = 1 << 22  # drawn problems in memory at once
+FEW_VALUES = 16  # units a value from which on it is quicker to draw how often each value comes
 DIGITS = 10  # decimals of what is told: beyond them is what summing leaves
 
 
@@ -35,16 +36,23 @@ def estimates(lower: Floats, upper: Floats, *, units: Sequence[str] | None = Non
     Values are in [0, 1]; `lower` counts undecided verdicts as wrong, `upper` as right. `units` as in `mean_intervals`.
     See `Estimate`.
     """
-    num_rows, num_problems = lower.shape
-    rows = np.concatenate([lower, upper])
-    means = [float(row.mean()) if num_problems else math.nan for row in rows]
+    sums, sizes = _units(np.concatenate([lower, upper]), units)
+    return estimates_of_units(sums[: len(lower)], sums[len(lower) :], sizes, seed=seed)
+
+
+def estimates_of_units(lower: Floats, upper: Floats, sizes: Floats, *, seed: int = 0) -> list[Estimate]:
+    """Return the estimate for each row of `lower` and `upper`, sums over the problems of each unit, [rows, units].
+
+    `sizes` is how many problems each unit has. See `estimates`.
+    """
+    rows, total = np.concatenate([lower, upper]), float(sizes.sum())
     told = [
-        (round(mean, DIGITS), round(low, DIGITS), round(high, DIGITS))
-        for mean, (low, high) in zip(means, mean_intervals(rows, units=units, seed=seed), strict=True)
+        (round(float(row.sum()) / total if total else math.nan, DIGITS), round(low, DIGITS), round(high, DIGITS))
+        for row, (low, high) in zip(rows, _intervals(rows, sizes, seed, NUM_RESAMPLES), strict=True)
     ]
     return [
-        Estimate(low_mean, high_mean, low, high, num_problems)
-        for (low_mean, low, _), (high_mean, _, high) in zip(told[:num_rows], told[num_rows:], strict=True)
+        Estimate(low_mean, high_mean, low, high, int(total))
+        for (low_mean, low, _), (high_mean, _, high) in zip(told[: len(lower)], told[len(lower) :], strict=True)
     ]
 
 
@@ -55,11 +63,18 @@ def mean_intervals(
 
     `units` names for each problem what it is drawn with (see `tts.metrics.units`); None: every problem alone.
     """
+    return _intervals(*_units(values, units), seed, num_resamples)
+
+
+def _units(values: Floats, units: Sequence[str] | None) -> tuple[Floats, Floats]:
+    """Return the sums of each row in each unit, and how many problems each unit has."""
     if units is None:
-        sums, sizes = values, np.ones(values.shape[1])
-    else:
-        sums, all_sizes = by_unit(values, units)
-        sizes = all_sizes[0] if len(all_sizes) else np.ones(0)
+        return values, np.ones(values.shape[1])
+    sums, sizes = by_unit(values, units)
+    return sums, sizes[0] if len(sizes) else np.ones(0)
+
+
+def _intervals(sums: Floats, sizes: Floats, seed: int, num_resamples: int) -> list[tuple[float, float]]:
     num_units, total = len(sizes), float(sizes.sum())
     intervals = [wilson(min(1.0, float(row.sum()) / total) if num_units else math.nan, num_units) for row in sums]
     rows = [index for index, row in enumerate(sums) if _rests_on(row, sizes) >= FEWEST]
@@ -86,13 +101,18 @@ def _bca(sums: Floats, sizes: Floats, seed: int, num_resamples: int) -> list[tup
     if not len(sums):
         return []
     num_units, normal = len(sizes), NormalDist()
-    # What was drawn where must not depend on the units' order.
-    order = np.lexsort((np.broadcast_to(sizes, sums.shape), sums))
-    sums, row_sizes = np.take_along_axis(sums, order, axis=1), sizes[order]
-    resampled = np.sort(np.concatenate(list(_resampled_means(sums, row_sizes, seed, num_resamples))), axis=0)
+    # What is drawn where must not depend on the units' order.
+    if np.ptp(sizes) == 0:
+        sums, row_sizes = np.sort(sums, axis=1), np.broadcast_to(sizes, sums.shape)
+    else:
+        order = np.lexsort((np.broadcast_to(sizes, sums.shape), sums))
+        sums, row_sizes = np.take_along_axis(sums, order, axis=1), sizes[order]
     wide = t_quantile(0.975, num_units - 1) * math.sqrt(num_units / (num_units - 1))
     intervals = []
-    for row, of_units, means in zip(sums, row_sizes, resampled.T, strict=True):
+    for row, of_units, resampled in zip(
+        sums, row_sizes, _resampled_means(sums, row_sizes, seed, num_resamples), strict=True
+    ):
+        means = np.sort(resampled)
         # The quantile levels: corrected for the bias of the median and the skew (acceleration).
         centre = float(row.sum() / of_units.sum())
         below = (np.searchsorted(means, centre - 1e-12) + np.searchsorted(means, centre + 1e-12)) / 2 / len(means)
@@ -106,11 +126,26 @@ def _bca(sums: Floats, sizes: Floats, seed: int, num_resamples: int) -> list[tup
 
 
 def _resampled_means(sums: Floats, sizes: Floats, seed: int, num_resamples: int) -> Iterator[Floats]:
-    """Yield the means of all rows over units drawn anew, [some resamples, rows]."""
+    """Yield each row's means over units drawn anew, [num_resamples]."""
+    # Many units that are alike: how often each value is drawn says all.
     num_units, alike = sums.shape[1], np.ptp(sizes) == 0
-    rng = np.random.default_rng([seed, num_units])
-    for block in np.array_split(np.arange(num_resamples), 1 + num_resamples * num_units // BLOCK):
-        drawn = rng.integers(0, num_units, (len(block), num_units))
-        drawn += np.arange(len(block))[:, None] * num_units
-        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
-        yield times @ sums.T / (sizes.flat[0] * num_units if alike else times @ sizes.T)
+    values = [np.unique(row, return_counts=True) if alike else (row, row) for row in sums]
+    is_short = np.array([len(row) * FEW_VALUES <= num_units for row, _ in values])
+    # Else the units themselves, the same for all other rows.
+    rest = np.flatnonzero(~is_short)
+    means = np.empty((len(rest), num_resamples))
+    if len(rest):
+        rng = np.random.default_rng([seed, num_units])
+        for block in np.array_split(np.arange(num_resamples), 1 + num_resamples * num_units // BLOCK):
+            drawn = rng.integers(0, num_units, (len(block), num_units))
+            drawn += np.arange(len(block))[:, None] * num_units
+            times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
+            totals = sizes.flat[0] * num_units if alike else sizes[rest] @ times.T
+            means[:, block] = sums[rest] @ times.T / totals
+    others = iter(means)
+    for short, (row, counts) in zip(is_short, values, strict=True):
+        if short:
+            rng = np.random.default_rng([seed, num_units])
+            yield rng.multinomial(num_units, counts / num_units, num_resamples) @ row / (sizes.flat[0] * num_units)
+        else:
+            yield next(others)

@@ -36,12 +36,3 @@ def wilson(mean: float, num_problems: int) -> tuple[float, float]:
     centre = (mean + z2 / 2) / (1 + z2)
     half = Z_95 / (1 + z2) * math.sqrt(mean * (1 - mean) / num_problems + z2 / (4 * num_problems))
     return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def estimate(lower_sum: float, upper_sum: float, num_problems: int) -> Estimate:
-    """Return the estimate for values that sum to `lower_sum` (undecided wrong) and `upper_sum` (undecided right)."""
-    if num_problems == 0:
-        return Estimate(math.nan, math.nan, 0.0, 1.0, 0)
-    lower = min(1.0, lower_sum / num_problems)
-    upper = min(1.0, upper_sum / num_problems)
-    return Estimate(lower, upper, wilson(lower, num_problems)[0], wilson(upper, num_problems)[1], num_problems)

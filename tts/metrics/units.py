@@ -20,7 +20,10 @@ def by_unit(values: Floats, units: Sequence[str]) -> tuple[Floats, Floats]:
     NaN: that problem is not in this row. Units come in the order of their names.
     """
     place = {name: number for number, name in enumerate(sorted(set(units)))}
-    member = np.zeros((len(units), len(place)))
-    member[np.arange(len(units)), [place[name] for name in units]] = 1.0
+    member = np.array([place[name] for name in units], dtype=np.int64)
     present = ~np.isnan(values)
-    return np.where(present, values, 0.0) @ member, present @ member
+    sums, sizes = np.zeros((len(values), len(place))), np.zeros((len(values), len(place)))
+    for row, here in enumerate(present):
+        sizes[row] = np.bincount(member[here], minlength=len(place))
+        sums[row] = np.bincount(member[here], values[row, here], minlength=len(place))
+    return sums, sizes

@@ -84,7 +84,7 @@ class Rejudging:
             Drawn(number, row, candidates, self.run.superseded(problem_id), error=failed or shortfall(candidates)),
             judged,
         )
-        self.tally.add(solution, candidates, judged.verdicts)
+        self.tally.add(solution, candidates, judged.verdicts, row.problem.cluster)
         self.num_failed += solution.error is not None
         return Solved(row, solution)
 

@@ -209,7 +209,7 @@ class Run:
         try:
             judged = self._judged(row, drawn)
             solution = solution_of(row, drawn, judged)
-            self.tally.add(solution, drawn.candidates, judged.verdicts)
+            self.tally.add(solution, drawn.candidates, judged.verdicts, row.problem.cluster)
         except RunFolderError:
             raise
         except Exception as error:

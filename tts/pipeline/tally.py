@@ -1,14 +1,24 @@
-"""Running totals over solutions: what `tts solve` shows while it runs and at its end. Memory does not grow."""
+"""Running totals over solutions: what `tts solve` shows while it runs and at its end.
+
+Memory grows with the different shares of right candidates there are, and with the problems that come in clusters.
+"""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
-from tts.metrics.intervals import Estimate, estimate
+import numpy as np
+
+from tts.metrics.bootstrap import estimates_of_units
+from tts.metrics.intervals import Estimate
 from tts.types import Candidate, Solution, Verdict
+
+Shares: TypeAlias = tuple[float, float, float, float]
+"""Of one problem: its candidates that pass, with the undecided; whether what was selected passes, with undecided."""
 
 
 @dataclass(slots=True)
@@ -39,10 +49,16 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     credit: dict[str, Credit] = field(default_factory=dict)
-    _passed_share: Fraction = Fraction(0)  # exact: the sum must not depend on the order of the problems
-    _open_share: Fraction = Fraction(0)
+    _shares: Counter[Shares] = field(default_factory=Counter)  # of the problems that stand alone: how often each comes
+    _clusters: dict[str, list[Shares]] = field(default_factory=dict)
 
-    def add(self, solution: Solution, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]) -> None:
+    def add(
+        self,
+        solution: Solution,
+        candidates: Sequence[Candidate],
+        verdicts: Sequence[Verdict],
+        cluster: str | None = None,
+    ) -> None:
         """Count one problem; `candidates` and `verdicts` run in parallel (both empty where judging failed)."""
         pairs, counts = list(zip(candidates, verdicts, strict=True)), solution.counts
         self.num_problems += 1
@@ -58,8 +74,13 @@ class Tally:
             self.num_graded += 1
             self.num_correct += solution.verdict.status == "passed"
             self.num_undecided += solution.verdict.status == "undecided"
-            self._passed_share += Fraction(counts.num_passed, counts.num_candidates)
-            self._open_share += Fraction(counts.num_undecided, counts.num_candidates)
+            passed, either = counts.num_passed, counts.num_passed + counts.num_undecided
+            status, num = solution.verdict.status, counts.num_candidates
+            shares = passed / num, either / num, float(status == "passed"), float(status != "failed")
+            if cluster is None:
+                self._shares[shares] += 1
+            else:
+                self._clusters.setdefault(cluster, []).append(shares)
         for candidate, verdict in pairs:
             credit = self.credit.setdefault(candidate.sampler, Credit())
             credit.num_candidates += 1
@@ -70,16 +91,23 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         """Return all figures for summary.json, in an order that does not depend on the problems' order."""
         counts = {name: getattr(self, name) for name in self.__slots__ if name.startswith("num_") or "tokens" in name}
-        graded = {"pass_at_1": self.pass_at_1, "accuracy": self.accuracy} if self.num_graded else {}
+        graded = dict(zip(("pass_at_1", "accuracy"), self.estimates(), strict=True)) if self.num_graded else {}
         return {**counts, **graded, "samplers": {name: self.credit[name] for name in sorted(self.credit)}}
 
     @property
-    def pass_at_1(self) -> Estimate:
-        """Mean over problems of the share of candidates that pass: what one draw would give."""
-        passed = float(self._passed_share)
-        return estimate(passed, float(self._passed_share + self._open_share), self.num_graded)
+    def accuracy(self) -> tuple[float, float]:
+        """Share of problems whose selected answer passes, undecided verdicts counted as wrong and as right.
 
-    @property
-    def accuracy(self) -> Estimate:
-        """Share of problems whose selected answer passes. Handing in nothing counts as not passing."""
-        return estimate(self.num_correct, self.num_correct + self.num_undecided, self.num_graded)
+        Handing in nothing counts as not passing. NaN where nothing is graded.
+        """
+        graded = self.num_graded or math.nan
+        return self.num_correct / graded, (self.num_correct + self.num_undecided) / graded
+
+    def estimates(self) -> tuple[Estimate, Estimate]:
+        """Return pass@1 (what one draw would give) and the accuracy of what was selected, with their intervals."""
+        alone = list(self._shares.elements())
+        clusters = [tuple(map(math.fsum, zip(*problems, strict=True))) for problems in self._clusters.values()]
+        sums = np.reshape([*alone, *clusters], (-1, 4)).astype(np.float64).T
+        sizes = np.array([1] * len(alone) + [len(problems) for problems in self._clusters.values()], dtype=np.float64)
+        one_draw, selected = estimates_of_units(sums[[0, 2]], sums[[1, 3]], sizes)
+        return one_draw, selected

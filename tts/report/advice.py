@@ -116,8 +116,8 @@ def on_fairness(arms: Sequence[Arm]) -> Iterator[str]:
     if spent and max(spent.values()) > UNLIKE * min(spent.values()):
         told = ", ".join(f"{name} {count(tokens)}" for name, tokens in spent.items())
         yield (
-            f"Recipes that are compared write unlike numbers of tokens a candidate ({told}), so at the same k they do not "
-            "cost the same: compare them at equal tokens"
+            f"Recipes that are compared write unlike numbers of tokens a candidate ({told}), so at the same k they do "
+            "not cost the same: compare them at equal tokens"
         )
 
 
