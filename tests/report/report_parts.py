@@ -11,6 +11,7 @@ from tts.report.data import (
     CandidateView,
     Contrast,
     Cost,
+    Gain,
     Line,
     Point,
     ProblemView,
@@ -79,7 +80,13 @@ def arm(name: str, ks: Sequence[int], num_problems: int, better: float) -> Arm:
         quality=Quality(48, 3, 0, 2, 5, 0, 3, tuple(1 + 0.9 * math.log2(k) for k in ks)),
         spread=Spread("word 2-grams", {"0": 7.4, "1": 5.2, "2": 3.9, "inf": 2.1}, 0.42, 0.71, 7.6, None, None),
         statistics={"esamp": {"rows guided": 1210, "first loss": 2.31, "last loss": 0.87, "kl": None}},
+        gains=tuple(gain("maj@k", k) for k in ks if k > 1),
     )
+
+
+def gain(figure: str, k: int) -> Gain:
+    paired = (0.15, 0.15, 0.021, 0.279, 0.012, -0.004, 0.304, 0.058)
+    return Gain(figure, k, *paired, 0.18, 0.18, 0.07, 0.34, 0.4545, 0.11, 0.7)
 
 
 def line(figure: str, ks: Sequence[int], start: float, rise: float) -> Line:

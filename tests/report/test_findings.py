@@ -64,6 +64,7 @@ def test_texts_without_a_reference_show_what_they_have(tmp_path: Path) -> None:
 def test_every_point_contrast_arm_and_warning_is_a_record(report: Report) -> None:
     found = list(records(report))
     assert sum("figure" in record for record in found) == sum(len(arm.lines) * 3 for arm in report.arms)
+    assert sum("gain" in record for record in found) == sum(len(arm.gains) for arm in report.arms) > 0
     assert sum("contrast" in record for record in found) == 5
     assert [record["arm"] for record in found if "cost" in record] == ["plain", "other"]
     assert sum("warning" in record for record in found) == len(report.warnings)

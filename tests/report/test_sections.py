@@ -16,7 +16,7 @@ from tts.report.page import page
 from tts.report.page.sections import by_key, differing, made, num_right, scope, templates
 from tts.types import Status
 
-SECTIONS = ("headline", "curves", "comparison", "problems", "cost", "quality", "plugins", "recipes")
+SECTIONS = ("headline", "curves", "comparison", "gains", "problems", "cost", "quality", "plugins", "recipes")
 
 
 class Reader(HTMLParser):
@@ -119,6 +119,15 @@ def test_a_difference_that_is_told_apart_is_set_strong(p_value: float | None, nu
     made = report()
     made = replace(made, contrasts=(replace(made.contrasts[0], adjusted_p_value=p_value), made.contrasts[1]))
     assert read("comparison", made).tags.count("strong") == num_strong
+
+
+def test_gains_are_told_at_the_headlines_k_with_what_is_left_to_gain() -> None:
+    (rows,) = read("gains", report()).tables
+    assert [row[:2] for row in rows] == [["Recipe", "Chosen by"], ["vanilla", "maj@8"], ["min_p", "maj@8"]]
+    assert rows[1][2:5] == ["+15.0", "−0.4\u00a0to\u00a0+30.4", "0.058"]
+    assert rows[1][5:] == ["+18.0", "7.0\u00a0–\u00a034.0", "45.5\u00a0%"]
+    without = replace(report(), arms=tuple(replace(arm, gains=()) for arm in report().arms))
+    assert 'id="gains"' not in page(without)
 
 
 def test_where_the_headline_figure_is_not_compared_the_others_stand_open() -> None:

@@ -106,6 +106,7 @@ def test_csv_files_hold_every_record_and_no_text(tmp_path: Path) -> None:
     rows = {path.stem: list(csv.DictReader(path.read_text().splitlines())) for path in write_csv(made, tmp_path)}
     assert {name: len(found) for name, found in rows.items()} == {
         "curves": 2 * 6 * 4,
+        "gains": 2 * 3,
         "comparisons": 8,
         "speeds": 1,
         "arms": 2,

@@ -10,7 +10,7 @@ from rich.console import Console
 from tts.cli.layout import Heads, say, table, wrapped
 from tts.cli.output import PLAIN
 from tts.cli.plot import ASCII, MARKS, Curve, plot
-from tts.report.data import Arm, Line, Point, Report
+from tts.report.data import Arm, Contrast, Gain, Line, Point, Report
 from tts.report.headline import headline, record, speed
 from tts.report.wording import (
     NBSP,
@@ -31,11 +31,13 @@ NOT_CHOICES = ("random", "pass@k", "pass^k")
 
 
 def records(report: Report) -> Iterator[dict[str, Any]]:
-    """Yield the report as small JSON objects: a line for each point, contrast, arm and warning."""
+    """Yield the report as small JSON objects: a line for each point, gain, contrast, arm and warning."""
     for arm in report.arms:
         for line in arm.lines:
             for point in line.points:
                 yield {"arm": arm.name, "figure": line.figure, **as_dict(point)}
+        for gain in arm.gains:
+            yield {"arm": arm.name, "gain": gain}
     for contrast in report.contrasts:
         yield {"contrast": contrast}
     for one in report.speeds:
@@ -97,18 +99,24 @@ def _cells(point: Point) -> tuple[str, str]:
     return percent_range(point.lower, point.upper), interval(point.interval_low, point.interval_high)
 
 
+def _bounds(one: Contrast | Gain) -> str:
+    return interval(one.together_low, one.together_high, sign=True)
+
+
 def _choices(arm: Arm, k: int) -> Table:
-    """Return every way to choose among k candidates, the best first."""
+    """Return every way to choose among k candidates, the best first, with its gain over one of them."""
     figures = [line.figure for line in arm.lines if line.figure not in NOT_CHOICES]
     found = {figure: point for figure in figures if (point := arm.point(figure, k)) is not None}
-    rows: list[Sequence[str]] = [
-        (at_k(figure, k) if figure.endswith("@k") else figure, *_cells(point))
-        for figure, point in sorted(found.items(), key=lambda item: -item[1].lower)
-    ]
+    gains = {one.figure: one for one in arm.gains if one.k == k}
+    rows: list[Sequence[str]] = []
+    for figure, point in sorted(found.items(), key=lambda item: -item[1].lower):
+        one = gains.get(figure)
+        gain = (points_range(one.lower, one.upper), _bounds(one)) if one else ("", "")[: 2 * bool(gains)]
+        rows.append((at_k(figure, k) if figure.endswith("@k") else figure, *_cells(point), *gain))
     blind = arm.point("random", k)
     if blind is not None:
-        rows.append(("blindly (random)", *_cells(blind)))
-    return [(f"chosen from {k}",), ("accuracy", "95 %")], rows
+        rows.append(("blindly (random)", *_cells(blind), *(("", "") if gains else ())))
+    return [(f"chosen from {k}",), ("accuracy", "95 %"), *([("gain", "95 %")] if gains else [])], rows
 
 
 def _show_plot(report: Report, console: Console) -> None:
@@ -144,7 +152,7 @@ def _show_contrasts(report: Report, console: Console) -> None:
             (
                 at_k(one.figure, one.k),
                 points_range(one.lower, one.upper),
-                interval(one.together_low, one.together_high, sign=True),
+                _bounds(one),
                 p_value(one.adjusted_p_value) + "*" * one.told_apart,
                 record(one),
             )

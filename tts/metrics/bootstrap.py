@@ -66,6 +66,25 @@ def mean_intervals(
     return _intervals(*_units(values, units), seed, num_resamples)
 
 
+def mean_ratio(
+    values: Floats, others: Floats, units: Sequence[str], *, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+) -> tuple[float, float, float]:
+    """Return mean(values) / mean(others), both [problems], and its 95 % interval: quantiles over units drawn anew.
+
+    `others` are not negative, and not all 0; drawn units of which all are 0 are left out.
+    """
+    (top, bottom), _ = by_unit(np.stack([values, others]), units)
+    # Units with nothing in them change neither sum: only how many of the others are drawn does.
+    num_units, there = len(top), (top != 0) | (bottom != 0)
+    rng = np.random.default_rng([seed, num_units])
+    chances = np.append(there[there] / num_units, 1 - there.sum() / num_units)
+    times = rng.multinomial(num_units, chances / chances.sum(), num_resamples)[:, :-1]
+    tops, bottoms = times @ top[there], times @ bottom[there]
+    low, high = np.quantile(tops[bottoms > 0] / bottoms[bottoms > 0], [0.025, 0.975])
+    ratio = float(top.sum() / bottom.sum())
+    return round(ratio, DIGITS), round(float(low), DIGITS), round(float(high), DIGITS)
+
+
 def _units(values: Floats, units: Sequence[str] | None) -> tuple[Floats, Floats]:
     """Return the sums of each row in each unit, and how many problems each unit has."""
     if units is None:

@@ -19,7 +19,7 @@ from tts.metrics.units import units_of
 from tts.report import advice
 from tts.report.data import Arm, Contrast, Cost, Made, ProblemView, Quality, Report
 from tts.report.gather import Gathered, Wanted, gather
-from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, has_own_curve, line, own_curve
+from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, gained, has_own_curve, line, own_curve
 from tts.report.scope import check_ks, choose_problems, distinct_names
 from tts.report.speed import speeds
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure
@@ -194,6 +194,7 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
             hosts=tuple(dict.fromkeys(str(one.host["name"]) for one in sessions if one.host)),
             versions=next((one.versions for one in reversed(sessions) if one.versions), {}),
         ),
+        gains=gained(found, gathered.clusters, seed),
     )
     return _Studied(arm, gathered, found)
 
@@ -227,6 +228,10 @@ def _method(clusters: Mapping[str, str], compared: Measure, num_texts: int, seed
     yield (
         "Where verdicts are undecided (truncated candidates are) a figure is a range: all of them wrong, all right. An "
         "interval reaches from the low end of the one to the high end of the other."
+    )
+    yield (
+        "Gains of a selector are over pass@1 of the same candidates, problem by problem, corrected for all of the "
+        "recipe (min-P); their p-value asks whether problems are as likely to gain as to lose."
     )
     yield "Tokens at k: k times a problem's mean completion tokens, then the mean over problems."
     if compared.kernel is not None:

@@ -16,7 +16,7 @@ TEXTS = {"text", "reasoning", "detail", "scores"}
 
 
 def write_csv(report: Report, folder: Path) -> list[Path]:
-    """Write `curves`, `comparisons`, `speeds`, `arms`, `problems` and `candidates` (without texts) into `folder`.
+    """Write `curves`, `gains`, `comparisons`, `speeds`, `arms`, `problems`, `candidates` (without texts) into `folder`.
 
     Return the files; the folder is made. UTF-8; shares are in [0, 1]; a file without records has no lines.
     """
@@ -28,6 +28,7 @@ def write_csv(report: Report, folder: Path) -> list[Path]:
             for line in arm.lines
             for point in line.points
         ],
+        "gains": [{"arm": arm.name, **asdict(one)} for arm in report.arms for one in arm.gains],
         "comparisons": [asdict(one) for one in report.contrasts],
         "speeds": [asdict(one) for one in report.speeds],
         "arms": [_arm(arm) for arm in report.arms],

@@ -39,6 +39,34 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """What a selector gains over one sample of its candidates at one k > 1, and what it leaves to a perfect choice.
+
+    The first eight figures are of its accuracy minus pass@1, as in `Contrast`, corrected for all gains of the arm.
+    `gap_…` are of pass@k minus its accuracy, `closed…` of the share of the way from pass@1 to pass@k (None: that way is
+    below 2 points).
+    """
+
+    figure: str
+    k: int
+    lower: float
+    upper: float
+    interval_low: float
+    interval_high: float
+    p_value: float | None
+    together_low: float
+    together_high: float
+    adjusted_p_value: float | None
+    gap_lower: float
+    gap_upper: float
+    gap_interval_low: float
+    gap_interval_high: float
+    closed: float | None
+    closed_low: float | None
+    closed_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What an arm took. Drawing took `seconds`; cancelled and truncated tokens are part of `completion_tokens`.
 
@@ -112,6 +140,7 @@ class Arm:
     spread: Spread | None
     statistics: Mapping[str, JSON]
     made: Made = field(default_factory=Made)
+    gains: tuple[Gain, ...] = ()
 
     def points(self, figure: str) -> list[Point]:
         """Return the points of that figure that are known; none where the arm has no such line."""

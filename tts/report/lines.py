@@ -13,12 +13,13 @@ from tts.metrics.bootstrap import DIGITS, estimates
 from tts.metrics.comparison import compare
 from tts.metrics.cost import expected_tokens
 from tts.metrics.curves import Curve, selected_curve
+from tts.metrics.gain import gains
 from tts.metrics.paired import SIGNIFICANCE, Look
 from tts.metrics.pool import Pool
 from tts.metrics.resampling import chosen_by, sampled_odds
 from tts.metrics.selection import SelectionOdds
 from tts.protocols import BoundSelector, Selector
-from tts.report.data import Contrast, Line, Point
+from tts.report.data import Contrast, Gain, Line, Point
 from tts.runs.records import finite
 from tts.types import Ballot
 
@@ -130,6 +131,26 @@ def looked(look: Look) -> Looked:
         together_low=look.together[0],
         together_high=look.together[1],
         adjusted_p_value=finite(look.adjusted_p_value),
+    )
+
+
+def gained(curves: Sequence[Curve], clusters: Mapping[str, str], seed: int) -> tuple[Gain, ...]:
+    """Return what each selector of an arm gains over one sample; none where nothing is graded."""
+    found = gains(curves, clusters=clusters, seed=seed) if curves else []
+    return tuple(
+        Gain(
+            figure=one.figure,
+            k=one.k,
+            **looked(one.look),
+            gap_lower=one.gap.lower,
+            gap_upper=one.gap.upper,
+            gap_interval_low=one.gap.interval_low,
+            gap_interval_high=one.gap.interval_high,
+            closed=one.closed and one.closed[0],
+            closed_low=one.closed and one.closed[1],
+            closed_high=one.closed and one.closed[2],
+        )
+        for one in found
     )
 
 

@@ -30,6 +30,7 @@ from tts.report.wording import (
     percent,
     percent_range,
     plural,
+    points_range,
     seconds,
     shortened,
     visible,
@@ -53,9 +54,9 @@ def templates() -> Environment:
     )
     of_report = (headline, judgement, record, speed, charts, svg, scope, made, num_right)
     of_recipe = (by_key, differing, indented)
-    of_words = (at_k, count, decimal, interval, known, p_value, percent, percent_range)
-    in_words = (*of_words, plural, seconds, shortened, visible)
-    environment.globals |= {function.__name__: function for function in (*of_report, *of_recipe, *in_words)}
+    numbers = (count, decimal, interval, known, p_value, percent, percent_range, points_range, seconds)
+    in_words = (at_k, plural, shortened, visible)
+    environment.globals |= {function.__name__: function for function in (*of_report, *of_recipe, *numbers, *in_words)}
     environment.globals |= {"unknown": UNKNOWN, "window": WINDOW}
     return environment
 
