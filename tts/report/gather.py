@@ -40,10 +40,9 @@ class Gathered:
     """What is known of one arm. `drawn` is the pool of all problems, `graded` that of those with verdicts.
 
     `views` goes by the problem's id; so does `clusters`, what problems share. `ballots` are those of the graded
-    problems, empty where nothing needs them.
-    `counts` has `candidates`, `truncated`, …, and the tokens; `engines` is the ledger. `reasons` counts why verdicts
-    are undecided. `spread` is what the texts show and `digest` is of all that was written; the texts themselves are not
-    kept. `notes` tell of scores.
+    problems, empty where nothing needs them. `counts` has `candidates`, `truncated`, …, and the tokens; `engines` is
+    the ledger. `reasons` counts why verdicts are undecided. `spread` is what the texts show and `digest` is of all that
+    was written; the texts themselves are not kept. `notes` tell of scores.
     """
 
     drawn: Pool = field(default_factory=lambda: pool([]))
