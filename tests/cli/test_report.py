@@ -31,7 +31,7 @@ def test_the_page_of_one_run_lies_in_it(tts: Command, runs: tuple[Path, Path]) -
     result = make(tts, runs[0])
     assert (result.code, result.out) == (0, ""), result.err
     page = (runs[0] / "report.html").read_text()
-    assert "maj@4" in page
+    assert "maj@2 of" in page  # the largest k of which two subsets share no candidate
     assert f"the page is {runs[0] / 'report.html'}" in result.err
 
 
@@ -52,6 +52,16 @@ def test_json_is_the_whole_report_and_writes_no_page(tts: Command, runs: tuple[P
     assert [arm["num_problems"] for arm in found["arms"]] == [4, 4]
     assert [len(problem["arms"]) for problem in found["problems"]] == [2] * 4
     assert not list(tmp_path.glob("**/report.html"))
+
+
+def test_a_baseline_is_what_the_others_are_compared_with(tts: Command, runs: tuple[Path, Path]) -> None:
+    (plain,) = make(tts, *runs, "--json").records
+    first, second = (arm["name"] for arm in plain["arms"])
+    (found,) = make(tts, *runs, "--json", "--baseline", second).records
+    assert {(one["first"], one["second"]) for one in plain["contrasts"]} == {(second, first)}
+    assert {(one["first"], one["second"]) for one in found["contrasts"]} == {(first, second)}
+    refused = make(tts, *runs, "--json", "--baseline", "neither")
+    assert (refused.code, "`baseline` must be one of" in refused.err) == (2, True)
 
 
 @pytest.mark.usefixtures("png")
@@ -94,5 +104,16 @@ def test_a_page_that_cannot_be_written_is_one_line(tts: Command, runs: tuple[Pat
 
 def test_json_keys_are_those_of_the_records(tts: Command, runs: tuple[Path, Path]) -> None:
     (found,) = make(tts, runs[0], "--json", "--no-candidates").records
-    assert set(found) == {"title", "headline", "ks", "arms", "contrasts", "method", "warnings", "problems", "speeds"}
+    assert set(found) == {
+        "title",
+        "headline",
+        "headline_k",
+        "ks",
+        "arms",
+        "contrasts",
+        "method",
+        "warnings",
+        "problems",
+        "speeds",
+    }
     assert json.dumps(found["problems"]) == "[]"

@@ -34,6 +34,10 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
     embeddings: Embeddings = None,
     perplexity: PerplexityModel = None,
     no_candidates: NoCandidates = False,
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", metavar="NAME", help="Compare every other recipe with this one alone: fewer looks."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of intervals, tests and subsets.")] = 0,
 ) -> None:
     """Write one self-contained HTML page about stored runs: curves, comparison, cost, diversity, every candidate.
@@ -71,6 +75,7 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
         embeddings=embeddings or AUTO,
         perplexity=perplexity,
         candidates=not no_candidates,
+        baseline=baseline,
     )
     try:
         if page is not None:
