@@ -87,6 +87,16 @@ def test_the_headline_shows_what_is_undecided_as_a_range_and_what_is_missing_as_
     assert rows[1][2:] == ["–", "–"]
 
 
+def test_the_headline_tells_how_far_a_figure_would_move_were_candidates_drawn_anew() -> None:
+    made = report(arms=("only",))
+    (arm,) = made.arms
+    lines = tuple(
+        replace(line, points=tuple(replace(one, redraw_error=0.01) for one in line.points)) for line in arm.lines
+    )
+    (rows,) = read("headline", replace(made, arms=(replace(arm, lines=lines),))).tables
+    assert rows[1][1].endswith("45.0 (±\u00a02.0 over draws)")
+
+
 def test_every_chart_has_its_numbers_beside_it() -> None:
     found = read("curves", report())
     assert found.tags.count("svg") == len(found.tables) == 6

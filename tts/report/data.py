@@ -18,7 +18,8 @@ from tts.types import JSON, FinishReason, Spent, Status
 class Point:
     """One figure at one k. `tokens` is the mean number of completion tokens that k candidates of a problem take.
 
-    `sampling_error` is the standard error that comes from drawing subsets; 0 where the figure is exact.
+    `sampling_error` is the standard error that comes from drawing subsets; 0 where the figure is exact. `redraw_error`
+    is that of these very problems, were their candidates drawn anew; None beyond n / 4, and for selectors.
     """
 
     k: int
@@ -28,6 +29,7 @@ class Point:
     interval_low: float
     interval_high: float
     sampling_error: float
+    redraw_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

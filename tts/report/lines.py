@@ -16,6 +16,7 @@ from tts.metrics.curves import Curve, selected_curve
 from tts.metrics.gain import gains
 from tts.metrics.paired import SIGNIFICANCE, Look
 from tts.metrics.pool import Pool
+from tts.metrics.redraw import redraw_errors
 from tts.metrics.resampling import chosen_by, sampled_odds
 from tts.metrics.selection import SelectionOdds
 from tts.protocols import BoundSelector, Selector
@@ -38,8 +39,10 @@ def line(curve: Curve, pool: Pool, units: Sequence[str], seed: int) -> Line:
     tokens = expected_tokens(pool, curve.ks).mean(axis=1)
     found = estimates(curve.lower, curve.upper, units=units, seed=seed)
     points = (
-        Point(k, float(tokens[row]), one.lower, one.upper, one.interval_low, one.interval_high, error)
-        for row, (k, one, error) in enumerate(zip(curve.ks, found, curve.sampling_errors, strict=True))
+        Point(k, float(tokens[row]), one.lower, one.upper, one.interval_low, one.interval_high, error, again)
+        for row, (k, one, error, again) in enumerate(
+            zip(curve.ks, found, curve.sampling_errors, redraw_errors(curve.name, pool, curve.ks), strict=True)
+        )
     )
     return Line(curve.name, tuple(points))
 

@@ -32,6 +32,11 @@ def percent_range(lower: float | None, upper: float | None, *, sign: bool = Fals
     return f"{low}{NBSP}%" if low == high else f"{low}{NBSP}{between}{NBSP}{high}{NBSP}%"
 
 
+def points(share: float | None) -> str:
+    """Return a share in points, without a sign: `1.2`."""
+    return _points(share, sign=False) if known(share) else UNKNOWN
+
+
 def points_range(lower: float | None, upper: float | None) -> str:
     """Return a difference of shares in points, with its sign: `+5.0`, or `−3.1 to +10.0` where it is a range."""
     return percent_range(lower, upper, sign=True).removesuffix(f"{NBSP}%")

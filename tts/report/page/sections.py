@@ -30,6 +30,7 @@ from tts.report.wording import (
     percent,
     percent_range,
     plural,
+    points,
     points_range,
     seconds,
     shortened,
@@ -54,7 +55,7 @@ def templates() -> Environment:
     )
     of_report = (headline, judgement, record, speed, charts, svg, scope, made, num_right)
     of_recipe = (by_key, differing, indented)
-    numbers = (count, decimal, interval, known, p_value, percent, percent_range, points_range, seconds)
+    numbers = (count, decimal, interval, known, p_value, percent, percent_range, points, points_range, seconds)
     in_words = (at_k, plural, shortened, visible)
     environment.globals |= {function.__name__: function for function in (*of_report, *of_recipe, *numbers, *in_words)}
     environment.globals |= {"unknown": UNKNOWN, "window": WINDOW}
