@@ -214,6 +214,8 @@ def test_a_candidate_without_a_score_abstains(selector: Component) -> None:
 def test_a_tie_goes_to_the_most_likely_then_to_the_smallest_text(selector: Component) -> None:
     likely = [row(0, "a", 0, logprob=-3), row(1, "b", 1, logprob=-1), row(2, "c", 2, logprob=math.nan)]
     assert (select(selector, *likely).answer, select(selector, *likely).num_tied) == ("b", 3)
+    impossible = [row(0, "2", 0, logprob=0.7), row(1, "1", 1, logprob=-0.1)]  # above 0 is no log-probability
+    assert (select(selector, *impossible).answer, select(selector, *impossible).num_tied) == ("1", 2)
     alike = [row(0, "b", 0), row(1, "B", 1), row(2, "a", 2)]
     assert (select(selector, *alike).answer, select(selector, *alike).num_tied) == ("B", 3)
     same_answer = [row(0, "a", 0, text="z"), row(1, "a", 0, text="y"), row(2, "a", 0, text="y")]
@@ -230,6 +232,9 @@ def test_equal_sums_tie_although_they_are_added_in_another_order() -> None:
     tenths = [0.1, 0.2, 0.3]  # 0.1 + 0.2 + 0.3 != 0.3 + 0.2 + 0.1 in floating point
     rows = [row(i, "a", 0, score=score) for i, score in enumerate(tenths)]
     rows += [row(i + 3, "b", 1, score=score) for i, score in enumerate(reversed(tenths))]
+    assert (
+        select(WEIGHTED, row(0, "1", 0, score=0.1), row(1, "1", 0, score=0.2), row(2, "2", 1, score=0.3)).num_tied == 2
+    )
     assert select(WEIGHTED, *rows).num_tied == 2
 
 

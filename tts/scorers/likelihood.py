@@ -9,7 +9,8 @@ from typing import ClassVar
 from tts.components.component import Component
 from tts.types import Candidate, Problem, Score
 
-ROUNDING = 1e-6  # a mean of log-probabilities may exceed 0 by this much and still be a rounding error
+MOST_LOGPROB = 1e-6
+"""A mean of log-probabilities may exceed 0 by this much and still be a rounding error; beyond it, it is none."""
 
 
 class Likelihood(Component):
@@ -28,6 +29,6 @@ class Likelihood(Component):
 def _likelihood(mean_logprob: float | None) -> Score:
     if mean_logprob is None:
         return Score(None, "no log-probabilities")
-    if not mean_logprob <= ROUNDING:
+    if not mean_logprob <= MOST_LOGPROB:
         return Score(None, f"mean_logprob must be at most 0, got {mean_logprob}")
     return Score(min(1.0, math.exp(mean_logprob)))

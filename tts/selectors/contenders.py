@@ -10,20 +10,31 @@ answer and of those equal to it, and lowers none, so it never hands the win to a
 transitive this is the plain vote over its classes. Nodes joined to classes instead could not be stable: where a equals
 b and b equals c, but a differs from c, some candidate would have to split a class.
 
+Sums of weights tie where they differ by no more than rounding may have made (`least_tied`), single scores where they
+are equal.
+
 The rank of a contender depends on what it wrote, never on when it arrived: the higher mean log-probability first
-(missing and non-finite ones last), then the answer's text, then the whole text, both in code-point order, then the
-candidate's index. The best-ranked contender stands for its party; between parties of equal weight, the one whose
-representative ranks first wins.
+(missing ones and numbers that cannot be one last), then the answer's text, then the whole text, both in code-point
+order, then the candidate's index. The best-ranked contender stands for its party; between parties of equal weight, the
+one whose representative ranks first wins.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from tts.errors import ScorerError
+from tts.scorers.likelihood import MOST_LOGPROB
 from tts.types import Answer, Ballot, Candidate, Selection
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+    Weights = TypeVar("Weights", float, NDArray[float64])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,38 +99,52 @@ def vote(ballot: Ballot, entrants: Iterable[Contender]) -> Selection:
         party = [left_over.pop()]
         leads = True
         for node in party:  # which grows by its linked nodes of equal support
-            leads &= all(support[node] >= support[each] for each in beside[node])
-            joining = {each for each in beside[node] & left_over if support[each] == support[node]}
+            near = {each for each in beside[node] if support[each] >= least_tied(support[node])}
+            joining = {each for each in near if support[node] >= least_tied(support[each])}
+            leads &= near == joining
+            joining &= left_over
             left_over -= joining
             party += joining
         if leads:
             parties.append((support[party[0]], [one for node in party for one in members[node]]))
-    return _select_heaviest(ballot, parties, num_entrants=sum(map(len, members.values())))
+    return _select_heaviest(ballot, parties, least_tied, num_entrants=sum(map(len, members.values())))
 
 
 def rerank(ballot: Ballot, entrants: Iterable[Contender]) -> Selection:
     """Select between the contenders, each for itself."""
     parties = [(contender.weight, [contender]) for contender in entrants]
-    return _select_heaviest(ballot, parties, num_entrants=len(parties))
+    return _select_heaviest(ballot, parties, float, num_entrants=len(parties))
+
+
+def least_tied(heaviest: Weights) -> Weights:
+    """Return the least sum of weights, 0 or above, that ties with the heaviest: .1 + .2 and .3 do."""
+    return heaviest * (1 - 1e-9)
 
 
 def rank(contender: Contender) -> tuple[float, str, str, int]:
     """Return the key that sorts the best contender first (see above)."""
     candidate = contender.candidate
     logprob = candidate.mean_logprob
-    unlikelihood = math.inf if logprob is None or not math.isfinite(logprob) else -logprob
+    known = logprob is not None and -math.inf < logprob <= MOST_LOGPROB  # as for the scorer
+    unlikelihood = -logprob if logprob is not None and known else math.inf
     return (unlikelihood, contender.answer.text, candidate.text, candidate.index)
 
 
 def _select_heaviest(
-    ballot: Ballot, parties: Sequence[tuple[float, Sequence[Contender]]], num_entrants: int
+    ballot: Ballot,
+    parties: Sequence[tuple[float, Sequence[Contender]]],
+    least: Callable[[float], float],
+    num_entrants: int,
 ) -> Selection:
-    """Select the best-ranked contender of the heaviest party, given each with its weight; without parties: nothing."""
+    """Select the best-ranked contender of the heaviest party, given each with its weight; without parties: nothing.
+
+    `least` is the least weight that ties with a weight.
+    """
     num_abstained = len(ballot.candidates) - num_entrants
     if not parties:
         return Selection(None, None, (), num_tied=0, num_abstained=num_abstained)
     heaviest = max(weight for weight, _ in parties)
-    tied = [min(party, key=rank) for weight, party in parties if weight == heaviest]
+    tied = [min(party, key=rank) for weight, party in parties if weight >= least(heaviest)]
     winner = min(tied, key=rank)
     return Selection(
         index=winner.candidate.index,
