@@ -62,7 +62,6 @@ def simulated_rows(num_problems: int, num_candidates: int, seed: int) -> Iterato
             problem_id=f"p{number}",
             statuses=statuses.tolist(),
             classes=[None if none else names[one] for one, none in zip(found.tolist(), has_none, strict=True)],
-            ranks=rng.permutation(num_candidates).tolist(),
             num_tokens=rng.integers(50, 800, num_candidates).tolist(),
             num_prompt_tokens=[90] * num_candidates,
             scores={"likelihood": rng.random(num_candidates).tolist()},

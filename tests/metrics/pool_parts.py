@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tts.metrics.pool import Pool, PoolRow, pool, pool_row
@@ -77,20 +78,55 @@ def pool_of(cases: list[Case]) -> Pool:
     return pool(case.row() for case in cases)
 
 
-def accuracy_by_enumeration(case: Case, k: int, select) -> tuple[float, float]:
-    """The share of all k-subsets in which `select` (ballot → Selection) hands in a right answer, as a range."""
-    lower = upper = 0
+Shares = tuple[dict[int, float], bool]
+"""What a selector's rule makes of a ballot: the share of the outcome by position, and whether first place is shared."""
+
+
+def shared_vote(ballot: Ballot, weights: Sequence[float | None]) -> Shares:
+    """The vote by agreement, told slowly: who is supported most, linked ones being one party; ties are shared."""
+    voting = [one for one, weight in enumerate(weights) if _has_answer(ballot, one) and weight is not None]
+    if not voting:
+        return {}, False
+
+    def agree(one: int, two: int) -> bool:
+        pair = sorted([ballot.nodes[one], ballot.nodes[two]])
+        return pair[0] == pair[1] or tuple(pair) in ballot.links
+
+    support = {one: math.fsum(weights[two] for two in voting if agree(one, two)) for one in voting}
+    parties: list[list[int]] = []
+    for one in [one for one in voting if support[one] >= (1 - 1e-9) * max(support.values())]:
+        joined = [party for party in parties if any(agree(one, two) for two in party)]
+        parties = [party for party in parties if party not in joined] + [[one, *itertools.chain(*joined)]]
+    return {one: 1 / len(party) / len(parties) for party in parties for one in party}, len(parties) > 1
+
+
+def shared_best(ballot: Ballot) -> Shares:
+    """The best score, told slowly; ties are shared."""
+    scores = {one: score.value for one, score in enumerate(ballot.scores) if _has_answer(ballot, one)}
+    known = [score for score in scores.values() if score is not None]
+    best = [one for one, score in scores.items() if score is not None and score == max(known)]
+    return dict.fromkeys(best, 1 / max(1, len(best))), len(best) > 1
+
+
+def _has_answer(ballot: Ballot, place: int) -> bool:
+    return ballot.candidates[place].finish_reason == "stop" and ballot.answers[place] is not None
+
+
+def by_enumeration(case: Case, k: int, shares: Callable[[Ballot], Shares]) -> tuple[float, float, float]:
+    """The mean over all k-subsets of the share that is right, as a range, and the share of subsets with a tie."""
+    lower, upper, ties = [], [], []
     for positions in case.subsets(k):
-        index = select(case.subset(positions)).index
-        drawn = [case.verdicts[one].status for one in positions]
-        if index is None:
-            upper += set(drawn) == {"undecided"}
-        else:
-            status = case.verdicts[index].status
-            lower += status == "passed"
-            upper += status != "failed"
+        ballot = case.subset(positions)
+        found, tied = shares(ballot)
+        statuses = [case.verdicts[one].status for one in positions]
+        lower += [share for one, share in found.items() if statuses[one] == "passed"]
+        upper += [share for one, share in found.items() if statuses[one] != "failed"]
+        ties.append(tied)
+        if not found:
+            unseen = any(_has_answer(ballot, one) and status != "failed" for one, status in enumerate(statuses))
+            upper.append(unseen or set(statuses) == {"undecided"})
     num_subsets = math.comb(case.size, k)
-    return lower / num_subsets, upper / num_subsets
+    return math.fsum(lower) / num_subsets, math.fsum(upper) / num_subsets, sum(ties) / num_subsets
 
 
 def labelled(problem_id: str, statuses: str, classes: list[int | None] | None = None, **scores) -> PoolRow:
@@ -99,4 +135,4 @@ def labelled(problem_id: str, statuses: str, classes: list[int | None] | None = 
     seen = list(dict.fromkeys(statuses))
     found = [seen.index(one) for one in statuses] if classes is None else classes
     size = len(statuses)
-    return PoolRow(problem_id, [names[one] for one in statuses], found, range(size), [5] * size, [3] * size, scores)
+    return PoolRow(problem_id, [names[one] for one in statuses], found, [5] * size, [3] * size, scores)

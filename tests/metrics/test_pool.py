@@ -60,8 +60,7 @@ def test_without_problems_every_curve_is_empty_and_nothing_is_known() -> None:
     ("change", "message"),
     [
         ({"problem_id": "b"}, "every problem must come once, got 'b' twice"),
-        ({"ranks": [0, 0]}, "must have one class, rank, token count and score a candidate"),
-        ({"num_tokens": [5]}, "must have one class, rank, token count and score a candidate"),
+        ({"num_tokens": [5]}, "must have one class, token count and score a candidate"),
         ({"classes": [0, 2]}, r"problem 'a' must have classes from 0 to 1, got \[0, 2\]"),
         ({"scores": {"reward": [1.0, 1.0]}}, r"the same scorers, got \['reward'\] for 'a' and \[\] for 'b'"),
         ({"statuses": []}, "problem 'a' must have at least one candidate, got none"),

@@ -1,8 +1,8 @@
-"""Best-of-n and random choice over random k-subsets, exactly: order statistics.
+"""Best-of-n and random choice over random k-subsets, exactly: order statistics, ties shared.
 
-The winner of a subset is its best-ranked contender, so a contender wins with chance C(w, k - 1) / C(n, k), where w
-candidates rank worse or abstain. Stiennon et al. 2020, «Learning to Summarize from Human Feedback», appendix, state
-the estimator for distinct scores; ties are broken by rank here, as `tts.selectors.contenders` does.
+One of g candidates of equal score is best with chance [C(w + g, k) - C(w, k)] / C(n, k), where w candidates score worse
+or abstain; each of the g has an equal part of it, so that a scorer that knows nothing is a random choice. Stiennon et
+al. 2020, «Learning to Summarize from Human Feedback», appendix, state the estimator for distinct scores.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ from tts.metrics.subsets import log_choose, odds_within
 def best_of_n_odds(pool: Pool, k: int, scorer: str) -> SelectionOdds:
     """Return the chance that each candidate is what best-of-n hands in from a random k-subset.
 
-    A candidate without a score abstains. Between equal scores, the better rank wins.
+    A candidate without a score abstains. Equal scores share.
     """
-    scores = pool.scores[scorer]
-    contends = (pool.classes >= 0) & ~np.isnan(scores)
-    order = np.lexsort((pool.ranks, np.where(contends, -scores, np.inf)), axis=1)
-    place = np.empty_like(order)
-    np.put_along_axis(place, order, np.broadcast_to(np.arange(order.shape[1]), order.shape), axis=1)
-    worse = np.where(contends, pool.sizes[:, None] - 1 - place, 0)
-    odds = np.where(contends, np.exp(log_choose(worse, k - 1) - log_choose(pool.sizes, k)[:, None]), 0.0)
-    return exact_odds(pool, k, odds, contends)
+    contends = (pool.classes >= 0) & ~np.isnan(pool.scores[scorer])
+    scores = np.where(contends, pool.scores[scorer], -np.inf)
+    worse, upto = np.zeros(scores.shape, dtype=np.int64), np.ones(scores.shape, dtype=np.int64)
+    for problem, size in enumerate(pool.sizes):
+        ordered = np.sort(scores[problem, :size])
+        worse[problem, :size] = np.searchsorted(ordered, scores[problem, :size], side="left")
+        upto[problem, :size] = np.searchsorted(ordered, scores[problem, :size], side="right")
+    sizes = pool.sizes[:, None]
+    best = odds_within(upto, sizes, k) - odds_within(worse, sizes, k)
+    odds = np.where(contends, best / (upto - worse), 0.0)
+    alone = np.where(contends, np.exp(log_choose(worse, k - 1) - log_choose(sizes, k)), 0.0).astype(np.float64)
+    return exact_odds(pool, k, odds, contends, np.clip((odds - alone).sum(axis=1), 0.0, 1.0))
 
 
 def random_choice_odds(pool: Pool, k: int) -> SelectionOdds:

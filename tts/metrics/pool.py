@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tts.errors import ScorerError, UsageError
 from tts.metrics.subsets import Bools, Floats, Ints
-from tts.selectors.contenders import contenders, rank
+from tts.selectors.contenders import contenders
 from tts.types import Ballot, Candidate, Judged, Score, Status
 
 ABSTAINS = -1
@@ -26,15 +26,13 @@ CODES: Mapping[Status, int] = {"failed": 0, "passed": 1, "undecided": 2}
 class PoolRow:
     """One problem's candidates, as parallel sequences.
 
-    `classes` are the nodes of the answers; None abstains. `ranks` orders the candidates as ties are broken, the
-    smallest first, no two alike. `scores` holds one sequence per scorer; None: the scorer could not tell. `links` are
-    those of the answers' `Grouping`.
+    `classes` are the nodes of the answers; None abstains. `links` are those of the answers' `Grouping`. `scores` holds
+    one sequence per scorer; None: the scorer could not tell.
     """
 
     problem_id: str
     statuses: Sequence[Status]
     classes: Sequence[int | None]
-    ranks: Sequence[int]
     num_tokens: Sequence[int]
     num_prompt_tokens: Sequence[int]
     scores: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
@@ -45,9 +43,8 @@ class PoolRow:
 class Pool:
     """The candidates of all graded problems. Arrays are [num_problems, widest]; past `sizes` they hold padding.
 
-    `passed` and `open` (undecided) are never both true. `classes` is ABSTAINS or 0, 1, …; `ranks` is a permutation of
-    0 … n - 1, the best 0; `scores` has NaN where there is none; `links` holds each problem's. Padding: not passed, not
-    open, abstains, no tokens.
+    `passed` and `open` (undecided) are never both true. `classes` is ABSTAINS or 0, 1, …; `scores` has NaN where there
+    is none; `links` holds each problem's. Padding: not passed, not open, abstains, no tokens.
     """
 
     problem_ids: tuple[str, ...]
@@ -55,7 +52,6 @@ class Pool:
     passed: Bools
     open: Bools
     classes: NDArray[np.int32]
-    ranks: NDArray[np.int32]
     num_tokens: Ints
     num_prompt_tokens: Ints
     scores: Mapping[str, Floats]
@@ -68,21 +64,13 @@ class Pool:
 
 
 def pool_row(candidates: Sequence[Candidate], judged: Judged, scores: Mapping[str, Sequence[Score]]) -> PoolRow:
-    """Return the row of one problem; `scores` holds, by the scorer's name, one score per candidate.
-
-    Ties are broken as the selectors break them (see `tts.selectors.contenders`).
-    """
+    """Return the row of one problem; `scores` holds, by the scorer's name, one score per candidate."""
     ballot = Ballot(tuple(candidates), judged.answers, judged.nodes)
-    ranked = [contender.position for contender in sorted(contenders(ballot), key=rank)]
-    abstaining = sorted(set(range(len(candidates))) - set(ranked))
-    ranks = np.empty(len(candidates), dtype=np.int32)
-    ranks[ranked + abstaining] = np.arange(len(candidates))
-    runs = set(ranked)
+    runs = {contender.position for contender in contenders(ballot)}
     return PoolRow(
         problem_id=candidates[0].problem_id,
         statuses=[verdict.status for verdict in judged.verdicts],
         classes=[node if position in runs else None for position, node in enumerate(judged.nodes)],
-        ranks=ranks.tolist(),
         num_tokens=[candidate.num_tokens for candidate in candidates],
         num_prompt_tokens=[candidate.num_prompt_tokens for candidate in candidates],
         scores={name: [score.value for score in values] for name, values in scores.items()},
@@ -109,7 +97,6 @@ def pool(rows: Iterable[PoolRow], *, width: int = 0) -> Pool:
         passed=status == CODES["passed"],
         open=status == CODES["undecided"],
         classes=_padded(classes, shape, ABSTAINS).astype(np.int32),
-        ranks=_padded([row.ranks for row in rows], shape, shape[1]).astype(np.int32),
         num_tokens=_padded([row.num_tokens for row in rows], shape, 0),
         num_prompt_tokens=_padded([row.num_prompt_tokens for row in rows], shape, 0),
         scores={name: _scores(name, rows, shape) for name in (rows[0].scores if rows else ())},
@@ -161,7 +148,7 @@ def _check(rows: Sequence[PoolRow]) -> None:
     seen: set[str] = set()
     for row in rows:
         size = len(row.statuses)
-        parallel = [row.classes, row.ranks, row.num_tokens, row.num_prompt_tokens, *row.scores.values()]
+        parallel = [row.classes, row.num_tokens, row.num_prompt_tokens, *row.scores.values()]
         if size == 0:
             raise UsageError(f"problem {row.problem_id!r} must have at least one candidate, got none")
         if not all(one is None or 0 <= one < size for one in row.classes):
@@ -171,8 +158,8 @@ def _check(rows: Sequence[PoolRow]) -> None:
                 f"problem {row.problem_id!r} must have links (u, v), u < v, of classes from 0 to {size - 1}, "
                 f"got {sorted(row.links)}"
             )
-        if any(len(column) != size for column in parallel) or sorted(row.ranks) != list(range(size)):
-            raise UsageError(f"problem {row.problem_id!r} must have one class, rank, token count and score a candidate")
+        if any(len(column) != size for column in parallel):
+            raise UsageError(f"problem {row.problem_id!r} must have one class, token count and score a candidate")
         if row.problem_id in seen:
             raise UsageError(f"every problem must come once, got {row.problem_id!r} twice")
         if row.scores.keys() != rows[0].scores.keys():

@@ -14,7 +14,7 @@ import numpy as np
 
 from tts.metrics.pool import Pool
 from tts.metrics.selection import SelectionOdds
-from tts.metrics.subsets import Bools, Ints
+from tts.metrics.subsets import Bools, Floats, Ints
 from tts.protocols import Selector
 from tts.types import Ballot
 
@@ -23,10 +23,9 @@ NUM_DRAWS = 65_536
 
 FEWEST_DRAWS = 16  # of each problem, however many problems there are
 BLOCK = 1 << 20  # drawn candidates in memory at once
-NOBODY = -1
 
-Choose: TypeAlias = Callable[[Ints, Ints], Ints]
-"""(problems [rows], positions [rows, k]) → the position handed in for each row, NOBODY where all abstain."""
+Choose: TypeAlias = Callable[[Ints, Ints], tuple[Floats, Bools]]
+"""(problems [rows], positions [rows, k]) → each one's share of the outcome [rows, k], and where there is a tie."""
 
 
 def sampled_odds(
@@ -47,24 +46,24 @@ def sampled_odds(
     each = max(FEWEST_DRAWS, -(-num_draws // max(1, pool.num_problems)))
     num_subsets = [math.comb(int(size), k) for size in pool.sizes]
     draws = np.array([0 if num <= each else each for num in num_subsets], dtype=np.int64)
-    wins = np.zeros(pool.classes.shape)
+    wins, ties = np.zeros(pool.classes.shape), np.zeros(pool.num_problems)
     asked = np.arange(pool.num_problems) if of is None else np.flatnonzero(of)
     draws[np.setdiff1d(np.arange(pool.num_problems), asked)] = 0
     for problems, positions in _subsets(pool, k, asked, draws, np.random.default_rng([seed, k])):
-        chosen = choose(problems, positions)
-        won = chosen != NOBODY
-        np.add.at(wins, (problems[won], chosen[won]), 1.0)
-    totals = [min(num, each) for num in num_subsets]
-    return SelectionOdds(k, wins / np.array(totals, dtype=float)[:, None], contends, draws)
+        shares, tied = choose(problems, positions)
+        np.add.at(wins, (problems[:, None], positions), shares)
+        np.add.at(ties, problems, tied)
+    totals = np.array([min(num, each) for num in num_subsets], dtype=np.float64)
+    return SelectionOdds(k, wins / totals[:, None], contends, ties / totals, draws)
 
 
 def chosen_by(selector: Selector, ballots: Sequence[Ballot]) -> Choose:
     """Return what runs `selector` itself on each subset: for selectors that have no curve of their own. Slow.
 
-    `ballots` holds all candidates of each problem, in the pool's order.
+    `ballots` holds all candidates of each problem, in the pool's order. Ties are the selector's to break.
     """
 
-    def position(ballot: Ballot, drawn: Ints) -> int:
+    def chosen(ballot: Ballot, drawn: Ints) -> tuple[list[bool], bool]:
         subset = Ballot(
             tuple(ballot.candidates[one] for one in drawn),
             tuple(ballot.answers[one] for one in drawn),
@@ -72,12 +71,16 @@ def chosen_by(selector: Selector, ballots: Sequence[Ballot]) -> Choose:
             tuple(ballot.scores[one] for one in drawn) if ballot.scores else (),
             ballot.links,
         )
-        index = selector.select(subset).index
-        return next((int(one) for one in drawn if ballot.candidates[one].index == index), NOBODY)
+        selection = selector.select(subset)
+        return [candidate.index == selection.index for candidate in subset.candidates], selection.num_tied > 1
 
-    def choose(problems: Ints, positions: Ints) -> Ints:
-        rows = zip(problems, np.sort(positions, axis=1), strict=True)
-        return np.array([position(ballots[problem], drawn) for problem, drawn in rows], dtype=np.int64)
+    def choose(problems: Ints, positions: Ints) -> tuple[Floats, Bools]:
+        order = np.argsort(positions, axis=1)
+        rows = zip(problems, np.take_along_axis(positions, order, axis=1), strict=True)
+        found = [chosen(ballots[problem], drawn) for problem, drawn in rows]
+        shares = np.zeros(positions.shape)
+        np.put_along_axis(shares, order, np.array([row for row, _ in found], dtype=np.float64), axis=1)
+        return shares, np.array([tied for _, tied in found], dtype=bool)
 
     return choose
 

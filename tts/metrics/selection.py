@@ -14,24 +14,33 @@ from tts.metrics.subsets import Bools, Floats, Ints, odds_within
 class SelectionOdds:
     """The chance of each candidate to be handed in from a random k-subset, [problems, candidates].
 
-    `contends` says who can be handed in at all. `num_draws` is how many subsets of each problem the odds rest on,
-    [problems]; 0: all of them, so there is no sampling error.
+    `contends` says who can be handed in at all, and `tied` is the chance that several share first place, [problems].
+    `num_draws` is how many subsets of each problem the odds rest on, [problems]; 0: all of them, so there is no
+    sampling error.
     """
 
     k: int
     odds: Floats
     contends: Bools
+    tied: Floats
     num_draws: Ints
 
     def accuracy(self, pool: Pool) -> tuple[Floats, Floats]:
         """Return each problem's chance that what is handed in is right: undecided counted as wrong, and as right.
 
-        Handing in nothing is wrong, but undecided where the subset holds nothing but undecided candidates.
+        Handing in nothing is wrong, but undecided where the subset holds nothing but undecided candidates, or an answer
+        that may be right and was not looked at, since its scorer could not tell.
         """
         lower = (self.odds * pool.passed).sum(axis=1)
-        num_open = (pool.open & ~self.contends).sum(axis=1)
-        nothing_decided = odds_within(num_open, pool.sizes, self.k)
-        return lower, lower + (self.odds * pool.open).sum(axis=1) + nothing_decided
+        unseen = (pool.classes >= 0) & ~self.contends & (pool.passed | pool.open)
+        silent = pool.sizes - self.contends.sum(axis=1)
+        num_open = (pool.open & ~self.contends & ~unseen).sum(axis=1)
+        unknown = (
+            odds_within(silent, pool.sizes, self.k)
+            - odds_within(silent - unseen.sum(axis=1), pool.sizes, self.k)
+            + odds_within(num_open, pool.sizes, self.k)
+        )
+        return lower, lower + (self.odds * pool.open).sum(axis=1) + unknown
 
     def sampling_error(self, values: Floats) -> float:
         """Return the standard error, from drawing subsets, of the mean over problems of `values` = the accuracy."""
@@ -41,6 +50,7 @@ class SelectionOdds:
         return float(np.sqrt(np.clip(spread, 0, None).sum()) / len(values))
 
 
-def exact_odds(pool: Pool, k: int, odds: Floats, contends: Bools) -> SelectionOdds:
-    """Return odds that rest on every subset."""
-    return SelectionOdds(k, odds, contends, np.zeros(pool.num_problems, dtype=np.int64))
+def exact_odds(pool: Pool, k: int, odds: Floats, contends: Bools, tied: Floats | None = None) -> SelectionOdds:
+    """Return odds that rest on every subset; without `tied` there are no ties."""
+    ties = np.zeros(pool.num_problems) if tied is None else tied
+    return SelectionOdds(k, odds, contends, ties, np.zeros(pool.num_problems, dtype=np.int64))
