@@ -14,6 +14,9 @@ Kind: TypeAlias = Literal["math", "choice", "code", "text"]
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error"]
 Status: TypeAlias = Literal["passed", "failed", "undecided"]
 
+TRUNCATED = "truncated"
+"""Why a candidate that its length limit cut is undecided: figures count it as wrong, within that limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tts.metrics.pool import Pool, PoolRow, pool, pool_row
-from tts.types import Answer, Ballot, Candidate, Judged, Score, Selection, Verdict
+from tts.types import TRUNCATED, Answer, Ballot, Candidate, Judged, Score, Selection, Verdict
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class Case:
             Verdict("failed"),
             ballot.links,
         )
-        return pool_row(ballot.candidates, judged, dict.fromkeys(scorers, ballot.scores))
+        return pool_row(
+            ballot.candidates[0].problem_id, ballot.candidates, judged, dict.fromkeys(scorers, ballot.scores)
+        )
 
     def subset(self, positions: tuple[int, ...]) -> Ballot:
         return Ballot(*(tuple(column[one] for one in positions) for column in self._columns()), self.ballot.links)
@@ -66,8 +68,10 @@ def _derived(rng, candidate, verdict_of, *, scored):
     draw = rng.random()
     score = Score(rng.choice([0.0, 0.125, 0.25, 0.375, 0.75]) if scored or rng.random() < 0.7 else None)
     if draw < 0.1:
-        return replace(candidate, finish_reason="length"), None, None, score, Verdict("undecided", "truncated")
-    if draw < 0.2:
+        return replace(candidate, finish_reason="length"), None, None, score, Verdict("undecided", TRUNCATED)
+    if draw < 0.15:
+        return replace(candidate, finish_reason="error"), None, None, score, Verdict("undecided", "engine_error")
+    if draw < 0.25:
         return candidate, None, None, score, Verdict("failed", "no_answer")
     number = rng.randrange(len(verdict_of))
     status = verdict_of[number] if rng.random() < 0.9 else "failed"  # a grader may be torn within a class
@@ -124,7 +128,8 @@ def by_enumeration(case: Case, k: int, shares: Callable[[Ballot], Shares]) -> tu
         ties.append(tied)
         if not found:
             unseen = any(_has_answer(ballot, one) and status != "failed" for one, status in enumerate(statuses))
-            upper.append(unseen or set(statuses) == {"undecided"})
+            is_cut = all(case.verdicts[one].reason == TRUNCATED for one in positions)
+            upper.append(unseen or (set(statuses) == {"undecided"} and not is_cut))
     num_subsets = math.comb(case.size, k)
     return math.fsum(lower) / num_subsets, math.fsum(upper) / num_subsets, sum(ties) / num_subsets
 

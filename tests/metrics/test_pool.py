@@ -63,7 +63,6 @@ def test_without_problems_every_curve_is_empty_and_nothing_is_known() -> None:
         ({"num_tokens": [5]}, "must have one class, token count and score a candidate"),
         ({"classes": [0, 2]}, r"problem 'a' must have classes from 0 to 1, got \[0, 2\]"),
         ({"scores": {"reward": [1.0, 1.0]}}, r"the same scorers, got \['reward'\] for 'a' and \[\] for 'b'"),
-        ({"statuses": []}, "problem 'a' must have at least one candidate, got none"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(change: dict, message: str) -> None:

@@ -13,7 +13,8 @@ from tts.metrics.subsets import Floats, Ints, odds_within, require_ks
 def expected_tokens(pool: Pool, ks: Sequence[int]) -> Floats:
     """Return the completion tokens that k candidates of one problem take, [num_ks, num_problems]: k times their mean.
 
-    The horizontal axis of accuracy against tokens: the mean over problems belongs to the curve's value at that k.
+    The horizontal axis of accuracy against tokens: the mean over problems belongs to the curve's value at that k. NaN
+    for a problem without candidates.
     """
     return _spent(pool, ks, pool.num_tokens)
 
@@ -26,16 +27,20 @@ def expected_prompt_tokens(pool: Pool, ks: Sequence[int]) -> Floats:
 def expected_distinct_answers(pool: Pool, ks: Sequence[int]) -> Floats:
     """Return how many answers that differ are among k candidates, [num_ks, num_problems]; no answer counts as none.
 
+    NaN for a problem with fewer than k.
+
     Σ over answers of 1 - C(n - c, k) / C(n, k): rarefaction (Hurlbert 1971, «The Nonconcept of Species Diversity»).
     """
     require_ks(ks, pool.sizes, pool.problem_ids)
     counts = [np.unique(row[row >= 0], return_counts=True)[1] for row in pool.classes]
     sized = list(zip(pool.sizes, counts, strict=True))
-    distinct = [[np.sum(1 - odds_within(size - count, size, k)) for size, count in sized] for k in ks]
+    distinct = [
+        [np.sum(1 - odds_within(size - count, size, k)) if k <= size else np.nan for size, count in sized] for k in ks
+    ]
     return np.reshape(np.array(distinct, dtype=np.float64), (len(ks), pool.num_problems))
 
 
 def _spent(pool: Pool, ks: Sequence[int], tokens: Ints) -> Floats:
     require_ks(ks, pool.sizes, pool.problem_ids)
-    means: Floats = tokens.sum(axis=1) / pool.sizes
+    means: Floats = np.where(pool.sizes > 0, tokens.sum(axis=1) / np.maximum(pool.sizes, 1), np.nan)
     return np.array(ks, dtype=np.float64)[:, None] * means

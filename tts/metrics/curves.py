@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
 from tts.metrics.best_of_n import best_of_n_odds, random_choice_odds
+from tts.metrics.cut import had_voted
 from tts.metrics.majority import majority_odds
 from tts.metrics.pass_at_k import pass_at_k, pass_hat_k
 from tts.metrics.pool import Pool
 from tts.metrics.selection import SelectionOdds
-from tts.metrics.subsets import Floats, Ints, require_ks
+from tts.metrics.subsets import Floats, Ints, require_ks, short
 from tts.metrics.weighted_vote import weighted_vote_odds
 
 DIGITS = 12  # decimals of a problem's value
@@ -26,16 +27,25 @@ Odds: TypeAlias = Callable[[Pool, int], SelectionOdds]
 class Curve:
     """A figure at each k. `lower` (all undecided wrong) and `upper` (all right) are [num_ks, num_problems].
 
-    `sampling_errors` are the standard errors of each k's mean that come from drawing subsets; 0 where it is exact.
+    Candidates that were cut by their limit are wrong in both: this is what is reached within the budget. `cut_lower`
+    and `cut_upper` are what it could have been without that limit (see `tts.metrics.cut`), where the figure has such
+    bounds. Nothing is known of a problem at a k beyond its number of candidates: 0 and 1.
+
+    `tie_shares` is the share of subsets in which first place is shared, [num_ks, num_problems], where the figure knows
+    ties (NaN beyond a problem's candidates). `sampling_errors` are the standard errors of each k's mean that come from
+    drawing subsets; 0 where it is exact.
     """
 
     name: str
     ks: tuple[int, ...]
     problem_ids: tuple[str, ...]
-    num_candidates: int  # the fewest of any problem
+    num_candidates: int  # the fewest of any problem that is not short
     lower: Floats
     upper: Floats
     sampling_errors: tuple[float, ...]
+    cut_lower: Floats | None = None
+    cut_upper: Floats | None = None
+    tie_shares: Floats | None = None
 
 
 def pass_curve(pool: Pool, ks: Sequence[int]) -> Curve:
@@ -50,27 +60,48 @@ def pass_hat_curve(pool: Pool, ks: Sequence[int]) -> Curve:
 
 def random_curve(pool: Pool, ks: Sequence[int]) -> Curve:
     """Return the line of a blind choice among the k candidates: pass@1 at every k."""
-    return _counted("random", lambda size, right, _: pass_at_k(size, right, 1), pool, ks)
-
-
-def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int]) -> Curve:
-    """Return a selector's accuracy@k, given its `odds`: the expectation over random k-subsets."""
+    one = _counted("random", pass_at_k, pool, [1])
+    rows = np.zeros(len(ks), dtype=np.int64)
+    tables = {name: getattr(one, name)[rows] for name in ("lower", "upper", "cut_lower", "cut_upper")}
     require_ks(ks, pool.sizes, pool.problem_ids)
-    at_ks = [odds(pool, k) for k in ks]
-    ranges = [each.accuracy(pool) for each in at_ks]
-    lower, upper = (_table([pair[side] for pair in ranges], pool) for side in (0, 1))
-    errors = [
-        max(each.sampling_error(low), each.sampling_error(high))
-        for each, low, high in zip(at_ks, lower, upper, strict=True)
-    ]
-    return _curve(name, pool, ks, (lower, upper), errors)
+    return replace(one, ks=tuple(ks), sampling_errors=(0.0,) * len(ks), **tables)
+
+
+def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int], *, votes: bool = False) -> Curve:
+    """Return a selector's accuracy@k, given its `odds`: the expectation over random k-subsets.
+
+    `votes`: it is a plain vote, so that it can be said what cut candidates could have made of it.
+    """
+    require_ks(ks, pool.sizes, pool.problem_ids)
+    tables = {side: _unknown(pool, ks) for side in ("lower", "upper", "cut_lower", "cut_upper", "tie_shares")}
+    errors = []
+    for row, k in enumerate(ks):
+        known = pool.sizes >= k
+        part = pool.only(known)
+        found = odds(part, k)
+        lower, upper = found.accuracy(part)
+        tables["lower"][row, known], tables["upper"][row, known] = lower, upper
+        tables["tie_shares"][row] = np.nan
+        tables["tie_shares"][row, known] = found.tied
+        errors.append(float(known.mean() if known.size else 0) * max(map(found.sampling_error, (lower, upper))))
+
+        # Where some were cut: they vote for the strongest wrong answer, and for the right one.
+        tables["cut_lower"][row, known], tables["cut_upper"][row, known] = lower, upper
+        swayed = known & pool.cut.any(axis=1)
+        if votes and swayed.any():
+            for side, right in enumerate((False, True)):
+                other = had_voted(pool.only(swayed), right=right)
+                tables[("cut_lower", "cut_upper")[side]][row, swayed] = odds(other, k).accuracy(other)[side]
+    if not votes:
+        del tables["cut_lower"], tables["cut_upper"]
+    return _curve(name, pool, ks, tables, errors)
 
 
 def curves(pool: Pool, ks: Sequence[int], *, seed: int = 0) -> list[Curve]:
     """Return all curves of a pool: random, pass@k, pass^k, maj@k, `first`, and two for each scorer.
 
     A scorer with negative scores cannot weigh votes, and gets best-of-n alone.
-    Raises UsageError where a problem has fewer than k candidates.
+    Raises UsageError where a problem that is not `short` has fewer than k candidates.
     """
     selectors: dict[str, Odds] = {"maj@k": majority_odds, "first": random_choice_odds}
     for scorer, scores in pool.scores.items():
@@ -78,7 +109,7 @@ def curves(pool: Pool, ks: Sequence[int], *, seed: int = 0) -> list[Curve]:
         if not np.any(scores < 0):
             selectors[f"self_consistency({scorer})"] = partial(weighted_vote_odds, scorer=scorer, seed=seed)
     lines = [random_curve(pool, ks), pass_curve(pool, ks), pass_hat_curve(pool, ks)]
-    return lines + [selected_curve(name, odds, pool, ks) for name, odds in selectors.items()]
+    return lines + [selected_curve(name, odds, pool, ks, votes=name == "maj@k") for name, odds in selectors.items()]
 
 
 def _counted(name: str, figure: Callable[[Ints, Ints, int], Floats], pool: Pool, ks: Sequence[int]) -> Curve:
@@ -86,18 +117,26 @@ def _counted(name: str, figure: Callable[[Ints, Ints, int], Floats], pool: Pool,
     require_ks(ks, pool.sizes, pool.problem_ids)
     passed = pool.passed.sum(axis=1)
     either = passed + pool.open.sum(axis=1)
-    lower, upper = (_table([figure(pool.sizes, right, k) for k in ks], pool) for right in (passed, either))
-    return _curve(name, pool, ks, (lower, upper), [0.0] * len(ks))
+    sides = {"lower": passed, "upper": either, "cut_lower": passed, "cut_upper": either + pool.cut.sum(axis=1)}
+    tables = {side: _unknown(pool, ks) for side in sides}
+    for row, k in enumerate(ks):
+        known = pool.sizes >= k
+        for side, right in sides.items():
+            tables[side][row, known] = figure(pool.sizes[known], right[known], k)
+    return _curve(name, pool, ks, tables, [0.0] * len(ks))
+
+
+def _unknown(pool: Pool, ks: Sequence[int]) -> Floats:
+    return np.full((len(ks), pool.num_problems), np.nan)
 
 
 def _curve(
-    name: str, pool: Pool, ks: Sequence[int], ranges: tuple[Floats, Floats], sampling_errors: Sequence[float]
+    name: str, pool: Pool, ks: Sequence[int], tables: Mapping[str, Floats], sampling_errors: Sequence[float]
 ) -> Curve:
-    num_candidates = min(pool.sizes.tolist(), default=0)
-    return Curve(name, tuple(ks), pool.problem_ids, num_candidates, *ranges, tuple(sampling_errors))
-
-
-def _table(rows: Sequence[Floats], pool: Pool) -> Floats:
-    """Return [num_ks, num_problems], clear of what logarithms and sums leave: 0.4999999999999996 is 1/2, 1e-18 is 0."""
-    values: Floats = np.reshape(rows, (len(rows), pool.num_problems))
-    return np.clip(np.round(values, DIGITS), 0.0, 1.0) + 0.0  # no minus zero
+    num_candidates = min(pool.sizes[~short(pool.sizes)].tolist(), default=0)
+    cleared = {}
+    for side, table in tables.items():
+        unknown = np.nan if side == "tie_shares" else float(side.endswith("upper"))
+        # Clear of what logarithms and sums leave: 0.4999999999999996 is 1/2, 1e-18 is 0.
+        cleared[side] = np.where(np.isnan(table), unknown, np.clip(np.round(table, DIGITS), 0.0, 1.0) + 0.0)
+    return Curve(name, tuple(ks), pool.problem_ids, num_candidates, sampling_errors=tuple(sampling_errors), **cleared)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tts.errors import ScorerError, UsageError
 from tts.metrics.subsets import Bools, Floats, Ints
 from tts.selectors.contenders import contenders
-from tts.types import Ballot, Candidate, Judged, Score, Status
+from tts.types import TRUNCATED, Ballot, Candidate, Judged, Score, Status
 
 ABSTAINS = -1
 """The class of a candidate that no selector can hand in: unfinished, or without an answer."""
@@ -27,7 +27,7 @@ class PoolRow:
     """One problem's candidates, as parallel sequences.
 
     `classes` are the nodes of the answers; None abstains. `links` are those of the answers' `Grouping`. `scores` holds
-    one sequence per scorer; None: the scorer could not tell.
+    one sequence per scorer; None: the scorer could not tell. `cut` says whom the length limit cut; empty: nobody.
     """
 
     problem_id: str
@@ -37,20 +37,23 @@ class PoolRow:
     num_prompt_tokens: Sequence[int]
     scores: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     links: frozenset[tuple[int, int]] = frozenset()
+    cut: Sequence[bool] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
     """The candidates of all graded problems. Arrays are [num_problems, widest]; past `sizes` they hold padding.
 
-    `passed` and `open` (undecided) are never both true. `classes` is ABSTAINS or 0, 1, …; `scores` has NaN where there
-    is none; `links` holds each problem's. Padding: not passed, not open, abstains, no tokens.
+    Of `passed`, `open` (undecided) and `cut` (by the length limit: wrong within its budget, and without a vote) at most
+    one is true; a problem may have no candidates. `classes` is ABSTAINS or 0, 1, …; `scores` has NaN where there
+    is none; `links` holds each problem's. Padding: none of the three, abstains, no tokens.
     """
 
     problem_ids: tuple[str, ...]
     sizes: Ints
     passed: Bools
     open: Bools
+    cut: Bools
     classes: NDArray[np.int32]
     num_tokens: Ints
     num_prompt_tokens: Ints
@@ -62,19 +65,34 @@ class Pool:
         """How many problems there are."""
         return len(self.problem_ids)
 
+    def only(self, problems: Bools) -> Pool:
+        """Return the pool of some of the problems, [num_problems]."""
+        places = np.flatnonzero(problems)
+        arrays = ("sizes", "passed", "open", "cut", "classes", "num_tokens", "num_prompt_tokens")
+        return replace(
+            self,
+            **{name: getattr(self, name)[places] for name in arrays},
+            problem_ids=tuple(self.problem_ids[place] for place in places),
+            scores={name: table[places] for name, table in self.scores.items()},
+            links=tuple(self.links[place] for place in places),
+        )
 
-def pool_row(candidates: Sequence[Candidate], judged: Judged, scores: Mapping[str, Sequence[Score]]) -> PoolRow:
+
+def pool_row(
+    problem_id: str, candidates: Sequence[Candidate], judged: Judged, scores: Mapping[str, Sequence[Score]]
+) -> PoolRow:
     """Return the row of one problem; `scores` holds, by the scorer's name, one score per candidate."""
     ballot = Ballot(tuple(candidates), judged.answers, judged.nodes)
     runs = {contender.position for contender in contenders(ballot)}
     return PoolRow(
-        problem_id=candidates[0].problem_id,
+        problem_id=problem_id,
         statuses=[verdict.status for verdict in judged.verdicts],
         classes=[node if position in runs else None for position, node in enumerate(judged.nodes)],
         num_tokens=[candidate.num_tokens for candidate in candidates],
         num_prompt_tokens=[candidate.num_prompt_tokens for candidate in candidates],
         scores={name: [score.value for score in values] for name, values in scores.items()},
         links=judged.links,
+        cut=[verdict.reason == TRUNCATED for verdict in judged.verdicts],
     )
 
 
@@ -83,19 +101,21 @@ def pool(rows: Iterable[PoolRow], *, width: int = 0) -> Pool:
 
     `width` is the least that the arrays have, so that pools can be joined.
 
-    Raises UsageError for a problem without candidates, one that comes twice, or rows whose scorers differ.
+    Raises UsageError for a problem that comes twice, or rows whose scorers differ.
     """
     rows = list(rows)
     _check(rows)
     sizes = np.array([len(row.statuses) for row in rows], dtype=np.int64)
     shape = (len(rows), int(sizes.max(initial=width)))
     status = _padded([[CODES[one] for one in row.statuses] for row in rows], shape, CODES["failed"])
+    cut = _padded([row.cut or [0] * len(row.statuses) for row in rows], shape, 0) > 0
     classes = [[ABSTAINS if one is None else one for one in row.classes] for row in rows]
     return Pool(
         problem_ids=tuple(row.problem_id for row in rows),
         sizes=sizes,
         passed=status == CODES["passed"],
-        open=status == CODES["undecided"],
+        open=(status == CODES["undecided"]) & ~cut,
+        cut=cut,
         classes=_padded(classes, shape, ABSTAINS).astype(np.int32),
         num_tokens=_padded([row.num_tokens for row in rows], shape, 0),
         num_prompt_tokens=_padded([row.num_prompt_tokens for row in rows], shape, 0),
@@ -148,9 +168,7 @@ def _check(rows: Sequence[PoolRow]) -> None:
     seen: set[str] = set()
     for row in rows:
         size = len(row.statuses)
-        parallel = [row.classes, row.num_tokens, row.num_prompt_tokens, *row.scores.values()]
-        if size == 0:
-            raise UsageError(f"problem {row.problem_id!r} must have at least one candidate, got none")
+        parallel = [row.classes, row.num_tokens, row.num_prompt_tokens, *row.scores.values(), row.cut or row.statuses]
         if not all(one is None or 0 <= one < size for one in row.classes):
             raise UsageError(f"problem {row.problem_id!r} must have classes from 0 to {size - 1}, got {row.classes}")
         if not all(0 <= left < right < size for left, right in row.links):

@@ -28,17 +28,19 @@ class SelectionOdds:
     def accuracy(self, pool: Pool) -> tuple[Floats, Floats]:
         """Return each problem's chance that what is handed in is right: undecided counted as wrong, and as right.
 
-        Handing in nothing is wrong, but undecided where the subset holds nothing but undecided candidates, or an answer
-        that may be right and was not looked at, since its scorer could not tell.
+        Handing in nothing is wrong, but undecided where the subset holds nothing but undecided candidates (not all of
+        them cut), or an answer that may be right and was not looked at, since its scorer could not tell.
         """
         lower = (self.odds * pool.passed).sum(axis=1)
         unseen = (pool.classes >= 0) & ~self.contends & (pool.passed | pool.open)
         silent = pool.sizes - self.contends.sum(axis=1)
-        num_open = (pool.open & ~self.contends & ~unseen).sum(axis=1)
+        num_cut = pool.cut.sum(axis=1)
+        num_open = num_cut + (pool.open & ~self.contends & ~unseen).sum(axis=1)
         unknown = (
             odds_within(silent, pool.sizes, self.k)
             - odds_within(silent - unseen.sum(axis=1), pool.sizes, self.k)
             + odds_within(num_open, pool.sizes, self.k)
+            - odds_within(num_cut, pool.sizes, self.k)
         )
         return lower, lower + (self.odds * pool.open).sum(axis=1) + unknown
 

@@ -46,13 +46,24 @@ def odds_within(marked: ArrayLike, total: ArrayLike, k: int) -> Floats:
     return np.asarray(np.exp(log_choose(marked, k) - log_choose(total, k)), dtype=np.float64)
 
 
+def short(sizes: Ints) -> Bools:
+    """Tell which problems have too few candidates to set what k can be: at a k beyond theirs, nothing is known of them.
+
+    These are problems without candidates; and those with fewer than half of the median, if they are one in 20 or fewer.
+    """
+    drawn = sizes > 0
+    few = drawn & (sizes < np.median(sizes[drawn] if drawn.any() else 0) / 2)
+    return ~drawn | (few if 20 * few.sum() <= len(sizes) else False)
+
+
 def require_ks(ks: Sequence[int], sizes: Ints, problem_ids: tuple[str, ...]) -> None:
-    """Raise UsageError unless 1 ≤ k ≤ n for every k and every problem's number of candidates n."""
+    """Raise UsageError unless 1 ≤ k ≤ n for every k and the number n of candidates of every problem not `short`."""
     for k in ks:
         if k < 1:
             raise UsageError(f"`k` must be at least 1, got {k}")
-        if sizes.size and k > sizes.min():
-            fewest = int(sizes.argmin())
+        setting = np.flatnonzero(~short(sizes))
+        if setting.size and k > sizes[setting].min():
+            fewest = int(setting[sizes[setting].argmin()])
             num_short = int((sizes < k).sum())
             raise UsageError(
                 f"`k` must be at most {sizes[fewest]}, the number of candidates of problem {problem_ids[fewest]!r}, "
