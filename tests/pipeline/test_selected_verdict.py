@@ -22,9 +22,10 @@ def judged(*candidates: Candidate, reference: str | None = "Rome", selector=None
 def test_where_all_are_undecided_for_different_reasons_so_is_what_is_handed_in() -> None:
     found = judged(candidate(0, "Ro", "length"), candidate(1, "R", "cancelled"), candidate(2, "Ro", "length"))
     assert found.verdict == Verdict(
-        "undecided", "truncated", "no candidate finished with an answer: 2 truncated, 1 cancelled"
-    )
+        "undecided", "cancelled", "no candidate finished with an answer: 2 truncated, 1 cancelled"
+    )  # the cut ones are wrong within their limit: what is open is the third
     assert found.selection.index is None
+    assert judged(candidate(0, "Ro", "length"), candidate(1, "R", "length")).verdict.reason == "truncated"
 
 
 def test_where_one_finished_without_an_answer_handing_in_nothing_is_failed() -> None:

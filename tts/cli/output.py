@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tts.pipeline.judges import FAILED
+from tts.pipeline.judge import FAILED, SELECTION_FAILED
 from tts.pipeline.outcomes import Outcome
 from tts.runs import records
 from tts.types import RowError
@@ -41,8 +41,8 @@ def record(outcome: Outcome) -> dict[str, Any]:
         why = {"type": outcome.error_type, "message": outcome.message}
         return {"id": outcome.problem_id, "line": outcome.line, "error": why}
     solution = outcome.solution
-    failed = solution.verdict.reason == FAILED
-    error = {"type": FAILED if failed else "candidates_missing", "message": solution.error}
+    failed = solution.verdict.reason in (FAILED, SELECTION_FAILED)
+    error = {"type": solution.verdict.reason if failed else "candidates_missing", "message": solution.error}
     return {
         "id": solution.problem_id,
         "answer": solution.selection.answer,

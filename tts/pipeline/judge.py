@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tts.errors import TTSError
 from tts.protocols import BoundSelector, Selector, Task
+from tts.selectors.contenders import contenders
 from tts.types import (
+    TRUNCATED,
     Answer,
     Ballot,
     Candidate,
@@ -21,10 +24,14 @@ from tts.types import (
     Verdict,
 )
 
-UNFINISHED = {"length": "truncated", "cancelled": "cancelled", "error": "engine_error"}
+UNFINISHED = {"length": TRUNCATED, "cancelled": "cancelled", "error": "engine_error"}
 """Why a candidate that did not end by itself has no verdict: it is neither right nor wrong, and counted apart."""
 
-UNSCORED = Verdict("undecided", "no_score", "the scorer could tell nothing of any candidate that has an answer")
+FAILED = "judging_failed"
+"""The reason of verdicts that could not be reached because a verifier raised."""
+
+SELECTION_FAILED = "selection_failed"
+"""The reason of a verdict on what is handed in where a scorer or selector raised: the candidates' verdicts stand."""
 
 
 def judge(
@@ -36,9 +43,10 @@ def judge(
     *,
     given: Sequence[Given] = (),
 ) -> Judged:
-    """Extract, group, score, verify, select. The reference reaches the verifier alone; no selector sees a verdict.
+    """Extract, group, verify, score, select. The reference reaches the verifier alone; no selector sees a verdict.
 
-    What is `given` with the candidates, one each, stands in the place of what would be extracted and verified.
+    What is `given` with the candidates, one each, stands in the place of what would be extracted and verified. Where
+    scorer or selector fail, nothing is handed in, and the verdict says why; the candidates' verdicts stand.
     """
     verifier, given = task.verifier, given or [Given()] * len(candidates)
     answers = tuple(
@@ -50,7 +58,6 @@ def judge(
         for candidate, known in zip(candidates, given, strict=True)
     )
     grouping = verifier.group(problem, answers)
-    scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
     reached = verifier.verify(problem, answers, reference)
     if not is_known(reference):
         reached = [Verdict("undecided", "no_reference")] * len(candidates)
@@ -58,15 +65,9 @@ def judge(
         known.verdict or _unless_unfinished(candidate, verdict)
         for candidate, verdict, known in zip(candidates, reached, given, strict=True)
     )
-    selection = _select(selector, Ballot(tuple(candidates), answers, grouping.nodes, scores, grouping.links), verdicts)
-    verdict = _selected(selection, candidates, verdicts) if _can_tell(answers, scores) else UNSCORED
-    return Judged(answers, grouping.nodes, scores, selection, verdicts, verdict, grouping.links)
-
-
-def _can_tell(answers: Sequence[Answer | None], scores: Sequence[Score]) -> bool:
-    """Tell whether a selector has something to choose by: no scorer that can tell nothing of any answer."""
-    answered = [score for answer, score in zip(answers, scores, strict=False) if answer is not None]
-    return not answered or any(score.value is not None for score in answered)
+    nothing = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
+    unselected = Judged(answers, grouping.nodes, (), nothing, verdicts, Verdict("undecided"), grouping.links)
+    return reselect(selector, problem, candidates, unselected)
 
 
 def is_graded(verdicts: Sequence[Verdict]) -> bool:
@@ -80,12 +81,28 @@ def is_known(reference: Reference) -> bool:
 
 
 def reselect(selector: Selector, problem: Problem, candidates: Sequence[Candidate], judged: Judged) -> Judged:
-    """Score and select anew; answers, their grouping and verdicts stay."""
-    scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
-    ballot = Ballot(tuple(candidates), judged.answers, judged.nodes, scores, judged.links)
-    selection = _select(selector, ballot, judged.verdicts)
-    verdict = _selected(selection, candidates, judged.verdicts) if _can_tell(judged.answers, scores) else UNSCORED
+    """Score and select anew; answers, their grouping and verdicts stay (see `judge`)."""
+    scores: tuple[Score, ...] = ()
+    try:
+        scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
+        ballot = Ballot(tuple(candidates), judged.answers, judged.nodes, scores, judged.links)
+        selection = _select(selector, ballot, judged.verdicts)
+        verdict = _selected(ballot, selection, judged.verdicts)
+    except Exception as error:  # of a scorer or selector, of which any may be a plugin's
+        selection = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
+        told = str(error) if isinstance(error, TTSError) else f"{type(error).__name__}: {error}"
+        verdict = Verdict("undecided", SELECTION_FAILED, told)
+        scores = scores if len(scores) == len(candidates) else ()
     return replace(judged, scores=scores, selection=selection, verdict=verdict)
+
+
+def unjudged(reference: Reference, candidates: Sequence[Candidate], reason: str, detail: str) -> Judged:
+    """Return what there is to say where nothing could be judged: all is undecided, for this reason."""
+    nothing = (None,) * len(candidates)
+    selection = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
+    verdict = Verdict("undecided", reason, detail)
+    each = verdict if is_known(reference) else Verdict("undecided", "no_reference")
+    return Judged(nothing, nothing, (), selection, (each,) * len(candidates), verdict)
 
 
 def _select(selector: Selector, ballot: Ballot, verdicts: Sequence[Verdict]) -> Selection:
@@ -100,15 +117,30 @@ def _unless_unfinished(candidate: Candidate, verdict: Verdict) -> Verdict:
     return verdict if reason is None or verdict.reason == "no_reference" else Verdict("undecided", reason)
 
 
-def _selected(selection: Selection, candidates: Sequence[Candidate], verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the verdict on what is handed in; handing in nothing is failed, or undecided where all are undecided."""
-    for candidate, verdict in zip(candidates, verdicts, strict=True):
+def _selected(ballot: Ballot, selection: Selection, verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict on what is handed in.
+
+    Handing in nothing is failed, but undecided where all candidates are, or where one that may be right has an answer
+    and was not looked at, since its scorer could not tell.
+    """
+    for candidate, verdict in zip(ballot.candidates, verdicts, strict=True):
         if candidate.index == selection.index:
             return verdict
+    unseen = [
+        contender
+        for contender in contenders(ballot)
+        if ballot.scores and ballot.scores[contender.position].value is None
+    ]
+    if any(verdicts[contender.position].status != "failed" for contender in unseen):
+        detail = ballot.scores[unseen[0].position].detail
+        told = "the scorer could tell nothing of any candidate with an answer" + (f": {detail}" if detail else "")
+        return Verdict("undecided", "no_score", told)
     if verdicts and all(verdict.status == "undecided" for verdict in verdicts):
         reasons = Counter(verdict.reason for verdict in verdicts)  # the most common first, then the earliest
         told = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
-        return Verdict("undecided", reasons.most_common(1)[0][0], f"no candidate finished with an answer: {told}")
+        # Those that were cut are wrong within their limit; it is the others that leave the outcome open.
+        reason = next((name for name, _ in reasons.most_common() if name != TRUNCATED), TRUNCATED)
+        return Verdict("undecided", reason, f"no candidate finished with an answer: {told}")
     return Verdict("failed", "no_answer", "every candidate abstained")
 
 

@@ -13,9 +13,6 @@ from tts.recipe import Recipe
 from tts.tasks import every_task
 from tts.types import Candidate, Given, Judged, ProblemRow
 
-FAILED = "judging_failed"
-"""The reason of a verdict that could not be reached because a verifier, scorer or selector raised."""
-
 
 class Evaluators:
     """What a recipe judges with; any thread may open it. Use it as a context: leaving it closes everything.
@@ -61,6 +58,6 @@ class Evaluators:
                 self._open.add(id(part))
 
     def judge(self, row: ProblemRow, candidates: Sequence[Candidate], given: Sequence[Given] = ()) -> Judged:
-        """Return what is to be said of a problem's candidates. Raises what a verifier, scorer or selector raises."""
+        """Return what is to be said of a problem's candidates. Raises what a verifier raises."""
         self.open(row.problem.kind)
         return judge(self.tasks[row.problem.kind], self.selector, row.problem, row.reference, candidates, given=given)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tts.pipeline.judge import count
-from tts.pipeline.judges import FAILED
+from tts.pipeline.judge import FAILED, SELECTION_FAILED, count
 from tts.runs.ledger import Charged, ledger
-from tts.types import Candidate, Counts, Judged, ProblemRow, RowError, Selection, Solution, Usage, Verdict
+from tts.types import Candidate, Judged, ProblemRow, RowError, Solution, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,8 @@ Outcome = Solved | RowError
 
 
 def solution_of(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:
-    """Return what became of a problem that was drawn and judged."""
+    """Return what became of a problem that was drawn and judged. `error` is what judging or selecting raised, first."""
+    failed = judged.verdict.detail if judged.verdict.reason in (FAILED, SELECTION_FAILED) else None
     texts = {candidate.index: candidate.text for candidate in drawn.candidates}
     return Solution(
         problem_id=row.problem.id,
@@ -63,22 +63,7 @@ def solution_of(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:
         verdict=judged.verdict,
         counts=count(drawn.candidates, judged),
         usage=_usage(drawn),
-        error=drawn.error,
-        metadata=row.problem.metadata,
-    )
-
-
-def failed_solution(row: ProblemRow, drawn: Drawn, error: str) -> Solution:
-    """Return the solution of a problem whose judging failed: no selection, no verdict, and why."""
-    num_candidates = len(drawn.candidates)
-    return Solution(
-        problem_id=row.problem.id,
-        selection=Selection(None, None, (), 0, num_candidates),
-        text=None,
-        verdict=Verdict("undecided", FAILED, error),
-        counts=Counts(num_candidates, 0, 0, 0, 0, None, None),
-        usage=_usage(drawn),
-        error=error,
+        error=failed or drawn.error,
         metadata=row.problem.metadata,
     )
 

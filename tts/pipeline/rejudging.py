@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from tts.errors import UsageError, VerifierError
-from tts.pipeline.judge import is_known, reselect
-from tts.pipeline.judges import FAILED, Evaluators
+from tts.pipeline.judge import FAILED, SELECTION_FAILED, is_known, reselect, unjudged
+from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, shortfall, solution_of
 from tts.pipeline.tally import Tally
 from tts.protocols import BoundSelector
 from tts.runs.folder import RunFolder
 from tts.runs.judgements import DerivedFiles
 from tts.runs.stored import Stored, StoredRun
-from tts.types import Candidate, Judged, ProblemRow, RowError, Selection, Verdict
+from tts.types import Candidate, Judged, ProblemRow, RowError
+
+NO_CANDIDATES = "no_candidates"
+"""The reason of the verdict on a problem of which nothing was drawn: it counts, as undecided."""
 
 Keep = Callable[[str, Judged], None]
 """What takes the judgements of one problem."""
@@ -25,8 +28,11 @@ def judged_again(
 ) -> Judged:
     """Return what is derived from a stored problem's candidates: as it is stored, else, or if `afresh`, anew.
 
-    All are undecided where judging failed. Raises TTSError where a verifier or scorer cannot be opened.
+    All are undecided where judging failed, or nothing was drawn. Raises TTSError where a verifier or scorer cannot be
+    opened.
     """
+    if not candidates:
+        return unjudged(row.reference, (), NO_CANDIDATES, f"problem {row.problem.id!r} has no candidates: draw them")
     known = None if afresh else run.graded(row.problem.id)
     if known is not None and not run.selected_anew:
         return known
@@ -40,11 +46,8 @@ def judged_again(
         return evaluators.judge(row, candidates, given)
     except (UsageError, VerifierError):
         raise
-    except Exception as error:  # of a verifier, scorer or selector: nothing is known of this problem, and why
-        nothing = (None,) * len(candidates)
-        verdict = Verdict("undecided", FAILED, f"{type(error).__name__}: {error}")
-        selection = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
-        return Judged(nothing, nothing, (), selection, (verdict,) * len(candidates), verdict)
+    except Exception as error:  # of a verifier: nothing is known of this problem, and why
+        return unjudged(row.reference, candidates, FAILED, f"{type(error).__name__}: {error}")
 
 
 @dataclass(slots=True)
@@ -69,21 +72,19 @@ class Rejudging:
             for number, problem_id in enumerate(self.run.problem_ids):
                 yield self._outcome(number, problem_id, evaluators, keep)
         for problem_id in self.run.waiting_ids:
+            row = self.run.row(problem_id)
             self.num_failed += 1
+            self.tally.add_undrawn(graded=is_known(row.reference), cluster=row.problem.cluster)
             message = f"problem {problem_id!r} has no candidates: draw them"
-            yield RowError(self.run.row(problem_id).line, problem_id, "no_candidates", message)
+            yield RowError(row.line, problem_id, NO_CANDIDATES, message)
 
     def _outcome(self, number: int, problem_id: str, evaluators: Evaluators, keep: Keep | None) -> Solved:
         row, candidates = self.run.row(problem_id), self.run.candidates(problem_id)
         judged = judged_again(evaluators, self.run, row, candidates, afresh=self.afresh)
-        failed = judged.verdict.detail if judged.verdict.reason == FAILED else None
-        if keep is not None and failed is None:
+        if keep is not None and judged.verdict.reason not in (FAILED, SELECTION_FAILED):
             keep(problem_id, judged)
-        solution = solution_of(
-            row,
-            Drawn(number, row, candidates, self.run.superseded(problem_id), error=failed or shortfall(candidates)),
-            judged,
-        )
+        drawn = Drawn(number, row, candidates, self.run.superseded(problem_id), error=shortfall(candidates))
+        solution = solution_of(row, drawn, judged)
         self.tally.add(solution, candidates, judged.verdicts, row.problem.cluster)
         self.num_failed += solution.error is not None
         return Solved(row, solution)

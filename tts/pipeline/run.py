@@ -16,8 +16,9 @@ from pathlib import Path
 from tts.errors import RunFolderError, RunWriteError
 from tts.pipeline.drawing import Drawing, Progress
 from tts.pipeline.intake import Intake, Turn
+from tts.pipeline.judge import FAILED, SELECTION_FAILED, unjudged
 from tts.pipeline.judges import Evaluators
-from tts.pipeline.outcomes import Drawn, Outcome, Solved, failed_solution, solution_of
+from tts.pipeline.outcomes import Drawn, Outcome, Solved, solution_of
 from tts.pipeline.tally import Tally
 from tts.problems.rows import from_python, judgeable
 from tts.problems.sources import Specs
@@ -208,20 +209,21 @@ class Run:
             return row
         try:
             judged = self._judged(row, drawn)
-            solution = solution_of(row, drawn, judged)
-            self.tally.add(solution, drawn.candidates, judged.verdicts, row.problem.cluster)
         except RunFolderError:
             raise
         except Exception as error:
-            solution = failed_solution(row, drawn, f"{type(error).__name__} while judging: {error}")
-            self.tally.add(solution, (), ())
+            why = f"{type(error).__name__} while judging: {error}"
+            judged = unjudged(row.reference, drawn.candidates, FAILED, why)
+        solution = solution_of(row, drawn, judged)
+        self.tally.add(solution, drawn.candidates, judged.verdicts, row.problem.cluster)
         return Solved(row, solution)
 
     def _judged(self, row: ProblemRow, drawn: Drawn) -> Judged:
         judged = self._derived.read(row.problem.id)
         if judged is None:
             judged = self.evaluators.judge(row, drawn.candidates)
-            self._derived.write(row.problem.id, judged)
+            if judged.verdict.reason != SELECTION_FAILED:  # which a later session may do better
+                self._derived.write(row.problem.id, judged)
         return judged
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from tts.metrics.bootstrap import estimates_of_units
 from tts.metrics.intervals import Estimate
-from tts.types import Candidate, Solution, Verdict
+from tts.pipeline.judge import FAILED, SELECTION_FAILED
+from tts.types import TRUNCATED, Candidate, Solution, Verdict
 
 Shares: TypeAlias = tuple[float, float, float, float]
 """Of one problem: its candidates that pass, with the undecided; whether what was selected passes, with undecided."""
@@ -33,7 +34,11 @@ class Credit:
 
 @dataclass(slots=True)
 class Tally:
-    """Sums over the problems so far. Only problems with a reference count as graded."""
+    """Sums over the problems so far. Only problems with a reference count as graded.
+
+    Candidates that were cut are wrong, within their limit. `num_unjudged` problems could not be judged, or nothing be
+    selected, because something raised.
+    """
 
     num_problems: int = 0
     num_graded: int = 0
@@ -41,6 +46,7 @@ class Tally:
     num_undecided: int = 0
     num_abstained: int = 0
     num_incomplete: int = 0
+    num_unjudged: int = 0
     num_row_errors: int = 0
     num_candidates: int = 0
     num_truncated: int = 0
@@ -59,10 +65,11 @@ class Tally:
         verdicts: Sequence[Verdict],
         cluster: str | None = None,
     ) -> None:
-        """Count one problem; `candidates` and `verdicts` run in parallel (both empty where judging failed)."""
+        """Count one problem; `candidates` and `verdicts` run in parallel."""
         pairs, counts = list(zip(candidates, verdicts, strict=True)), solution.counts
         self.num_problems += 1
         self.num_incomplete += solution.error is not None
+        self.num_unjudged += solution.verdict.reason in (FAILED, SELECTION_FAILED)
         self.num_abstained += solution.selection.index is None
         self.num_candidates += counts.num_candidates
         self.num_truncated += counts.num_truncated
@@ -73,20 +80,33 @@ class Tally:
         if counts.num_passed is not None and counts.num_undecided is not None and counts.num_candidates:
             self.num_graded += 1
             self.num_correct += solution.verdict.status == "passed"
-            self.num_undecided += solution.verdict.status == "undecided"
-            passed, either = counts.num_passed, counts.num_passed + counts.num_undecided
-            status, num = solution.verdict.status, counts.num_candidates
-            shares = passed / num, either / num, float(status == "passed"), float(status != "failed")
-            if cluster is None:
-                self._shares[shares] += 1
-            else:
-                self._clusters.setdefault(cluster, []).append(shares)
+            is_open = solution.verdict.status == "undecided" and solution.verdict.reason != TRUNCATED
+            self.num_undecided += is_open
+            num_cut = sum(verdict.reason == TRUNCATED for verdict in verdicts)
+            passed, either = counts.num_passed, counts.num_passed + counts.num_undecided - num_cut
+            is_right, num = solution.verdict.status == "passed", counts.num_candidates
+            self._add_shares((passed / num, either / num, float(is_right), float(is_right or is_open)), cluster)
         for candidate, verdict in pairs:
             credit = self.credit.setdefault(candidate.sampler, Credit())
             credit.num_candidates += 1
             credit.num_tokens += candidate.num_tokens
             credit.num_passed += verdict.status == "passed"
             credit.num_selected += candidate.index == solution.selection.index
+
+    def add_undrawn(self, *, graded: bool, cluster: str | None = None) -> None:
+        """Count one problem that has no candidates: if it can be graded, it may be right or wrong."""
+        self.num_problems += 1
+        self.num_incomplete += 1
+        if graded:
+            self.num_graded += 1
+            self.num_undecided += 1
+            self._add_shares((0.0, 1.0, 0.0, 1.0), cluster)
+
+    def _add_shares(self, shares: Shares, cluster: str | None) -> None:
+        if cluster is None:
+            self._shares[shares] += 1
+        else:
+            self._clusters.setdefault(cluster, []).append(shares)
 
     def summary(self) -> dict[str, Any]:
         """Return all figures for summary.json, in an order that does not depend on the problems' order."""
