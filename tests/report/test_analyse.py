@@ -56,11 +56,13 @@ def test_a_k_beyond_the_candidates_names_problem_and_run(tmp_path: Path, problem
         report(run, ks=(0, 1))
 
 
-def test_undecided_candidates_make_a_range(tmp_path: Path, problems: Path) -> None:
+def test_what_was_cut_is_wrong_within_the_budget_and_what_it_could_have_been_stands_beside(
+    tmp_path: Path, problems: Path
+) -> None:
     script = {"a": [*boxed("1", "3"), cut(), cut()], "b": [*boxed("1", "3"), cut(), cut()]}
     (arm,) = report(draw(tmp_path / "r", problems, script), ks=(1,)).arms
     one = points(arm, "pass@k")[1]
-    assert (one.lower, one.upper) == pytest.approx((1 / 8, 5 / 8))
+    assert (one.lower, one.upper, one.cut_lower, one.cut_upper) == pytest.approx((1 / 8, 1 / 8, 1 / 8, 5 / 8))
     assert (arm.quality.num_truncated, arm.quality.num_undecided) == (4, 4)
     assert arm.cost.truncated_tokens == 8
 
@@ -112,8 +114,10 @@ def test_a_run_that_is_being_written_can_be_read(tmp_path: Path, problems: Path)
     kept = [line for line in lines if json.loads(line)["problem_id"] == "a"]
     (run / "candidates.jsonl").write_text("".join([*kept, lines[-1][:20]]))
     found = report(run, ks=(1, 4))
-    assert [one.id for one in found.problems] == ["a"]
-    assert any("1 problems have no candidates" in warning for warning in found.warnings)
+    assert [one.id for one in found.problems] == ["a", "b"]
+    assert found.problems[1].arms[0].reason == "no_candidates"
+    assert any("1 problem (b) has no candidates" in warning for warning in found.warnings)
+    assert [(one.lower, one.upper) for one in points(found.arms[0], "pass@k").values()] == [(3 / 8, 7 / 8), (0.5, 1)]
     assert (run / "candidates.jsonl").read_text().endswith(lines[-1][:20])
 
 
@@ -122,16 +126,21 @@ def test_two_runs_are_compared_on_the_problems_they_share(tmp_path: Path, proble
     first = draw(tmp_path / "first", problems, FOUR, name="one")
     second = draw(tmp_path / "second", more, {**FOUR, "b": boxed("2", "2", "2", "2"), "c": boxed("3")}, name="two")
     found = report(first, second, ks=(1, 4))
-    assert [arm.num_problems for arm in found.arms] == [1, 1]
-    assert [one.id for one in found.problems] == ["b"]
-    assert [arm.arm for arm in found.problems[0].arms] == ["one", "two"]
+    assert [arm.num_problems for arm in found.arms] == [2, 3]
+    # The two problems called a are not the same.
+    assert [(one.id, [arm.arm for arm in one.arms]) for one in found.problems] == [
+        ("a", ["one"]),
+        ("b", ["one", "two"]),
+        ("c", ["two"]),
+        ("a", ["two"]),
+    ]
     assert {(one.first, one.second) for one in found.contrasts} == {("two", "one")}
     assert {(one.figure, one.k) for one in found.contrasts} == {("pass@k", 1), ("pass@k", 4), ("maj@k", 4)}
     (at_1,) = [one for one in found.contrasts if (one.figure, one.k) == ("pass@k", 1)]
     assert at_1.lower == pytest.approx(0.5)
     assert at_1.num_wins == 1
-    (left_out,) = [warning for warning in found.warnings if "are not in every run" in warning]
-    assert left_out.startswith("one, two: ")
+    assert at_1.num_problems == 1
+    assert any("one (2) and two (3) have 1 problem in common" in warning for warning in found.warnings)
 
 
 def test_p_values_are_corrected_for_all_contrasts(tmp_path: Path) -> None:

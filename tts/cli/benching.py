@@ -188,11 +188,12 @@ class Benching:
         num_stored = len(runs)
         runs += open_stored([self.folder.arm(arm.name) for arm in settings.arms])
         try:
+            self.num_failed += sum(len(run.waiting_ids) for run in runs[:num_stored])
             for error in [error for run in runs[:num_stored] for error in run.errors]:
                 self.num_failed += 1
                 self._tell_error(error, as_json=as_json)
             with Progress(*columns, console=self._stderr, transient=True, disable=hidden) as progress:
-                bar = progress.add_task("problems", total=sum(len(run.problem_ids) for run in runs))
+                bar = progress.add_task("problems", total=sum(len(run.asked_ids) for run in runs))
 
                 def advance() -> None:
                     self._check_stop()

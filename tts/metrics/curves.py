@@ -47,6 +47,20 @@ class Curve:
     cut_upper: Floats | None = None
     tie_shares: Floats | None = None
 
+    def at(self, ks: Sequence[int]) -> Curve:
+        """Return the curve at some of its ks, in the order given."""
+        rows = [self.ks.index(k) for k in ks]
+        return replace(
+            self,
+            ks=tuple(ks),
+            lower=self.lower[rows],
+            upper=self.upper[rows],
+            sampling_errors=tuple(self.sampling_errors[row] for row in rows),
+            cut_lower=None if self.cut_lower is None else self.cut_lower[rows],
+            cut_upper=None if self.cut_upper is None else self.cut_upper[rows],
+            tie_shares=None if self.tie_shares is None else self.tie_shares[rows],
+        )
+
 
 def pass_curve(pool: Pool, ks: Sequence[int]) -> Curve:
     """Return pass@k: coverage, which is also the oracle's line."""
@@ -60,11 +74,8 @@ def pass_hat_curve(pool: Pool, ks: Sequence[int]) -> Curve:
 
 def random_curve(pool: Pool, ks: Sequence[int]) -> Curve:
     """Return the line of a blind choice among the k candidates: pass@1 at every k."""
-    one = _counted("random", pass_at_k, pool, [1])
-    rows = np.zeros(len(ks), dtype=np.int64)
-    tables = {name: getattr(one, name)[rows] for name in ("lower", "upper", "cut_lower", "cut_upper")}
     require_ks(ks, pool.sizes, pool.problem_ids)
-    return replace(one, ks=tuple(ks), sampling_errors=(0.0,) * len(ks), **tables)
+    return replace(_counted("random", pass_at_k, pool, [1]).at([1] * len(ks)), ks=tuple(ks))
 
 
 def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int], *, votes: bool = False) -> Curve:

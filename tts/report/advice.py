@@ -10,7 +10,8 @@ from itertools import combinations
 from typing import Any
 
 from tts.report.data import Arm, Contrast
-from tts.report.wording import NBSP, at_k, count, p_value, plural
+from tts.report.wording import NBSP, at_k, count, p_value, percent, plural
+from tts.types import TRUNCATED
 
 NOTABLE = 0.05  # share of candidates from which a warning is due
 MUCH_FALLBACK = 0.25
@@ -29,8 +30,8 @@ def on_arm(arm: Arm, reasons: Counter[str]) -> Iterator[str]:
     # What became of its candidates.
     if quality.num_truncated > NOTABLE * quality.num_candidates:
         yield (
-            f"{arm.name}: {_share(quality.num_truncated, arm)} of the candidates were cut by the length limit, neither "
-            f"right nor wrong: raise sampler.max_tokens{max_tokens}"
+            f"{arm.name}: {_share(quality.num_truncated, arm)} of the candidates were cut by the length limit and "
+            f"count as wrong: figures are of what is reached within {arm.budget}; raise sampler.max_tokens{max_tokens}"
             + (f", and engine.max_model_len{context} with it" if context else "")
         )
     if quality.num_unclosed_thinking > NOTABLE * quality.num_candidates:
@@ -51,7 +52,7 @@ def on_arm(arm: Arm, reasons: Counter[str]) -> Iterator[str]:
         )
 
     # What could not be judged, and what has no reference to be judged by.
-    rest = {name: number for name, number in reasons.items() if name not in ("truncated", "engine_error")}
+    rest = {name: number for name, number in reasons.items() if name not in (TRUNCATED, "engine_error")}
     if sum(rest.values()) > NOTABLE * quality.num_candidates:
         told = ", ".join(f"{number} {name}" for name, number in sorted(rest.items()))
         yield (
@@ -111,6 +112,17 @@ def on_fairness(arms: Sequence[Arm]) -> Iterator[str]:
         yield (
             "Recipes that are compared differ in more than one thing, so a difference in figures is due to any of "
             f"them: {all_told}. Give them the same keys but one"
+        )
+    budgets = {arm.name: arm.budget for arm in arms}
+    if len(set(budgets.values())) > 1:
+        told = ", ".join(f"{name} {budget}" for name, budget in budgets.items())
+        yield f"Recipes that are compared may write unlike lengths a candidate ({told}): each is measured within its own"
+    cut = {arm.name: arm.quality.share_cut for arm in arms}
+    if cut and max(cut.values()) - min(cut.values()) > NOTABLE:
+        told = ", ".join(f"{name} {percent(share)}" for name, share in cut.items())
+        yield (
+            f"Of recipes that are compared unlike shares were cut by the length limit ({told}): what they differ by can "
+            "be lengths"
         )
     spent = {arm.name: arm.cost.completion_tokens / max(1, arm.quality.num_candidates) for arm in arms}
     if spent and max(spent.values()) > UNLIKE * min(spent.values()):

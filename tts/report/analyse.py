@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -13,14 +13,13 @@ from tts.errors import UsageError
 from tts.metrics.bootstrap import METHOD
 from tts.metrics.cost import expected_distinct_answers
 from tts.metrics.curves import Curve, curves
-from tts.metrics.paired import SIGNIFICANCE
 from tts.metrics.resampling import NUM_DRAWS
 from tts.metrics.units import units_of
 from tts.report import advice
-from tts.report.data import Arm, Contrast, Cost, Made, ProblemView, Quality, Report
+from tts.report.data import Arm, ArmView, Contrast, Cost, Made, ProblemView, Quality, Report
 from tts.report.gather import Gathered, Wanted, gather
 from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, gained, has_own_curve, line, own_curve
-from tts.report.scope import check_ks, choose_problems, distinct_names
+from tts.report.scope import distinct_names, scope
 from tts.report.speed import speeds
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure
 from tts.report.wording import decimal, plural
@@ -81,28 +80,34 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
     names = distinct_names(runs)
     if options.baseline is not None and options.baseline not in names:
         raise UsageError(f"`baseline` must be one of {', '.join(names)}, got {options.baseline!r}")
-    chosen, warnings = choose_problems(names, runs, options.ks)
-    ks = check_ks(runs, chosen, options.ks)
-    sizes = sorted(run.num_candidates(one) for run, ids in zip(runs, chosen, strict=True) for one in ids)
-    most = sizes[len(sizes) // 20]  # the least n, but for problems that are short and few
-    headline_k = max((k for k in ks if 2 * k <= most), default=min(ks))
+    about = scope(names, runs, options.ks)
+    ks, warnings = about.ks, list(about.warnings)
+    headline_k = max((k for k in ks if 2 * k <= about.fewest), default=min(ks))
     compared = measure(options.embeddings, options.perplexity)
     num_texts = min(MOST_TEXTS, max(ks))
     studied = []
-    for run, name, ids in zip(runs, names, chosen, strict=True):
-        wanted = Wanted(ids, compared, num_texts, options.candidates, ballots=has_own_curve(run.recipe.selector))
+    for run, name in zip(runs, names, strict=True):
+        own = has_own_curve(run.recipe.selector)
+        wanted = Wanted(tuple(run.asked_ids), compared, num_texts, options.candidates, ballots=own)
         gathered = gather(run, name, wanted, advance)
         studied.append(_studied(run, name, gathered, ks=ks, seed=options.seed))
     arms = tuple(one.arm for one in studied)
     headline = "maj@k" if any(arm.num_graded for arm in arms) else "vendi"
 
     # Arms are compared on the problems that each two of them could grade.
-    found: tuple[Contrast, ...] = ()
-    level = SIGNIFICANCE
-    clusters = {name: cluster for one in studied for name, cluster in one.gathered.clusters.items()}
-    if all(ids == chosen[0] for ids in chosen):
-        of_arms = [(one.arm.name, one.curves) for one in studied]
-        found, level = contrasts(of_arms, baseline=options.baseline, clusters=clusters, seed=options.seed)
+    clusters = {
+        keys[name]: cluster
+        for keys, one in zip(about.keys, studied, strict=True)
+        for name, cluster in one.gathered.clusters.items()
+    }
+    of_arms = [
+        (
+            one.arm.name,
+            [replace(curve, problem_ids=tuple(map(keys.__getitem__, curve.problem_ids))) for curve in one.curves],
+        )
+        for keys, one in zip(about.keys, studied, strict=True)
+    ]
+    found, level = contrasts(of_arms, baseline=options.baseline, clusters=clusters, seed=options.seed)
 
     for run, one in zip(runs, studied, strict=True):
         warnings += [*run.notes, *one.gathered.notes, *advice.on_arm(one.arm, one.gathered.reasons)]
@@ -128,7 +133,7 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
             *_method(clusters, compared, num_texts, options.seed),
         ),
         warnings=tuple(advice.said_once(arms, warnings)),
-        problems=tuple(_problem_views(runs, chosen, studied)) if options.candidates else (),
+        problems=tuple(_problem_views(runs, about.keys, studied)) if options.candidates else (),
         speeds=speeds({name: run.sessions() for name, run in zip(names, runs, strict=True)}),
     )
 
@@ -149,7 +154,6 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
     found = curves(graded, ks, seed=seed) if graded.num_problems else []
     if gathered.ballots:
         found.append(own_curve(selector, gathered.ballots, graded, ks, seed))
-
     units = units_of(graded.problem_ids, gathered.clusters)
 
     # What drawing took; how long is known only where every candidate's session is.
@@ -175,7 +179,7 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
         num_fallback_answers=counts["fallback"],
         num_errors=counts["errors"],
         num_undecided=counts["undecided"],
-        distinct_answers=tuple(np.mean(expected_distinct_answers(drawn, ks), axis=1).tolist()),
+        distinct_answers=tuple(np.nanmean(expected_distinct_answers(drawn, ks), axis=1).tolist()),
     )
     arm = Arm(
         name=name,
@@ -200,15 +204,17 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
 
 
 def _problem_views(
-    runs: Sequence[Stored], chosen: Sequence[Sequence[str]], studied: Sequence[_Studied]
+    runs: Sequence[Stored], keys: Sequence[Mapping[str, str]], studied: Sequence[_Studied]
 ) -> Iterator[ProblemView]:
     """Yield every problem with all arms' candidates; a problem that only some arms have shows those."""
-    first_with: dict[str, Stored] = {}
-    for run, ids in zip(runs, chosen, strict=True):
-        for name in ids:
-            first_with.setdefault(name, run)
-    for name, run in first_with.items():
-        row, arms = run.row(name), tuple(one.gathered.views[name] for one in studied if name in one.gathered.views)
+    first_with: dict[str, tuple[str, Stored]] = {}
+    views: dict[str, list[ArmView]] = {}
+    for run, of_run, one in zip(runs, keys, studied, strict=True):
+        for name, key in of_run.items():
+            first_with.setdefault(key, (name, run))
+            views.setdefault(key, []).append(one.gathered.views[name])
+    for key, (name, run) in first_with.items():
+        row, arms = run.row(name), tuple(views[key])
         hidden = "hidden tests" if row.reference.tests is not None else None
         shown = hidden if row.reference.answer is None else row.reference.answer
         yield ProblemView(name, row.problem.kind, row.problem.prompt, shown, arms)
@@ -219,15 +225,22 @@ def _method(clusters: Mapping[str, str], compared: Measure, num_texts: int, seed
         "pass@k and pass^k are unbiased estimates from all candidates; maj@k, first and best_of_n are expectations "
         "over all subsets of k candidates, exact; self_consistency is one over "
         f"{NUM_DRAWS:,} random subsets (seed {seed}; a selector of a plugin over {NUM_OWN_DRAWS:,}), with its standard "
-        "error in `sampling_error`."
+        "error in `sampling_error`, as is maj@k where too many answers are linked. Where answers share first place "
+        "each counts for its share; `tie_share` is how often that is."
+    )
+    yield (
+        "Candidates that the length limit cut count as wrong: figures and comparisons are of what is reached within "
+        "the budget. `cut_lower` and `cut_upper` bound what a larger one could have given: for pass@k and pass^k if "
+        "all cut candidates had been right, for maj@k if all had voted for the strongest wrong answer, or for the "
+        "right one."
     )
     as_unit = "problems taken as independent"
     if clusters:
         as_unit = f"problems of one cluster as a unit ({len(set(clusters.values()))} clusters)"
     yield f"Intervals: 95 %, {as_unit}; {METHOD}; seed {seed}."
     yield (
-        "Where verdicts are undecided (truncated candidates are) a figure is a range: all of them wrong, all right. An "
-        "interval reaches from the low end of the one to the high end of the other."
+        "Where other verdicts are undecided a figure is a range: all of them wrong, all right; so is a problem that "
+        "was not drawn as far as k. An interval reaches from the low end of the one to the high end of the other."
     )
     yield (
         "Gains of a selector are over pass@1 of the same candidates, problem by problem, corrected for all of the "

@@ -18,8 +18,11 @@ from tts.types import JSON, FinishReason, Spent, Status
 class Point:
     """One figure at one k. `tokens` is the mean number of completion tokens that k candidates of a problem take.
 
-    `sampling_error` is the standard error that comes from drawing subsets; 0 where the figure is exact. `redraw_error`
-    is that of these very problems, were their candidates drawn anew; None beyond n / 4, and for selectors.
+    Candidates that were cut by their limit count as wrong; `cut_lower` and `cut_upper` bound what a larger limit could
+    have given (None where nothing was cut, or the figure has no such bounds). `tie_share` is the share of subsets in
+    which first place is shared. `sampling_error` is the standard error that comes from drawing subsets; 0 where the
+    figure is exact. `redraw_error` is that of these very problems, were their candidates drawn anew; None beyond n / 4,
+    and for selectors.
     """
 
     k: int
@@ -30,6 +33,9 @@ class Point:
     interval_high: float
     sampling_error: float
     redraw_error: float | None = None
+    tie_share: float | None = None
+    cut_lower: float | None = None
+    cut_upper: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,11 @@ class Quality:
     num_undecided: int
     distinct_answers: tuple[float, ...]  # expected among k candidates, one per k
 
+    @property
+    def share_cut(self) -> float:
+        """The share of candidates that the length limit cut."""
+        return self.num_truncated / self.num_candidates if self.num_candidates else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -143,6 +154,13 @@ class Arm:
     statistics: Mapping[str, JSON]
     made: Made = field(default_factory=Made)
     gains: tuple[Gain, ...] = ()
+
+    @property
+    def budget(self) -> str:
+        """`4,096 tokens`: the limit of a candidate, as far as it is known."""
+        sampler = self.recipe.get("sampler")
+        most = sampler.get("max_tokens") if isinstance(sampler, Mapping) else None
+        return f"{most:,} tokens" if isinstance(most, int) else "the token limit"
 
     def points(self, figure: str) -> list[Point]:
         """Return the points of that figure that are known; none where the arm has no such line."""

@@ -11,7 +11,7 @@ from typing import cast
 from tts.components import registry
 from tts.components.component import Component
 from tts.metrics.pool import Pool, PoolRow, joined, picked, pool, pool_row
-from tts.pipeline.judge import is_graded
+from tts.pipeline.judge import is_graded, is_known
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.rejudging import judged_again
 from tts.protocols import Scorer
@@ -92,17 +92,18 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             }
             if own_name is not None:
                 scores[own_name] = judged.scores or [Score(None, "judging failed")] * len(candidates)
-            rows.append(pool_row(candidates, judged, scores))
+            rows.append(pool_row(problem_id, candidates, judged, scores))
             missing.update({one: sum(score.value is None for score in found) for one, found in scores.items()})
             if len(rows) == ROWS_AT_ONCE:
                 pools.append(pool(rows, width=width))
                 rows.clear()
-            if is_graded(judged.verdicts):
+            if is_graded(judged.verdicts) if candidates else is_known(row.reference):
                 graded.append(number)
             _count(gathered, candidates, judged, graded=number in graded[-1:])
             paid = ledger([*candidates, *run.superseded(problem_id)])
             gathered.engines = added([gathered.engines, paid])
-            spread.add(tuple(map(written, candidates[: wanted.num_texts])), row.problem.prompt)
+            if candidates:
+                spread.add(tuple(map(written, candidates[: wanted.num_texts])), row.problem.prompt)
             if row.problem.cluster is not None:
                 gathered.clusters[problem_id] = row.problem.cluster
             gathered.digest.update(repr([problem_id, *map(written, candidates)]).encode(errors="surrogatepass"))

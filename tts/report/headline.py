@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tts.report.data import Contrast, Report, Speed
-from tts.report.wording import NBSP, at_k, decimal, interval, known, p_value, percent_range, plural, points_range
+from tts.report.data import Arm, Contrast, Report, Speed
+from tts.report.wording import (
+    NBSP,
+    at_k,
+    decimal,
+    interval,
+    known,
+    p_value,
+    percent,
+    percent_range,
+    plural,
+    points_range,
+)
+
+FEW_CUT = 0.01  # share of candidates beyond which it is said what the cut ones could have changed
+MUCH_CUT = 0.2
 
 
 def headline(report: Report) -> list[str]:
     """Return the sentences: the difference of two arms, or one arm between chance and oracle, at `headline_k`."""
     if not report.arms:
         return ["There is no run in this report."]
-    found = [*_verdicts(report)] or [*_texts(report)]
+    found = [*_verdicts(report), *_sensitivity(report), *_ties(report)] or [*_texts(report)]
     return found or ["Nothing was graded, and no texts were compared: there is no figure to put first."]
 
 
@@ -42,20 +56,25 @@ def _verdicts(report: Report) -> Iterator[str]:
         bounds = interval(one.together_low, one.together_high, sign=True)
         yield (
             f"{one.first} minus {one.second} in {at_k(one.figure, k)}: {points_range(one.lower, one.upper)} points "
-            f"(95{NBSP}% interval {bounds}; adjusted p {p_value(one.adjusted_p_value)}), {judgement(one)}; {one.power}."
+            f"on {plural(one.num_problems, 'problem')} (95{NBSP}% interval {bounds}; adjusted p "
+            f"{p_value(one.adjusted_p_value)}), {judgement(one)}; {one.power}."
         )
     points = [(arm, arm.point(report.headline, k)) for arm in report.arms]
     found = [(arm, point) for arm, point in points if point is not None]
     if len(found) > 1:
         shares = [f"{arm.name} {percent_range(point.lower, point.upper)}" for arm, point in found]
-        yield f"{at_k(report.headline, k)}: {', '.join(shares)}, on {plural(found[0][0].num_graded, 'problem')}."
+        numbers = dict.fromkeys(plural(arm.num_graded, "problem") for arm, _ in found)
+        yield (
+            f"{at_k(report.headline, k)}{_within(report.arms)}: {', '.join(shares)}, on {' and '.join(numbers)}"
+            f"{_beware([arm for arm, _ in found])}."
+        )
     # Of a single arm also between what it lies: a blind choice and a perfect one.
     elif found:
         arm, point = found[0]
         bounds = interval(point.interval_low, point.interval_high)
         sentence = (
-            f"{arm.name} reaches {at_k(report.headline, k)} of {percent_range(point.lower, point.upper)} "
-            f"(95{NBSP}% interval {bounds}) on {plural(arm.num_graded, 'problem')}"
+            f"{arm.name} reaches {at_k(report.headline, k)} of {percent_range(point.lower, point.upper)}"
+            f"{_within([arm])} (95{NBSP}% interval {bounds}) on {plural(arm.num_graded, 'problem')}"
         )
         blind, oracle = arm.point("random", k), arm.point("pass@k", k)
         if blind is not None and oracle is not None and k > 1:
@@ -63,7 +82,54 @@ def _verdicts(report: Report) -> Iterator[str]:
                 f"; a single candidate is right {percent_range(blind.lower, blind.upper)} of the time, and a perfect "
                 f"choice among {k} would reach {percent_range(oracle.lower, oracle.upper)}"
             )
+        yield f"{sentence}{_beware([arm])}."
+
+
+def _beware(arms: Sequence[Arm]) -> str:
+    """Return what stands in the headline where so much was cut that it may be the lengths that are measured."""
+    much = [f"{percent(arm.quality.share_cut)} of {arm.name}'s" for arm in arms if arm.quality.share_cut > MUCH_CUT]
+    return f"; beware: {' and '.join(much)} candidates were cut and count as wrong" if much else ""
+
+
+def _within(arms: Sequence[Arm]) -> str:
+    """Return ` within 4,096 tokens` where something was cut: what was not finished in them is wrong."""
+    if not any(arm.quality.num_truncated for arm in arms):
+        return ""
+    budgets = {arm.budget for arm in arms}
+    return f" within {budgets.pop()}" if len(budgets) == 1 else ", each within its own budget"
+
+
+def _sensitivity(report: Report) -> Iterator[str]:
+    """Yield what cut candidates could have changed, for each arm of which more than a few were cut."""
+    for arm in report.arms:
+        share = arm.quality.share_cut
+        coverage, vote = (arm.point(figure, report.headline_k) for figure in ("pass@k", "maj@k"))
+        if share <= FEW_CUT or coverage is None or coverage.cut_upper is None:
+            continue
+        cut = f"the {percent(share)} of {arm.name}'s candidates that were cut"
+        sentence = (
+            f"If {cut} and count as wrong had been right, {at_k('pass@k', coverage.k)} would be up to "
+            f"{percent(coverage.cut_upper)}"
+        )
+        if vote is not None and vote.cut_lower is not None and vote.k > 1:
+            sentence += (
+                f"; if all of them had voted for the strongest wrong answer, or for the right one, "
+                f"{at_k('maj@k', vote.k)} would be {percent(vote.cut_lower)} or {percent(vote.cut_upper)}"
+            )
         yield f"{sentence}."
+
+
+def _ties(report: Report) -> Iterator[str]:
+    told = []
+    for arm in report.arms:
+        point = arm.point(report.headline, report.headline_k)
+        if point is not None and point.tie_share:
+            told.append(percent(point.tie_share) + (f" ({arm.name})" if len(report.arms) > 1 else ""))
+    if told:
+        yield (
+            f"{at_k(report.headline, report.headline_k)} is the mean over all subsets; in {' and '.join(told)} of them "
+            "answers tie for first place, and each counts for its share."
+        )
 
 
 def _texts(report: Report) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations
 from typing import TypedDict, cast
+
+import numpy as np
 
 from tts.components import registry
 from tts.components.component import Component
@@ -19,6 +20,7 @@ from tts.metrics.pool import Pool
 from tts.metrics.redraw import redraw_errors
 from tts.metrics.resampling import chosen_by, sampled_odds
 from tts.metrics.selection import SelectionOdds
+from tts.metrics.subsets import Floats
 from tts.protocols import BoundSelector, Selector
 from tts.report.data import Contrast, Gain, Line, Point
 from tts.runs.records import finite
@@ -36,15 +38,32 @@ def line(curve: Curve, pool: Pool, units: Sequence[str], seed: int) -> Line:
 
     `units` are what its problems are drawn with (see `tts.metrics.units`).
     """
-    tokens = expected_tokens(pool, curve.ks).mean(axis=1)
+    tokens = np.nanmean(expected_tokens(pool, curve.ks), axis=1)
     found = estimates(curve.lower, curve.upper, units=units, seed=seed)
     points = (
-        Point(k, float(tokens[row]), one.lower, one.upper, one.interval_low, one.interval_high, error, again)
+        Point(
+            k,
+            float(tokens[row]),
+            one.lower,
+            one.upper,
+            one.interval_low,
+            one.interval_high,
+            error,
+            again,
+            tie_share=_mean(curve.tie_shares, row),
+            cut_lower=_mean(curve.cut_lower, row) if pool.cut.any() else None,
+            cut_upper=_mean(curve.cut_upper, row) if pool.cut.any() else None,
+        )
         for row, (k, one, error, again) in enumerate(
             zip(curve.ks, found, curve.sampling_errors, redraw_errors(curve.name, pool, curve.ks), strict=True)
         )
     )
     return Line(curve.name, tuple(points))
+
+
+def _mean(table: Floats | None, row: int) -> float | None:
+    """Return the mean over the problems of which it is known."""
+    return None if table is None or np.isnan(table[row]).all() else round(float(np.nanmean(table[row])), DIGITS)
 
 
 def has_own_curve(selector: Selector) -> bool:
@@ -55,9 +74,10 @@ def has_own_curve(selector: Selector) -> bool:
 
 def own_curve(selector: Selector, ballots: Sequence[Ballot], pool: Pool, ks: Sequence[int], seed: int) -> Curve:
     """Return the accuracy@k of any selector by running it on random subsets; `ballots` go with the pool's problems."""
+    of_problem = dict(zip(pool.problem_ids, ballots, strict=True))
 
     def odds(pool: Pool, k: int) -> SelectionOdds:
-        choose = chosen_by(selector, ballots)
+        choose = chosen_by(selector, [of_problem[name] for name in pool.problem_ids])
         return sampled_odds(pool, k, choose, pool.classes >= 0, num_draws=NUM_OWN_DRAWS, seed=seed)
 
     name = registry.name_of("selectors", cast("Component", selector).__class__)
@@ -86,7 +106,7 @@ def contrasts(
             if curve.name in PRIMARY and curve.name in by_name and ks:
                 other = by_name[curve.name]
                 if set(curve.problem_ids) & set(other.problem_ids):
-                    pairs.append((at_ks(curve, ks), at_ks(other, ks)))
+                    pairs.append((curve.at(ks), other.at(ks)))
                     names += [(first, second)] * len(ks)
     if not pairs:
         return (), SIGNIFICANCE
@@ -155,10 +175,3 @@ def gained(curves: Sequence[Curve], clusters: Mapping[str, str], seed: int) -> t
         )
         for one in found
     )
-
-
-def at_ks(curve: Curve, ks: Sequence[int]) -> Curve:
-    """Return the curve at some of its ks, in the order given."""
-    rows = [curve.ks.index(k) for k in ks]
-    errors = tuple(curve.sampling_errors[row] for row in rows)
-    return replace(curve, ks=tuple(ks), lower=curve.lower[rows], upper=curve.upper[rows], sampling_errors=errors)

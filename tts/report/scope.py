@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
 
 from tts.errors import UsageError
+from tts.metrics.subsets import short
+from tts.report.wording import NBSP, plural
 from tts.runs.stored import Stored, identity
+
+MOST_NAMED = 20  # problems in one warning
 
 
 def distinct_names(runs: Sequence[Stored]) -> list[str]:
@@ -15,63 +23,118 @@ def distinct_names(runs: Sequence[Stored]) -> list[str]:
     return [name if names.count(name) == 1 else f"{name}-{place + 1}" for place, name in enumerate(names)]
 
 
-def choose_problems(
-    names: Sequence[str], runs: Sequence[Stored], ks: Sequence[int]
-) -> tuple[list[tuple[str, ...]], list[str]]:
-    """Return each run's problems that the report is about, and what is left out and why.
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a report is about: all that was asked, of every run.
 
-    These are the problems that all runs have with the same question and reference; where there are none, each its own.
+    `keys` names each run's problems so that two runs have one under the same name only if question and reference are
+    the same. `ks` are in order; `fewest` is the least number of candidates of a problem that is not `short`.
     """
-    warnings: list[str] = []
-    complete = [_complete(name, run, warnings, need_all=not ks) for name, run in zip(names, runs, strict=True)]
-    if len(runs) == 1:
-        return complete, warnings
-    sets = [{(name, identity(run.row(name))) for name in ids} for run, ids in zip(runs, complete, strict=True)]
-    common = {name for name, _ in set.intersection(*sets)}
-    if not common:
-        warnings.append("the runs have no problem in common, so nothing is compared: give them the same problems")
-        return complete, warnings
-    for name, ids in zip(names, complete, strict=True):
-        if len(ids) > len(common):
-            warnings.append(
-                f"{name}: {len(ids) - len(common)} of {len(ids)} problems are not in every run (with the same question "
-                "and reference) and are left out: give all runs the same problems"
-            )
-    order = tuple(name for name in complete[0] if name in common)
-    return [order] * len(runs), warnings
+
+    keys: tuple[Mapping[str, str], ...]
+    ks: tuple[int, ...]
+    fewest: int
+    warnings: tuple[str, ...]
 
 
-def _complete(name: str, run: Stored, warnings: list[str], *, need_all: bool) -> tuple[str, ...]:
-    """Return the problems with candidates; with `need_all` those with as many as any other."""
-    ids = tuple(run.problem_ids)
-    if run.waiting_ids:
-        warnings.append(f"{name}: {len(run.waiting_ids)} problems have no candidates and are left out: draw them")
-    most = max((run.num_candidates(one) for one in ids), default=0)
-    full = tuple(one for one in ids if run.num_candidates(one) == most)
-    if need_all and len(full) < len(ids):
-        warnings.append(
-            f"{name}: {len(ids) - len(full)} problems have fewer than {most} candidates and are left out: go on with "
-            "the run, or name the values of k"
-        )
-        return full
-    return ids
+def scope(names: Sequence[str], runs: Sequence[Stored], ks: tuple[int, ...]) -> Scope:
+    """Return what the report of these runs is about; `ks` empty: powers of two and the fewest candidates.
 
-
-def check_ks(runs: Sequence[Stored], chosen: Sequence[Sequence[str]], ks: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the values of k in order, once each. Raises UsageError where a problem has fewer candidates."""
-    sizes = [(run.num_candidates(name), name, run.path) for run, ids in zip(runs, chosen, strict=True) for name in ids]
-    if not sizes:
-        raise UsageError(f"a report must have at least one problem with candidates, got none in {runs[0].path}")
-    fewest, name, path = min(sizes, key=lambda size: size[0])
+    No problem is left out: what was not drawn counts as undecided. Raises UsageError where there are no candidates, or
+    fewer than a k that is asked for of a problem that is not `short`.
+    """
+    keys, fewest = _keys(runs), _fewest(runs)
     if not ks:
-        return tuple(sorted({fewest, *(1 << bit for bit in range(fewest.bit_length()) if 1 << bit <= fewest)}))
+        chosen = {fewest.number, *(1 << bit for bit in range(fewest.number.bit_length()))}
+    else:
+        chosen = set(ks)
+        _check(runs, chosen, fewest)
+    warnings: list[str] = []
+    for name, run in zip(names, runs, strict=True):
+        if run.waiting_ids:
+            warnings.append(
+                f"{name}: {_told(run.waiting_ids)} no candidates and count as undecided, between 0 and 100{NBSP}% at "
+                "every k: draw them"
+            )
+        few = [one for one in run.problem_ids if run.num_candidates(one) < max(chosen)]
+        if few:
+            warnings.append(
+                f"{name}: {_told(few)} fewer than {max(chosen)} candidates and count as undecided at a k beyond "
+                "theirs: go on with the run"
+            )
+        if (
+            not ks
+            and run is fewest.run
+            and 2 * fewest.number < np.median([run.num_candidates(one) for one in run.problem_ids])
+        ):
+            warnings.append(
+                f"{name}: k goes no further than {fewest.number}, the number of candidates of problem "
+                f"{fewest.problem_id!r}: go on with the run"
+            )
+    for first, second in combinations(range(len(runs)), 2):
+        own, other = (set(keys[place].values()) for place in (first, second))
+        if own != other:
+            common = len(own & other)
+            shared = f"{plural(common, 'problem')} in common, on which alone they are compared"
+            warnings.append(
+                f"{names[first]} ({len(own)}) and {names[second]} ({len(other)}) have "
+                f"{shared if common else 'no problem in common, so they are not compared'}; the same question and "
+                "reference count: give both the same problems"
+            )
+    return Scope(keys, tuple(sorted(chosen)), fewest.number, tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fewest:
+    number: int
+    problem_id: str
+    run: Stored
+
+
+def _fewest(runs: Sequence[Stored]) -> _Fewest:
+    """Return which problem sets how far k can go."""
+    found: list[_Fewest] = []
+    for run in runs:
+        sizes = np.array([run.num_candidates(one) for one in run.asked_ids], dtype=np.int64)
+        named = zip(sizes.tolist(), run.asked_ids, short(sizes), strict=True)
+        setting = [(size, name) for size, name, too_few in named if not too_few]
+        found += [_Fewest(*min(setting, key=lambda one: one[0]), run)] if setting else []
+    if not found:
+        raise UsageError(f"a report must have at least one problem with candidates, got none in {runs[0].path}")
+    return min(found, key=lambda one: one.number)
+
+
+def _keys(runs: Sequence[Stored]) -> tuple[dict[str, str], ...]:
+    """Return each run's problems, by id, with a name that says whether two runs mean the same by it."""
+    if len(runs) == 1:
+        return ({name: name for name in runs[0].asked_ids},)
+    known: dict[str, list[bytes]] = {}
+    keys: list[dict[str, str]] = []
+    for run in runs:
+        keys.append({})
+        for name in run.asked_ids:
+            digest, seen = identity(run.row(name)), known.setdefault(name, [])
+            if digest not in seen:
+                seen.append(digest)
+            place = seen.index(digest)
+            keys[-1][name] = f"{name}\0{place}" if place else name
+    return tuple(keys)
+
+
+def _check(runs: Sequence[Stored], ks: Collection[int], fewest: _Fewest) -> None:
     if min(ks) < 1:
         raise UsageError(f"`k` must be at least 1, got {min(ks)}")
-    if max(ks) > fewest:
-        short = sum(size < max(ks) for size, _, _ in sizes)
+    if max(ks) > fewest.number:
+        sizes = [run.num_candidates(name) for run in runs for name in run.asked_ids]
+        num_fewer = sum(size < max(ks) for size in sizes)
         raise UsageError(
-            f"`k` must be at most {fewest}, the number of candidates of problem {name!r} in {path}, got {max(ks)} "
-            f"({short} of {len(sizes)} problems have fewer). Go on with that run if it was interrupted, draw more "
-            "candidates, or leave this k out"
+            f"`k` must be at most {fewest.number}, the number of candidates of problem {fewest.problem_id!r} in "
+            f"{fewest.run.path}, got {max(ks)} ({num_fewer} of {len(sizes)} problems have fewer). Go on with that run "
+            "if it was interrupted, draw more candidates, or leave this k out"
         )
-    return tuple(sorted(set(ks)))
+
+
+def _told(ids: Sequence[str]) -> str:
+    """Return `2 problems (a, b) have`, all named up to a number."""
+    named = ", ".join(ids[:MOST_NAMED]) + (", …" if len(ids) > MOST_NAMED else "")
+    return f"{plural(len(ids), 'problem')} ({named}) {'has' if len(ids) == 1 else 'have'}"

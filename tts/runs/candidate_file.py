@@ -181,7 +181,7 @@ class CandidateFile(Stored):
         return tuple(_in_letters(one.given, row.problem) for _, one in self._spooled(row.problem.id))
 
     def _spooled(self, problem_id: str) -> Iterator[tuple[int, SpooledCandidate]]:
-        for index, offset in sorted(self._drawn[problem_id].items()):
+        for index, offset in sorted(self._drawn.get(problem_id, {}).items()):
             yield index, self._spool.read(offset, SpooledCandidate)
 
     def close(self) -> None:

@@ -50,6 +50,11 @@ class Stored:
     """Problem → index → where the candidate is."""
 
     @property
+    def asked_ids(self) -> Sequence[str]:
+        """All problems, with candidates or without."""
+        return list(self._rows)
+
+    @property
     def problem_ids(self) -> Sequence[str]:
         """The problems that have candidates."""
         return [name for name in self._rows if name in self._drawn]
@@ -65,7 +70,7 @@ class Stored:
 
     def num_candidates(self, problem_id: str) -> int:
         """Return how many candidates of a problem there are."""
-        return len(self._drawn[problem_id])
+        return len(self._drawn.get(problem_id, ()))
 
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
@@ -221,7 +226,7 @@ class StoredRun(Stored):
 
     def candidates(self, problem_id: str) -> tuple[Candidate, ...]:
         """Return a problem's candidates, by index."""
-        file, offsets = self._folder["candidates.jsonl"], self._drawn[problem_id]
+        file, offsets = self._folder["candidates.jsonl"], self._drawn.get(problem_id, {})
         return tuple(file.read(offsets[index], Candidate) for index in sorted(offsets))
 
     def superseded(self, problem_id: str) -> Sequence[Superseded]:
