@@ -114,7 +114,7 @@ def test_an_all_abstain_problem_gets_no_answer(tts: Command, recipe: Path) -> No
     assert [(record["answer"], record["verdict"]["reason"]) for record in result.records] == [(None, "no_answer")] * 2
 
 
-def test_truncated_candidates_are_neither_right_nor_wrong(tts: Command, recipe: Path) -> None:
+def test_truncated_candidates_are_counted_apart_and_wrong_within_their_limit(tts: Command, recipe: Path) -> None:
     lines = recipe.read_text().splitlines()
     lines[3] = (
         '  script: [{text: "\\\\boxed{42}"}, {text: "\\\\boxed{42}", finish_reason: length},'
@@ -127,7 +127,8 @@ def test_truncated_candidates_are_neither_right_nor_wrong(tts: Command, recipe: 
         assert record["counts"]["num_passed"] == 1
         assert record["counts"]["num_undecided"] == 2
         assert record["selection"]["num_abstained"] == 2
-    assert "25.0–75.0 %" in result.err
+    assert "25.0 %" in result.err
+    assert "2 of 2 problems were decided by a tie" in result.err
     assert "raise sampler.max_tokens" in result.err
 
 

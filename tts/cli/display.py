@@ -170,6 +170,7 @@ def notes(run: Run) -> list[str]:
         f"tokens: {tally.completion_tokens} written, {tally.prompt_tokens} read; "
         f"{progress.tokens_per_second():.0f} tok/s over {progress.seconds_drawing():.1f} s",
     ]
+    lines += tally.notes()
     if run.plugin is not None:
         lines += plugin_lines(run.plugin)
     if len(tally.credit) > 1:
@@ -181,8 +182,8 @@ def notes(run: Run) -> list[str]:
     if tally.num_truncated > TRUNCATED_SHARE * max(1, tally.num_candidates):
         share = 100 * tally.num_truncated / tally.num_candidates
         lines.append(
-            f"warning: {share:.0f} % of the candidates were cut by the length limit; raise sampler.max_tokens "
-            f"(now {run.recipe.sampler.max_tokens})"
+            f"warning: {share:.0f} % of the candidates were cut by the length limit and count as wrong; raise "
+            f"sampler.max_tokens (now {run.recipe.sampler.max_tokens})"
         )
     if tally.num_graded and tally.num_graded < tally.num_problems:
         lines.append(f"without a reference answer, so not graded: {tally.num_problems - tally.num_graded}")

@@ -109,7 +109,7 @@ def _show(
     # the summary
     tally, run = rejudging.tally, rejudging.run
     selector = run.recipe.resolved()["selector"]["name"]
-    for note in run.notes:
+    for note in (*run.notes, *tally.notes()):
         stderr.print(f"note: {note}", **PLAIN)
     if tally.num_graded:
         one_draw, selected = tally.estimates()

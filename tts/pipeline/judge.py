@@ -34,6 +34,10 @@ SELECTION_FAILED = "selection_failed"
 """The reason of a verdict on what is handed in where a scorer or selector raised: the candidates' verdicts stand."""
 
 
+NO_SCORE = "no_score"
+"""The reason where the scorer could tell nothing of any candidate that has an answer, of which one may be right."""
+
+
 def judge(
     task: Task,
     selector: Selector,
@@ -134,7 +138,7 @@ def _selected(ballot: Ballot, selection: Selection, verdicts: Sequence[Verdict])
     if any(verdicts[contender.position].status != "failed" for contender in unseen):
         detail = ballot.scores[unseen[0].position].detail
         told = "the scorer could tell nothing of any candidate with an answer" + (f": {detail}" if detail else "")
-        return Verdict("undecided", "no_score", told)
+        return Verdict("undecided", NO_SCORE, told)
     if verdicts and all(verdict.status == "undecided" for verdict in verdicts):
         reasons = Counter(verdict.reason for verdict in verdicts)  # the most common first, then the earliest
         told = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())

@@ -15,7 +15,7 @@ import numpy as np
 
 from tts.metrics.bootstrap import estimates_of_units
 from tts.metrics.intervals import Estimate
-from tts.pipeline.judge import FAILED, SELECTION_FAILED
+from tts.pipeline.judge import FAILED, NO_SCORE, SELECTION_FAILED
 from tts.types import TRUNCATED, Candidate, Solution, Verdict
 
 Shares: TypeAlias = tuple[float, float, float, float]
@@ -37,7 +37,7 @@ class Tally:
     """Sums over the problems so far. Only problems with a reference count as graded.
 
     Candidates that were cut are wrong, within their limit. `num_unjudged` problems could not be judged, or nothing be
-    selected, because something raised.
+    selected, because something raised; of `num_unscored` the scorer could tell nothing; of `num_tied` a tie decided.
     """
 
     num_problems: int = 0
@@ -47,6 +47,8 @@ class Tally:
     num_abstained: int = 0
     num_incomplete: int = 0
     num_unjudged: int = 0
+    num_unscored: int = 0
+    num_tied: int = 0
     num_row_errors: int = 0
     num_candidates: int = 0
     num_truncated: int = 0
@@ -70,6 +72,8 @@ class Tally:
         self.num_problems += 1
         self.num_incomplete += solution.error is not None
         self.num_unjudged += solution.verdict.reason in (FAILED, SELECTION_FAILED)
+        self.num_unscored += solution.verdict.reason == NO_SCORE
+        self.num_tied += solution.selection.num_tied > 1
         self.num_abstained += solution.selection.index is None
         self.num_candidates += counts.num_candidates
         self.num_truncated += counts.num_truncated
@@ -107,6 +111,17 @@ class Tally:
             self._shares[shares] += 1
         else:
             self._clusters.setdefault(cluster, []).append(shares)
+
+    def notes(self) -> list[str]:
+        """Return what decided, or kept from deciding, on some problems: a sentence each."""
+        told = {
+            "could not be judged, or nothing be selected: their records say why": self.num_unjudged,
+            "had no score at all: the scorer could tell nothing of any candidate, so nothing was handed in": (
+                self.num_unscored
+            ),
+            "were decided by a tie: for the likeliest candidate, then by text": self.num_tied,
+        }
+        return [f"{number} of {self.num_problems} problems {what}" for what, number in told.items() if number]
 
     def summary(self) -> dict[str, Any]:
         """Return all figures for summary.json, in an order that does not depend on the problems' order."""
