@@ -14,6 +14,7 @@ from stored_parts import boxed, cut, draw, write_problems
 
 from tts.report.advice import differing_keys, said_once
 from tts.report.analyse import report_of
+from tts.report.headline import headline
 
 
 @pytest.fixture
@@ -30,6 +31,18 @@ def test_cut_candidates_name_the_limit(tmp_path: Path, problems: Path) -> None:
     assert "50 % of the candidates were cut by the length limit" in warnings(run)
     assert "raise sampler.max_tokens (now 99)" in warnings(run)
     assert "cut by the length limit" not in warnings(draw(tmp_path / "whole", problems, boxed("1", "2")))
+
+
+def test_arms_of_unlike_limits_or_shares_cut_are_told(tmp_path: Path, problems: Path) -> None:
+    one = draw(tmp_path / "one", problems, [*boxed("1", "2"), cut()], name="one", sampler={"max_tokens": 1099})
+    two = draw(tmp_path / "two", problems, boxed("1", "2", "2"), name="two", sampler={"max_tokens": 64})
+    told = warnings(one, two)
+    assert "one may write 1,099 tokens a candidate, two 64 tokens: each is measured within its own budget" in told
+    assert "of one 33.3\xa0% were cut by the length limit, of two 0.0\xa0%" in told
+    assert "count as wrong: figures are of what is reached within 1,099 tokens" in told
+    found = headline(report_of([one, two], embeddings="none"))
+    assert any("each within its own budget" in sentence for sentence in found)
+    assert any("beware: 33.3\xa0% of one's candidates were cut" in sentence for sentence in found)
 
 
 def test_thinking_that_never_closes_is_told(tmp_path: Path, problems: Path) -> None:

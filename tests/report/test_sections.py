@@ -185,7 +185,9 @@ def test_undecided_candidates_make_the_number_of_right_ones_a_range(
     statuses: Sequence[Status], told: str, share: float
 ) -> None:
     view = arm_view("vanilla", random.Random(0), len(statuses), 5)
-    candidates = tuple(replace(one, status=status) for one, status in zip(view.candidates, statuses, strict=True))
+    candidates = tuple(
+        replace(one, status=status, reason="") for one, status in zip(view.candidates, statuses, strict=True)
+    )
     right = num_right(replace(view, candidates=candidates))
     assert (right.told, right.share) == (told, share)
 

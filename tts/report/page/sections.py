@@ -36,7 +36,7 @@ from tts.report.wording import (
     shortened,
     visible,
 )
-from tts.types import JSON
+from tts.types import JSON, TRUNCATED
 
 WINDOW = 100
 """Problems that stand in the table from the start, with or without JavaScript."""
@@ -126,10 +126,10 @@ class Right:
 
 def num_right(view: ArmView) -> Right:
     """Return how many of an arm's candidates are right on one problem."""
-    statuses = [one.status for one in view.candidates]
+    statuses = [one.status for one in view.candidates if one.reason != TRUNCATED]  # those are wrong, within their limit
     right, undecided = statuses.count("passed"), statuses.count("undecided")
     told = f"{right}–{right + undecided}" if undecided else f"{right}"
-    return Right(told, (right + undecided / 2) / len(statuses) if statuses else -1.0)
+    return Right(told, (right + undecided / 2) / len(view.candidates) if view.candidates else -1.0)
 
 
 def by_key(trees: Iterable[Mapping[str, JSON]]) -> list[tuple[str, list[str]]]:
