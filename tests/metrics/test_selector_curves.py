@@ -196,14 +196,16 @@ def test_votes_of_one_weight_are_counted_not_drawn() -> None:
 def test_webs_too_wide_to_count_are_drawn_and_agree_with_the_count() -> None:
     sizes = [50, 40, 60, 30]
     nodes = np.repeat(range(4), sizes).tolist()
-    row = replace(labelled("a", "".join("+-+-"[one] for one in nodes), nodes), links=frozenset({(0, 1), (1, 2)}))
-    assert vote_odds(np.array(nodes), 90, row.links) is None  # 51 · 41 · 61 ways
-    few = vote_odds(np.array(nodes), 30, row.links)
+    row = replace(
+        labelled("a", "".join("+-+-"[one] for one in nodes), nodes), links=frozenset({(0, 1), (1, 2), (2, 3)})
+    )
+    assert vote_odds(np.array(nodes), 90, row.links) is None  # 51 · 41 · 61 · 31 ways
+    few = vote_odds(np.array(nodes), 12, row.links)
     assert few is not None
     cases = pool([row, replace(row, problem_id="b")])
     exact = few[0] @ cases.passed[0]
     choose = shared_by_vote(cases, np.ones(cases.classes.shape))
-    drawn = sampled_odds(cases, 30, choose, cases.classes >= 0, num_draws=20_000)
+    drawn = sampled_odds(cases, 12, choose, cases.classes >= 0, num_draws=20_000)
     found = drawn.accuracy(cases)[0]
     # Five standard errors: a false alarm in about one of a million runs, and the seed is fixed.
     assert found.mean() == pytest.approx(exact, abs=5 * drawn.sampling_error(found))

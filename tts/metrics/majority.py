@@ -7,7 +7,6 @@ subset is counted, and answers that share first place share the outcome equally:
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -19,9 +18,7 @@ from tts.metrics.resampling import NUM_DRAWS, sampled_odds
 from tts.metrics.selection import SelectionOdds
 from tts.metrics.subsets import Floats
 from tts.metrics.vote_draw import VoteDraw
-
-MOST_WAYS = 50_000
-"""Counts that can be drawn from one web of linked nodes; where there are more, subsets are drawn instead."""
+from tts.metrics.webs import countable
 
 
 def majority_odds(pool: Pool, k: int) -> SelectionOdds:
@@ -59,7 +56,7 @@ def vote_odds(
     """Return the chance of each of n candidates to be handed in by the vote over a random k-subset, and that of a tie.
 
     `classes` are the nodes of the candidates' answers, < 0 abstains. The chances sum to 1 minus that of an empty vote.
-    None where the linked nodes can be drawn in more than `MOST_WAYS`.
+    None where linked nodes can be drawn in too many ways to count.
     """
     odds, votes = np.zeros(len(classes)), np.flatnonzero(classes >= 0)
     if not len(votes):
@@ -74,15 +71,16 @@ def vote_odds(
         joined = web_of[one] | web_of[two]
         web_of.update(dict.fromkeys(joined, joined))
     webs = sorted({tuple(sorted(web)) for web in web_of.values()})
-    if any(math.prod(min(int(sizes[node]), k) + 1 for node in web) > MOST_WAYS for web in webs):
+    drawn = [
+        (sizes[list(web)], [(web.index(one), web.index(two)) for one, two in linked if one in web]) for web in webs
+    ]
+    if not all(countable(of_nodes, inside, k) for of_nodes, inside in drawn):
         return None
     plain = np.array([node for node in range(len(sizes)) if node not in web_of], dtype=np.int64)
 
     # Classes of equal size are alike. What a node gets is shared equally by its members.
     different, kind, alike = np.unique(sizes[plain], return_inverse=True, return_counts=True)
-    links_in = [[(web.index(one), web.index(two)) for one, two in linked if one in web] for web in webs]
-    webs_drawn = [(sizes[list(web)], inside) for web, inside in zip(webs, links_in, strict=True)]
-    shares, tied = VoteDraw(len(classes), k, different, alike, webs_drawn).shares()
+    shares, tied = VoteDraw(len(classes), k, different, alike, drawn).shares()
     of_node = np.zeros(len(sizes))
     of_node[plain] = shares[kind]
     of_node[[node for web in webs for node in web]] = shares[len(different) :]

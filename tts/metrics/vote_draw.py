@@ -9,39 +9,20 @@ exactly v. Since E[1 / (1 + T)] = ∫ E[y^T] dy over [0, 1], the share of class 
 
 whose integrand is a polynomial in y, for which Gauss's quadrature is exact. At y = 0 it is the chance to win alone.
 Plain classes of equal size are alike, so that the cost goes by how many sizes differ. Nodes that are linked, a web, are
-one class: all counts that can be drawn of it are gone through once, and it may bring several parties, each a power of
-y.
+one class, which may bring several parties, each a power of y (see `tts.metrics.webs`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tts.metrics.parties import outcome
 from tts.metrics.subsets import Floats, Ints, log_choose
-
-Complexes: TypeAlias = NDArray[np.complex128]
+from tts.metrics.webs import Complexes, Links, Lottery, web
 
 NEGLIGIBLE = 1e-15  # chances below it are left out
-
-
-@dataclass(frozen=True, slots=True)
-class _Web:
-    """What can be drawn of linked nodes, by the support that leads, the parties that share it, and the number drawn.
-
-    `chance` is that of it, [support, parties, drawn]; `parts` the same times the part of each node, summed over those
-    parties, [nodes, support, parties, drawn].
-    """
-
-    chance: Floats
-    parts: Floats
 
 
 class VoteDraw:
@@ -58,57 +39,44 @@ class VoteDraw:
         k: int,
         sizes: Ints,
         alike: Ints,
-        webs: Sequence[tuple[Ints, Sequence[tuple[int, int]]]] = (),
+        webs: Sequence[tuple[Ints, Links]] = (),
     ) -> None:
         self.num_candidates, self.k, self.sizes = num_candidates, k, sizes
-        self.p = (k + 0.5) / (num_candidates + 1)  # any p in (0, 1) is right; near k/n no digits are lost
-        self.webs = [self._web(of_nodes, links) for of_nodes, links in webs]
         self.alike = np.concatenate([alike, np.ones(len(webs), dtype=np.int64)])
-        nodes = [len(sizes) + place for place, web in enumerate(self.webs) for _ in web.parts]
+        nodes = [len(sizes) + place for place, (of_nodes, _) in enumerate(webs) for _ in of_nodes]
         self.owned = np.array([*range(len(sizes)), *nodes])
 
         # The points, on the upper unit circle, and the weights that sum values there to the chance of k.
-        totals = np.arange(num_candidates + 1)
-        chances = self._chance(np.array(num_candidates), totals)
+        p, totals = (k + 0.5) / (num_candidates + 1), np.arange(num_candidates + 1)  # near k/n no digits are lost
+        chances = Lottery(p, np.ones((1, 1), np.complex128)).chance(np.array(num_candidates), totals)
         period = 1 + int(np.abs(totals - k)[chances >= NEGLIGIBLE * chances[k]].max())
         index = np.arange(period // 2 + 1)
-        self.powers: Complexes = np.exp(2j * np.pi / period * (np.outer(np.arange(k + 1), index) % period))  # z^votes
+        powers = np.exp(2j * np.pi / period * (np.outer(np.arange(k + 1), index) % period))
         twice = np.where((index == 0) | (2 * index == period), 1, 2)  # the lower half circle has the conjugates
         num_voting = int(sizes @ alike) + sum(int(of_nodes.sum()) for of_nodes, _ in webs)
-        abstaining = (1 - self.p + self.p * self.powers[1]) ** (num_candidates - num_voting)
-        self.read: Complexes = abstaining * twice * self.powers[k].conj() / (period * chances[k])
-
-    def _web(self, sizes: Ints, links: Sequence[tuple[int, int]]) -> _Web:
-        """Return all that can be drawn of linked nodes."""
-        counts = np.indices([min(int(size), self.k) + 1 for size in sizes]).reshape(len(sizes), -1).T
-        counts = counts[counts.sum(axis=1) <= self.k]
-        found = outcome(counts.astype(np.float64), counts, links)
-        chance = self._chance(sizes, counts).prod(axis=1)
-        key = found.support.astype(np.int64), found.num_parties, counts.sum(axis=1)
-        shape = [int(column.max()) + 1 for column in key]
-        place = np.ravel_multi_index(key, shape)
-        columns = [chance, *(chance * found.num_parties * part for part in found.shares.T)]
-        tables = np.array([np.bincount(place, column, math.prod(shape)).reshape(shape) for column in columns])
-        return _Web(tables[0], tables[1:])
+        abstaining = (1 - p + p * powers[1]) ** (num_candidates - num_voting)
+        self.read: Complexes = abstaining * twice * powers[k].conj() / (period * chances[k])
+        self.lottery = Lottery(p, powers)
+        self.webs = [web(self.lottery, of_nodes, links) for of_nodes, links in webs]
 
     def shares(self) -> tuple[Floats, float]:
         """Return what each of `owned` gets (of plain classes each one of its size), and the chance of a tie.
 
         The chance that no answer has more than v votes rises from 0 to 1; only where it rises is there a first place.
         """
-        most = min(self.k, max([*self.sizes.tolist(), *(len(web.chance) - 1 for web in self.webs)]))
+        most = min(self.k, max([*self.sizes.tolist(), *(one.most for one in self.webs)]))
         fewest = self._fewest()
-        exactly = self._chance(self.sizes[:, None], np.arange(most + 1))
+        exactly, powers = self.lottery.chance(self.sizes[:, None], np.arange(most + 1)), self.lottery.powers
         below = np.concatenate(
             [
-                np.einsum("sv,vp->sp", exactly[:, :fewest], self.powers[:fewest]),
-                *(self._generate(web.chance[:fewest].sum(axis=(0, 1)))[None] for web in self.webs),
+                self.lottery.generate(exactly[:, :fewest]),
+                *(one.below(fewest)[None] for one in self.webs),
             ]
         )
         found, tied = np.zeros(len(self.owned)), 0.0
         at_most = self._chance_of(below)
         for votes in range(fewest, most + 1):
-            plain = (exactly[:, votes, None] * self.powers[votes])[:, None]
+            plain = (exactly[:, votes, None] * powers[votes])[:, None]
             here, parts = self._with_webs(plain, votes)
             upto, less = below + here.sum(axis=1), at_most
             at_most = self._chance_of(upto)
@@ -131,7 +99,7 @@ class VoteDraw:
         owners, times = np.flatnonzero(able[self.owned]), self.alike[able]
         fixed = self.read * (below[~able] ** self.alike[~able, None]).prod(axis=0)
         num_parties = min(int(times.sum()), self.k // votes)
-        num_parties += sum(web.chance.shape[1] - 1 for web in self.webs)
+        num_parties += sum(one.most_parties for one in self.webs)
 
         # For each y, [classes, ys, points]: the factors, and for each class the product of all others.
         y, weights = _quadrature(num_parties // 2 + 1)
@@ -152,19 +120,19 @@ class VoteDraw:
         """Return t of all classes and what of it goes to each of `owned` (see `_first_place`)."""
         if not self.webs:
             return plain, plain
-        num_parties = max(web.chance.shape[1] - 1 for web in self.webs)
 
-        def padded(table: Floats) -> Complexes:
-            values = np.zeros((num_parties, len(self.read)), dtype=np.complex128)
-            if votes < len(table):
-                values[: table.shape[1] - 1] = self._generate(table[votes, 1:])
-            return values
+        def padded(values: Complexes) -> Complexes:
+            wide = np.zeros((len(values), max(one.most_parties for one in self.webs), len(self.read)), np.complex128)
+            wide[:, : values.shape[1]] = values
+            return wide
 
-        wide = np.zeros((len(plain), num_parties, len(self.read)), dtype=np.complex128)
-        wide[:, :1] = plain
-        here = [padded(web.chance) for web in self.webs]
-        parts = [padded(part) for web in self.webs for part in web.parts]
-        return np.concatenate([wide, here]), np.concatenate([wide, parts])
+        here, parts = [padded(plain)], [padded(plain)]
+        for one in self.webs:
+            chance, of_nodes = one.exactly(min(votes, one.most))
+            possible = votes <= one.most
+            here.append(padded(chance[None]) * possible)
+            parts.append(padded(of_nodes) * possible)
+        return np.concatenate(here), np.concatenate(parts)
 
     def _fewest(self) -> int:
         """Return the fewest votes of first place that are likely at all: those that the largest class has."""
@@ -175,15 +143,6 @@ class VoteDraw:
             log_choose(largest, votes) + log_choose(rest, self.k - votes) - log_choose(self.num_candidates, self.k)
         )
         return max(1, int(votes[np.searchsorted(np.cumsum(chances), NEGLIGIBLE)]))
-
-    def _chance(self, size: Ints, votes: Ints) -> Floats:
-        """Return the chance that of a class of `size` exactly `votes` are drawn."""
-        logs = log_choose(size, votes) + votes * math.log(self.p) + (size - votes) * math.log1p(-self.p)
-        return np.asarray(np.exp(logs), dtype=np.float64)
-
-    def _generate(self, chances: Floats) -> Complexes:
-        """Return the generating functions of chances by the number drawn, [..., drawn]."""
-        return np.asarray(np.einsum("...v,vp->...p", chances, self.powers[: chances.shape[-1]]))
 
     def _chance_of(self, classes: Complexes) -> float:
         """Return the chance that all classes are as they generate, k being drawn."""
