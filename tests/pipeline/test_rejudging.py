@@ -53,8 +53,9 @@ def test_a_failing_selector_or_scorer_leaves_the_verdicts_standing(tmp_path: Pat
     assert told in failed.error
     assert (chosen.selection.answer, chosen.error) == ("2", None)
     tally = rejudging.tally
-    assert (tally.pass_at_1.lower, tally.pass_at_1.upper) == (0.75, 0.75)
-    assert (tally.accuracy.lower, tally.accuracy.upper) == (0, 0.5)
+    one_draw, selected = tally.estimates()
+    assert (one_draw.lower, one_draw.upper) == (0.75, 0.75)
+    assert (selected.lower, selected.upper) == (0, 0.5)
     assert (tally.num_unjudged, rejudging.num_failed) == (1, 1)
     assert tally.notes()[0] == "1 of 2 problems could not be judged, or nothing be selected: their records say why"
     run.close()
