@@ -182,7 +182,7 @@ def test_missing_scores_are_told_and_are_no_wrong_answers(tts: Command, tmp_path
         {"p0": [("1", {}), ("2", {})], "p1": [("1", {"mean_logprob": -1.0}), ("2", {})], "p2": [("2", {}), ("3", {})]},
     )
     ranked = tts("select", "c.jsonl", "--problems", "p.jsonl", "-s", "best_of_n", "--scorer", "likelihood")
-    assert "best_of_n 33.3–66.7 %" in ranked.err
+    assert "best_of_n 33.3 – 66.7 %" in ranked.err.replace("\xa0", " ")
     assert "1 of 3 problems had no score at all" in ranked.err
     assert [row["verdict"]["reason"] for row in ranked.records] == ["no_score", "", "no_answer"]
     assert "no log-probabilities" in ranked.records[0]["verdict"]["detail"]
@@ -193,14 +193,14 @@ def test_missing_scores_are_told_and_are_no_wrong_answers(tts: Command, tmp_path
         row["k"]: (row["lower"], row["upper"]) for row in shown.records if row.get("figure") == "best_of_n(likelihood)"
     }
     assert points == {1: (pytest.approx(1 / 6), pytest.approx(2 / 6)), 2: (pytest.approx(1 / 3), pytest.approx(2 / 3))}
-    assert "83 % of the candidates have an answer and no score of likelihood" in shown.err
+    assert "5 of 6 candidates have no score of likelihood: they abstain" in shown.err
 
 
 def test_a_problem_without_candidates_counts_as_undecided_in_grade_and_in_bench(tts: Command, tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text(rows([("p0", "1"), ("p1", "1"), ("p2", "1")]))
     file_of(tmp_path / "c.jsonl", {"p0": [("1", {})], "p1": [("2", {})]})
     graded = tts("grade", "c.jsonl", "--problems", "p.jsonl", "--set", "selector=majority_vote")
-    assert "majority_vote 33.3–66.7 %" in graded.err
+    assert "majority_vote 33.3 – 66.7 %" in graded.err.replace("\xa0", " ")
     assert graded.records[-1]["error"]["type"] == "no_candidates"
     shown = tts("bench", "--from", "c.jsonl", "--problems", "p.jsonl", "--embeddings", "none", "--run", "b")
     assert graded.code == shown.code == 1

@@ -116,7 +116,7 @@ def test_a_run_that_is_being_written_can_be_read(tmp_path: Path, problems: Path)
     found = report(run, ks=(1, 4))
     assert [one.id for one in found.problems] == ["a", "b"]
     assert found.problems[1].arms[0].reason == "no_candidates"
-    assert any("1 problem (b) has no candidates" in warning for warning in found.warnings)
+    assert any("1 problem has no candidates (b)" in warning for warning in found.warnings)
     assert [(one.lower, one.upper) for one in points(found.arms[0], "pass@k").values()] == [(3 / 8, 7 / 8), (0.5, 1)]
     assert (run / "candidates.jsonl").read_text().endswith(lines[-1][:20])
 

@@ -53,13 +53,13 @@ def scope(names: Sequence[str], runs: Sequence[Stored], ks: tuple[int, ...]) -> 
     for name, run in zip(names, runs, strict=True):
         if run.waiting_ids:
             warnings.append(
-                f"{name}: {_told(run.waiting_ids)} no candidates and count as undecided, between 0 and 100{NBSP}% at "
+                f"{name}: {_told(run.waiting_ids, 'no candidates')} and count as undecided, between 0 and 100{NBSP}% at "
                 "every k: draw them"
             )
         few = [one for one in run.problem_ids if run.num_candidates(one) < max(chosen)]
         if few:
             warnings.append(
-                f"{name}: {_told(few)} fewer than {max(chosen)} candidates and count as undecided at a k beyond "
+                f"{name}: {_told(few, f'fewer than {max(chosen)} candidates')} and count as undecided at a k beyond "
                 "theirs: go on with the run"
             )
         if (
@@ -134,7 +134,7 @@ def _check(runs: Sequence[Stored], ks: Collection[int], fewest: _Fewest) -> None
         )
 
 
-def _told(ids: Sequence[str]) -> str:
-    """Return `2 problems (a, b) have`, all named up to a number."""
+def _told(ids: Sequence[str], what: str) -> str:
+    """Return `2 problems have no candidates (a, b)`, all named up to a number."""
     named = ", ".join(ids[:MOST_NAMED]) + (", …" if len(ids) > MOST_NAMED else "")
-    return f"{plural(len(ids), 'problem')} ({named}) {'has' if len(ids) == 1 else 'have'}"
+    return f"{plural(len(ids), 'problem')} {'has' if len(ids) == 1 else 'have'} {what} ({named})"
