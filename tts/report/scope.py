@@ -53,8 +53,8 @@ def scope(names: Sequence[str], runs: Sequence[Stored], ks: tuple[int, ...]) -> 
     for name, run in zip(names, runs, strict=True):
         if run.waiting_ids:
             warnings.append(
-                f"{name}: {_told(run.waiting_ids, 'no candidates')} and count as undecided, between 0 and 100{NBSP}% at "
-                "every k: draw them"
+                f"{name}: {_told(run.waiting_ids, 'no candidates')} and count as undecided, between 0 and 100{NBSP}% "
+                "at every k: draw them"
             )
         few = [one for one in run.problem_ids if run.num_candidates(one) < max(chosen)]
         if few:
