@@ -37,8 +37,8 @@ def test_arms_of_unlike_limits_or_shares_cut_are_told(tmp_path: Path, problems: 
     one = draw(tmp_path / "one", problems, [*boxed("1", "2"), cut()], name="one", sampler={"max_tokens": 1099})
     two = draw(tmp_path / "two", problems, boxed("1", "2", "2"), name="two", sampler={"max_tokens": 64})
     told = warnings(one, two)
-    assert "one may write 1,099 tokens a candidate, two 64 tokens: each is measured within its own budget" in told
-    assert "of one 33.3\xa0% were cut by the length limit, of two 0.0\xa0%" in told
+    assert "unlike limits a candidate (one 1,099 tokens, two 64 tokens): each is measured within its own" in told
+    assert "unlike shares were cut by the length limit (one 33.3\xa0%, two 0.0\xa0%)" in told
     assert "count as wrong: figures are of what is reached within 1,099 tokens" in told
     found = headline(report_of([one, two], embeddings="none"))
     assert any("each within its own budget" in sentence for sentence in found)

@@ -13,7 +13,7 @@ from tts.metrics.best_of_n import best_of_n_odds, random_choice_odds
 from tts.metrics.cut import had_voted
 from tts.metrics.majority import majority_odds
 from tts.metrics.pass_at_k import pass_at_k, pass_hat_k
-from tts.metrics.pool import Pool
+from tts.metrics.pool import Pool, picked
 from tts.metrics.selection import SelectionOdds
 from tts.metrics.subsets import Floats, Ints, require_ks, short
 from tts.metrics.weighted_vote import weighted_vote_odds
@@ -88,7 +88,7 @@ def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int], *, vote
     errors = []
     for row, k in enumerate(ks):
         known = pool.sizes >= k
-        part = pool.only(known)
+        part = picked(pool, np.flatnonzero(known).tolist())
         found = odds(part, k)
         lower, upper = found.accuracy(part)
         tables["lower"][row, known], tables["upper"][row, known] = lower, upper
@@ -101,7 +101,7 @@ def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int], *, vote
         swayed = known & pool.cut.any(axis=1)
         if votes and swayed.any():
             for side, right in enumerate((False, True)):
-                other = had_voted(pool.only(swayed), right=right)
+                other = had_voted(picked(pool, np.flatnonzero(swayed).tolist()), right=right)
                 tables[("cut_lower", "cut_upper")[side]][row, swayed] = odds(other, k).accuracy(other)[side]
     if not votes:
         del tables["cut_lower"], tables["cut_upper"]

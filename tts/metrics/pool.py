@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -64,18 +64,6 @@ class Pool:
     def num_problems(self) -> int:
         """How many problems there are."""
         return len(self.problem_ids)
-
-    def only(self, problems: Bools) -> Pool:
-        """Return the pool of some of the problems, [num_problems]."""
-        places = np.flatnonzero(problems)
-        arrays = ("sizes", "passed", "open", "cut", "classes", "num_tokens", "num_prompt_tokens")
-        return replace(
-            self,
-            **{name: getattr(self, name)[places] for name in arrays},
-            problem_ids=tuple(self.problem_ids[place] for place in places),
-            scores={name: table[places] for name, table in self.scores.items()},
-            links=tuple(self.links[place] for place in places),
-        )
 
 
 def pool_row(

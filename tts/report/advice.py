@@ -115,21 +115,21 @@ def on_fairness(arms: Sequence[Arm]) -> Iterator[str]:
         )
     budgets = {arm.name: arm.budget for arm in arms}
     if len(set(budgets.values())) > 1:
-        told = ", ".join(f"{name} {budget}" for name, budget in budgets.items())
-        yield f"Recipes that are compared may write unlike lengths a candidate ({told}): each is measured within its own"
+        limits = ", ".join(f"{name} {budget}" for name, budget in budgets.items())
+        yield f"Recipes that are compared have unlike limits a candidate ({limits}): each is measured within its own"
     cut = {arm.name: arm.quality.share_cut for arm in arms}
     if cut and max(cut.values()) - min(cut.values()) > NOTABLE:
-        told = ", ".join(f"{name} {percent(share)}" for name, share in cut.items())
+        shares = ", ".join(f"{name} {percent(share)}" for name, share in cut.items())
         yield (
-            f"Of recipes that are compared unlike shares were cut by the length limit ({told}): what they differ by can "
-            "be lengths"
+            f"Of recipes that are compared unlike shares were cut by the length limit ({shares}): what they differ by "
+            "can be lengths"
         )
     spent = {arm.name: arm.cost.completion_tokens / max(1, arm.quality.num_candidates) for arm in arms}
     if spent and max(spent.values()) > UNLIKE * min(spent.values()):
-        told = ", ".join(f"{name} {count(tokens)}" for name, tokens in spent.items())
+        numbers = ", ".join(f"{name} {count(tokens)}" for name, tokens in spent.items())
         yield (
-            f"Recipes that are compared write unlike numbers of tokens a candidate ({told}), so at the same k they do "
-            "not cost the same: compare them at equal tokens"
+            f"Recipes that are compared write unlike numbers of tokens a candidate ({numbers}), so at the same k they "
+            "do not cost the same: compare them at equal tokens"
         )
 
 
