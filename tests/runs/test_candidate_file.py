@@ -115,7 +115,7 @@ def test_a_compressed_file_is_read_whatever_it_is_called(tmp_path: Path) -> None
 def test_a_torn_compressed_file_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, [box(number) for number in range(2000)])
     path.write_bytes(gzip.compress(path.read_bytes())[:-20])
-    with pytest.raises(UsageError, match="cannot be unpacked"):
+    with pytest.raises(UsageError, match="cannot be read to its end"):
         opened(path)
 
 

@@ -52,7 +52,7 @@ def read_json_lines(stream: BinaryIO, *, portable: bool = True) -> Iterator[Row 
     """
     for number, line in _numbered_lines(stream):
         try:
-            yield Row(number, f"line-{number}", _parse(line, portable=portable))
+            yield Row(number, f"line-{number}", parse(line, portable=portable))
         except BadRow as error:
             yield error.record(number)
 
@@ -99,7 +99,8 @@ def _too_long(line: bytes) -> bool:
     return len(line) > MAX_LINE_BYTES and not line.endswith(b"\n")
 
 
-def _parse(line: bytes, *, portable: bool) -> dict[str, JSON]:
+def parse(line: bytes, *, portable: bool = True) -> dict[str, JSON]:
+    """Return the object that a line holds. Raises BadRow where it holds none, or one that could not be handed back."""
     repeated: list[str] = []
 
     def unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import gzip
 import sys
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import IO, BinaryIO, Self, TypeAlias, cast
 
 from tts.errors import ProblemsError, nearest
 from tts.problems.code_sets import CODE_SETS, code_set_request
+from tts.problems.formats import read_records
 from tts.problems.hub import hub_rows, load_hub_set, parse_hub_spec
 from tts.problems.jsonl import Row, read_json_lines
 from tts.problems.named import BUNDLED_SETS, HUB_SETS, named_hub_rows
-from tts.problems.rows import understand
+from tts.problems.rows import PROMPT_KEYS, understand
 from tts.types import InputRow, Kind, ProblemRow, RowError
 
 Specs: TypeAlias = "str | tuple[str, ...]"
 """What names problems: a file, a set, an address; or several of them."""
+
+FILE_KEYS = (*PROMPT_KEYS, "text", "question_content")
+"""One of these a row has, the names of published code sets included."""
 
 
 class ProblemSource:
@@ -47,8 +50,6 @@ class ProblemSource:
     def __iter__(self) -> Iterator[ProblemRow | RowError]:
         try:
             yield from self._rows
-        except (OSError, EOFError, zlib.error) as error:
-            raise ProblemsError(f"{self.label} cannot be read to its end ({error}): check the file.") from error
         finally:
             self.close()
 
@@ -69,11 +70,11 @@ def open_problems(
 ) -> ProblemSource:
     """Open the problems that `spec` names.
 
-    `-` or None is `stdin` (None: the process's own); a name is one of `named_problem_sets`;
-    the code benchmarks among them take options (`livecodebench?release=v5&from=2024-08`, `humaneval?path=FILE`);
+    `-` or None is `stdin` (None: the process's own), looked at when its first row is; a name is one of
+    `named_problem_sets`; the code benchmarks among them take options (`livecodebench?release=v5&from=2024-08`, `humaneval?path=FILE`);
     `hf://owner/name?split=…&problem=column&answer=column`
-    is a Hugging Face data set (downloaded whole, then cached); anything else is a path to JSON lines, gzipped where it
-    ends in `.gz` (`./name` where a file is called like a set). Several are read one after another; what is wrong with a
+    is a Hugging Face data set (downloaded whole, then cached); anything else is a path to a file of rows in any of
+    the forms of `tts.problems.formats` (`./name` where a file is called like a set). Several are read one after another; what is wrong with a
     row then says in which, and a row without an id is called by its file and line. `seed` orders the options of
     gpqa_diamond. What cannot be read at all raises ProblemsError or MissingExtraError here, before the first row.
     """
@@ -131,14 +132,14 @@ def _open(spec: str | None, seed: int, stdin: BinaryIO | None) -> _Opened:
         stdin = stdin or sys.stdin.buffer
         if spec is None and stdin.isatty():
             raise ProblemsError("No problems were given: name a file or a set, pipe rows in, or type them after `-`.")
-        return _Opened("standard input", read_json_lines(stdin))
+        return _Opened("standard input", read_records(stdin, "standard input", FILE_KEYS))
     if spec in HUB_SETS:
         return _Opened(spec, named_hub_rows(spec, seed), HUB_SETS[spec].num_problems)
     if spec.partition("?")[0] in CODE_SETS:
         request = code_set_request(spec)
         if request.path:
             file = _open_path(request.path)
-            return _Opened(spec, request.file_rows(read_json_lines(file)), file=file)
+            return _Opened(spec, request.file_rows(_begun(file, request.path)), file=file)
         num_rows, rows = request.hub_rows()
         return _Opened(spec, rows, num_rows)
     if spec.startswith("hf://"):
@@ -147,9 +148,9 @@ def _open(spec: str | None, seed: int, stdin: BinaryIO | None) -> _Opened:
         return _Opened(spec, hub_rows(hub_set, dataset), len(dataset))
     if spec in BUNDLED_SETS:
         file = cast("BinaryIO", resources.files("tts").joinpath("data", f"{spec}.jsonl").open("rb"))
-    else:
-        file = _open_path(spec)
-    return _Opened(spec, read_json_lines(file), known_size(spec), file)
+        return _Opened(spec, read_json_lines(file), known_size(spec), file)
+    file = _open_path(spec)
+    return _Opened(spec, _begun(file, spec), file=file)
 
 
 def _understood(opened: Sequence[_Opened], default_kind: Kind) -> Iterator[InputRow]:
@@ -174,10 +175,27 @@ def _named(rows: Iterable[Row | RowError], name: str) -> Iterator[Row | RowError
             yield row
 
 
+def _begun(file: BinaryIO, label: str) -> Iterator[Row | RowError]:
+    """Return a file's rows, the first of which has been read: what cannot be read at all is refused now."""
+    rows = read_records(file, label, FILE_KEYS)
+    try:
+        first = next(rows, None)
+    except BaseException:
+        file.close()
+        raise
+    return iter(()) if first is None else chain((first,), rows)
+
+
 def _open_path(spec: str) -> BinaryIO:
     path = Path(spec).expanduser()
     try:
-        return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+        return path.open("rb")
+    except IsADirectoryError as error:
+        is_run = (path / "run.json").exists()
+        what = (
+            "a run folder: go on in it with --run DIR" if is_run else f"a folder: a folder of data files is hf://{spec}"
+        )
+        raise ProblemsError(f"The problems must be a file or a set's name, got {spec!r}, {what}.") from error
     except FileNotFoundError as error:
         names = known_names()
         missing = " There is no such file; check the path."
@@ -187,5 +205,9 @@ def _open_path(spec: str) -> BinaryIO:
         raise ProblemsError(
             f"The problems must be a file, hf://… or one of {', '.join(names)}, got {spec!r}.{advice}"
         ) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ProblemsError(
+            f"The problems in {spec!r} cannot be read ({error.strerror}): give a readable file."
+        ) from error
+    except ValueError as error:
         raise ProblemsError(f"The problems in {spec!r} cannot be read ({error}): give a readable file.") from error

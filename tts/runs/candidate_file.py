@@ -6,18 +6,16 @@ places are kept in memory. What each row may bring is in `tts.runs.candidate_row
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from tts.errors import UsageError, shown
 from tts.problems.choices import read_answer_letter
-from tts.problems.jsonl import BadRow, read_json_lines
+from tts.problems.formats import read_records
+from tts.problems.jsonl import BadRow
 from tts.recipe import Recipe, rebuild_recipe
 from tts.runs import records
 from tts.runs.candidate_row import CandidateRow, read_candidate
@@ -101,7 +99,7 @@ class CandidateFile(Stored):
         """Put every candidate aside, and give those without an index the lowest that is free."""
         without: dict[str, list[int]] = {}
         with _opened(self.path) as file:
-            for row in self._sound(read_json_lines(file, portable=False), str(self.path)):
+            for row in self._sound(read_records(file, str(self.path), ("problem_id",), portable=False), str(self.path)):
                 try:
                     found = read_candidate(row.values)
                     self._keep(row.line, found, without)
@@ -207,16 +205,8 @@ def _in_letters(given: Given, problem: Problem) -> Given:
         return given
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open the file, unpacked where it is gzip's, whatever it is called."""
+def _opened(path: Path) -> BinaryIO:
     try:
-        path = path.expanduser()
-        with path.open("rb") as file:
-            is_packed = file.peek(2)[:2] == b"\x1f\x8b"
-        with gzip.open(path) if is_packed else path.open("rb") as file:
-            yield cast("BinaryIO", file)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UsageError(f"the candidates in {path} cannot be unpacked ({error}): make the file anew") from error
+        return path.expanduser().open("rb")
     except OSError as error:
         raise UsageError(f"the candidates in {path} cannot be read ({error.strerror}): give a readable file") from error
