@@ -195,9 +195,24 @@ def test_choices_are_a_list_or_an_object_of_letters() -> None:
 
 
 @pytest.mark.parametrize(
+    ("labels", "answer", "letter"),
+    [("ABC", "b", "B"), ("123", "3", "C"), ("123", 2, "B"), ("BCA", "A", "C"), ("ABC", "z", "C")],
+)
+def test_choices_may_have_labels_and_texts_side_by_side(labels: str, answer: object, letter: str) -> None:
+    choices = {"label": list(labels), "text": ["x", "y", "z"]}
+    first, second = read({"problem": "p", "choices": choices, "answer": answer}, {"problem": "q", "choices": choices})
+    assert good(first).problem.choices == ("x", "y", "z")
+    assert good(first).reference.answer == letter
+    assert good(second).reference.answer is None
+
+
+@pytest.mark.parametrize(
     "choices",
     [
         [],
+        {"label": ["A", "B"], "text": ["x"]},
+        {"label": ["A", "A"], "text": ["x", "y"]},
+        {"label": "AB", "text": ["x", "y"]},
         ["only"],
         "AB",
         5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from string import ascii_uppercase
 
 from tts.errors import shown
@@ -12,12 +13,16 @@ from tts.types import JSON
 def read_choices(value: JSON) -> tuple[str, ...]:
     """Return the options in the order shown, () where there are none.
 
-    `value` is a list of 2 to 26 strings or numbers, or an object whose keys are the letters A, B, … without a gap.
+    `value` is a list of 2 to 26 strings or numbers, an object whose keys are the letters A, B, … without a gap, or one
+    of two lists, `label` and `text`, as ARC has it.
     """
     if value is None:
         return ()
-    options = value
-    if isinstance(value, dict):
+    options: JSON = value
+    if labels_of(value):
+        assert isinstance(value, dict)
+        options = value["text"]
+    elif isinstance(value, dict):
         if set(value) != set(ascii_uppercase[: len(value)]):
             raise BadRow(
                 "bad_choices", f"the keys of `choices` must be A, B, … without a gap, got {shown(list(value))}"
@@ -26,6 +31,17 @@ def read_choices(value: JSON) -> tuple[str, ...]:
     if not isinstance(options, list) or not 2 <= len(options) <= 26:
         raise BadRow("bad_choices", f"`choices` must be a list of 2 to 26 options, got {shown(value)}")
     return tuple(_read_option(index, option) for index, option in enumerate(options))
+
+
+def labels_of(value: JSON) -> Mapping[str, str]:
+    """Return the options' own labels with our letters, {} where they have none of their own."""
+    if not isinstance(value, dict) or value.keys() != {"label", "text"}:
+        return {}
+    labels, texts = value["label"], value["text"]
+    if not isinstance(labels, list) or not isinstance(texts, list) or len(labels) != len(texts):
+        return {}
+    named = [str(label).strip().upper() for label in labels]
+    return dict(zip(named, ascii_uppercase, strict=False)) if len(set(named)) == len(named) else {}
 
 
 def read_answer_letter(answer: str, choices: tuple[str, ...]) -> str:

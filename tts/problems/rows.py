@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import BinaryIO, get_args
 
 from tts.errors import ProblemsError, nearest, shown
-from tts.problems.choices import read_answer_letter, read_choices
+from tts.problems.choices import labels_of, read_answer_letter, read_choices
 from tts.problems.code_formats import in_our_keys
 from tts.problems.code_rows import CODE_KEYS, CodeRow, read_code
 from tts.problems.jsonl import BadRow, Row, check_portable, read_json_lines, usable_id
@@ -107,12 +107,13 @@ def _read_problem(row: Row, problem_id: str, default_kind: Kind) -> ProblemRow:
     values = {key: value for key, value in row.values.items() if value is not None}
     messages = _read_messages(values["messages"]) if "messages" in values else ()
     prompt = _read_prompt(values, messages)
-    choices = read_choices(_only_one(values, CHOICES_KEYS, "choices"))
+    given_choices = _only_one(values, CHOICES_KEYS, "choices")
+    choices = read_choices(given_choices)
     kind = _read_kind(values, default_kind)
     code = read_code(values, prompt) if kind == "code" else CodeRow(tests=_read_tests(values.get("tests")))
     answer = _read_answer(values.get("answer"))
     if kind == "choice" and choices and answer is not None:
-        answer = read_answer_letter(answer, choices)
+        answer = read_answer_letter(labels_of(given_choices).get(answer.strip().upper(), answer), choices)
     known = KNOWN_KEYS | set(CODE_KEYS) if kind == "code" else KNOWN_KEYS
     metadata = {key: value for key, value in row.values.items() if key not in known} | dict(row.extra)
     if metadata.get("cluster") is not None and usable_id(metadata["cluster"]) is None:
