@@ -48,11 +48,24 @@ def test_text_sends_the_problem_as_it_is(problem: Problem) -> None:
     assert user(TextTask(), problem) == problem.prompt
 
 
+@pytest.mark.parametrize("template", ["{problem} {foo}", "{problem}\n{choices}", "({question}) {problem}"])
+def test_a_placeholder_that_nothing_fills_is_refused(template: str) -> None:
+    with pytest.raises(ValidationError, match=r"must hold no other placeholder than `\{problem\}`, got `\{\w+\}`"):
+        MathTask(template=template)
+
+
+@pytest.mark.parametrize(
+    "formula", [r"\boxed{x}", "x^{n}", "x_{n}", r"\frac{a}{b}", r"\sqrt[n]{x}", '{"a": 1}', r"\{x\}"]
+)
+def test_braces_of_formulas_are_no_placeholders(formula: str) -> None:
+    assert user(MathTask(template=f"{formula} {{problem}}"), SUM) == f"{formula} {SUM.prompt}"
+
+
 def test_braces_and_placeholders_in_the_problem_mean_themselves() -> None:
-    template = r"Q: {problem} Put {it} in \boxed{\frac{a}{b}}. {0} {} \1 \g<0>"
+    template = r"Q: {problem} Put { it } in \boxed{\frac{a}{b}}. {0} {} \1 \g<0>"
     for problem in (SUM, SET):
         assert user(MathTask(template=template), problem) == (
-            rf"Q: {problem.prompt} Put {{it}} in \boxed{{\frac{{a}}{{b}}}}. {{0}} {{}} \1 \g<0>"
+            rf"Q: {problem.prompt} Put {{ it }} in \boxed{{\frac{{a}}{{b}}}}. {{0}} {{}} \1 \g<0>"
         )
 
 

@@ -8,6 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 ComponentKind = Literal["engines", "samplers", "scorers", "selectors", "verifiers", "tasks"]
 
+
+def article(word: str) -> str:
+    """Return `an` before a vowel, else `a`."""
+    return "an" if word[0] in "aeiou" else "a"
+
+
 Strings = Annotated[tuple[str, ...], Field(strict=False)]
 """A tuple of strings that may also be built from a list."""
 

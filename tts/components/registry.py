@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, Protocol, get_args
 
 from tts import protocols
 from tts.components.built_in import BUILT_IN
-from tts.components.component import Component, ComponentKind, singular
+from tts.components.component import Component, ComponentKind, article, singular
 from tts.errors import RegistryError, nearest
 
 KINDS: Final[tuple[ComponentKind, ...]] = get_args(ComponentKind)
@@ -106,7 +106,9 @@ def _checked(kind: ComponentKind, origin: str, found: Any) -> type[Component]:
     missing |= getattr(found, "__abstractmethods__", frozenset())
     if missing:
         listed = ", ".join(f"`{name}`" for name in sorted(missing))
-        raise RegistryError(f"{origin} must be a {singular(kind)}, but lacks {listed} (see `tts.protocols`)")
+        raise RegistryError(
+            f"{origin} must be {article(singular(kind))} {singular(kind)}, but lacks {listed} (see `tts.protocols`)"
+        )
     if "name" in found.model_fields:
         raise RegistryError(f"{origin} must not have a key `name`: in a recipe that is the component's own name")
     return found

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from tts.components import registry
-from tts.components.component import Component, ComponentKind, Section, singular
+from tts.components.component import Component, ComponentKind, Section, article, singular
 from tts.components.slot import may_be_path, slot_of
 from tts.errors import TTSError
 from tts.recipe.mistakes import Mistake, Subject, explain, refusal
@@ -73,14 +73,14 @@ class _Builder:
         """Build a component and return its number, or FAILED."""
         section, word = as_section(node), singular(kind)
         if not isinstance(section.value, dict):
-            wanted = f"`{path}` must be a {word}: its name, or a mapping with `name` and its keys"
+            wanted = f"`{path}` must be {article(word)} {word}: its name, or a mapping with `name` and its keys"
             return self._note(node, f"{wanted}, got {shown(node)}")
         name = section.value.get("name")
         if name is None:
             listed = ", ".join(registry.names(kind))
             return self._note(node, f"`{path}.name` is missing: which {word}? There are: {listed}")
         if not isinstance(name.value, str):
-            return self._note(name, f"`{path}.name` must be the name of a {word}, got {shown(name)}")
+            return self._note(name, f"`{path}.name` must be the name of {article(word)} {word}, got {shown(name)}")
         try:
             component_class = registry.load(kind, name.value)
         except TTSError as error:

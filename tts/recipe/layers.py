@@ -13,6 +13,8 @@ from tts.recipe.mistakes import Mistake
 from tts.recipe.tree import Node, Place, as_section, merge, shown
 from tts.recipe.yaml_source import parse
 
+MOST_LAYERS = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Layers:
@@ -59,6 +61,8 @@ def read(path: Path, seen: tuple[Path, ...] = ()) -> Layers:
     if "extends" not in node.value:
         return Layers(node, mistakes)
     extends, seen = node.value["extends"], (*seen, path.resolve())
+    if len(seen) > MOST_LAYERS:
+        raise RecipeError(f"{extends.place}: `extends` must lead through at most {MOST_LAYERS} recipes, got more")
     if not isinstance(extends.value, str):
         raise RecipeError(f"{extends.place}: `extends` must be the path or name of one recipe, got {shown(extends)}")
     try:

@@ -14,6 +14,9 @@ from tts.types import Decoding, FirstToken, Order, Request
 StopStrings = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=False)]
 """A list of non-empty strings in YAML, a tuple in Python."""
 
+MOST_CANDIDATES = 100_000
+"""Of a problem, whose requests are held in memory together."""
+
 
 class IndependentSampler(Component, ABC):
     """A sampler whose candidates differ in nothing but their seeds.
@@ -25,7 +28,7 @@ class IndependentSampler(Component, ABC):
     label: ClassVar[str]
     interacting: ClassVar[bool] = False
 
-    num_candidates: int = Field(default=8, ge=1)
+    num_candidates: int = Field(default=8, ge=1, le=MOST_CANDIDATES)
     """How many candidates to draw for each problem."""
 
     max_tokens: int = Field(default=1024, ge=1)

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_serializer, field_validator, m
 
 from tts.components.component import Component
 from tts.components.slot import Slot
-from tts.samplers.independent import IndependentSampler
+from tts.samplers.independent import MOST_CANDIDATES, IndependentSampler
 from tts.types import Order, Request
 
 ARMS_SLOT = Slot("samplers")
@@ -29,7 +29,7 @@ class Mixture(Component):
 
     interacting: ClassVar[bool] = False
 
-    num_candidates: int = Field(default=8, ge=1)
+    num_candidates: int = Field(default=8, ge=1, le=MOST_CANDIDATES)
     """How many candidates to draw for each problem, all arms together."""
 
     max_tokens: int = Field(default=1024, ge=1)

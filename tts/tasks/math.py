@@ -14,7 +14,7 @@ class MathTask(Prompt):
     kind: ClassVar[Kind] = "math"
 
     template: str = "{problem}\n\nReason step by step. Then give the final answer, and nothing else, inside \\boxed{}."
-    """The user's message. `{problem}` stands for the problem's text; other braces mean themselves."""
+    """The user's message. `{problem}` stands for the problem's text; braces of formulas mean themselves."""
 
     verifier: AnyVerifier = built_in_verifier("math")
     """What finds the answer in a text and compares it with the reference."""

@@ -26,6 +26,10 @@ def built_in_verifier(name: str) -> Any:
     return Field(default_factory=made)
 
 
+STRANGE = re.compile(r"(?<![\\\w}\]^])\{[A-Za-z_]\w*\}")
+"""A word in braces that is not part of a formula, as in `\\boxed{x}` and `x^{n}`."""
+
+
 class Prompt(Component):
     """What all tasks share: a system message, a template around the problem, worked examples before it."""
 
@@ -36,7 +40,8 @@ class Prompt(Component):
     """The system message; left out: none, or what the model's own chat template says."""
 
     template: str = "{problem}"
-    """The user's message. `{problem}` stands for the problem's text; other braces mean themselves."""
+    """The user's message. `{problem}` stands for the problem's text. Braces of formulas mean themselves; any other
+    word in braces is a mistake."""
 
     examples: Examples = ()
     """Worked problems to show before the problem (few-shot), each in the same template: a list of `problem` and
@@ -54,6 +59,12 @@ class Prompt(Component):
             if template.count(placeholder) != 1:
                 raise ValueError(
                     f"must contain `{placeholder}` exactly once, got it {template.count(placeholder)} times"
+                )
+        for name in STRANGE.findall(template):
+            if name not in cls.placeholders:
+                raise ValueError(
+                    f"must hold no other placeholder than {', '.join(f'`{one}`' for one in cls.placeholders)}, got "
+                    f"`{name}`, which nothing fills; to mean the text itself write a space after the brace"
                 )
         return template
 
