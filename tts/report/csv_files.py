@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tts.report.data import Arm, ArmView, CandidateView, Report
+from tts.report.data import Arm, ArmView, CandidateView, Contrast, Point, Report, Speed
+from tts.runs.files import write_whole
 
 Row: TypeAlias = "Mapping[str, Any]"
 TEXTS = {"text", "reasoning", "detail", "scores"}
@@ -18,7 +20,7 @@ TEXTS = {"text", "reasoning", "detail", "scores"}
 def write_csv(report: Report, folder: Path) -> list[Path]:
     """Write `curves`, `gains`, `comparisons`, `speeds`, `arms`, `problems`, `candidates` (without texts) into `folder`.
 
-    Return the files; the folder is made. UTF-8; shares are in [0, 1]; a file without records has no lines.
+    Return the files; the folder is made. UTF-8; shares are in [0, 1]; a file without records has its header alone.
     """
     views = [(problem, view) for problem in report.problems for view in problem.arms]
     tables: dict[str, list[Row]] = {
@@ -41,13 +43,20 @@ def write_csv(report: Report, folder: Path) -> list[Path]:
             for candidate in view.candidates
         ],
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    heads: dict[str, Sequence[str]] = {
+        "curves": ("arm", "figure", *Point.__slots__),
+        "comparisons": Contrast.__slots__,
+        "speeds": Speed.__slots__,
+        "problems": ("problem_id", "kind", "arm", *_outcome(ArmView("", None, "undecided", "", ()))),
+        "candidates": ("problem_id", "arm", *(name for name in CandidateView.__slots__ if name not in TEXTS)),
+    }
     for name, rows in tables.items():
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-        with (folder / f"{name}.csv").open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerows([columns] if rows else [])
-            writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+        columns = list(dict.fromkeys((*heads.get(name, ()), *(column for row in rows for column in row))))
+        file = io.StringIO(newline="")
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+        write_whole(folder / f"{name}.csv", file.getvalue().encode("utf-8", "backslashreplace"))
     return [folder / f"{name}.csv" for name in tables]
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tts.report.chart import GREY, Chart, Mark, Series, draw, round_range
 from tts.report.data import Arm, Report
-from tts.report.png import renderer
 from tts.report.wording import count, decimal, interval, known, percent_range
+from tts.runs.files import write_whole
 
 COVERAGE, CHANCE = "pass@k", "random"
 BAND = "Bands are 95 % intervals over problems; a filled range means that verdicts are undecided."
@@ -21,21 +21,17 @@ def charts(report: Report) -> list[Chart]:
     return [chart for chart in drawn if any(series.marks for series in chart.series)]
 
 
-def write_figures(report: Report, folder: Path) -> list[Path]:
-    """Write each chart as SVG and PNG into `folder`, which is made; return the files.
-
-    Raises UsageError where there is nothing to draw PNG with, before anything is written.
-    """
-    render = renderer()
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
+def write_figures(report: Report, folder: Path, render: Callable[[str], bytes] | None) -> list[Path]:
+    """Write each chart as SVG, and as PNG by `render` (see `tts.report.png`), into `folder`; return the files."""
+    files = {}
     for chart in charts(report):
         svg = draw(chart)
-        vector, pixels = (folder / f"{chart.name}.{kind}" for kind in ("svg", "png"))
-        vector.write_text(svg, encoding="utf-8")
-        pixels.write_bytes(render(svg))
-        written += [vector, pixels]
-    return written
+        files[folder / f"{chart.name}.svg"] = svg.encode()
+        if render is not None:
+            files[folder / f"{chart.name}.png"] = render(svg)
+    for file, content in files.items():
+        write_whole(file, content)
+    return list(files)
 
 
 def _comparing(report: Report) -> Iterator[Chart]:

@@ -6,8 +6,10 @@ file is opened for writing. A complete line that is not JSON is damage from outs
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -221,10 +223,12 @@ def read_whole(file: Path, kind: type[Record], version: int) -> Record | None:
 
     Raises RunFolderError where it is none, or has another format.
     """
-    if not file.exists() and not file.is_symlink():
-        return None
     try:
         content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        if not file.is_symlink():
+            return None
+        raise RunFolderError(f"cannot read {file}: it is a link to nothing") from None
     except OSError as error:
         raise RunFolderError(f"cannot read {file}: {error.strerror}") from error
     found = records.loads(content, _Versioned, lambda: str(file)).format
@@ -238,13 +242,32 @@ class _Versioned:
     format: int
 
 
+def is_read_only(file: Path) -> bool:
+    """Tell whether a file that is there must not be changed, by its mode: root could change any."""
+    return not (file.stat().st_mode & 0o222 and os.access(file, os.W_OK))
+
+
 def write_whole(file: Path, content: bytes) -> None:
-    """Make `content` all that `file` holds, whole or not at all; its folder is made. Raises RunWriteError."""
-    partial = file.with_name(f"{file.name}.partial")
+    """Make `content` all that `file` holds, whole or not at all; its folder is made.
+
+    Of a link, the file that it points to is written. A device, a pipe, or what a process has open (`/dev/stdout`) is
+    written into, never replaced. Raises RunWriteError, for a read-only file, too.
+    """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        mode = file.stat().st_mode if file.exists() else None
+        if os.path.abspath(file).startswith(("/dev/", "/proc/")) or (mode is not None and not stat.S_ISREG(mode)):
+            with open(os.open(file, os.O_WRONLY | os.O_APPEND), "wb") as into:
+                into.write(content)
+            return
+        if mode is not None and is_read_only(file):
+            raise PermissionError(errno.EACCES, "it is read-only")
+        target = Path(os.path.realpath(file))
+        partial = target.with_name(f"{target.name}.partial")
         partial.write_bytes(content)
-        partial.replace(file)
+        if mode is not None:
+            partial.chmod(stat.S_IMODE(mode))
+        partial.replace(target)
     except OSError as error:
         raise RunWriteError(f"cannot write {file}: {error.strerror}") from error
 
