@@ -10,13 +10,17 @@ from tts.version import install_extra
 
 
 class TTSError(Exception):
-    """Base of all errors that this package raises on purpose. `exit_code`: how the command line ends on it."""
+    """Base of all errors that this package raises on purpose. `exit_code`: how the command line ends on it.
 
-    exit_code = 1
+    3: the work could not go on, and a run can be resumed. (1 says of a run that came to its end that some rows are
+    errors or have no answer.)
+    """
+
+    exit_code = 3
 
 
 class UsageError(TTSError):
-    """The command was given something it cannot work with; nothing was started."""
+    """The command was given something it cannot work with; as it stands it will not work the next time either."""
 
     exit_code = 2
 
@@ -57,6 +61,12 @@ class EngineError(TTSError):
 
 class ModelNotHereError(EngineError, NotHereError):
     """The model is not on this machine, or the hub does not answer."""
+
+
+class EngineLoadError(EngineError):
+    """The engine cannot load its model, or not on this device; nothing was drawn."""
+
+    exit_code = 2
 
 
 class ScorerError(TTSError):

@@ -49,7 +49,9 @@ def test_a_run_records_whether_the_engine_repeats_every_bit_and_doctor_shows_it(
     def promises(words: list[str]) -> set[str]:
         return {"deterministic", "near_deterministic"} & set(words)
 
-    assert tts("solve", problems, "-r", real_recipe, "--set", "sampler.max_tokens=2", "--run", "r").code == 0
+    assert (
+        tts("solve", problems, "-r", real_recipe, "--set", "sampler.max_tokens=2", "--run", "r").code == 1
+    )  # two tokens are no answer
     recorded = json.loads((tmp_path / "r" / "run.json").read_text())["capabilities"]
     session = json.loads((tmp_path / "r" / "sessions.jsonl").read_text())
     assert session["capabilities"] == recorded
@@ -61,7 +63,7 @@ def test_killed_twice_the_run_ends_as_if_never_interrupted(
     tts: Command, real_recipe: Path, problems: Path, tmp_path: Path
 ) -> None:
     whole = tts("solve", problems, "-r", real_recipe, "--run", "whole")
-    assert whole.code == 0
+    assert whole.code in (0, 1)  # some may be cut
     rng = random.Random(2)
     for _ in range(2):
         process = start("solve", problems, "-r", real_recipe, "--run", "killed", cwd=tmp_path)
@@ -70,7 +72,7 @@ def test_killed_twice_the_run_ends_as_if_never_interrupted(
         process.send_signal(signal.SIGKILL)
         process.communicate()
     resumed = tts("solve", "--run", "killed")
-    assert resumed.code == 0
+    assert resumed.code == whole.code
     if "deterministic" in json.loads((tmp_path / "whole" / "run.json").read_text())["capabilities"]:
         assert results(resumed) == results(whole)
         assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
@@ -82,7 +84,7 @@ def test_every_candidate_brings_what_the_scorers_read(
     tts: Command, real_recipe: Path, problems: Path, tmp_path: Path
 ) -> None:
     result = tts("solve", problems, "-r", real_recipe, "--run", "r")
-    assert result.code == 0
+    assert result.code in (0, 1)  # some are cut
     assert {record["id"] for record in result.records} == {"6*7", "18+27", "36/4"}
     assert all(record["counts"]["num_candidates"] == NUM_CANDIDATES for record in result.records)
     scored = (tmp_path / "r" / "scores.jsonl").read_text()

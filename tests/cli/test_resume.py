@@ -202,12 +202,12 @@ def test_an_engine_that_dies_leaves_its_work_and_the_rest_can_be_drawn(
     text = recipe.read_text()
     recipe.write_text(text.replace("name: replay", "name: replay\n  crash_after: 50\n  batch_size: 8"))
     crashed = tts("solve", problems, "-r", recipe, "--run", "r")
-    assert crashed.code == 1
+    assert crashed.code == 3
     assert "Traceback" not in crashed.err
     assert "tts solve --run r" in crashed.err
     assert len((tmp_path / "r" / "candidates.jsonl").read_text().splitlines()) >= 40
     again = tts("solve", "--run", "r")  # the engine dies again, 50 candidates further on
-    assert again.code == 1
+    assert again.code == 3
     assert tts("solve", "--run", "r").code == 0
 
 

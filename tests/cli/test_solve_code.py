@@ -97,7 +97,7 @@ def test_nothing_is_drawn_where_no_sandbox_holds(tmp_path: Path, task: str) -> N
         check=False,
         timeout=SECONDS,
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert "no sandbox holds" in done.stderr
     assert (tmp_path / "r" / "candidates.jsonl").read_bytes() == b""
 

@@ -182,7 +182,7 @@ def test_candidates_set_aside_move_to_their_own_file_and_derived_files_go(tmp_pa
 
 
 def test_write_errors_are_kept_apart_from_wrong_commands() -> None:
-    assert RunWriteError.exit_code == 1
+    assert RunWriteError.exit_code == 3
     assert RunFolderError.exit_code == 2
 
 

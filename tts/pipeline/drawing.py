@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tts.errors import EngineError
+from tts.errors import EngineError, EngineLoadError
 from tts.pipeline.intake import Intake
 from tts.pipeline.outcomes import Drawn, shortfall
 from tts.protocols import Engine, GuidingSampler, PluginHost, Sampler
@@ -57,12 +57,14 @@ class _Pending:
 class Progress:
     """Counters for the display; written by the drawing thread, read by any.
 
-    `opened_at` and `ended_at` are on the monotonic clock: when the engine was ready, and when drawing ended.
+    `loading`: whether the engine is being opened. `opened_at` and `ended_at` are on the monotonic clock: when the
+    engine was ready, and when drawing ended.
     """
 
     num_candidates: int = 0
     num_tokens: int = 0
     num_resumed: int = 0
+    loading: bool = False
     opened_at: float | None = None
     ended_at: float | None = None
 
@@ -124,6 +126,8 @@ class Drawing:
             request = next(self._requests, None)
             if request is not None:
                 self._open()
+                if self.stop.is_set():
+                    return
                 self.engine.add(request)
                 continue
             row = intake.take(0.0 if self._pending else IDLE_SECONDS)
@@ -138,10 +142,17 @@ class Drawing:
         if not self._is_open:
             if isinstance(self.sampler, GuidingSampler) and isinstance(self.engine, PluginHost):
                 self.engine.host(self.sampler.plugin)
-            self.engine.open()
-            self.opened()
+            self.progress.loading = True
+            try:
+                self.engine.open()
+            except EngineError as error:
+                raise EngineLoadError(str(error)) from error
+            finally:
+                self.progress.loading = False
             self._is_open = True
-            self.progress.opened_at = time.monotonic()
+            if not self.stop.is_set():  # else nobody waits any more, and the folder may be closed
+                self.opened()
+                self.progress.opened_at = time.monotonic()
 
     def _begin(self, row: ProblemRow) -> Drawn | None:
         """Order what is missing of one problem; return it at once where nothing is."""

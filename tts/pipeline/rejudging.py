@@ -54,7 +54,8 @@ def judged_again(
 class Rejudging:
     """One stored run, judged again; `tally` counts along. `afresh` does not look at what is stored as derived.
 
-    `num_failed` counts rows that are no problem or candidate, problems without candidates, and those not judged.
+    `num_failed` counts rows that are no problem or candidate, problems without candidates or without an answer, and
+    those not judged.
     """
 
     run: Stored
@@ -86,7 +87,7 @@ class Rejudging:
         drawn = Drawn(number, row, candidates, self.run.superseded(problem_id), error=shortfall(candidates))
         solution = solution_of(row, drawn, judged)
         self.tally.add(solution, candidates, judged.verdicts, row.problem.cluster)
-        self.num_failed += solution.error is not None
+        self.num_failed += solution.error is not None or solution.selection.index is None
         return Solved(row, solution)
 
     def write_back(self, overrides: Sequence[str]) -> Iterator[Outcome]:

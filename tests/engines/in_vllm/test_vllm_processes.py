@@ -38,7 +38,7 @@ def solve(folder: Path, *settings: str, recipe: str = "aime_esamp.yaml", limit: 
         [*command, *overrides], input=ROWS, capture_output=True, text=True, check=False, timeout=900,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in (0, 1), done.stderr  # 1: some have no answer within 24 tokens
     assert [sorted(json.loads(line)) for line in done.stdout.splitlines()]  # nothing but results
     lines = (folder / "candidates.jsonl").read_text().splitlines()
     texts = {(one["problem_id"], one["index"]): one["text"] for one in map(json.loads, lines)}
