@@ -140,7 +140,7 @@ def test_what_corrects_no_reference_is_refused(tts: Command, tmp_path: Path, row
     [
         (("grade", "r", "--set", "sampler.temperature=1"), "judged anew, not drawn anew"),
         (("grade", "r", "--set", "task.verifier=chess"), "no verifier"),
-        (("select", "r", "--scorer", "likelihood"), "must go with a --selector"),
+        (("select", "r", "--scorer", "likelihood"), "must go with `--selector`"),
         (("select", "r", "--selector", "best_of_n"), "scorer"),
         (("grade", "p.jsonl"), "--problems"),
         (("grade", "nowhere"), "nothing there"),

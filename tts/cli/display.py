@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.table import Table
 from rich.text import Text
 
-from tts.cli.output import PLAIN
+from tts.cli.output import PLAIN, clip, filled
 from tts.pipeline.outcomes import Outcome
 from tts.pipeline.run import Run
 from tts.report.wording import NBSP, interval, percent_range
@@ -118,16 +118,16 @@ def result_line(outcome: Outcome, width: int) -> Text:
     is_graded = solution.verdict.reason != "no_reference"
     mark, style = MARKS[solution.verdict.status] if is_graded else ("·", "")
     line = Text(f"{mark} ", style=style)
-    line.append(f"{_clip(solution.problem_id, 14):<14} ", style="bold")
-    line.append(f"{_clip(answer, 16):<16} ")
+    line.append(f"{filled(solution.problem_id, 14)} ", style="bold")
+    line.append(f"{filled(answer, 16)} ")
     line.append(f"{_share(solution):>6}  ", style="dim")
     if solution.error:
-        line.append(_clip(solution.error, max(20, 3 * width)), style="red")
+        line.append(clip(solution.error, max(20, 3 * width)), style="red")
     else:
         right = outcome.row.reference.answer
         if solution.verdict.status == "failed" and right is not None:
-            line.append(f"right: {_clip(right, 16)}  ", style="bold")
-        line.append(_clip(outcome.row.problem.prompt, max(0, width - len(line))), style="dim")
+            line.append(f"right: {clip(right, 16)}  ", style="bold")
+        line.append(clip(outcome.row.problem.prompt, max(0, width - line.cell_len)), style="dim")
     return line
 
 
@@ -137,11 +137,6 @@ def _share(solution: Solution) -> str:
     votes = max(weights, default=0.0)
     counted = weights and all(weight == int(weight) for weight in weights)
     return f"{votes:.0f}/{solution.counts.num_candidates}" if counted else f"{votes:.2f}" if weights else "–"
-
-
-def _clip(text: str, width: int) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= width else flat[: max(0, width - 1)] + "…"
 
 
 def summary_table(run: Run) -> Table:
@@ -161,14 +156,13 @@ def summary_table(run: Run) -> Table:
 
 def notes(run: Run) -> list[str]:
     """Return the lines under the table: counts, cost, and warnings that a careful colleague would give."""
-    tally, progress = run.tally, run.progress
-    if not run.intake.num_rows:
-        return ["the input holds no problems"]
+    tally = run.tally
+    if not run.intake.num_rows:  # interrupted before the first
+        return []
     lines = [
         f"problems: {tally.num_problems} ({tally.num_abstained} unanswered); candidates: {tally.num_candidates} "
         f"({tally.num_truncated} truncated, {tally.num_no_answer} without an answer, {tally.num_errors} failed)",
-        f"tokens: {tally.completion_tokens} written, {tally.prompt_tokens} read; "
-        f"{progress.tokens_per_second():.0f} tok/s over {progress.seconds_drawing():.1f} s",
+        f"tokens: {tally.completion_tokens} written, {tally.prompt_tokens} read{_speed(run)}",
     ]
     lines += tally.notes()
     if run.plugin is not None:
@@ -188,6 +182,15 @@ def notes(run: Run) -> list[str]:
     if tally.num_graded and tally.num_graded < tally.num_problems:
         lines.append(f"without a reference answer, so not graded: {tally.num_problems - tally.num_graded}")
     return lines
+
+
+def _speed(run: Run) -> str:
+    """Return the speed of this time's drawing; of a resumed run, how much of the tokens was written in it."""
+    progress = run.progress
+    if not progress.num_tokens:
+        return ""
+    part = f"{progress.num_tokens} of them this time, " if progress.num_resumed else ""
+    return f"; {part}{progress.tokens_per_second():.0f} tok/s over {progress.seconds_drawing():.1f} s"
 
 
 def plugin_lines(report: PluginReport) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tts.cli.solve import Overrides
+from tts.cli.streams import tell
 
 app = typer.Typer(no_args_is_help=True, help="List, show and check recipes; print their JSON Schema.")
 
@@ -17,15 +18,15 @@ Name = Annotated[str, typer.Argument(help="A recipe's file or shipped name.")]
 @app.command("list")
 def list_recipes() -> None:
     """List the shipped recipes."""
-    from rich.console import Console
     from rich.table import Table
 
+    from tts.cli.output import Terminal
     from tts.recipe import load_recipe, shipped_recipes
 
     table = Table("recipe", "what it is for", box=None, pad_edge=False)
     for name in shipped_recipes():
         table.add_row(name, load_recipe(name).description)
-    Console().print(table)
+    Terminal().print(table)
 
 
 @app.command()
@@ -33,10 +34,11 @@ def show(name: Name, overrides: Overrides = None) -> None:
     """Print a recipe as it will run: every key, defaults included."""
     import yaml
 
+    from tts.cli.streams import spells_unicode
     from tts.recipe import load_recipe
 
     recipe = load_recipe(name, overrides or ())
-    print(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True), end="")
+    print(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=spells_unicode()), end="")
 
 
 @app.command()
@@ -52,7 +54,7 @@ def check(
         try:
             recipe = load_recipe(name, overrides or ())
         except RecipeError as error:
-            typer.echo(f"tts: error: {error}", err=True)
+            tell(f"error: {error}")
             mistaken = True
         else:
             print(f"{name}: good ({recipe.hash()[:12]})")

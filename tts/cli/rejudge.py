@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +11,16 @@ import typer
 
 from tts.cli.options import StoredProblems
 from tts.cli.solve import EXIT_SOME_FAILED, Overrides
+from tts.cli.streams import tell
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tts.pipeline.rejudging import Rejudging
 
-Runs = Annotated[list[Path], typer.Argument(help="Run folders, or JSONL files of candidates (with --problems).")]
+Runs = Annotated[
+    list[Path], typer.Argument(metavar="RUN", help="Run folders, or files of candidates (with --problems).")
+]
 Write = Annotated[
     bool, typer.Option("--write", help="Put the result into the run folder, in the place of what was derived before.")
 ]
@@ -50,10 +52,6 @@ def select(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
     One record a problem, as from `tts solve`, with `run` before it. Nothing is drawn, and without --write nothing is
     changed. Exit codes are those of `tts solve`.
     """
-    from tts.errors import UsageError
-
-    if scorer is not None and selector is None:
-        raise UsageError("`--scorer` must go with a --selector that uses it, such as best_of_n")
     chosen = [] if selector is None else [f"selector={selector}"]
     chosen += [] if scorer is None else [f"selector.scorer={scorer}"]
     _rejudge(runs, problems, [*chosen, *(overrides or ())], write=write, afresh=False)
@@ -62,25 +60,22 @@ def select(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
 def _rejudge(
     paths: Sequence[Path], problems: str | None, overrides: Sequence[str], *, write: bool, afresh: bool
 ) -> None:
-    from rich.console import Console
-
-    from tts.cli.interrupt import leave_closed_pipe, stop_on_signals
+    from tts.cli.interrupt import stop_on_signals
+    from tts.cli.output import Terminal
     from tts.pipeline.rejudging import Rejudging
     from tts.runs.opening import open_stored
 
-    stop, stdout = threading.Event(), Console()
+    stop, stdout = threading.Event(), Terminal()
     rejudgings = [Rejudging(run, afresh) for run in open_stored(paths, problems, overrides)]
     with stop_on_signals(stop, "what is left will be derived later" if write else "nothing is changed") as signals:
         try:
             for rejudging in rejudgings:
                 _show(rejudging, overrides, stdout, stop, write=write)
-        except BrokenPipeError:
-            leave_closed_pipe()
         finally:
             for rejudging in rejudgings:
                 rejudging.run.close()
     if signals:
-        print("tts: interrupted; nothing that was drawn is changed", file=sys.stderr)
+        tell("interrupted; nothing that was drawn is changed")
         raise typer.Exit(128 + signals[0])
     if any(rejudging.num_failed for rejudging in rejudgings):
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -89,13 +84,11 @@ def _rejudge(
 def _show(
     rejudging: Rejudging, overrides: Sequence[str], stdout: Console, stop: threading.Event, *, write: bool
 ) -> None:
-    from rich.console import Console
-
     from tts.cli.display import header_line, result_line
-    from tts.cli.output import PLAIN, write_outcome
+    from tts.cli.output import PLAIN, Terminal, write_outcome
     from tts.report.wording import NBSP, interval, percent_range
 
-    stderr = Console(stderr=True)
+    stderr = Terminal(stderr=True)
     if stdout.is_terminal:
         stdout.print(header_line())
     for outcome in rejudging.write_back(overrides) if write else rejudging.outcomes():
