@@ -153,5 +153,5 @@ def test_a_stored_benchmark_refuses_other_recipes_and_a_lonely_seed(asked: Bench
     stored = resolve(asked, None, FOLDER)
     with pytest.raises(RunFolderError, match="recipes: one, two → two, one"):
         resolve(replace(asked, recipes=asked.recipes[::-1]), stored, FOLDER)
-    with pytest.raises(UsageError, match=r"^`--seed` must go with a --recipe$"):
+    with pytest.raises(UsageError, match=r"^`--seed` must go with a --recipe: the folder's recipes have theirs$"):
         resolve(BenchSettings(seeds=(1,)), stored, FOLDER)

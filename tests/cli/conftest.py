@@ -4,8 +4,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import command_parts
 import pytest
-from cli_parts import SECONDS, TTS, Result, environment
+from cli_parts import SECONDS, TTS, Result, environment, rows
 
 
 @pytest.fixture
@@ -41,3 +42,14 @@ def recipe(tmp_path: Path) -> Path:
         "selector: majority_vote\n"
     )
     return path
+
+
+@pytest.fixture
+def folder(recipe: Path) -> Path:
+    """The recipe's folder, with `own.yaml`, which has problems of its own, and two problems and a run of these."""
+    folder = recipe.parent
+    (folder / "own.yaml").write_text(recipe.read_text() + "problems: quickstart\n")
+    (folder / "p.jsonl").write_text(rows([("6*7", "42"), ("5*8+1", "41")]))
+    done = command_parts.tts(folder, "solve", "p.jsonl", "-r", "scripted.yaml", "--run", "run")
+    assert done.code == 0, done.err
+    return folder

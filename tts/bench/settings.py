@@ -77,11 +77,11 @@ def resolve(asked: BenchSettings, stored: BenchSettings | None, path: Path) -> B
 
 def _new(asked: BenchSettings) -> BenchSettings:
     names = (job.DEFAULT_RECIPE,) if asked.names_nothing else asked.recipes
-    if asked.seeds and not names:
-        raise UsageError("`--seed` must go with a --recipe: stored candidates are drawn already")
     arms = _arms(asked, names, max(asked.ks, default=None))
     if not arms and isinstance(asked.problems, tuple):
         raise UsageError(f"PROBLEMS must be one file beside --from, got {len(asked.problems)}: join them")
+    if not arms:
+        _refuse_drawing(asked)
     return replace(
         asked,
         arms=arms,
@@ -120,8 +120,12 @@ def _again(asked: BenchSettings, stored: BenchSettings, path: Path) -> BenchSett
         raise RunFolderError(
             f"{path} has {most} candidates a problem, got --k {max(asked.ks)}: choose another --run DIR"
         )
+    if asked.stored_problems not in (None, stored.stored_problems):
+        raise RunFolderError(f"{path} is a benchmark on other --problems: choose another --run DIR")
+    if not stored.arms:
+        _refuse_drawing(asked)
     if asked.seeds and not asked.recipes:
-        raise UsageError("`--seed` must go with a --recipe")
+        raise UsageError("`--seed` must go with a --recipe: the folder's recipes have theirs")
     judged_by = _judging(replace(asked, stored=stored.stored, recipes=tuple(arm.name for arm in stored.arms)))
     if asked.recipes:
         arms = _arms(asked, asked.recipes, most)
@@ -141,6 +145,13 @@ def _again(asked: BenchSettings, stored: BenchSettings, path: Path) -> BenchSett
         embeddings=asked.embeddings or stored.embeddings,
         perplexity=asked.perplexity or stored.perplexity,
     )
+
+
+def _refuse_drawing(asked: BenchSettings) -> None:
+    """Refuse what only drawing would heed, where every candidate is drawn already."""
+    for option, value in {"--seed": asked.seeds, "--turns": asked.turns, "--limit": asked.limit}.items():
+        if value:
+            raise UsageError(f"`{option}` must go with a --recipe: stored candidates are drawn already")
 
 
 def _refuse_changes(old: tuple[BenchArm, ...], new: tuple[BenchArm, ...], path: Path) -> None:

@@ -1,13 +1,22 @@
-"""What the commands over stored candidates and benchmarks share: their options, and how these are read."""
+"""The options of the commands: those that several share, how they are read, and which of them go together.
+
+What is given and would change nothing is refused before anything begins, never ignored. `RULES` says of each command
+what needs or excludes what, as far as the command line alone tells; `Command` holds every command to it. What depends
+on a folder's content or a recipe is refused where that is known.
+"""
 
 from __future__ import annotations
 
 import re
 import threading
-from typing import Annotated
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
+from tts.cli.stdin import is_piped
 from tts.errors import UsageError, shown
 
 Embeddings = Annotated[
@@ -69,3 +78,107 @@ def read_ks(text: str | None) -> tuple[int, ...]:
     if not all(part.isdecimal() and len(part) < 10 and int(part) > 0 for part in numbers):
         raise UsageError(f"`--k` must be whole numbers from 1 on with commas between, as in 1,8,64, got {shown(text)}")
     return tuple(sorted({int(part) for part in numbers}))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`option` is given only together with one of `needs` (where there are any), and with none of `excludes`.
+
+    Options are called by their long names, arguments in capitals; `--set selector` stands for an override of that key
+    or one below it.
+    """
+
+    option: str
+    why: str
+    needs: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+
+
+STDIN = "a pipe or file on standard input"
+RULES: dict[str, tuple[Rule, ...]] = {
+    "solve": (
+        Rule("--retry-errors", "it draws a run's failed candidates anew", needs=("--run",)),
+        Rule("--dry-run", "nothing is drawn then", excludes=("--keep-order", "--retry-errors")),
+        Rule("--set problems", "both say where the problems come from", excludes=("PROBLEMS", STDIN)),
+    ),
+    "bench": (
+        Rule("--set problems", "both say where the problems come from", excludes=("PROBLEMS", STDIN)),
+        Rule("--seed", "both give the recipes' seed", excludes=("--set seed",)),
+        Rule("--problems", "it goes with a JSONL file of candidates", needs=("--from", "--run")),
+    ),
+    "select": (
+        Rule("--scorer", "a --selector must use it, such as best_of_n", needs=("--selector",)),
+        Rule("--selector", "both say what chooses", excludes=("--set selector",)),
+    ),
+}
+
+
+class Command(TyperCommand):
+    """A command that refuses options that do not go together, and whose help is whole and plain."""
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - the signature is the base class's
+        """Return the short help, else the first paragraph of the help; uncut."""
+        return self.short_help or " ".join((self.help or "").partition("\n\n")[0].split())
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return what stands behind the command's name: options, and the arguments in capitals."""
+        del ctx
+        names = [(_called(parameter), parameter.required) for parameter in self.params if _is_argument(parameter)]
+        return [self.options_metavar or "", *(name if required else f"[{name}]" for name, required in names)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the help of arguments and options."""
+        records: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
+        parameters: list[Any] = list(self.get_params(ctx))
+        for parameter in parameters:
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                is_argument = _is_argument(parameter)
+                records[is_argument].append((_called(parameter), parameter.help or "") if is_argument else record)
+        for title, is_argument in (("Arguments", True), ("Options", False)):
+            if records[is_argument]:
+                with formatter.section(title):
+                    formatter.write_dl(records[is_argument])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raises UsageError where an option would be ignored."""
+        given = {_name(parameter): ctx.params[parameter.name] for parameter in self.params if _is_given(parameter, ctx)}
+        for override in given.pop("--set", None) or ():
+            key = override.partition("=")[0].split(".")
+            given |= {f"--set {'.'.join(key[:length])}": override for length in range(1, len(key) + 1)}
+        if is_piped():
+            given[STDIN] = True
+        for rule in RULES.get(self.name or "", ()):
+            check_rule(rule, given)
+        return super().invoke(ctx)
+
+
+def check_rule(rule: Rule, given: Collection[str]) -> None:
+    """Raise UsageError where `given`, the names of what the command line has, breaks the rule."""
+    if rule.option not in given:
+        return
+    if rule.needs and not any(name in given for name in rule.needs):
+        raise UsageError(f"`{rule.option}` must go with {' or '.join(f'`{name}`' for name in rule.needs)}: {rule.why}")
+    for name in rule.excludes:
+        if name in given:
+            raise UsageError(f"`{rule.option}` must not go with `{name}`: {rule.why}; leave one of them out")
+
+
+def _name(parameter: Any) -> str:
+    """Return an option's long name, an argument's in capitals."""
+    if _is_argument(parameter):
+        return str(parameter.name).upper()
+    return str(max(parameter.opts, key=len))
+
+
+def _is_argument(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "argument")
+
+
+def _called(argument: Any) -> str:
+    """Return what the help calls an argument."""
+    return str(argument.metavar or argument.name.upper()) + ("..." if argument.nargs != 1 else "")
+
+
+def _is_given(parameter: Any, ctx: Any) -> bool:
+    return bool(ctx.get_parameter_source(parameter.name).name == "COMMANDLINE")

@@ -14,7 +14,18 @@ def serve_args(recipe: RecipeName = None, overrides: Overrides = None) -> None:
     first_token_temperature, first_token_top_k. A wrong value is answered with HTTP 400.
     """
     from tts.cli.serving import serve_command
+    from tts.errors import RecipeError, UsageError
     from tts.recipe import load_recipe
     from tts.runs.job import DEFAULT_RECIPE
 
-    print(shlex.join(serve_command(load_recipe(recipe or DEFAULT_RECIPE, overrides or ()))))
+    name, asked = recipe or DEFAULT_RECIPE, overrides or []
+    words = serve_command(load_recipe(name, asked))
+    for place, override in enumerate(asked):
+        try:
+            without = load_recipe(name, [*asked[:place], *asked[place + 1 :]])
+            is_idle = without.hash() != load_recipe(name, asked).hash() and serve_command(without) == words
+        except (RecipeError, UsageError):  # then it does something
+            continue
+        if is_idle:
+            raise UsageError(f"`--set {override}` changes nothing that the server is told: leave it out")
+    print(shlex.join(words))
