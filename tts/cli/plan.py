@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
 
 from tts.cli.source import Source
+from tts.cli.streams import harmless, spells_unicode, tell
 from tts.errors import EngineError, NotHereError
 from tts.problems.sources import Specs, known_size
 from tts.problems.taking import Taking
@@ -27,7 +27,7 @@ def print_plan(
     """
     untold: list[str] = []
     print("# recipe (resolved)")
-    print(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True), end="")
+    print(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=spells_unicode()), end="")
     print(f"\n# capabilities of the engine\n{', '.join(sorted(recipe.engine.capabilities()))}")
     try:
         recipe.engine.check()
@@ -56,19 +56,19 @@ def print_plan(
     about = f"prompt of {shown.id}" if shown else "prompt around a problem"
     try:
         prompt, num_tokens = recipe.engine.render(messages)
-        print(f"\n# {about} ({num_tokens} tokens)\n{prompt}")
+        print(harmless(f"\n# {about} ({num_tokens} tokens)\n{prompt}"))
     except NotHereError as error:
         reason = str(error)
         if not any(reason in one for one in untold):
             untold.append(f"the prompt is not rendered: {reason}")
         print(f"\n# {about} (before the model's chat template; its tokens are not counted)")
-        print("\n\n".join(f"[{message.role}]\n{message.content}" for message in messages))
+        print(harmless("\n\n".join(f"[{message.role}]\n{message.content}" for message in messages)))
 
     _print_budget(recipe.sampler, num_problems, num_missing)
     if untold:
         print("\n# what cannot be told on this machine")
         for one in untold:
-            print(f"- {one}")
+            print(harmless(f"- {one}"))
 
 
 def _print_budget(sampler: Sampler, num_problems: int | None, num_missing: int) -> None:
@@ -100,7 +100,7 @@ def _counted(sampler: Sampler, source: Source, run: Path | None) -> tuple[Proble
         for row in rows:
             if not isinstance(row, ProblemRow):
                 num_bad += 1
-                print(f"tts: line {row.line}: {row.message}", file=sys.stderr)
+                tell(f"line {row.line}: {row.message}")
                 continue
             first = first or row.problem
             num_problems += 1
@@ -123,4 +123,4 @@ def _known(named: Specs | None, asked: Taking) -> int | None:
 
 
 def _told(spec: Specs) -> str:
-    return spec if isinstance(spec, str) else ", ".join(spec)
+    return harmless(spec if isinstance(spec, str) else ", ".join(spec))

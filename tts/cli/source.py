@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from tts.cli import stdin
-from tts.errors import UsageError
-from tts.problems import open_problems
+from tts.cli.streams import tell
+from tts.errors import ProblemsError, UsageError
+from tts.problems import ProblemSource, open_problems
 from tts.problems.jsonl import Row
 from tts.problems.question import is_question
 from tts.problems.rows import understand
@@ -35,6 +36,12 @@ class Source:
     spec: Specs
     rows: Iterable[InputRow] | None
     taking: Taking
+    opened: ProblemSource | None = None
+
+    def close(self) -> None:
+        """Close what was opened; what was read to its end is closed already."""
+        if self.opened is not None:
+            self.opened.close()
 
 
 def specs(arguments: Sequence[str] | None) -> Specs | None:
@@ -47,13 +54,13 @@ def choose(
 ) -> Source:
     """Return the source. Arguments go before what is piped in, that before the run folder's, then the recipe's.
 
-    One argument may be a question in words. Raises ProblemsError where there is none, or where it cannot be opened, and
+    A pipe or a file on standard input is what is piped in, however long it stays silent and even if it is empty. Waits
+    for the first row. One argument may be a question in words. Raises ProblemsError where there is none, or where it cannot be opened, and
     UsageError where other rows are to be taken than those that the run began with.
     """
-    stream = stdin.open_stdin(stop)
     own = stored.problems_for(recipe) if stored else recipe.problems
     spec = specs(arguments)
-    if spec is None and stdin.is_piped() and (own is None or stdin.has_data(stream)):
+    if spec is None and stdin.is_piped():
         spec = STDIN
     if stored is not None:
         asked_anew = (bool(taking.ids) and taking.ids != stored.ids) or (taking.shuffle and not stored.shuffle)
@@ -66,17 +73,23 @@ def choose(
             anew = asked_anew or taking.limit is not None or stored.reads_anew(recipe)
             if not anew and (stored.input_complete or stored.problems == STDIN):
                 if not stored.input_complete:
-                    print(
-                        "tts: the run was interrupted while it read standard input; going on with the rows it had read "
-                        "(pipe the same problems in again to add the rest)",
-                        file=sys.stderr,
+                    tell(
+                        "the run was interrupted while it read standard input; going on with the rows it had read "
+                        "(pipe the same problems in again to add the rest)"
                     )
                 return Source(stored.problems, None, taking)
             taking = replace(taking, limit=taking.limit or stored.limit)
     named = spec or own
     kind = recipe.task.kind
     if isinstance(named, str) and is_question(named, known_names()):
-        rows: Iterable[InputRow] = understand([Row(1, "question", {"problem": named})], kind)
-    else:
-        rows = open_problems(named, default_kind=kind, seed=recipe.seed, stdin=stream)
-    return Source(named or STDIN, taking.of(rows, recipe.seed), taking)
+        question = understand([Row(1, "question", {"problem": named})], kind)
+        return Source(named, taking.of(question, recipe.seed), taking)
+    opened = open_problems(named, default_kind=kind, seed=recipe.seed, stdin=stdin.open_stdin(stop))
+    rows = iter(opened)
+    first = next(rows, None)
+    if first is None and not stop.is_set():
+        raise ProblemsError(
+            f'{opened.label} holds no problems: give at least one row, as in {{"problem": "What is 6*7?"}}'
+        )
+    whole: Iterable[InputRow] = chain(() if first is None else (first,), rows)
+    return Source(named or STDIN, taking.of(whole, recipe.seed), taking, opened)

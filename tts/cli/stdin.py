@@ -6,21 +6,22 @@ import io
 import os
 import select
 import stat
-import sys
 import threading
 import time
 from typing import BinaryIO
 
-SILENT_SECONDS = 5.0
+from tts.cli.streams import tell
+
 NOTICE_SECONDS = 1.0
 POLL_SECONDS = 0.1
 
 
 class _Raw(io.RawIOBase):
-    """File descriptor 0, read in moments; looks ended once `stop` is set."""
+    """File descriptor 0, read in moments; looks ended once `stop` is set. Says once that it waits for a first byte."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
+        self._notice_due: float | None = time.monotonic() + NOTICE_SECONDS
 
     def readable(self) -> bool:
         return True
@@ -36,7 +37,11 @@ class _Raw(io.RawIOBase):
             if select.select([0], [], [], POLL_SECONDS)[0]:
                 block = os.read(0, len(buffer))
                 buffer[: len(block)] = block
+                self._notice_due = None
                 return len(block)
+            if self._notice_due is not None and time.monotonic() > self._notice_due:
+                self._notice_due = None
+                tell("waiting for problems on standard input … (`< /dev/null` where there are none)")
         return 0
 
 
@@ -52,25 +57,3 @@ def is_piped() -> bool:
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISREG(mode)
-
-
-def has_data(stream: BinaryIO) -> bool:
-    """Wait for the first byte; False where the input ends without one, or stays silent for `SILENT_SECONDS`.
-
-    Only for a recipe that names problems of its own: a program started by another often inherits a pipe that nobody
-    writes to. `-` as PROBLEMS waits for as long as it takes.
-    """
-    deadline = time.monotonic() + SILENT_SECONDS
-    notice = time.monotonic() + NOTICE_SECONDS
-    while time.monotonic() < deadline:
-        if select.select([0], [], [], POLL_SECONDS)[0]:
-            return bool(stream.peek(1))  # type: ignore[attr-defined]
-        if time.monotonic() > notice:
-            notice = deadline
-            print("tts: waiting for problems on standard input …", file=sys.stderr)
-    print(
-        "tts: standard input is open but silent; going on with the recipe's own problems "
-        "(say `-` to wait for standard input)",
-        file=sys.stderr,
-    )
-    return False

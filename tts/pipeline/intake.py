@@ -35,7 +35,8 @@ class Intake(threading.Thread):
     """Copies `rows` to `file` in the background. Rows that are there already must come again as they were.
 
     `rows` None: nothing more comes, the stored rows are all. Reading may begin before `start`. A `turn` hands out its
-    rows, and those of the turns before it, once the input is read to its end.
+    rows, and those of the turns before it, once the input is read to its end. `num_problems_before`: how many problems
+    the file held before.
     """
 
     def __init__(
@@ -43,16 +44,18 @@ class Intake(threading.Thread):
     ) -> None:
         super().__init__(name="tts-intake", daemon=True)
         self.finished = rows is None
-        self._rows = rows or ()
+        self._rows = rows
         self._file = file
         self._stop_requested = stop
         self._changed = threading.Condition()
         self._error: Exception | None = None
         self._num_lines = 0
         self.num_rows = 0
+        self.num_problems_before = 0
         for _, stored in input_lines(file):
             self._num_lines += 1
             self.num_rows += stored.row is not None
+            self.num_problems_before += stored.problem is not None
         self._reader = file.path.open("rb")
         self._num_taken = 0
         self._num_rows_taken = 0
@@ -77,14 +80,21 @@ class Intake(threading.Thread):
         num_stored = self.num_rows
         stored = (line.row for _, line in self._file.records(InputLine) if line.row is not None)
         number = 0
-        for number, row in enumerate(self._rows, start=1):
+        for number, row in enumerate(self._rows or (), start=1):
             if self._stop_requested.is_set():
                 return
             if number <= num_stored:
                 self._compare(number, row, next(stored))
             else:
                 self._append(records.input_line(row), 1)
-        if number >= num_stored and not self._stop_requested.is_set():
+        if self._stop_requested.is_set():
+            return
+        if self._rows is not None and number < num_stored:
+            raise RunFolderError(
+                f"the input ends after row {number}, and {self._file.path} holds {num_stored} rows. "
+                "Give the same problems again, or choose another --run DIR."
+            )
+        if number >= num_stored:
             self._mark_end(number)
 
     def _compare(self, number: int, row: InputRow, stored: InputRow) -> None:
