@@ -10,11 +10,15 @@ package, and so are the few below. They are imported when they are first used; `
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from tts.version import __version__ as __version__
 
+TYPE_CHECKING = (
+    False  # type checkers take the name for true; importing `typing` for it would take longer than all the rest
+)
 if TYPE_CHECKING:
+    from typing import Any
+
     from tts.components.component import Component as Component
     from tts.components.slot import Slot as Slot
     from tts.errors import *  # noqa: F403 - whatever is public there is public here
@@ -40,7 +44,7 @@ _HOMES = {
 }
 
 
-def _public() -> dict[str, Any]:
+def _public() -> "dict[str, Any]":
     """Return what the modules of types, protocols and errors define, by name; of the errors the classes alone."""
     found: dict[str, Any] = {}
     for home in map(import_module, ("tts.types", "tts.protocols", "tts.errors")):
@@ -51,7 +55,7 @@ def _public() -> dict[str, Any]:
     return found
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name == "__all__":
         return sorted({*_HOMES, *_public(), "__version__"})
     if name in _HOMES:

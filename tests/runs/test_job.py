@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -187,3 +188,19 @@ def test_failed_candidates_and_unfinished_groups_are_set_aside(
 ) -> None:
     with RunFolder(tmp_path) as folder:
         assert redrawn(folder, sampler, retry_errors=retry_errors) == expected
+
+
+def test_runs_that_begin_together_get_a_folder_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(20) as threads:
+        claimed = list(threads.map(lambda _: job.claim_path("r"), range(60)))
+    assert len(set(claimed)) == 60
+    assert sorted(path.name for path in claimed) == sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert len(job.claim_path("ä" * 200).name.encode()) < 200
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(RunFolderError, match="cannot make"):
+        job.claim_path("r")

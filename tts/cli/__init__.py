@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+import traceback
 from typing import Annotated
 
 import typer
 
-from tts.cli import bench, components, doctor, recipes, rejudge, report, runs, serve_args, show, solve
-from tts.errors import TTSError
+from tts.cli import bench, components, doctor, recipes, rejudge, report, runs, serve_args, show, solve, streams
+from tts.cli.interrupt import leave
+from tts.cli.options import Command
+from tts.cli.streams import tell
+from tts.errors import TTSError, UsageError
 from tts.version import __version__
 
 app = typer.Typer(
@@ -32,6 +38,9 @@ app.command("serve-args", short_help="The command line of vLLM's server with ESa
 app.command("doctor", short_help="What is installed and at hand, and how to get the rest.")(doctor.doctor)
 for kind in components.HELP:
     app.command(kind, help=components.HELP[kind])(components.command(kind))
+for group in (app, recipes.app):
+    for one in group.registered_commands:
+        one.cls = Command
 
 
 def _print_version(wanted: bool) -> None:
@@ -50,9 +59,48 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; errors of ours end as one message on stderr and their exit code."""
+    """Run the command line. Whatever goes wrong ends as one message on stderr and an exit code (see `tts.errors`).
+
+    `TTS_TRACEBACK=1` in the environment lets an error that nobody expected through, with its traceback.
+    """
+    streams.prepare()
+    code = 0
     try:
-        app()
+        try:
+            app()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        sys.stdout.flush()
+    except streams.ReaderLeftError:
+        streams.discard_stdout()
+    except streams.OutputError as error:
+        streams.discard_stdout()
+        code = _told(error, str(error), error.exit_code)
     except TTSError as error:
-        print("\n".join([f"tts: error: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-        sys.exit(error.exit_code)
+        code = _told(error, str(error), error.exit_code)
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            is_no_path = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+            wrong = TTSError if is_no_path else UsageError
+            code = _told(error, f"{error.filename}: {error.strerror}", wrong.exit_code)
+        elif os.environ.get("TTS_TRACEBACK"):
+            raise
+        else:
+            code = _told(error, _unexpected(error), TTSError.exit_code)
+    leave(code)
+
+
+def _told(error: Exception, message: str, code: int) -> int:
+    """Print an error and its notes; return the exit code."""
+    for line in (f"error: {message}", *getattr(error, "__notes__", [])):
+        tell(line)
+    return code
+
+
+def _unexpected(error: Exception) -> str:
+    """Return what is said of an error that is nobody's message: what it is and where it comes from."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"unexpected {type(error).__name__}: {error} (in {place.name}, {place.filename}:{place.lineno}). This is a "
+        "fault of a plugin or of tts; TTS_TRACEBACK=1 in the environment shows how it came about"
+    )

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tts.cli.options import Embeddings, NoCandidates, PerplexityModel, StoredProblems, TimeLimit, read_ks, read_seconds
-from tts.cli.solve import EXIT_SOME_FAILED, EXIT_UNFINISHED, Limit, Overrides, Problems, recipe_names
+from tts.cli.solve import (
+    EXIT_SOME_FAILED,
+    EXIT_UNFINISHED,
+    Limit,
+    Overrides,
+    Problems,
+    note_resumable,
+    recipe_names,
+)
+from tts.cli.streams import tell
 
 
 def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them by position
@@ -64,8 +73,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     from tts.bench.settings import BenchSettings
     from tts.cli import source
     from tts.cli.benching import Benching, StoppedError
-    from tts.cli.interrupt import leave_closed_pipe, stop_after, stop_on_signals
-    from tts.errors import TTSError
+    from tts.cli.interrupt import stop_after, stop_on_signals
 
     asked = BenchSettings(
         recipes=tuple(recipes or ()),
@@ -82,24 +90,24 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         turns=turns or 0,
     )
     benching = Benching(asked, run)
-    resume = f"tts bench --run {benching.folder.path}"
+    resume = shlex.join(["tts", "bench", "--run", str(benching.folder.path)])
     seconds = read_seconds(time_limit)
     with stop_on_signals(benching.stop) as signals, stop_after(seconds, benching.stop) as out_of_time:
         try:
             benching.prepare()
             benching.draw(as_json=as_json)
             benching.show(benching.report(as_json=as_json), as_json=as_json)
-        except BrokenPipeError:
-            leave_closed_pipe()
         except StoppedError:
             if out_of_time.is_set() and not signals:
-                print(f"tts: the time limit of {time_limit} is reached; resume with: {resume}", file=sys.stderr)
+                tell(f"the time limit of {time_limit} is reached; resume with: {resume}")
                 raise typer.Exit(EXIT_UNFINISHED) from None
-            print(f"tts: interrupted; resume with: {resume}", file=sys.stderr)
+            tell(f"interrupted; resume with: {resume}")
             raise typer.Exit(128 + (signals or [2])[0]) from None
-        except TTSError as error:
+        except Exception as error:
             if benching.started:
-                error.add_note(f"What was drawn is kept; resume with: {resume}")
+                note_resumable(error, resume)
             raise
+        finally:
+            benching.abandon()
     if benching.num_failed:
         raise typer.Exit(EXIT_SOME_FAILED)

