@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts.errors import RunFolderError
-from tts.runs.records import InputLine, Selections, dumps, input_line, loads
+from tts.runs.records import CHANGED, InputLine, Selections, dumps, input_line, loads
 from tts.types import Answer, Candidate, Message, Problem, ProblemRow, Reference, RowError, Selection
 
 TEXT = st.text(st.characters(codec=None), max_size=8)  # lone surrogates included
@@ -63,7 +63,7 @@ def test_a_wrong_value_is_refused_with_its_place(change: dict[str, Any], told: s
     good = json.loads(dumps(Candidate("a", 0, "x", None, "stop", 1, 1, None, None, None, 0, "greedy")))
     with pytest.raises(RunFolderError) as caught:
         read(json.dumps({**good, **change}).encode())
-    assert str(caught.value) == f"candidates.jsonl:3 cannot be read: {told}. The file was changed from outside"
+    assert str(caught.value) == f"candidates.jsonl:3 cannot be read: {told}. {CHANGED}"
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b"{}", b"null", b"{", b"\xff\xfe", b"[" * 100_000])

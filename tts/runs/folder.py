@@ -83,7 +83,7 @@ def candidate_places(file: StoredFile) -> dict[str, dict[int, int]]:
         if of_problem.setdefault(key.index, offset) != offset:
             raise RunFolderError(
                 f"{file.path}:{number} holds candidate {key.index} of problem {key.problem_id!r} again. "
-                "The file was changed from outside"
+                f"{records.CHANGED}"
             )
     return places
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tts.errors import shown
+from tts.errors import UsageError, shown
 from tts.runs.candidate_file import CandidateFile
 from tts.runs.files import read_whole
 from tts.runs.stored import Stored, StoredRun
@@ -16,15 +16,24 @@ FORMAT = 1
 PLAN = "bench.json"
 
 
-def run_folders(paths: Sequence[Path]) -> Iterator[Path]:
-    """Yield the run folders that `paths` name: itself, or those in a folder that `tts bench` wrote, in its order."""
+def run_folders(paths: Sequence[Path]) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Yield the run folders that `paths` name: itself, or those in a folder that `tts bench` wrote, in its order.
+
+    Beside each: what is missing there, in sentences. Raises UsageError for a benchmark in which nothing was drawn.
+    """
     for path in paths:
         plan = read_plan(path)
         if plan is None:
-            yield path
-        else:
-            arms = [path / arm.name for arm in plan.arms]
-            yield from (arm for arm in arms if (arm / "run.json").exists())
+            yield path, ()
+            continue
+        begun = [arm.name for arm in plan.arms if (path / arm.name / "run.json").exists()]
+        if not begun:
+            taken = f": give what it compares, {', '.join(plan.stored)}" if plan.stored else ""
+            raise UsageError(f"{path} is a benchmark in which nothing was drawn{taken}")
+        waiting = [arm.name for arm in plan.arms if arm.name not in begun]
+        notes = (f"{path}: of its recipes, {', '.join(waiting)} was never begun",) if waiting else ()
+        for name in begun:
+            yield path / name, notes if name == begun[0] else ()
 
 
 def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: Sequence[str] = ()) -> list[Stored]:
@@ -34,9 +43,11 @@ def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: S
     """
     opened: list[Stored] = []
     try:
-        for path in run_folders(paths):
+        for path, notes in run_folders(paths):
             is_file = path.exists() and not path.is_dir()
-            opened.append(CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides, problems))
+            run = CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides, problems)
+            run.notes = (*run.notes, *notes)
+            opened.append(run)
     except BaseException:
         for run in opened:
             run.close()

@@ -31,6 +31,11 @@ from tts.types import (
 )
 
 Record = TypeVar("Record")
+CHANGED = (
+    "The file was changed from outside: restore it; or delete the line, and a candidate or what is derived from it is "
+    "made anew"
+)
+"""Told of a damaged line: resuming alone would meet it again."""
 MOST = 2**53
 """Above it a number of JSON is not exact in every reader."""
 
@@ -77,7 +82,7 @@ def loads(text: bytes, kind: type[Record], where: Callable[[], str]) -> Record:
         except msgspec.DecodeError:  # no JSON, or a lone surrogate, which Python's reader takes
             return msgspec.convert(json.loads(text.decode(), parse_constant=_refuse), kind)
     except (ValueError, RecursionError) as error:
-        raise RunFolderError(f"{where()} cannot be read: {error}. The file was changed from outside") from error
+        raise RunFolderError(f"{where()} cannot be read: {error}. {CHANGED}") from error
 
 
 def _refuse(constant: str) -> None:
