@@ -1,16 +1,10 @@
-"""The command in this process, and what it says of a stored folder, without what a clock or a machine wrote."""
+"""What the command says of a stored folder, without what a clock or a machine wrote."""
 
-import contextlib
-import io
 import re
-import sys
-import traceback
-from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
-from unittest.mock import patch
 
-from tts.cli import main
+from command_parts import tts
 
 HERE = Path(__file__).parent
 JOBS = HERE / "jobs"
@@ -25,36 +19,6 @@ COMMANDS = {
     "select-likelihood": ("select", "--selector", "best_of_n", "--scorer", "likelihood"),
 }
 """What is asked of a stored folder, by the name of the file that holds the answer; `report` beside them."""
-
-
-@dataclass(frozen=True)
-class Said:
-    """What the command said. `crash` is the traceback of an exception that escaped it."""
-
-    code: int
-    out: str
-    err: str
-    crash: str = ""
-
-
-def tts(folder: Path, *arguments: object) -> Said:
-    """Run the command in `folder`, its standard input empty."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-    code, crash = 0, ""
-    with (
-        contextlib.chdir(folder),
-        patch.object(sys, "argv", ["tts", *map(str, arguments)]),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        except Exception:
-            crash = traceback.format_exc()
-    said, told = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]  # BytesIO
-    return Said(code, said, told, crash)
 
 
 def answers(folder: Path, name: str, *options: str) -> dict[str, str]:

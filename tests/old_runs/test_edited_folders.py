@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from old_runs_parts import DATA, JOBS, Said, files, settled, tts
+from command_parts import Said, tts
+from old_runs_parts import DATA, JOBS, files, settled
 
 FOLDERS = DATA / "a1a8f35" / "folders"
 NUM_EDITS = 2

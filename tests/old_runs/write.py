@@ -1,4 +1,6 @@
-"""Writes what the tests here read, with the `tts` that is imported: python tests/old_runs/write.py NAME < /dev/null
+"""Writes what the tests here read, with the `tts` that is imported:
+
+    PYTHONPATH=tests python tests/old_runs/write.py NAME
 
     data/NAME/folders/     run folders and folders of benchmarks
     data/NAME/answers/     what that `tts` says of each
@@ -14,7 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from old_runs_parts import DATA, JOBS, answers, tts
+from command_parts import tts
+from old_runs_parts import DATA, JOBS, answers
 
 BENCH = ("bench.jsonl", "--recipe", "first.yaml", "--recipe", "second.yaml", "--k", "1,2,4", "--embeddings", "ngrams")
 OTHERS = ("theirs.jsonl", "--problems", "bench.jsonl")
