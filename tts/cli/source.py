@@ -55,8 +55,8 @@ def choose(
     """Return the source. Arguments go before what is piped in, that before the run folder's, then the recipe's.
 
     A pipe or a file on standard input is what is piped in, however long it stays silent and even if it is empty. Waits
-    for the first row. One argument may be a question in words. Raises ProblemsError where there is none, or where it cannot be opened, and
-    UsageError where other rows are to be taken than those that the run began with.
+    for the first row. One argument may be a question in words. Raises ProblemsError where there is none, or where it
+    cannot be opened, and UsageError where other rows are to be taken than those that the run began with.
     """
     own = stored.problems_for(recipe) if stored else recipe.problems
     spec = specs(arguments)

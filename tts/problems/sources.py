@@ -71,12 +71,13 @@ def open_problems(
     """Open the problems that `spec` names.
 
     `-` or None is `stdin` (None: the process's own), looked at when its first row is; a name is one of
-    `named_problem_sets`; the code benchmarks among them take options (`livecodebench?release=v5&from=2024-08`, `humaneval?path=FILE`);
-    `hf://owner/name?split=…&problem=column&answer=column`
-    is a Hugging Face data set (downloaded whole, then cached); anything else is a path to a file of rows in any of
-    the forms of `tts.problems.formats` (`./name` where a file is called like a set). Several are read one after another; what is wrong with a
-    row then says in which, and a row without an id is called by its file and line. `seed` orders the options of
-    gpqa_diamond. What cannot be read at all raises ProblemsError or MissingExtraError here, before the first row.
+    `named_problem_sets`; the code benchmarks among them take options (`livecodebench?release=v5&from=2024-08`,
+    `humaneval?path=FILE`); `hf://owner/name?split=…&problem=column&answer=column` is a Hugging Face data set
+    (downloaded whole, then cached); anything else is a path to a file of rows in any of the forms of
+    `tts.problems.formats` (`./name` where a file is called like a set). Several are read one after another; what is
+    wrong with a row then says in which, and a row without an id is called by its file and line. `seed` orders the
+    options of gpqa_diamond. What cannot be read at all raises ProblemsError or MissingExtraError here, before the first
+    row.
     """
     if isinstance(spec, str) or spec is None:
         opened = [_open(spec, seed, stdin)]
@@ -148,9 +149,11 @@ def _open(spec: str | None, seed: int, stdin: BinaryIO | None) -> _Opened:
         return _Opened(spec, hub_rows(hub_set, dataset), len(dataset))
     if spec in BUNDLED_SETS:
         file = cast("BinaryIO", resources.files("tts").joinpath("data", f"{spec}.jsonl").open("rb"))
-        return _Opened(spec, read_json_lines(file), known_size(spec), file)
-    file = _open_path(spec)
-    return _Opened(spec, _begun(file, spec), file=file)
+        rows = read_json_lines(file)
+    else:
+        file = _open_path(spec)
+        rows = _begun(file, spec)
+    return _Opened(spec, rows, known_size(spec), file)
 
 
 def _understood(opened: Sequence[_Opened], default_kind: Kind) -> Iterator[InputRow]:
