@@ -32,7 +32,7 @@ def test_every_component_has_its_line_and_every_key_its_meaning_type_and_default
 
 def test_types_limits_and_defaults_are_told(tts: Command) -> None:
     out = tts("samplers", "temperature").out
-    assert "\nnum_candidates: integer ≥ 1; default 8\n" in out
+    assert "\nnum_candidates: integer ≥ 1 and ≤ 100000; default 8\n" in out
     assert "\nfirst_token_temperature: number > 0 | null; default null\n" in out
     assert "\narms: list of a sampler (`tts samplers`); must be given\n" in tts("samplers", "mixture").out
     assert "\nverifier: a verifier (`tts verifiers`); default math\n" in tts("tasks", "math").out

@@ -45,9 +45,8 @@ def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: S
     try:
         for path, notes in run_folders(paths):
             is_file = path.exists() and not path.is_dir()
-            run = CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides, problems)
-            run.notes = (*run.notes, *notes)
-            opened.append(run)
+            opened.append(CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides, problems))
+            opened[-1].notes = (*opened[-1].notes, *notes)
     except BaseException:
         for run in opened:
             run.close()
