@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,9 +215,10 @@ class Benching:
         return report
 
     def abandon(self) -> None:
-        """Remove the folder that was made for this benchmark, if it never began."""
-        if self._claimed is not None and not self.started:
-            self._claimed.rmdir()
+        """Remove the folder that was made for this benchmark, if nothing came into it."""
+        if self._claimed is not None:
+            with suppress(OSError):
+                self._claimed.rmdir()
 
     def _open_stored(self) -> list[Stored]:
         settings = self.settings
