@@ -83,7 +83,7 @@ def test_a_dry_run_of_a_run_counts_what_is_missing(folder: Path) -> None:
     path = folder / "run" / "candidates.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-5]))
     said = tts(folder, "solve", "--run", "run", "--dry-run")
-    assert "6 problems × 4 candidates = 24 candidates\n19 of them are in run already; 5 are missing\n" in said.out
+    assert "6 problems × 4 candidates = 24 candidates\n19 of them are drawn already, 5 are missing\n" in said.out
     assert "at most 5 × 1024 = 5120 tokens" in said.out
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tts.cli.streams import harmless, tell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,10 +25,7 @@ def runs(
     A benchmark's recipes are listed one by one. Results are a table on a terminal, JSON lines where stdout is piped.
     Exit code 1: some folders cannot be read.
     """
-    from rich.console import Console
-
-    from tts.cli.interrupt import leave_closed_pipe
-    from tts.cli.output import write_json
+    from tts.cli.output import Terminal, write_json
     from tts.errors import RunFolderError, UsageError
     from tts.report.listing import listed
     from tts.runs.opening import run_folders
@@ -38,20 +36,17 @@ def runs(
     num_unreadable = 0
     for path in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
         try:
-            found += [listed(run) for run in run_folders([path]) if (run / "run.json").exists()]
+            found += [listed(run) for run, _ in run_folders([path]) if (run / "run.json").exists()]
         except RunFolderError as error:
             num_unreadable += 1
-            print(f"tts: {error}", file=sys.stderr)
+            tell(str(error))
     found.sort(key=lambda run: run.began or "")  # those of one second stay as they were
-    stdout = Console()
+    stdout = Terminal()
     if stdout.is_terminal:
         stdout.print(_table(found))
     else:
-        try:
-            for run in found:
-                write_json(run)
-        except BrokenPipeError:
-            leave_closed_pipe()
+        for run in found:
+            write_json(run)
     if num_unreadable:
         raise typer.Exit(EXIT_SOME_UNREADABLE)
 
@@ -60,7 +55,6 @@ def _table(found: list[Listed]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from tts.cli.show import harmless
     from tts.report.wording import UNKNOWN, percent_range
 
     table = Table("run", "state", box=None, pad_edge=False)

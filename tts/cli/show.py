@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -16,13 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tts.cli.options import StoredProblems
+from tts.cli.streams import harmless
 
 if TYPE_CHECKING:
     from tts.pipeline.judges import Evaluators
     from tts.runs.stored import Stored
     from tts.types import Candidate, Judged, Verdict
-
-HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def show(
@@ -39,7 +37,6 @@ def show(
 
     Nothing is drawn or changed; what is not stored as judged is judged for the showing. On a terminal it is paged.
     """
-    from tts.cli.interrupt import leave_closed_pipe
     from tts.errors import UsageError, nearest, shown
     from tts.runs.opening import open_stored
 
@@ -53,18 +50,9 @@ def show(
         else:
             for line in _lines(opened, problem):
                 print(line)
-    except BrokenPipeError:
-        leave_closed_pipe()
     finally:
         for one in opened:
             one.close()
-
-
-def harmless(text: str) -> str:
-    """Return the text with characters that would steer a terminal written out; line ends and tabs stay."""
-    return HARMFUL.sub(
-        lambda found: f"\\x{ord(found[0]):02x}" if found[0] < "\x80" else f"\\u{ord(found[0]):04x}", text
-    )
 
 
 def _page(lines: Iterator[str]) -> None:

@@ -44,7 +44,7 @@ def tell(message: str) -> None:
 
 def spells_unicode() -> bool:
     """Tell whether standard output's encoding has every character."""
-    return sys.stdout.encoding.lower().startswith("utf")
+    return (sys.stdout.encoding or "utf-8").lower().startswith("utf")
 
 
 class _Stdout(io.FileIO):

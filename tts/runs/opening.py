@@ -19,7 +19,7 @@ PLAN = "bench.json"
 def run_folders(paths: Sequence[Path]) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """Yield the run folders that `paths` name: itself, or those in a folder that `tts bench` wrote, in its order.
 
-    Beside each: what is missing there, in sentences. Raises UsageError for a benchmark in which nothing was drawn.
+    Beside each: what is missing there, in sentences.
     """
     for path in paths:
         plan = read_plan(path)
@@ -27,9 +27,6 @@ def run_folders(paths: Sequence[Path]) -> Iterator[tuple[Path, tuple[str, ...]]]
             yield path, ()
             continue
         begun = [arm.name for arm in plan.arms if (path / arm.name / "run.json").exists()]
-        if not begun:
-            taken = f": give what it compares, {', '.join(plan.stored)}" if plan.stored else ""
-            raise UsageError(f"{path} is a benchmark in which nothing was drawn{taken}")
         waiting = [arm.name for arm in plan.arms if arm.name not in begun]
         notes = (f"{path}: of its recipes, {', '.join(waiting)} was never begun",) if waiting else ()
         for name in begun:
@@ -43,6 +40,9 @@ def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: S
     """
     opened: list[Stored] = []
     try:
+        for given in paths:
+            if read_plan(given) is not None and not any(run_folders([given])):
+                raise UsageError(f"{given} is a benchmark in which nothing was drawn: give what it compares")
         for path, notes in run_folders(paths):
             is_file = path.exists() and not path.is_dir()
             opened.append(CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides, problems))
