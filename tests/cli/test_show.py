@@ -134,7 +134,7 @@ def test_runs_are_listed_with_state_score_and_cost(tts: Command, recipe: Path, r
     assert (first["accuracy"]["lower"], first["pass_at_1"]["lower"], first["tokens"]) == (0.5, 0.375, 20)
     assert (second["run"], second["state"], second["accuracy"]) == ("runs/second", "interrupted", None)
     assert 0 < second["candidates"] < 32
-    table = on_terminal([*TTS, "runs"], tmp_path, NO_COLOR="1")
+    table = on_terminal([*TTS, "runs"], tmp_path, NO_COLOR="1").replace("\xa0", " ")
     assert "runs/first" in table
     assert "50.0 %" in table
     assert "interrupted" in table
