@@ -291,7 +291,7 @@ def test_without_a_network_the_error_says_so_and_names_the_way_out(tmp_path: Pat
     pytest.importorskip("datasets", reason="needs the extra `datasets`")
     first, second = open_elsewhere(["gsm8k", "hf://o/n?split=test"], tmp_path, HF_HUB_OFFLINE="1")
     for line, name in ((first, "openai/gsm8k"), (second, "o/n")):
-        assert line.startswith(f"ProblemsError The data set {name} cannot be loaded")
+        assert line.startswith(f"ProblemsNotHereError The data set {name} cannot be loaded")
         assert "Check the network" in line
         assert "A path to a JSON lines file works too" in line
 
