@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from tts.types import Answer
+from tts.verifiers.math.denials import DENIED, may_deny, without_denied
 from tts.verifiers.math.formulas import ALPHA, CALLED, NAMES, RELATION, TELLING, Formula, delimited, formulas, last_side
 from tts.verifiers.math.wording import REASON, announced, final_part, last_tag
 
@@ -104,9 +105,19 @@ def extract(text: str) -> Answer | None:
 
     The rules, the surest first: `tag` (`<answer>…</answer>`), `boxed`, `phrase`, `last_formula`, `last_number`. A box
     whose braces never close is not an answer, nor is an empty one: the box before it counts. `\fbox` is a box. A value
-    that is said to be the final answer behind the last box goes before it.
+    that is said to be the final answer behind the last box goes before it. What the text denies is no answer.
     """
     text = ESCAPED_TWICE.sub(r"\\", final_part(text))
+    found = _extract(text)
+    if found and may_deny(text, found.text):
+        text, denied = without_denied(text)
+        found = _extract(text) if denied else found
+        if found and text.rfind(found.text) < denied.get(found.text, -1):
+            return None
+    return found
+
+
+def _extract(text: str) -> Answer | None:
     tagged = last_tag(text)
     if tagged:
         found = last_box(tagged) or last_phrase(tagged) or _statement(tagged)
@@ -260,7 +271,8 @@ def _said(sentence: str) -> str:
     """Return the value that a sentence states, or the sentence where it states none or is one from end to end."""
     found = [one for one in formulas(sentence) if one.delimited or TELLING.search(one.text)]
     if not found:
-        return sentence.strip(' []"') if re.search(r"\w", sentence) else ""
+        return sentence.strip(' []"') if re.search(r"\w", sentence) and DENIED not in sentence else ""
+    sentence = sentence.replace(DENIED, " ")
     if DESCRIBED.search(sentence):
         return sentence
     first = found[0]
