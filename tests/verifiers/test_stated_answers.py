@@ -261,6 +261,48 @@ def test_29_boxes_beside_each_other_are_one_answer(values: list[int], joint: str
     assert stated(f"First $\\boxed{{1}}$ is tried. So ${boxes}$.") == ", ".join(map(str, values))
 
 
+SCALES = {
+    1000: (
+        "Antwort: {} Tausend",
+        "Ответ: {} тысяч",
+        "La respuesta es {} mil.",
+        "答案是{}千",
+        "Het antwoord is {} duizend",
+    ),
+    10_000: ("答案是{}万", "答案是{}万元。", "答えは{}万です", "정답은 {}만입니다", "总共{}万"),
+    10**6: (
+        "La risposta è {} milioni.",
+        "A resposta é {} milhões",
+        "答案是{}百万",
+        "So it costs {} million.",
+        "Svar: {} miljoner",
+    ),
+    10**8: ("答案是{}亿", "答えは{}億円", "정답은 {}억"),
+}
+
+
+@given(number=INTEGERS, said=st.sampled_from([(scale, text) for scale, texts in SCALES.items() for text in texts]))
+def test_a_scale_word_behind_the_number_belongs_to_it(number: int, said: tuple[int, str]) -> None:
+    answer = extract(said[1].format(number))
+    verdicts = [MathVerifier().verify(MATH, [answer], Reference(str(n)))[0].status for n in (number, number * said[0])]
+    assert verdicts == ["failed", "passed"], answer
+
+
+@given(
+    number=INTEGERS,
+    units=st.permutations(
+        ["米", "厘米", "公里", "千克", "Meter", "Zentimeter", "kilomètres", "センチメートル", "미터"]
+    ),
+)
+def test_the_unit_behind_the_number_belongs_to_it(number: int, units: list[str]) -> None:
+    answer = extract(f"答案是{number}{units[0]}。" if units[0] > "\u3000" else f"Antwort: {number} {units[0]}.")
+    same = {"米": "m", "Meter": "m", "미터": "m", "厘米": "cm", "Zentimeter": "cm", "センチメートル": "cm"}
+    for unit in ("m", "cm", "km", "kg"):
+        passed = MathVerifier().verify(MATH, [answer], Reference(f"{number} {unit}"))[0].status == "passed"
+        own = same.get(units[0]) or {"公里": "km", "kilomètres": "km", "千克": "kg"}.get(units[0])
+        assert passed == (own == unit), answer
+
+
 OPENINGS = [
     "Die Antwort ist",
     "La réponse est",

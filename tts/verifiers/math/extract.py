@@ -14,7 +14,9 @@ from functools import lru_cache
 from tts.types import Answer
 from tts.verifiers.math.denials import DENIED, may_deny, without_denied
 from tts.verifiers.math.formulas import ALPHA, CALLED, NAMES, RELATION, TELLING, Formula, delimited, formulas, last_side
+from tts.verifiers.math.units import EAST_ASIAN_UNIT
 from tts.verifiers.math.wording import REASON, announced, final_part, last_tag
+from tts.verifiers.math.words import SCALE_BEHIND
 
 REMEMBERED = 256
 """Texts whose answer is kept: the same candidates are read again when they are scored, selected and reported."""
@@ -84,7 +86,7 @@ UNIT = re.compile(rf"\s*{ALPHA}+(?:\^\{{?-?\d\}}?|[²³])?(?:/{ALPHA}+)?")
 NO_UNIT = re.compile(
     r"\s*(?:left|remaining|in|on|at|of|for|from|to|that|who|which|than|after|before|each|total|altogether|when|where|with|by"
     r"|if|because|since|as|so|and|but|or|is|are|was|were|has|have|had|will|can|per|both|out|more|less|too|also|then|not"
-    r"|old|rather|instead|car|denn|weil|pour|para|por|da|de|pro|par|cada)",
+    r"|old|rather|instead|car|denn|weil|pour|para|por|da|de|cada)",
     re.IGNORECASE,
 )
 MEASURED = re.compile(
@@ -302,6 +304,8 @@ def _with_unit(sentence: str, number: Formula, found: list[Formula]) -> str:
         return sentence[number.start :].strip()
     if words > 3 or follows:
         end = number.end
+    behind = end == number.end and (SCALE_BEHIND.match(sentence, end) or EAST_ASIAN_UNIT.match(sentence, end))
+    end = behind.end() if behind else end
     value = last_side(number.text)
     return value if "=" in value else value + sentence[number.end : end].rstrip()
 
@@ -343,6 +347,9 @@ def _last_formula(text: str) -> Answer | None:
     if begin < last and re.search(r"\bare:?\s+$", text[max(0, chosen[begin].start - 10) : chosen[begin].start]):
         return Answer(", ".join(one.text for one in chosen[begin:]), "last_number")
     value = last_side(chosen[last].text)
+    scaled = SCALE_BEHIND.match(text, chosen[last].end)
+    if scaled and "=" not in value:
+        return Answer(value + scaled[0], "last_number")
     measured = MEASURED.fullmatch(value)
     return Answer(measured[1] if measured else value, "last_number")
 

@@ -4,8 +4,8 @@ A unit is a set of words, each by its one name (`square feet` is foot^2, `m/s` a
 agree where one of them is part of the other: `5 apples` is `5` and `5 red apples`, not `5 oranges`; 37 degrees
 Celsius are 37 degrees, not 37 degrees Fahrenheit. A scale word is part of the value. Units are never converted.
 
-A single letter is a unit inside of `\text{…}`. A bare `5 m` may be five times the variable m, so that reading comes
-first, and the other agrees only with a written unit.
+A single letter is a unit inside of `\text{…}`. A bare `5m` may be five times the variable m, so that reading comes
+first, and the other agrees only with a written unit; `5 m`, with a space, is five of either.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import TypeAlias
 
 from tts.verifiers.math.normal import matching, split
-from tts.verifiers.math.words import PARTS, in_words, scale
+from tts.verifiers.math.words import PARTS, SCALE_BEHIND, in_words, scale
 
 Unit: TypeAlias = frozenset[str]
 
@@ -24,12 +24,15 @@ MAYBE = "maybe"
 """In a unit that may be a variable, which another must confirm."""
 
 # Names of SI units and of their prefixes: kilo|k + meter|m.
-SI = "meter|metre:m gram:g second:s newton:N joule:J volt:V watt:W ampere|amp:A ohm:\\Omega hertz:Hz pascal:Pa"
-SI += " coulomb:C farad:F tesla:T weber:Wb henry:H kelvin:K liter|litre:L mole:mol electronvolt:eV byte:B calorie:cal"
+SI = "meter|metre|metern|mètre|metro|metri:m gram|gramm|gramme|gramo|grammo|grammi|grama:g second:s newton:N"
+SI += " joule:J volt:V watt:W ampere|amp:A ohm:\\Omega hertz:Hz pascal:Pa"
+SI += " coulomb:C farad:F tesla:T weber:Wb henry:H kelvin:K liter|litre|litro|litri:L mole:mol electronvolt:eV"
+" byte:B calorie:cal"
 SI += " bar:bar candela:cd siemens:S becquerel:Bq gray:Gy lumen:lm lux:lx radian:rad"
-PREFIXES = "pico:p nano:n micro:u milli:m centi:c deci:d kilo:k mega:M giga:G tera:T"
+PREFIXES = "zenti:c centí:c mili:m milí:m dezi:d mikro:u kiló:k quilo:k quilô:k chilo:k pico:p nano:n micro:u"
+PREFIXES += " milli:m centi:c deci:d kilo:k mega:M giga:G tera:T"
 ALIASES = {
-    "%": "percent pct percentage percents",
+    "%": "percent pct percentage percents prozent procent porcentaje процентов процента процент パーセント 퍼센트",
     "dollar": "dollars usd bucks us$ 美元",
     "cent": "cents ¢",
     "euro": "euros eur",
@@ -39,31 +42,31 @@ ALIASES = {
     "rupee": "rupees inr rs",
     "rouble": "rub руб рублей рубля рубль",
     "pound": "pounds lb lbs",
-    "degree": "degrees deg 度 градусов",
+    "degree": "degrees deg 度 градусов grad degrés grados gradi grados градуса градус",
     "celsius": "centigrade",
     "radian": "radians rad rads",
-    "m": "米 м",
-    "cm": "厘米 см",
-    "km": "千米 公里 км kms",
-    "mm": "毫米 мм",
-    "g": "gm gms 克 г",
-    "kg": "kilo kilos kgs 千克 公斤 кг",
+    "m": "米 м метр метра метров メートル 미터",
+    "cm": "厘米 см сантиметр сантиметра сантиметров センチメートル センチ 센티미터",
+    "km": "千米 公里 км kms километр километра километров キロメートル キロ 킬로미터",
+    "mm": "毫米 мм миллиметр миллиметра миллиметров ミリメートル 밀리미터",
+    "g": "gm gms 克 г грамм грамма граммов グラム 그램",
+    "kg": "kilo kilos kgs 千克 公斤 кг килограмм килограмма килограммов キログラム 킬로그램",
     "inch": "inches in",
     "foot": "feet ft",
     "yard": "yards yd yds",
     "mile": "miles mi",
     "ounce": "ounces oz",
     "ton": "tons tonne tonnes",
-    "L": "l ltr 升",
+    "L": "l ltr 升 литр литра литров リットル 리터",
     "ml": "mL cc 毫升",
     "gallon": "gallons gal",
-    "second": "seconds sec secs s 秒",
-    "minute": "minutes min mins 分钟 分",
-    "hour": "hours hr hrs h 小时",
-    "day": "days 天",
-    "week": "weeks",
-    "month": "months",
-    "year": "years yr yrs 岁 年",
+    "second": "seconds sec secs s 秒 sekunde sekunden seconde secondes segundo segundos secondi секунд секунды 초",
+    "minute": "minutes min mins 分钟 分 minuten minuto minutos minuti minuut минут минуты минута 分間",
+    "hour": "hours hr hrs h 小时 stunde stunden heure heures hora horas uur godzin часов часа час 時間 시간",
+    "day": "days 天 tage tagen jours jour día días giorni дней дня",
+    "week": "weeks woche wochen semaine semaines semana semanas settimane недель",
+    "month": "months monate monaten mois meses mesi месяцев",
+    "year": "years yr yrs 岁 年 jahre jahren années año años anni лет",
     "point": "points pts pt",
     "N m": "Nm",
     "hour^-1 mile": "mph",
@@ -81,6 +84,9 @@ for _names, _symbol in (unit.split(":") for unit in SI.split()):
 for _main, _aliases in ALIASES.items():
     for _alias in (_main, *_aliases.split()):
         (SYMBOLS if len(_alias) < 3 else NAMES)[_alias] = _main
+del SYMBOLS["Grad"]  # a degree, no giga-radian
+_EAST_ASIAN = {word for word in NAMES | SYMBOLS if word > "\u3000"} - {*"元块分年"}  # these count many things
+EAST_ASIAN_UNIT = re.compile("|".join(sorted(_EAST_ASIAN, key=len, reverse=True)))
 CURRENCY = {
     "$": "dollar",
     r"\$": "dollar",
@@ -122,9 +128,10 @@ IN_TEXT = re.compile(r" ?\\text ?\{([^{}]*)\}$")
 IN_BRACKETS = re.compile(r" ?(?:\((?=[A-Za-z]{2})|\[)([A-Za-z][A-Za-z ]*)[\])]$")
 FOREIGN = re.compile(r" ?(?<![^\W\d_])((?=[a-zA-Z]*[^\W\d_a-zA-Z])[^\W\d_]+(?:/[^\W\d_]+)?)\.?$")
 BARE = re.compile(
-    r"(?<=[\d}) ])(?<!_)([kMGm]?\\Omega|[A-Za-z][A-Za-z./ -]*(?:\^-?\d[A-Za-z./ -]*)*[A-Za-z.])(?:\^(\d|\{\d\}))?$"
+    r"(?<=[\d}) ])(?<!_)([kMGm]?\\Omega|[A-Za-z][A-Za-z./ -]*(?:\^-?\d[A-Za-z./ -]*)*[A-Za-z.])(?:\^(-?\d|\{-?\d\}))?$"
 )
 LETTERS = re.compile(r"(?<=[\d ])([kMGm]?\\Omega|[A-Za-z]{1,2})$")
+MEASURED = re.compile(r"-?[\d.,]+ [msghNLVJW]")  # 5 m, but 5m is a product
 SURE = frozenset({"cm", "mm", "km", "kg", "mL", "ml", "Hz", "kJ", "kW", "am", "pm"})
 """Letters that are a unit where they touch a number, though they may be variables."""
 
@@ -135,8 +142,25 @@ BASE = re.compile(
     r"(?:_ ?(?:\{ ?\(?(?:\\text ?\{)?(?:base )?(\w+)\}?\)? ?\}|(\d+))"
     r"|(?:\\text ?\{)? ?\(?(?:in )?base[ -](\w+)\)? ?\}?)"
 )
+PER = re.compile(" (?:per|pro|par|por) ")
 COMMA = re.compile("[,;]")
-EXPONENT = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "squared": 2, "cubed": 3}
+EXPONENT = {
+    "carrés": 2,
+    "carré": 2,
+    "cuadrados": 2,
+    "cuadrado": 2,
+    "quadrati": 2,
+    "quadrados": 2,
+    "square": 2,
+    "sq": 2,
+    "sq.": 2,
+    "cubic": 3,
+    "squared": 2,
+    "cubed": 3,
+}
+BEHIND = re.compile(r"(?i)ed$|arrés?$|ad[io]s?$|ati$")
+"""Exponents that stand behind their unit."""
+GERMAN = re.compile(r"(?i)\b(quadrat|kubik)(?=[a-z]{4})")
 APART = frozenset({"degree", "celsius", "fahrenheit", "kelvin", "%", "am", "pm"})
 IDLE = frozenset({"of", "the", "a", "an", "in", "total", "about", "approximately", "each", "per"})
 
@@ -171,7 +195,9 @@ def split_unit(text: str) -> list[tuple[str, Unit]]:
     letters = LETTERS.search(bare)
     if letters and letters[1] in SYMBOLS and VALUE_END.search(value := bare[: letters.start()].strip()):
         known = unit | {SYMBOLS[letters[1]]}
-        return [(value, known), (bare, unit)] if letters[1] in SURE else [(bare, unit), (value, known | {MAYBE})]
+        sure = letters[1] in SURE
+        readings = [(value, known if sure or MEASURED.fullmatch(bare) else known | {MAYBE}), (bare, unit)]
+        return readings if sure else readings[::-1]
     return [(bare, unit)]
 
 
@@ -205,9 +231,10 @@ def _words(text: str) -> tuple[str, Unit, Fraction]:
     words = found[1] if found else ""
     if not found:
         found = BARE.search(text)
-        if not found or not _surely_words(found[1], text[found.start() - 1] == " "):
+        words = found[1] + (f"^{found[2].strip('{}')}" if found[2] else "") if found else ""
+        told = words if found and "-" in (found[2] or "") and " " in words else found[1] if found else ""
+        if not found or not _surely_words(told, text[found.start() - 1] == " "):
             return text, NO_UNIT, Fraction(1)
-        words = found[1] + (f"^{found[2].strip('{}')}" if found[2] else "")
     value = text[: found.start()].strip()
     if not VALUE_END.search(value):
         return text, NO_UNIT, Fraction(1)
@@ -219,10 +246,11 @@ def _words(text: str) -> tuple[str, Unit, Fraction]:
 def _surely_words(text: str, apart: bool) -> bool:
     """Tell words from variables; two letters that touch the number (`2mg`) may be either."""
     words = re.split(r"[ /^-]+", re.sub(r"\^-?\d", "", text))
-    if " per " in text:
+    if PER.search(text):
         return apart
     if "/" in text or "^" in text:
-        return apart and all(SYMBOLS.get(word) or NAMES.get(word.lower()) for word in words if word)
+        units = all(SYMBOLS.get(word) or NAMES.get(word.lower()) for word in words if word)
+        return apart and units and ("-" not in text or len(max(words, key=len)) > 1)  # m s^-1 may be variables
     known = all(word in SYMBOLS or word.lower().rstrip(".") in (NAMES | SYMBOLS | EXPONENT) for word in words)
     long = any(len(word) > 3 and word.isalpha() and (apart or word.islower()) for word in words)
     scaled = any(scale(word) > 1 and (apart or len(word) > 3) for word in words)
@@ -238,7 +266,12 @@ def _unit(words: str) -> tuple[Unit, Fraction]:
     """
     factor, others, exponents, sign, power = Fraction(1), [], dict[str, int](), 1, 1
     last = ""
-    for word in re.findall(r"[^ ~,/*]+|/", re.sub(r"\bper\b|\ban?\b(?= \w+$)", "/", words.replace(r"\cdot", "*"))):
+    if not words.isascii() and not _known(words) and (scaled := SCALE_BEHIND.match(words)):
+        words = f"{scaled[0].rstrip('元')} {words[scaled.end() - scaled[0].endswith('元') :]}"  # 万元
+    words = GERMAN.sub(lambda power: "square " if power[1][0] in "qQ" else "cubic ", words)
+    for word in re.findall(
+        r"[^ ~,/*]+|/", re.sub(r"\b(?:per|pro|par|por)\b|\ban?\b(?= \w+$)", "/", words.replace(r"\cdot", "*"))
+    ):
         name, _, exponent = word.strip("()").partition("^")
         if scale(word) > 1:
             factor *= scale(word)
@@ -246,8 +279,8 @@ def _unit(words: str) -> tuple[Unit, Fraction]:
             factor /= PARTS[word[:-1]]
         elif word == "/":
             sign = -1
-        elif word.lower() in EXPONENT and (last or not word.endswith("ed")):
-            if word.endswith("ed"):
+        elif word.lower() in EXPONENT and (last or not BEHIND.search(word)):
+            if BEHIND.search(word):
                 exponents[last] *= EXPONENT[word.lower()]
             else:
                 power = EXPONENT[word.lower()]

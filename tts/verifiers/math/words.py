@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from math import prod
 
 UNITS = re.findall(
     r"\w+",
@@ -14,18 +15,29 @@ TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "nin
 SCALES = {
     **{"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12},
     **{"quadrillion": 10**15, "lakh": 10**5, "crore": 10**7},
-    **{
-        "bn": 10**9,
-        "千": 10**3,
-        "万": 10**4,
-        "百万": 10**6,
-        "亿": 10**8,
-        "тысяч": 10**3,
-        "миллион": 10**6,
-        "millones": 10**6,
-    },
-    **{"Million": 10**6, "Millionen": 10**6, "Milliarde": 10**9, "milliard": 10**9, "mille": 10**3, "mil": 10**3},
+    **{"score": 20, "scores": 1, "gross": 144, "bn": 10**9},  # scores of a game are no twenties
+    **{"百": 100, "千": 10**3, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "兆": 10**12},
+    **{"백": 100, "천": 10**3, "만": 10**4, "억": 10**8, "조": 10**12},
 }
+ABROAD = {
+    12: "dutzend douzaine docena dozzina dozzine dúzia dozijn dussin tuzin дюжина дюжин",
+    100: "hundert honderd hundra",
+    10**3: "tausend mille millier mil mila duizend tusen tusind tysiąc tysiące tysięcy tys tisíc ribu nghìn"
+    " тысяча тысячи тысяч тыс"
+    " тисяча тисячі тисяч",
+    10**6: "millionen mio millón millones milione milioni milhão milhões miljoen miljon miljoner millioner"
+    " milion miliony milionów mln"
+    " milyon juta triệu миллион миллиона миллионов млн мільйон мільйона мільйонів",
+    10**9: "milliarde milliarden mrd milliard miliardo miliardi bilhão bilhões miljard miljarder milliarder"
+    " miliard miliardy miliardów"
+    " mld milyar miliar tỷ миллиард миллиарда миллиардов млрд мільярд мільярда мільярдів",
+    10**12: "billionen biljoen biliony",
+}
+SCALES |= {word: size for size, words in ABROAD.items() for word in words.split()}
+_SPELLED = sorted((word for word in SCALES if len(word) > 1), key=len, reverse=True)
+SCALE_BEHIND = re.compile(  # behind a number
+    rf"\s*(?:[百千万萬亿億兆백천만억조]+(?![米克瓦])元?|(?:{'|'.join(_SPELLED)})s?(?![^\W_]))", re.IGNORECASE
+)
 SMALL = {
     **{word: number for number, word in enumerate(UNITS)},
     **{word: 10 * number for number, word in enumerate(TENS, 2)},
@@ -47,6 +59,8 @@ MAX_WORDS_BEHIND = 3
 
 def scale(word: str) -> int:
     """Return what a scale word multiplies by; 1 for any other word."""
+    if len(word) > 1 and all(letter in SCALES for letter in word):  # 千万
+        return prod(SCALES[letter] for letter in word)
     return SCALES.get(word) or SCALES.get(word.lower()) or SCALES.get(word.lower().removesuffix("s")) or 1
 
 
