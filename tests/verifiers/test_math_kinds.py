@@ -60,6 +60,16 @@ EQUAL = {
         ("YES", "yes"),
         ("mn", "nm"),
     ],
+    "lists are joined in many languages": [
+        ("2, -3", "-3 und 2"),
+        ("2, -3", "-3 et 2"),
+        ("2, -3", "-3 y 2"),
+        ("2, -3", "-3或2"),
+        ("2, -3", "x=2 oder x=-3"),
+        (r"\{-3;2\}", "x=2 oder x=-3"),
+        ("x=2 or x=-3", r"L=\{-3;2\}"),
+        ("2, -3", r"\mathbb{L} = \{-3; 2\}"),
+    ],
     "a date is no subtraction": [
         ("2024-01-01", "2024-1-1"),
         ("March 3, 2024", "March 3 2024"),

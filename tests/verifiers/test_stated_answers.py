@@ -124,6 +124,10 @@ LANGUAGES = [  # 30
     ("Also ist die Antwort 12, nicht 13.", "12"),
     ("Die richtige Antwort ist 12 (3*4)", "12"),
     ("Die Antwort ist: Sie hat 12 Äpfel.", "12"),
+    ("Die Lösungen sind x = -3 und x = 2.", "2, -3"),
+    ("Les solutions sont x = -3 et x = 2.", "2, -3"),
+    ("解为x=-3或x=2。", "2, -3"),
+    ("Antwort: -3 und 2", "2, -3"),
 ]
 ALL = [*SENTENCE, *FORMULA, *DOLLARS, *CJK, *NUMBERS, *HEADINGS, *MARKUP, *THINKING, *BOXES, *LANGUAGES]
 

@@ -95,7 +95,8 @@ MEASURED = re.compile(
 EXPONENT = re.compile(r"\^ ?\{?-?\d\}?")  # of a unit in front: cm$^3$
 FINAL = re.compile(r"\bfinal answer\W{0,5}(?:is\b|:)", re.IGNORECASE)
 QUANTITY = re.compile(rf"[A-Za-z\s]*|{NAMES.pattern}|{CALLED.pattern}")  # what only names something
-JOINED = re.compile(r"\s*[,;]?\s*(?:(?:and|or|und|et|oder|ou)\b)?\s*")
+JOINED = re.compile(r"\s*[,;]?\s*(?:(?:and|or|und|et|oder|ou|или|и)\b|[或和、])?\s*")
+ARE = re.compile(r"(?:\b(?:are|sind|sont|sono|são|zijn|är)|[解根][为為是]):?\s*$")
 PHRASE_WINDOW = 1000
 MAX_TIDIED = 10_000  # characters; who writes more than that in a formula has not found its answer
 LAST_WORDS = 300
@@ -344,7 +345,7 @@ def _last_formula(text: str) -> Answer | None:
         begin -= 1
     if kind:
         return Answer(_together(text, chosen[begin:]), "last_formula")
-    if begin < last and re.search(r"\bare:?\s+$", text[max(0, chosen[begin].start - 10) : chosen[begin].start]):
+    if begin < last and ARE.search(text[max(0, chosen[begin].start - 10) : chosen[begin].start]):
         return Answer(", ".join(one.text for one in chosen[begin:]), "last_number")
     value = last_side(chosen[last].text)
     scaled = SCALE_BEHIND.match(text, chosen[last].end)

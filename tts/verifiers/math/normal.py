@@ -194,7 +194,10 @@ REWRITES = tuple(
         ("real numbers", r"^(?:\\text ?\{ ?)?(?:all )?real numbers (greater|less) than (or equal to )?\}? ?(.+)$",
          lambda m: ("x > " if m[1] == "greater" else "x < ") + m[3] if not m[2] else rf"x \{m[1][0]}e {m[3]}"),
         (" and }", r"(?<=\w) and \}(?= ?[-\d\\])", "}, "),
-        ("", r",? ?\\text ?\{ ?,? ?(?:and|or) ?\}|,? (?:and|or) |(?<=[)\]}\d])(?:and|or)(?=[(\[{\\\w])", ", "),
+        ("", r",? ?\\text ?\{ ?,? ?(?:and|or|und|oder|et|ou) ?\}|,? (?:and|or|und|oder|et|ou|или) "
+         r"|(?<=[)\]}\d])(?:and|or)(?=[(\[{\\\w])|(?<=\d) [yeoи] (?=-?\d|[a-z] ?=)"
+         r"|(?<=[\d)}]) ?[或和、] ?(?=[-\d(\\a-z])", ", "),
+        ("L", r"^(?:\\mathbb\{L\}|L) ?= ?(?=\\\{)", ""),  # the set of the solutions
         ("", r",? ?(?:\( ?)?(?:\\text ?\{[ ,(]*)?(?<=.)(?<![a-zA-Z])"
          r"(?:for (?:all|any|every|each|some)|where"
          r"|(?:with|on)(?= ?\}? ?(?:[a-z] ?\\in|\\mathbb)))(?![a-zA-Z]).+$", ""),
