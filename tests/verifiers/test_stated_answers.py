@@ -337,6 +337,14 @@ CHOSEN = [
     (r"\boxed{\text{Option C}}", "C"),
     (r"\boxed{C London}", "C"),
     (r"\boxed{\boldsymbol{C}}", "C"),
+    ("I pick option b", "B"),  # 35
+    ("I choose option (c).", "C"),
+    ("I pick a.", None),
+    ("Eliminating A, B and D leaves C.", "C"),
+    ("This leaves only option A.", "A"),
+    ("It's A!", "A"),
+    ("It is not A!", None),
+    ("So it's a.", None),
     ("**The answer is (C)**. The capital is London.", "C"),  # 32
     ("**C is correct.**", "C"),
     ("The answer is B. The other option is A.", "B"),  # 33

@@ -39,8 +39,8 @@ SENTENCE = re.compile(
     r"|\b(?:I(?:'d|\s+would|'ll|\s+will)?\s+(?:go\s+with|choose|pick|select|say|answer)"
     r"|I\s+(?:think|believe)\s+(?:it(?:'s|\s+is)|that\s+it\s+is)|it\s+(?:must|has\s+to)\s+be)\s+"
     r"(?:option\s+)?[(\[]?([B-HJ-Z]|[AI](?=\s*(?:[,;:.!?)\]]|$)))(?![A-Za-z0-9'])"
-    r"|\bit(?:['’]s|\s+is)\s+[(\[]?([B-HJ-Z])[)\]]?(?=\s*(?:[,;.!]|$))"
-    r"|(?:\b(?:hence|therefore|thus|so|clearly|obviously|definitely|choose|select|pick|alternativ[ae])\b[,:]?\s+(?:option\s+)?|[选選](?:择|擇|项|項)?\s*(?:是|为|為|:)?\s*)"
+    r"|\bit(?:['’]s|\s+is)\s+[(\[]?([B-HJ-Z]|[AI](?=[)\]]?[.!]|$))[)\]]?(?=\s*(?:[,;.!]|$))"
+    r"|(?:\b(?:hence|therefore|thus|so|clearly|obviously|definitely|choose|select|pick|alternativ[ae])\b[,:]?\s+(?:option\s+)?|\bleav(?:es|ing)\s+(?:only\s+|us\s+with\s+)?(?:option\s+)?|[选選](?:择|擇|项|項)?\s*(?:是|为|為|:)?\s*)"
     r"[(\[]?([A-Z])[)\]]?\s*(?=[.!。正]|$)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -50,6 +50,7 @@ SUBJECT = re.compile(
     (?:\b(?:is|are|(?:would|must|should)\ be|ist|est|es|è|é)\b|[:=])""",
     re.IGNORECASE | re.VERBOSE,
 )
+OPTION = re.compile(r"\b(?:option|choice)\s+[(\[]?[a-z][)\]]?\s*$")
 OTHER = re.compile(
     r"\b(?:other|another|second|next|last|remaining|wrong|incorrect|false|worst|eliminated|bad)\s+\W*$", re.IGNORECASE
 )
@@ -146,8 +147,9 @@ def _statements(text: str) -> Iterator[tuple[str, str, bool]]:
             yield "phrase", bare[subject.end() :].lstrip(MARKS).partition("\n")[0], True
     for told in reversed(deque(SENTENCE.finditer(bare), maxlen=50)):
         letter = told[told.lastindex or 0]
-        if letter.isupper() and not NOT_IT.search(bare, max(0, told.start() - 30), told.start()):
-            yield "phrase", letter, False
+        named = letter.isupper() or OPTION.search(told[0])
+        if named and not NOT_IT.search(bare, max(0, told.start() - 30), told.start()):
+            yield "phrase", letter.upper(), False
     for bold in deque(BOLD.finditer(text), maxlen=1):
         yield "bold", bold[1] or bold[2], False
     yield "last_line", last_line(text), False
