@@ -34,6 +34,7 @@ WRAPPERS = (
     *(("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")),
     *(("**", "**"), ("__", "__"), ("*", "*"), ("_", "_"), ("```", "```"), ("`", "`"), ('"', '"'), ("'", "'")),
 )
+WRAPPING = "".join({opening[0] for opening, _ in WRAPPERS})
 BOX = re.compile(  # around the whole answer
     r"\\(?:boxed|fbox|framebox|hbox|circled|math(?:op|inner)|raisebox\{[^{}]*\}|scalebox\{[^{}]*\}|(?:under|over)set\{\}"
     r"|(?:text(?:bf|it|rm|sf|tt|normal|up|sl|sc|md)?|mathrm|mathsf|mathcal|mbox|operatorname\*?)(?=\s*\{\s*[-\d$\\]))\s*\{"
@@ -261,15 +262,10 @@ def _unwrap(text: str) -> str:
         before = text
         text = text.strip().rstrip(" .,;\\")
         text = text[lead.end() :] if (lead := LEADING.match(text)) else text
-        for opening, closing in WRAPPERS:
-            inner = text[len(opening) : -len(closing)]
-            if (
-                text.startswith(opening)
-                and text.endswith(closing)
-                and inner
-                and opening not in inner.replace(r"\$", "")
-            ):
-                text = inner
+        for opening, closing in WRAPPERS if text[:1] in WRAPPING else ():
+            if text.startswith(opening) and text.endswith(closing):
+                inner = text[len(opening) : -len(closing)]
+                text = inner if inner and opening not in inner.replace(r"\$", "") else text
         box = BOX.match(text)
         opened = box.end() if box else text.startswith("{")
         closed = matching(text, opened - 1) if opened else 0
