@@ -51,6 +51,9 @@ ORDINALS = {
 PARTS = {"half": 2, "halve": 2, "quarter": 4} | {word: number for word, number in ORDINALS.items() if number > 2}
 
 
+FIRST = frozenset({*SMALL, *ORDINALS, *PARTS, "minus", "negative", "a", "an", "and"})
+"""How a number in words may begin, beside scale words."""
+
 SAID = re.compile(r"(?:\\text ?\{ ?)?([A-Za-z][A-Za-z -]*?) ?\}?")
 LONG = re.compile("[a-z]{5,}")
 MAX_NUMBER_WORDS = 12
@@ -72,9 +75,16 @@ def is_scaled(formula: str) -> bool:
 def with_digits(text: str) -> str:
     """Return `twelve red apples` as `12 red apples`; text that begins with no number, or goes on for long, as it is."""
     said = SAID.fullmatch(text)
-    if (twice := re.fullmatch(r"([A-Za-z -]+) \((-?\d+)\)", text)) and in_words(twice[1]) == int(twice[2]):
+    if (
+        text[-1:] == ")"
+        and (twice := re.fullmatch(r"([A-Za-z -]+) \((-?\d+)\)", text))
+        and in_words(twice[1]) == int(twice[2])
+    ):
         return twice[2]
     words = said[1].split() if said else []
+    first = words[0].lower().partition("-")[0] if words else ""
+    if not {first, first.removesuffix("s")} & FIRST and scale(first) == 1:
+        return text
     for size in range(min(len(words), MAX_NUMBER_WORDS), max(0, len(words) - MAX_WORDS_BEHIND - 1), -1):
         value = in_words(" ".join(words[:size]))
         if value is not None:
