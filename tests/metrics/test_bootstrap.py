@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from tts.metrics.bootstrap import estimates, mean_intervals
+from tts.metrics.bootstrap import estimates, mean_intervals, mean_ratio
 from tts.metrics.intervals import wilson
 
 
@@ -92,6 +92,24 @@ def test_many_problems_of_few_values_get_the_interval_of_problems_drawn_one_by_o
     # 20,000 resamples leave each bound uncertain by 0.03 standard errors of 0.013: five times that.
     few, many = (mean_intervals(one, num_resamples=20_000)[0] for one in (values, apart))
     assert few == pytest.approx(many, abs=0.002)
+
+
+def test_many_clusters_that_are_alike_get_the_interval_of_clusters_drawn_one_by_one() -> None:
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(1, 4, 600)
+    units = [f"{cluster}" for cluster, size in enumerate(sizes) for _ in range(size)]
+    values = rng.integers(0, 2, len(units)) * np.repeat(rng.integers(0, 2, 600), sizes)
+    nearly = values * (1 - rng.random(len(units)) * 1e-5)  # no two units are alike
+    # As above: five times 0.03 standard errors of 0.016.
+    few, many = (
+        (
+            *mean_intervals(one[None].astype(float), units=units, num_resamples=20_000),
+            mean_ratio(one, np.ones(len(units)), units, num_resamples=20_000),
+        )
+        for one in (values, nearly)
+    )
+    assert few[0] == pytest.approx(many[0], abs=0.0025)
+    assert few[1] == pytest.approx(many[1], abs=0.0025)
 
 
 def test_what_is_told_is_clear_of_what_summing_leaves() -> None:

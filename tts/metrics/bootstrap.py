@@ -19,14 +19,14 @@ import numpy as np
 
 from tts.metrics.intervals import Estimate, wilson
 from tts.metrics.student import t_quantile
-from tts.metrics.subsets import Floats
+from tts.metrics.subsets import Complexes, Floats, Ints
 from tts.metrics.units import by_unit
 
 METHOD = "BCa bootstrap over problems (widened to Student's t); Wilson score where fewer than 6 problems make the rate"
 NUM_RESAMPLES = 4_000
 FEWEST = 6  # problems that a rate must rest on to be bootstrapped
-BLOCK = 1 << 22  # drawn problems in memory at once
-FEW_VALUES = 16  # units a value from which on it is quicker to draw how often each value comes
+BLOCK = 1 << 20  # drawn units in memory at once
+FEW_KINDS = 16  # units a kind from which on it is quicker to draw how often each kind comes
 DIGITS = 10  # decimals of what is told: beyond them is what summing leaves
 
 
@@ -74,13 +74,8 @@ def mean_ratio(
     `others` are not negative, and not all 0; drawn units of which all are 0 are left out.
     """
     (top, bottom), _ = by_unit(np.stack([values, others]), units)
-    # Units with nothing in them change neither sum: only how many of the others are drawn does.
-    num_units, there = len(top), (top != 0) | (bottom != 0)
-    rng = np.random.default_rng([seed, num_units])
-    chances = np.append(there[there] / num_units, 1 - there.sum() / num_units)
-    times = rng.multinomial(num_units, chances / chances.sum(), num_resamples)[:, :-1]
-    tops, bottoms = times @ top[there], times @ bottom[there]
-    low, high = np.quantile(tops[bottoms > 0] / bottoms[bottoms > 0], [0.025, 0.975])
+    (drawn,) = _resampled([_kinds(top, bottom)], seed, num_resamples)
+    low, high = np.quantile(drawn.real[drawn.imag > 0] / drawn.imag[drawn.imag > 0], [0.025, 0.975])
     ratio = float(top.sum() / bottom.sum())
     return round(ratio, DIGITS), round(float(low), DIGITS), round(float(high), DIGITS)
 
@@ -120,51 +115,53 @@ def _bca(sums: Floats, sizes: Floats, seed: int, num_resamples: int) -> list[tup
     if not len(sums):
         return []
     num_units, normal = len(sizes), NormalDist()
-    # What is drawn where must not depend on the units' order.
-    if np.ptp(sizes) == 0:
-        sums, row_sizes = np.sort(sums, axis=1), np.broadcast_to(sizes, sums.shape)
-    else:
-        order = np.lexsort((np.broadcast_to(sizes, sums.shape), sums))
-        sums, row_sizes = np.take_along_axis(sums, order, axis=1), sizes[order]
     wide = t_quantile(0.975, num_units - 1) * math.sqrt(num_units / (num_units - 1))
+    kinds = [_kinds(row, sizes) for row in sums]
     intervals = []
-    for row, of_units, resampled in zip(
-        sums, row_sizes, _resampled_means(sums, row_sizes, seed, num_resamples), strict=True
-    ):
-        means = np.sort(resampled)
+    for (values, counts), drawn in zip(kinds, _resampled(kinds, seed, num_resamples), strict=True):
+        means = np.sort(drawn.real / drawn.imag)
         # The quantile levels: corrected for the bias of the median and the skew (acceleration).
-        centre = float(row.sum() / of_units.sum())
+        centre = float((counts @ values.real) / (counts @ values.imag))
         below = (np.searchsorted(means, centre - 1e-12) + np.searchsorted(means, centre + 1e-12)) / 2 / len(means)
         bias = normal.inv_cdf(min(max(below, 1 / len(means)), 1 - 1 / len(means)))
-        deviations = row - centre * of_units
-        acceleration = float((deviations**3).sum() / (6 * (deviations**2).sum() ** 1.5))
+        deviations = values.real - centre * values.imag
+        acceleration = float((counts @ deviations**3) / (6 * (counts @ deviations**2) ** 1.5))
         levels = [normal.cdf(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in (-wide, wide)]
         low, high = np.quantile(means, levels)
         intervals.append((float(low), float(high)))
     return intervals
 
 
-def _resampled_means(sums: Floats, sizes: Floats, seed: int, num_resamples: int) -> Iterator[Floats]:
-    """Yield each row's means over units drawn anew, [num_resamples]."""
-    # Many units that are alike: how often each value is drawn says all.
-    num_units, alike = sums.shape[1], np.ptp(sizes) == 0
-    values = [np.unique(row, return_counts=True) if alike else (row, row) for row in sums]
-    is_short = np.array([len(row) * FEW_VALUES <= num_units for row, _ in values])
-    # Else the units themselves, the same for all other rows.
-    rest = np.flatnonzero(~is_short)
-    means = np.empty((len(rest), num_resamples))
-    if len(rest):
+def _kinds(tops: Floats, bottoms: Floats) -> tuple[Complexes, Ints]:
+    """Return top + i · bottom of each different unit, sorted, and how many units are so.
+
+    What is drawn does not depend on the units' order then; where units are many, the kinds mostly are few.
+    """
+    return np.unique(np.round(tops + 1j * bottoms, DIGITS + 2), return_counts=True)
+
+
+def _resampled(rows: Sequence[tuple[Complexes, Ints]], seed: int, num_resamples: int) -> Iterator[Complexes]:
+    """Yield, for each row of `_kinds`, the sums over units drawn anew, [num_resamples]."""
+    num_units = int(rows[0][1].sum()) if rows else 0
+    is_short = [len(kinds) * FEW_KINDS <= num_units for kinds, _ in rows]
+    # Where nearly every unit is its own kind, the units themselves, the same for all such rows.
+    rest = [np.repeat(*row) for row, short in zip(rows, is_short, strict=True) if not short]
+    sums = np.empty((len(rest), num_resamples), dtype=np.complex128)
+    if rest:
+        parts = np.concatenate([np.real(rest), np.imag(rest)])
         rng = np.random.default_rng([seed, num_units])
         for block in np.array_split(np.arange(num_resamples), 1 + num_resamples * num_units // BLOCK):
             drawn = rng.integers(0, num_units, (len(block), num_units))
             drawn += np.arange(len(block))[:, None] * num_units
             times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
-            totals = sizes.flat[0] * num_units if alike else sizes[rest] @ times.T
-            means[:, block] = sums[rest] @ times.T / totals
-    others = iter(means)
-    for short, (row, counts) in zip(is_short, values, strict=True):
+            tops, bottoms = np.split(parts @ times.T, 2)
+            sums[:, block] = tops + 1j * bottoms
+    others = iter(sums)
+    for (kinds, counts), short in zip(rows, is_short, strict=True):
         if short:
             rng = np.random.default_rng([seed, num_units])
-            yield rng.multinomial(num_units, counts / num_units, num_resamples) @ row / (sizes.flat[0] * num_units)
+            blocks = np.array_split(np.arange(num_resamples), 1 + num_resamples * len(kinds) // BLOCK)
+            chances = counts / num_units
+            yield np.concatenate([rng.multinomial(num_units, chances, len(block)) @ kinds for block in blocks])
         else:
             yield next(others)

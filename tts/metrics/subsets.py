@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from tts.errors import UsageError
 
 Floats: TypeAlias = NDArray[np.float64]
+Complexes: TypeAlias = NDArray[np.complex128]
 LongFloats: TypeAlias = NDArray[np.longdouble]
 Ints: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]

@@ -19,8 +19,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from tts.metrics.subsets import Floats, Ints, log_choose
-from tts.metrics.webs import Complexes, Links, Lottery, web
+from tts.metrics.subsets import Complexes, Floats, Ints, log_choose
+from tts.metrics.webs import Links, Lottery, web
 
 NEGLIGIBLE = 1e-15  # chances below it are left out
 

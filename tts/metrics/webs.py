@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tts.metrics.parties import outcome
-from tts.metrics.subsets import Floats, Ints, log_choose
+from tts.metrics.subsets import Complexes, Floats, Ints, log_choose
 
-Complexes: TypeAlias = NDArray[np.complex128]
 Links: TypeAlias = Sequence[tuple[int, int]]
 
 MOST_WAYS = 50_000
