@@ -238,6 +238,20 @@ def test_a_large_vote_agrees_with_drawn_subsets() -> None:
         assert exact.mean() == pytest.approx(sampled.mean(), abs=5 * drawn.sampling_error(sampled))
 
 
+@pytest.mark.parametrize("k", [1, 3, 8])
+def test_of_many_problems_each_gets_what_its_own_votes_say(k: int) -> None:
+    rng = random.Random(11)
+    cases = [random_case(rng, str(number), 8 + number % 3) for number in range(150)]
+    candidates = pool_of(cases)
+    found = majority_odds(candidates, k)
+    for place, (size, links) in enumerate(zip(candidates.sizes, candidates.links, strict=True)):
+        alone = vote_odds(candidates.classes[place, :size], k, links)
+        assert alone is not None
+        assert np.array_equal(found.odds[place, :size], alone[0])
+        assert found.tied[place] == alone[1]
+        assert not found.odds[place, size:].any()
+
+
 def test_a_sampled_curve_states_its_error_and_an_exact_one_none() -> None:
     rng = random.Random(3)
     cases = pool_of([random_case(rng, str(number), 24) for number in range(4)])

@@ -16,7 +16,7 @@ from tts.metrics.parties import shared_by_vote
 from tts.metrics.pool import ABSTAINS, Pool
 from tts.metrics.resampling import NUM_DRAWS, sampled_odds
 from tts.metrics.selection import SelectionOdds
-from tts.metrics.subsets import Floats
+from tts.metrics.subsets import Floats, Ints
 from tts.metrics.vote_draw import VoteDraw
 from tts.metrics.webs import countable
 
@@ -35,19 +35,44 @@ def voted_odds(pool: Pool, weights: Floats, k: int, *, num_draws: int = NUM_DRAW
     Exact where all weights of a problem are one number (above 0: sums of zeros all tie); elsewhere subsets are drawn.
     """
     contends = ~np.isnan(weights)
-    odds, tied = np.zeros(pool.classes.shape), np.zeros(pool.num_problems)
-    to_draw = np.zeros(pool.num_problems, dtype=bool)
-    for problem, size in enumerate(pool.sizes):
-        voting = weights[problem, contends[problem]]
-        alike = not len(voting) or (voting[0] > 0 and bool(np.all(voting == voting[0])))
-        classes = np.where(contends[problem], pool.classes[problem], ABSTAINS)[:size]
-        found = vote_odds(classes, k, pool.links[problem]) if alike else None
+    classes = np.where(contends, pool.classes, ABSTAINS)
+    least = np.where(contends, weights, np.inf).min(axis=1, initial=np.inf)
+    alike = ~contends.any(axis=1) | ((least > 0) & (least == np.nanmax(weights, axis=1, initial=0.0)))
+
+    # Problems whose votes are split alike, which of many are most, are counted once.
+    order, split = _by_class_size(classes, pool.sizes)
+    known: dict[tuple[bytes, frozenset[tuple[int, int]]], tuple[Floats, float] | None] = {}
+    odds, tied, to_draw = np.zeros(classes.shape), np.zeros(pool.num_problems), ~alike
+    for problem in np.flatnonzero(alike):
+        size, links = pool.sizes[problem], pool.links[problem]
+        of_problem = classes[problem, :size] if links else split[problem, :size]
+        key = of_problem.tobytes(), links
+        if key not in known:
+            known[key] = vote_odds(of_problem, k, links)
+        found = known[key]
         if found is None:
             to_draw[problem] = True
         else:
-            odds[problem, :size], tied[problem] = found
+            odds[problem, slice(size) if links else order[problem, :size]], tied[problem] = found
     drawn = sampled_odds(pool, k, shared_by_vote(pool, weights), contends, num_draws=num_draws, seed=seed, of=to_draw)
     return replace(drawn, odds=odds + drawn.odds, tied=tied + drawn.tied)
+
+
+def _by_class_size(classes: NDArray[np.integer], sizes: Ints) -> tuple[Ints, Ints]:
+    """Return each problem's candidates by the size of their class, and the classes of these, numbered anew.
+
+    Abstaining candidates, of class ABSTAINS in both, come first, and padding comes last.
+    """
+    by_class = np.argsort(classes, axis=1, kind="stable")
+    run = np.cumsum(np.diff(np.take_along_axis(classes, by_class, axis=1), prepend=-2) != 0) - 1
+    of_class = np.empty(classes.shape, dtype=np.int64)
+    np.put_along_axis(of_class, by_class, np.bincount(run)[run].reshape(classes.shape), axis=1)
+    of_class[classes < 0] = 0
+    of_class[np.arange(classes.shape[1]) >= sizes[:, None]] = classes.shape[1] + 1
+    order = np.lexsort((classes, of_class))
+    ranked = np.take_along_axis(classes, order, axis=1)
+    numbers = np.cumsum(np.diff(ranked, axis=1, prepend=-2) != 0, axis=1)
+    return order, np.where(ranked < 0, ABSTAINS, numbers)
 
 
 def vote_odds(
