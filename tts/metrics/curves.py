@@ -86,6 +86,11 @@ def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int], *, vote
     require_ks(ks, pool.sizes, pool.problem_ids)
     tables = {side: _unknown(pool, ks) for side in ("lower", "upper", "cut_lower", "cut_upper", "tie_shares")}
     errors = []
+
+    # Where some were cut: they vote for the strongest wrong answer, and for the right one.
+    swayed = pool.cut.any(axis=1) & votes
+    others = [had_voted(pool, right=right) for right in (False, True)] if swayed.any() else []
+
     for row, k in enumerate(ks):
         known = pool.sizes >= k
         part = picked(pool, np.flatnonzero(known).tolist())
@@ -95,14 +100,10 @@ def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int], *, vote
         tables["tie_shares"][row] = np.nan
         tables["tie_shares"][row, known] = found.tied
         errors.append(float(known.mean() if known.size else 0) * max(map(found.sampling_error, (lower, upper))))
-
-        # Where some were cut: they vote for the strongest wrong answer, and for the right one.
         tables["cut_lower"][row, known], tables["cut_upper"][row, known] = lower, upper
-        swayed = known & pool.cut.any(axis=1)
-        if votes and swayed.any():
-            for side, right in enumerate((False, True)):
-                other = had_voted(picked(pool, np.flatnonzero(swayed).tolist()), right=right)
-                tables[("cut_lower", "cut_upper")[side]][row, swayed] = odds(other, k).accuracy(other)[side]
+        for side, other in enumerate(others):
+            there = picked(other, np.flatnonzero(known & swayed).tolist())
+            tables[("cut_lower", "cut_upper")[side]][row, known & swayed] = odds(there, k).accuracy(there)[side]
     if not votes:
         del tables["cut_lower"], tables["cut_upper"]
     return _curve(name, pool, ks, tables, errors)
