@@ -87,9 +87,12 @@ def chosen_by(selector: Selector, ballots: Sequence[Ballot]) -> Choose:
 
 def _subsets(pool: Pool, k: int, asked: Ints, draws: Ints, rng: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
     """Yield (problems, positions): all subsets of the `asked` without draws, `draws` random ones of the others."""
-    for problem in asked[draws[asked] == 0]:
-        every = np.array(list(itertools.combinations(range(pool.sizes[problem]), k)))
-        yield np.full(len(every), problem), every
+    exact = asked[draws[asked] == 0]
+    for size in np.unique(pool.sizes[exact]):
+        every = np.array(list(itertools.combinations(range(size), k)))
+        alike = exact[pool.sizes[exact] == size]
+        for problems in np.array_split(alike, 1 + len(alike) * every.size // BLOCK):
+            yield np.repeat(problems, len(every)), np.tile(every, (len(problems), 1))
     rows = np.repeat(np.arange(pool.num_problems), draws)
     if len(rows):
         for block in np.array_split(rows, 1 + len(rows) * pool.classes.shape[1] // BLOCK):
