@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tts.metrics.pool import Pool
+from tts.metrics.pool import Pool, class_sizes
 from tts.metrics.subsets import Floats, Ints, odds_within, require_ks
 
 
@@ -32,12 +32,13 @@ def expected_distinct_answers(pool: Pool, ks: Sequence[int]) -> Floats:
     Σ over answers of 1 - C(n - c, k) / C(n, k): rarefaction (Hurlbert 1971, «The Nonconcept of Species Diversity»).
     """
     require_ks(ks, pool.sizes, pool.problem_ids)
-    counts = [np.unique(row[row >= 0], return_counts=True)[1] for row in pool.classes]
-    sized = list(zip(pool.sizes, counts, strict=True))
-    distinct = [
-        [np.sum(1 - odds_within(size - count, size, k)) if k <= size else np.nan for size, count in sized] for k in ks
-    ]
-    return np.reshape(np.array(distinct, dtype=np.float64), (len(ks), pool.num_problems))
+    alike, distinct = class_sizes(pool.classes), np.full((len(ks), pool.num_problems), np.nan)
+    for row, k in enumerate(ks):
+        known = pool.sizes >= k
+        counts, sizes = alike[known], pool.sizes[known, None]
+        drawn = (1 - odds_within(sizes - counts, sizes, k)) / np.maximum(counts, 1)  # of each of c that are alike
+        distinct[row, known] = drawn.sum(axis=1)
+    return distinct
 
 
 def _spent(pool: Pool, ks: Sequence[int], tokens: Ints) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tts.metrics.parties import shared_by_vote
-from tts.metrics.pool import ABSTAINS, Pool
+from tts.metrics.pool import ABSTAINS, Pool, class_sizes
 from tts.metrics.resampling import NUM_DRAWS, sampled_odds
 from tts.metrics.selection import SelectionOdds
 from tts.metrics.subsets import Floats, Ints
@@ -63,11 +63,7 @@ def _by_class_size(classes: NDArray[np.integer], sizes: Ints) -> tuple[Ints, Int
 
     Abstaining candidates, of class ABSTAINS in both, come first, and padding comes last.
     """
-    by_class = np.argsort(classes, axis=1, kind="stable")
-    run = np.cumsum(np.diff(np.take_along_axis(classes, by_class, axis=1), prepend=-2) != 0) - 1
-    of_class = np.empty(classes.shape, dtype=np.int64)
-    np.put_along_axis(of_class, by_class, np.bincount(run)[run].reshape(classes.shape), axis=1)
-    of_class[classes < 0] = 0
+    of_class = class_sizes(classes)
     of_class[np.arange(classes.shape[1]) >= sizes[:, None]] = classes.shape[1] + 1
     order = np.lexsort((classes, of_class))
     ranked = np.take_along_axis(classes, order, axis=1)

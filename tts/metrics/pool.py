@@ -122,6 +122,15 @@ def picked(whole: Pool, places: Sequence[int]) -> Pool:
     return _each_field([whole], lambda each: each[0][list(places)], lambda each: tuple(each[0][one] for one in places))
 
 
+def class_sizes(classes: NDArray[np.integer]) -> Ints:
+    """Return how many of its problem are in each candidate's class, [problems, candidates]; 0 where it abstains."""
+    order = np.argsort(classes, axis=1, kind="stable")
+    run = np.cumsum(np.diff(np.take_along_axis(classes, order, axis=1), prepend=ABSTAINS - 1) != 0) - 1
+    found = np.empty(classes.shape, dtype=np.int64)
+    np.put_along_axis(found, order, np.bincount(run)[run].reshape(classes.shape), axis=1)
+    return np.where(classes < 0, 0, found)
+
+
 def _each_field(
     pools: Sequence[Pool], of_arrays: Callable[[list[Any]], Any], of_tuples: Callable[[list[Any]], Any]
 ) -> Pool:
