@@ -48,21 +48,17 @@ def gains(curves: Sequence[Curve], *, clusters: Mapping[str, str] | None = None,
     units = units_of(one.problem_ids, clusters or {})
 
     # Undecided verdicts are those of the same candidates: wrong on both sides, or right.
-    lower, upper = np.array([(curve.lower[row], curve.upper[row]) for curve, row in cells]).swapaxes(0, 1)
-    single_lower, single_upper = np.array([(one.lower[row], one.upper[row]) for _, row in cells]).swapaxes(0, 1)
-    best_lower, best_upper = np.array([(perfect.lower[row], perfect.upper[row]) for _, row in cells]).swapaxes(0, 1)
-    found = family(lower - single_lower, units, upper=upper - single_upper, seed=seed)
-    missed = np.clip([best_lower - lower, best_upper - upper], 0.0, 1.0)  # sampled curves may be above by chance
-    gaps = estimates(missed.min(axis=0), missed.max(axis=0), units=units, seed=seed)
-    return [
-        Gain(
-            curve.name,
-            curve.ks[row],
-            look,
-            gap,
-            mean_ratio(gain, room, units, seed=seed) if room.mean() >= LEAST_ROOM else None,
-        )
-        for (curve, row), look, gap, gain, room in zip(
-            cells, found.looks, gaps, lower - single_lower, best_lower - single_lower, strict=True
-        )
-    ]
+    lower = np.array([curve.lower[row] - one.lower[row] for curve, row in cells])
+    upper = np.array([curve.upper[row] - one.upper[row] for curve, row in cells])
+    looks = family(lower, units, upper=upper, seed=seed).looks
+
+    # One cell after the other: of many problems, all that is said of all cells takes much memory.
+    found = []
+    for (curve, row), look, gain in zip(cells, looks, lower, strict=True):
+        ends = [perfect.lower[row] - curve.lower[row], perfect.upper[row] - curve.upper[row]]
+        missed = np.sort(np.clip(ends, 0.0, 1.0), axis=0)  # sampled curves may be above by chance
+        (gap,) = estimates(missed[:1], missed[1:], units=units, seed=seed)
+        room = perfect.lower[row] - one.lower[row]
+        closed = mean_ratio(gain, room, units, seed=seed) if room.mean() >= LEAST_ROOM else None
+        found.append(Gain(curve.name, curve.ks[row], look, gap, closed))
+    return found
