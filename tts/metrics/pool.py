@@ -118,7 +118,9 @@ def joined(pools: Sequence[Pool]) -> Pool:
 
 
 def picked(whole: Pool, places: Sequence[int]) -> Pool:
-    """Return the pool of the problems at some places."""
+    """Return the pool of the problems at some places; itself, which nobody changes, where these are all of them."""
+    if len(places) == whole.num_problems and list(places) == list(range(whole.num_problems)):
+        return whole
     return _each_field([whole], lambda each: each[0][list(places)], lambda each: tuple(each[0][one] for one in places))
 
 

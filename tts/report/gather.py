@@ -118,9 +118,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     telling = [one for one, number in missing.items() if number < num_candidates]
     drawn = joined([*pools, pool(rows, width=width)] if rows or not pools else pools)
     gathered.drawn = replace(drawn, scores={one: drawn.scores[one] for one in telling})
-    gathered.graded = gathered.drawn
-    if len(graded) < drawn.num_problems:
-        gathered.graded = picked(gathered.drawn, graded)
+    gathered.graded = picked(gathered.drawn, graded)
     for one, number in missing.items():
         if number and (one in telling or one == own_name):
             told = "they abstain where it chooses" if one in telling else "nothing can be chosen by it: it has no curve"
