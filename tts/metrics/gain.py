@@ -48,17 +48,20 @@ def gains(curves: Sequence[Curve], *, clusters: Mapping[str, str] | None = None,
     units = units_of(one.problem_ids, clusters or {})
 
     # Undecided verdicts are those of the same candidates: wrong on both sides, or right.
-    lower = np.array([curve.lower[row] - one.lower[row] for curve, row in cells])
-    upper = np.array([curve.upper[row] - one.upper[row] for curve, row in cells])
-    looks = family(lower, units, upper=upper, seed=seed).looks
+    looks = family(
+        np.array([curve.lower[row] - one.lower[row] for curve, row in cells]),
+        units,
+        upper=np.array([curve.upper[row] - one.upper[row] for curve, row in cells]),
+        seed=seed,
+    ).looks
 
     # One cell after the other: of many problems, all that is said of all cells takes much memory.
     found = []
-    for (curve, row), look, gain in zip(cells, looks, lower, strict=True):
+    for (curve, row), look in zip(cells, looks, strict=True):
         ends = [perfect.lower[row] - curve.lower[row], perfect.upper[row] - curve.upper[row]]
         missed = np.sort(np.clip(ends, 0.0, 1.0), axis=0)  # sampled curves may be above by chance
         (gap,) = estimates(missed[:1], missed[1:], units=units, seed=seed)
-        room = perfect.lower[row] - one.lower[row]
+        gain, room = curve.lower[row] - one.lower[row], perfect.lower[row] - one.lower[row]
         closed = mean_ratio(gain, room, units, seed=seed) if room.mean() >= LEAST_ROOM else None
         found.append(Gain(curve.name, curve.ks[row], look, gap, closed))
     return found

@@ -39,7 +39,7 @@ NUM_FLIPS, MORE_FLIPS = 9_999, 39_999  # more where a verdict hangs on a level t
 MOST_EXACT = 16  # differences that are not zero: 2^15 ways, up to the sign of all
 FEWEST_EFFECTIVE = 8  # units that a mean must rest on for flips alone to bound it
 ROUNDING = 1e-9  # differences below it are ties; sums that differ by less, relatively, are equal
-BLOCK = 1 << 22  # signs in memory at once
+BLOCK = 1 << 21  # signs in memory at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ def family(
     lower, upper = rounded(lower), rounded(lower if upper is None else upper)
     is_range = np.any(np.nan_to_num(lower) != np.nan_to_num(upper), axis=1)
     sums, sizes = by_unit(np.concatenate([lower, upper[is_range]]), units)
-    sums = rounded(sums)
+    sums, num_looks = rounded(sums), len(lower)
+    del lower, upper  # as large as `sums`
 
     # Every row under the same flips: all there are, or random ones, more of them where the level asks for it.
     moved = sums.any(axis=0)
@@ -116,7 +117,7 @@ def family(
         alone = row.interval(SIGNIFICANCE, rejected=row.p_value <= SIGNIFICANCE)
         together = row.interval(level, rejected=adjusted <= SIGNIFICANCE)
         ends.append(Look(row.mean, row.mean, row.num_problems, row.p_value, alone, adjusted, together))
-    others = iter(ends[len(lower) :])
+    others = iter(ends[num_looks:])
     looks = [_hull(one, next(others)) if ranges else one for one, ranges in zip(ends, is_range, strict=False)]
     return Family(tuple(looks), level)
 
