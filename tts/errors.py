@@ -91,6 +91,12 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
+def plural(number: int, noun: str, *, of: int | None = None) -> str:
+    """Return `1 problem`, `2 problems`, with `of` `1 of 2 problems`; a thin space between thousands."""
+    told = " of ".join(f"{one:,}".replace(",", "\u202f") for one in (number, of) if one is not None)
+    return f"{told} {noun}{'' if (number if of is None else of) == 1 else 's'}"
+
+
 def near(name: str, valid: Collection[str]) -> list[str]:
     """Return up to two of `valid` that `name` may be a misspelling of, the nearest first."""
     plain = name.lower().replace("-", "_")

@@ -87,10 +87,10 @@ def test_how_stored_candidates_are_judged_is_kept_with_the_benchmark(
     tts: Command, theirs: Callable[..., Result]
 ) -> None:
     result = theirs("--set", "selector.scorer=likelihood")
-    assert "18 of 18 candidates have no score of likelihood" in result.err
+    assert "no score of likelihood for 18 of 18 candidates" in result.err
     again = bench(tts, "--run", "b")
     assert (again.code, again.out) == (0, result.out)
-    assert "18 of 18 candidates have no score of likelihood" in again.err
+    assert "no score of likelihood for 18 of 18 candidates" in again.err
 
 
 @pytest.mark.parametrize(

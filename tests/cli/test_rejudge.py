@@ -113,7 +113,7 @@ def test_a_run_is_judged_by_corrected_references(
     result = tts(*command, "r", "--problems", "fixed.jsonl")
     assert result.code == 0, result.err
     assert {row["id"]: row["verdict"]["status"] for row in result.records} == dict.fromkeys("abc", "passed")
-    assert "1 problems are judged by another reference, that of fixed.jsonl" in result.err
+    assert "another reference, that of fixed.jsonl, judges 1 problem" in result.err
     assert "1 of its problems are not in fixed.jsonl and keep their references; 1 of that file are not in" in result.err
     assert tts("grade", "r", "--problems", "fixed.jsonl", "--write").code == 2
     assert contents(run) == before
@@ -183,7 +183,7 @@ def test_missing_scores_are_told_and_are_no_wrong_answers(tts: Command, tmp_path
     )
     ranked = tts("select", "c.jsonl", "--problems", "p.jsonl", "-s", "best_of_n", "--scorer", "likelihood")
     assert "best_of_n 33.3 – 66.7 %" in ranked.err.replace("\xa0", " ")
-    assert "1 of 3 problems had no score at all" in ranked.err
+    assert "could tell nothing of any candidate of 1 of 3 problems" in ranked.err
     assert [row["verdict"]["reason"] for row in ranked.records] == ["no_score", "", "no_answer"]
     assert "no log-probabilities" in ranked.records[0]["verdict"]["detail"]
     shown = tts(
@@ -193,7 +193,7 @@ def test_missing_scores_are_told_and_are_no_wrong_answers(tts: Command, tmp_path
         row["k"]: (row["lower"], row["upper"]) for row in shown.records if row.get("figure") == "best_of_n(likelihood)"
     }
     assert points == {1: (pytest.approx(1 / 6), pytest.approx(2 / 6)), 2: (pytest.approx(1 / 3), pytest.approx(2 / 3))}
-    assert "5 of 6 candidates have no score of likelihood: they abstain" in shown.err
+    assert "no score of likelihood for 5 of 6 candidates: they abstain" in shown.err
 
 
 def test_a_problem_without_candidates_counts_as_undecided_in_grade_and_in_bench(tts: Command, tmp_path: Path) -> None:

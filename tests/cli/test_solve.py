@@ -128,7 +128,7 @@ def test_truncated_candidates_are_counted_apart_and_wrong_within_their_limit(tts
         assert record["counts"]["num_undecided"] == 2
         assert record["selection"]["num_abstained"] == 2
     assert "25.0 %" in result.err
-    assert "2 of 2 problems were decided by a tie" in result.err
+    assert "a tie decided 2 of 2 problems" in result.err
     assert "raise sampler.max_tokens" in result.err
 
 

@@ -105,7 +105,7 @@ def test_what_was_cut_is_wrong_within_the_budget_and_bounds_what_a_larger_one_co
 
 def test_fewer_candidates_than_k_is_an_error_that_names_the_problem() -> None:
     cases = pool([labelled("long", "+-+-"), labelled("short", "+-")])
-    with pytest.raises(UsageError, match=r"at most 2, .* of problem 'short', got 3 \(1 of 2 problems have fewer\)"):
+    with pytest.raises(UsageError, match=r"at most 2, .* of problem 'short', got 3 \(1 of 2 problems with fewer\)"):
         pass_curve(cases, [1, 3])
     with pytest.raises(UsageError, match="`k` must be at least 1, got 0"):
         pass_curve(cases, [0])

@@ -57,5 +57,5 @@ def test_a_failing_selector_or_scorer_leaves_the_verdicts_standing(tmp_path: Pat
     assert (one_draw.lower, one_draw.upper) == (0.75, 0.75)
     assert (selected.lower, selected.upper) == (0, 0.5)
     assert (tally.num_unjudged, rejudging.num_failed) == (1, 1)
-    assert tally.notes()[0] == "1 of 2 problems could not be judged, or nothing be selected: their records say why"
+    assert tally.notes()[0] == "judging or selecting failed on 1 of 2 problems: the records say why"
     run.close()

@@ -81,6 +81,13 @@ def test_what_is_true_of_several_recipes_is_said_once(tmp_path: Path, problems: 
     assert "a and b, a and c, b and c in engine.script, sampler.temperature." in fairness
 
 
+def test_sentences_about_different_problems_stay_apart() -> None:
+    arms = [replace(made_report(arms=("x",)).arms[0], name=name, run="") for name in "ab"]
+    apart = ["a: 1 problem has no candidates ('p1')", "b: 1 problem has no candidates ('p2')"]
+    assert said_once(arms, apart) == apart
+    assert said_once(arms, ["a: 3 of 'p1'", "b: 4 of 'p1'"]) == ["a, b: 3\xa0/\xa04 of 'p1'"]
+
+
 NAMES = st.lists(st.sampled_from(["a", "a: b", "a and b", "b", "b and a", "run 7", "7"]), min_size=1, unique=True)
 SAYINGS = st.sampled_from(["{} % of {} were cut", "{} failed: see {}", "nothing", "{}{} and {}"])
 

@@ -73,7 +73,7 @@ def test_problems_without_a_reference_are_in_no_accuracy(tmp_path: Path) -> None
     (arm,) = found.arms
     assert (arm.num_problems, arm.num_graded, arm.quality.num_candidates) == (3, 1, 6)
     assert points(arm, "pass@k")[2].lower == 1.0
-    assert any("2 of 3 problems have no reference" in warning for warning in found.warnings)
+    assert any("no accuracy counts 2 of 3 problems" in warning for warning in found.warnings)
 
 
 def test_where_nothing_is_graded_the_texts_are_the_headline(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_run_that_is_being_written_can_be_read(tmp_path: Path, problems: Path)
     found = report(run, ks=(1, 4))
     assert [one.id for one in found.problems] == ["a", "b"]
     assert found.problems[1].arms[0].reason == "no_candidates"
-    assert any("1 problem has no candidates (b)" in warning for warning in found.warnings)
+    assert any("1 problem has no candidates ('b')" in warning for warning in found.warnings)
     assert [(one.lower, one.upper) for one in points(found.arms[0], "pass@k").values()] == [(3 / 8, 7 / 8), (0.5, 1)]
     assert (run / "candidates.jsonl").read_text().endswith(lines[-1][:20])
 

@@ -56,7 +56,7 @@ def test_a_few_short_problems_are_named_and_are_ranges_beyond_what_they_have(tmp
     found = report_of_file(tmp_path, answers, dict.fromkeys(names, "1"))
     assert found.ks == (1, 2, 4, 8)
     assert values(found, "maj@k") == [(1, 1), (1, 1), (0.95, 1), (0.95, 1)]
-    assert any("1 problem has fewer than 8 candidates (q7)" in warning for warning in found.warnings)
+    assert any("1 problem has fewer than 8 candidates ('q7')" in warning for warning in found.warnings)
     with pytest.raises(UsageError, match="must be at most 8"):
         report_of_file(tmp_path, answers, dict.fromkeys(names, "1"), ks=(9,))
     # Two of 20 are not few: they set how far k goes, and that is said.
@@ -68,7 +68,7 @@ def test_a_few_short_problems_are_named_and_are_ranges_beyond_what_they_have(tmp
 def test_a_problem_that_was_never_drawn_is_a_range(tmp_path: Path) -> None:
     found = report_of_file(tmp_path, {"a": "12", "b": "21"}, {"a": "1", "b": "1", "c": "1"}, ks=(1, 2))
     assert values(found, "pass@k") == [(pytest.approx(1 / 3), pytest.approx(2 / 3)), (pytest.approx(2 / 3), 1)]
-    assert any("1 problem has no candidates (c)" in warning for warning in found.warnings)
+    assert any("1 problem has no candidates ('c')" in warning for warning in found.warnings)
     assert found.arms[0].points("maj@k")[1].tie_share == 1  # of the problems of which it is known
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from report_parts import report, with_undecided
 
+from tts.errors import plural
 from tts.report.csv_files import write_csv
 from tts.report.headline import headline
 from tts.report.wording import (
@@ -19,7 +20,6 @@ from tts.report.wording import (
     p_value,
     percent,
     percent_range,
-    plural,
     points_range,
     seconds,
     shortened,
@@ -53,6 +53,8 @@ from tts.report.wording import (
         (seconds(7500), "2 h 5 min"),
         (plural(1, "arm"), "1 arm"),
         (plural(0, "arm"), "0 arms"),
+        (plural(1, "arm", of=2), "1 of 2 arms"),
+        (plural(1, "arm", of=1), "1 of 1 arm"),
         (at_k("maj@k", 8), "maj@8"),
         (at_k("pass^k", 8), "pass^8"),
         (at_k("best_of_n(likelihood)", 8), "best_of_n(likelihood) of 8"),
@@ -117,3 +119,32 @@ def test_csv_files_hold_every_record_and_no_text(tmp_path: Path) -> None:
     assert rows["candidates"][0]["answer"] == (first.answer or "")
     assert "text" not in rows["candidates"][0]
     assert rows["arms"][0]["perplexity"] == ""
+
+
+def test_of_several_recipes_the_headline_says_which_are_told_apart() -> None:
+    made = report(arms=("one", "two", "three"))
+    (look,) = [one for one in made.contrasts if one.is_headline("maj@k", made.headline_k)]
+    looks = [
+        replace(look, first=first, second=second, lower=gain, upper=gain, adjusted_p_value=p)
+        for first, second, gain, p in (
+            ("two", "one", 0.2, 0.01),
+            ("three", "one", 0.3, 0.01),
+            ("three", "two", 0.1, 0.4),
+        )
+    ]
+    told = headline(replace(made, contrasts=tuple(looks)))[0].replace("\xa0", " ")
+    assert told.startswith(
+        "In maj@8 2 of 3 pairs of recipes are told apart: three minus one +30.0 points (95 % interval"
+    )
+    assert told.endswith("; not told apart from chance: three and two.")
+    none = headline(replace(made, contrasts=tuple(looks[2:] * 36)))[0]
+    assert none == "In maj@8 none of 36 pairs of recipes is told apart from chance."
+    many = headline(replace(made, contrasts=tuple(looks[:1] * 36)))[0]
+    assert many.count("two minus one") == 3
+    assert many.endswith(", 33 more.")
+
+
+def test_where_there_is_no_p_value_it_is_said_why() -> None:
+    made = report()
+    found = replace(made, contrasts=tuple(replace(one, adjusted_p_value=None) for one in made.contrasts))
+    assert "; no p-value: fewer than 6 clusters), not told apart from chance;" in headline(found)[0]

@@ -89,9 +89,9 @@ def test_a_bad_number_costs_the_number_alone_and_is_told(tmp_path: Path) -> None
     assert [one.finish_reason for one in run.candidates("a")] == ["stop"] * 4
     assert run.errors == []
     told = "\n".join(run.notes)
-    assert "`mean_logprob` must be a finite number; in 1 rows it is not (line 1): the candidates are kept" in told
-    assert "`num_tokens` must be a whole number; in 1 rows it is not (line 3)" in told
-    assert "1 rows have no finish_reason" in told
+    assert "`mean_logprob` must be a finite number; in 1 row it is not (line 1): the rest is kept, without it" in told
+    assert "`num_tokens` must be a whole number; in 1 row it is not (line 3)" in told
+    assert "no finish_reason in 1 row:" in told
     run.close()
 
 
@@ -175,7 +175,7 @@ def test_a_scorer_that_knows_nothing_is_said_and_decides_nothing(tmp_path: Path)
     some = write(tmp_path, [box(1), box(2, mean_logprob=-1.0)])
     assert solutions(opened(some, "selector.scorer=likelihood"))["a"].verdict.status == "failed"
     report = report_of([some], problems=str(tmp_path / "p.jsonl"), embeddings="none")
-    assert "c: 1 of 2 candidates have no score of likelihood: they abstain where it chooses" in report.warnings
+    assert "c: no score of likelihood for 1 of 2 candidates: they abstain where it chooses" in report.warnings
 
 
 def test_a_large_file_is_not_held_in_memory(tmp_path: Path) -> None:

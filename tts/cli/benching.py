@@ -19,6 +19,7 @@ from tts.cli.findings import records, show
 from tts.cli.layout import say
 from tts.cli.output import Terminal, command, record, write_json
 from tts.cli.solve import check_engine
+from tts.errors import plural
 from tts.pipeline.intake import Turn
 from tts.pipeline.outcomes import Outcome
 from tts.pipeline.run import open_run
@@ -90,7 +91,7 @@ class Benching:
             run.close()
         if not self._resumed and self.asked.ks and arms:
             numbers = " and ".join(sorted({str(arm.recipe.sampler.num_candidates) for arm in arms}))
-            self._tell(f"drawing {numbers} candidates a problem, as --k asks, whatever a recipe says")
+            self._tell(f"candidates drawn of each problem: {numbers}, as --k asks, whatever a recipe says")
 
     # --- drawing
 
@@ -110,7 +111,7 @@ class Benching:
                     self._tell(f"recipe {arms.index(arm) + 1} of {len(arms)}: {arm.name}{part}")
                 self._draw_arm(arm, self._source_of(arm, first, turn), turn, as_json=as_json)
         if limit is not None:
-            self._notes.append(f"The first {limit} problems, as --limit says.")
+            self._notes.append(f"The first {plural(limit, 'problem')}, as --limit says.")
         if len(arms) > 1:
             self._notes.append(ONE_AFTER_ANOTHER if num_turns == 1 else TAKING_TURNS.format(num_turns))
 
@@ -166,7 +167,7 @@ class Benching:
             if num_incomplete:
                 again = ["tts", "solve", "--run", str(path), "--retry-errors"]
                 self._tell(
-                    f"{arm.name}: {num_incomplete} problems could not be drawn or judged in full; "
+                    f"{arm.name}: drawing or judging stayed incomplete for {plural(num_incomplete, 'problem')}; "
                     f"draw failed candidates anew with: {shlex.join(again)}"
                 )
 

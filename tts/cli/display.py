@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tts.cli.output import PLAIN, clip, filled
+from tts.errors import plural
 from tts.pipeline.outcomes import Outcome
 from tts.pipeline.run import Run
 from tts.report.wording import NBSP, interval, percent_range
@@ -169,7 +170,7 @@ def notes(run: Run) -> list[str]:
         lines += plugin_lines(run.plugin)
     if len(tally.credit) > 1:
         lines += [
-            f"{name}: {credit.num_candidates} candidates, {credit.num_passed} passed, "
+            f"{name}: {plural(credit.num_candidates, 'candidate')}, {credit.num_passed} passed, "
             f"{credit.num_selected} selected, {credit.num_tokens} tokens"
             for name, credit in sorted(tally.credit.items())
         ]

@@ -10,6 +10,7 @@ from rich.console import Console
 from tts.cli.layout import Heads, say, table, wrapped
 from tts.cli.output import PLAIN
 from tts.cli.plot import ASCII, MARKS, Curve, plot
+from tts.errors import plural
 from tts.report.data import Arm, Contrast, Gain, Line, Point, Report
 from tts.report.headline import headline, record, speed
 from tts.report.wording import (
@@ -20,7 +21,6 @@ from tts.report.wording import (
     interval,
     p_value,
     percent_range,
-    plural,
     points_range,
     seconds,
 )
@@ -54,7 +54,7 @@ def show(report: Report, console: Console) -> None:
         say(console, sentence)
     for arm in report.arms:
         graded = "" if arm.num_graded == arm.num_problems else f" ({arm.num_graded} graded)"
-        drawn = f"{count(arm.quality.num_candidates)} candidates"
+        drawn = plural(arm.quality.num_candidates, "candidate")
         say(console, f"\n{arm.name}: {plural(arm.num_problems, 'problem')}{graded}, {drawn}", style="bold")
         if arm.lines:
             _show_table(console, *_curves(arm))
@@ -141,28 +141,27 @@ def _show_plot(report: Report, console: Console) -> None:
 
 
 def _show_contrasts(report: Report, console: Console) -> None:
-    """Print the comparisons, pair by pair; of several pairs those at the headline's k alone."""
-    pairs = dict.fromkeys((one.first, one.second) for one in report.contrasts)
-    k = report.headline_k
-    for first, second in pairs:
-        found = [one for one in report.contrasts if (one.first, one.second) == (first, second)]
-        shown = found if len(pairs) == 1 else [one for one in found if one.k == k]
-        say(console, f"{first} minus {second}; intervals and p are for all comparisons together", style="bold")
-        rows = [
-            (
-                at_k(one.figure, one.k),
-                points_range(one.lower, one.upper),
-                _bounds(one),
-                p_value(one.adjusted_p_value) + "*" * one.told_apart,
-                record(one),
-            )
-            for one in shown
-        ]
-        heads = [("",), ("points", "95 %"), ("p",), ("wins–losses–ties–open",)]
-        _show_table(console, heads, rows)
-        say(console, "* told apart\n" if any(one.told_apart for one in shown) else "")
+    """Print the comparisons of two arms, or of more those at the headline's k."""
+    pairs = dict.fromkeys(f"{one.first} minus {one.second}" for one in report.contrasts)
+    if not pairs:
+        return
+    title, shown = next(iter(pairs)), report.contrasts
     if len(pairs) > 1:
-        say(console, f"These are the differences at k = {k}; those at every k are in the page.\n")
+        k = report.headline_k
+        title, shown = f"k = {k} (the page has all)", tuple(one for one in shown if one.k == k)
+    rows = [
+        (
+            at_k(one.figure, one.k) + (f" {one.pair}" if len(pairs) > 1 else ""),
+            points_range(one.lower, one.upper),
+            _bounds(one),
+            p_value(one.adjusted_p_value) + "*" * one.told_apart,
+            record(one),
+        )
+        for one in shown
+    ]
+    say(console, f"{title}; intervals and p are for all comparisons together", style="bold")
+    _show_table(console, [("",), ("points", "95 %"), ("p",), ("wins–losses–ties–open",)], rows)
+    say(console, "* told apart\n" if any(one.told_apart for one in shown) else "")
 
 
 def _costs(arms: Sequence[Arm]) -> Table:

@@ -9,7 +9,7 @@ import yaml
 
 from tts.cli.source import Source
 from tts.cli.streams import harmless, spells_unicode, tell
-from tts.errors import EngineError, NotHereError
+from tts.errors import EngineError, NotHereError, plural
 from tts.problems.sources import Specs, known_size
 from tts.problems.taking import Taking
 from tts.protocols import Sampler
@@ -41,7 +41,7 @@ def print_plan(
     try:
         source = choose()
         shown, num_problems, num_bad, num_missing = _counted(recipe.sampler, source, run)
-        print(f"{num_problems} problems from {_told(source.spec)}; {num_bad} bad rows")
+        print(f"{plural(num_problems, 'problem')} from {_told(source.spec)}; {plural(num_bad, 'bad row')}")
         if shown is None:
             return
     except NotHereError as error:
@@ -75,10 +75,12 @@ def _print_budget(sampler: Sampler, num_problems: int | None, num_missing: int) 
     print("\n# budget")
     if num_problems is None:
         per_problem = sampler.num_candidates * sampler.max_tokens
-        print(f"{sampler.num_candidates} candidates a problem, at most {per_problem} tokens to write for each problem")
+        drawn = plural(sampler.num_candidates, "candidate")
+        print(f"{drawn} a problem, at most {per_problem} tokens to write for each problem")
     else:
         total = num_problems * sampler.num_candidates
-        print(f"{num_problems} problems × {sampler.num_candidates} candidates = {total} candidates")
+        each, together = plural(sampler.num_candidates, "candidate"), plural(total, "candidate")
+        print(f"{plural(num_problems, 'problem')} × {each} = {together}")
         if num_missing < total:
             print(f"{total - num_missing} of them are drawn already, {num_missing} are missing")
         print(f"at most {num_missing} × {sampler.max_tokens} = {num_missing * sampler.max_tokens} tokens to write")

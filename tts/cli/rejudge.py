@@ -86,6 +86,7 @@ def _show(
 ) -> None:
     from tts.cli.display import header_line, result_line
     from tts.cli.output import PLAIN, Terminal, write_outcome
+    from tts.errors import plural
     from tts.report.wording import NBSP, interval, percent_range
 
     stderr = Terminal(stderr=True)
@@ -111,6 +112,6 @@ def _show(
             f"(95 % interval {interval(one.interval_low, one.interval_high)})"
             for name, one in ((selector, selected), ("single candidate", one_draw))
         )
-        stderr.print(f"{run.path}: {tally.num_graded} problems graded: {told.replace(NBSP, ' ')}", **PLAIN)
+        stderr.print(f"{run.path}: {plural(tally.num_graded, 'problem')} graded: {told.replace(NBSP, ' ')}", **PLAIN)
     else:
-        stderr.print(f"{run.path}: {tally.num_problems} problems, none of them with a reference", **PLAIN)
+        stderr.print(f"{run.path}: {plural(tally.num_problems, 'problem')}, none with a reference", **PLAIN)

@@ -8,6 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from tts.errors import plural
 from tts.metrics.paired import FEWEST_MOVED
 from tts.metrics.subsets import Floats
 
@@ -28,23 +29,15 @@ class Power:
     detectable: float | None
 
     def __str__(self) -> str:
-        problems, candidates, looks = (
-            f"{number} {noun}{'' if number == 1 else 's'}"
-            for number, noun in (
-                (self.num_problems, "problem"),
-                (self.num_candidates, "candidate"),
-                (self.num_looks, "look"),
-            )
-        )
-        setting = f"with {problems} of {candidates}" + (f" and {looks}" if self.num_looks > 1 else "")
+        looks = f" and {plural(self.num_looks, 'look')}" if self.num_looks > 1 else ""
+        setting = f"with {plural(self.num_problems, 'problem')} of {plural(self.num_candidates, 'candidate')}{looks}"
         if self.detectable is None:
             few = f": it takes at least {FEWEST_MOVED} problems" if self.num_problems < FEWEST_MOVED else ""
             return f"{setting}, no gain would be told apart{few}"
-        points = math.ceil(100 * self.detectable)
-        gain = f"{points} point{'' if points == 1 else 's'}"
+        gain = plural(math.ceil(100 * self.detectable), "point")
         return (
-            f"{setting}, a gain of about {gain} that is alike on all problems would be told "
-            "apart 4 times in 5; a scattered one less often"
+            f"{setting}, a gain of about {gain} that is alike on all problems would be told apart 4 times in 5; a "
+            "scattered one less often"
         )
 
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tts.errors import UsageError
+from tts.errors import UsageError, plural
 
 Floats: TypeAlias = NDArray[np.float64]
 Complexes: TypeAlias = NDArray[np.complex128]
@@ -68,5 +68,6 @@ def require_ks(ks: Sequence[int], sizes: Ints, problem_ids: tuple[str, ...]) -> 
             num_short = int((sizes < k).sum())
             raise UsageError(
                 f"`k` must be at most {sizes[fewest]}, the number of candidates of problem {problem_ids[fewest]!r}, "
-                f"got {k} ({num_short} of {sizes.size} problems have fewer). Draw more candidates, or leave this k out"
+                f"got {k} ({plural(num_short, 'problem', of=sizes.size)} with fewer). Draw more "
+                "candidates, or leave this k out"
             )

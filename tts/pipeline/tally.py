@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tts.errors import plural
 from tts.metrics.bootstrap import estimates_of_units
 from tts.metrics.intervals import Estimate
 from tts.pipeline.judge import FAILED, NO_SCORE, SELECTION_FAILED
@@ -115,13 +116,12 @@ class Tally:
     def notes(self) -> list[str]:
         """Return what decided, or kept from deciding, on some problems: a sentence each."""
         told = {
-            "could not be judged, or nothing be selected: their records say why": self.num_unjudged,
-            "had no score at all: the scorer could tell nothing of any candidate, so nothing was handed in": (
-                self.num_unscored
-            ),
-            "were decided by a tie: for the likeliest candidate, then by text": self.num_tied,
+            "judging or selecting failed on {}: the records say why": self.num_unjudged,
+            "the scorer could tell nothing of any candidate of {}, so nothing was handed in": self.num_unscored,
+            "a tie decided {}: for the likeliest candidate, then by text": self.num_tied,
         }
-        return [f"{number} of {self.num_problems} problems {what}" for what, number in told.items() if number]
+        every = self.num_problems
+        return [what.format(plural(number, "problem", of=every)) for what, number in told.items() if number]
 
     def summary(self) -> dict[str, Any]:
         """Return all figures for summary.json, in an order that does not depend on the problems' order."""

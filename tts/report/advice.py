@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from tts.errors import plural
 from tts.report.data import Arm, Contrast
-from tts.report.wording import NBSP, at_k, count, p_value, percent, plural
+from tts.report.headline import MOST_PAIRS, chance
+from tts.report.wording import NBSP, at_k, count, percent
 from tts.types import TRUNCATED
 
 NOTABLE = 0.05  # share of candidates from which a warning is due
@@ -47,7 +49,7 @@ def on_arm(arm: Arm, reasons: Counter[str]) -> Iterator[str]:
         )
     if quality.num_errors:
         yield (
-            f"{arm.name}: {quality.num_errors} candidates failed in the engine and count as undecided: "
+            f"{arm.name}: the engine failed on {plural(quality.num_errors, 'candidate')}, undecided for that: "
             f"draw them anew with tts solve --run {arm.run} --retry-errors"
         )
 
@@ -60,8 +62,8 @@ def on_arm(arm: Arm, reasons: Counter[str]) -> Iterator[str]:
             "ranges. See task.verifier for its limits; `tts grade` judges anew"
         )
     if 0 < arm.num_graded < arm.num_problems:
-        without = arm.num_problems - arm.num_graded
-        yield f"{arm.name}: {without} of {arm.num_problems} problems have no reference: no accuracy counts them"
+        without = plural(arm.num_problems - arm.num_graded, "problem", of=arm.num_problems)
+        yield f"{arm.name}: no accuracy counts {without}, for want of a reference"
 
 
 def _share(number: int, arm: Arm) -> str:
@@ -85,14 +87,19 @@ def on_claim(arms: Sequence[Arm], contrasts: Sequence[Contrast], headline: str, 
                     f"{arm.name}: with {plural(arm.num_graded, 'problem')} the 95 % interval of {at_k(headline, k)} is "
                     f"{100 * width:.0f} points wide: take more problems (PROBLEMS, --limit) before you claim much"
                 )
-    for contrast in contrasts:
-        differs = contrast.lower > 0 or contrast.upper < 0
-        if contrast.is_headline(headline, k) and differs and not contrast.told_apart:
-            yield (
-                f"{contrast.first} and {contrast.second} are not told apart from chance in "
-                f"{at_k(contrast.figure, contrast.k)} (adjusted p {p_value(contrast.adjusted_p_value)}); "
-                f"{contrast.power}. Take more problems (PROBLEMS, --limit)"
-            )
+    looks = [one for one in contrasts if one.is_headline(headline, k)]
+    unsettled = [one for one in looks if (one.lower > 0 or one.upper < 0) and not one.told_apart]
+    if len(unsettled) > MOST_PAIRS:
+        yield (
+            f"{len(unsettled)} of {len(looks)} pairs of recipes differ in {at_k(unsettled[0].figure, k)} and are not "
+            "told apart from chance. Take more problems (PROBLEMS, --limit)"
+        )
+        return
+    for one in unsettled:
+        yield (
+            f"{one.first} and {one.second} are not told apart from chance in {at_k(one.figure, k)} ({chance(one)}); "
+            f"{one.power}. Take more problems (PROBLEMS, --limit)"
+        )
 
 
 def on_fairness(arms: Sequence[Arm]) -> Iterator[str]:
@@ -161,9 +168,11 @@ def _told(key: str, one: Any, two: Any, *, with_values: bool) -> str:
 def said_once(arms: Sequence[Arm], sentences: Sequence[str]) -> list[str]:
     """Return the sentences, as one those that say the same of several recipes, or of several pairs of them.
 
-    They say the same where nothing but numbers and run folders differs; these stand in the order of the recipes.
+    They say the same where nothing but numbers and run folders differs; these stand in the order of the recipes. What
+    is in quotes, such as the name of a problem, is no number.
     """
-    changing = re.compile("|".join([*(re.escape(arm.run) for arm in arms if arm.run), r"\d+(?:[.,]\d+)*"]))
+    runs = "|".join(re.escape(arm.run) for arm in sorted(arms, key=lambda arm: -len(arm.run)) if arm.run)
+    changing = re.compile(rf"(?:{runs or '(?!)'}|\b\d+(?:[.,]\d+)*)(?=(?:[^']*'[^']*')*[^']*$)")
     names = [arm.name for arm in arms]
     subjects = {f"{name}: ": name for name in names}
     subjects |= {f"{one} and {two} ": f"{one} and {two}" for one in names for two in names if one != two}

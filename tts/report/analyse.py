@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tts.errors import UsageError
+from tts.errors import UsageError, plural
 from tts.metrics.bootstrap import METHOD
 from tts.metrics.cost import expected_distinct_answers
 from tts.metrics.curves import Curve, curves
@@ -22,7 +22,7 @@ from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, gained, has_own_
 from tts.report.scope import distinct_names, scope
 from tts.report.speed import speeds
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure
-from tts.report.wording import decimal, plural
+from tts.report.wording import decimal
 from tts.runs.opening import open_stored
 from tts.runs.stored import Stored
 
@@ -249,8 +249,8 @@ def _method(clusters: Mapping[str, str], compared: Measure, num_texts: int, seed
     yield "Tokens at k: k times a problem's mean completion tokens, then the mean over problems."
     if compared.kernel is not None:
         yield (
-            f"Diversity: the first {num_texts} texts of each problem, thinking included, compared by {compared.name}; "
-            "means over problems. Perplexity, where measured, is the geometric mean."
+            f"Diversity: the first {plural(num_texts, 'text')} of each problem, thinking included, compared by "
+            f"{compared.name}; means over problems. Perplexity, where measured, is the geometric mean."
         )
 
 

@@ -10,6 +10,7 @@ from typing import cast
 
 from tts.components import registry
 from tts.components.component import Component
+from tts.errors import plural
 from tts.metrics.pool import Pool, PoolRow, joined, picked, pool, pool_row
 from tts.pipeline.judge import is_graded, is_known
 from tts.pipeline.judges import Evaluators
@@ -122,7 +123,9 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     for one, number in missing.items():
         if number and (one in telling or one == own_name):
             told = "they abstain where it chooses" if one in telling else "nothing can be chosen by it: it has no curve"
-            gathered.notes.append(f"{name}: {number} of {num_candidates} candidates have no score of {one}: {told}")
+            gathered.notes.append(
+                f"{name}: no score of {one} for {plural(number, 'candidate', of=num_candidates)}: {told}"
+            )
     return gathered
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tts.errors import plural
+from tts.metrics.paired import FEWEST_MOVED
 from tts.report.data import Arm, Contrast, Report, Speed
 from tts.report.wording import (
     NBSP,
@@ -14,16 +16,16 @@ from tts.report.wording import (
     p_value,
     percent,
     percent_range,
-    plural,
     points_range,
 )
 
 FEW_CUT = 0.01  # share of candidates beyond which it is said what the cut ones could have changed
 MUCH_CUT = 0.2
+MOST_PAIRS = 3  # of recipes, that are told each in words
 
 
 def headline(report: Report) -> list[str]:
-    """Return the sentences: the difference of two arms, or one arm between chance and oracle, at `headline_k`."""
+    """Return the sentences: the differences of arms, or one arm between chance and oracle, at `headline_k`."""
     if not report.arms:
         return ["There is no run in this report."]
     found = [*_verdicts(report), *_sensitivity(report), *_ties(report)] or [*_texts(report)]
@@ -33,6 +35,12 @@ def headline(report: Report) -> list[str]:
 def judgement(contrast: Contrast) -> str:
     """Return what to think of a difference, all contrasts of the report considered."""
     return "told apart" if contrast.told_apart else "not told apart from chance"
+
+
+def chance(contrast: Contrast) -> str:
+    """Return the p-value as words, or why there is none."""
+    p = contrast.adjusted_p_value
+    return f"no p-value: fewer than {FEWEST_MOVED} clusters" if p is None else f"adjusted p {p_value(p)}"
 
 
 def record(contrast: Contrast) -> str:
@@ -53,11 +61,24 @@ def _verdicts(report: Report) -> Iterator[str]:
     fitting = [one for one in report.contrasts if one.is_headline(report.headline, k)]
     if fitting and len(report.arms) == 2:
         one = fitting[0]
-        bounds = interval(one.together_low, one.together_high, sign=True)
         yield (
             f"{one.first} minus {one.second} in {at_k(one.figure, k)}: {points_range(one.lower, one.upper)} points "
-            f"on {plural(one.num_problems, 'problem')} (95{NBSP}% interval {bounds}; adjusted p "
-            f"{p_value(one.adjusted_p_value)}), {judgement(one)}; {one.power}."
+            f"on {plural(one.num_problems, 'problem')} ({_doubt(one)}), {judgement(one)}; {one.power}."
+        )
+    # Of more, which pairs are told apart, the largest difference first.
+    elif fitting:
+        apart = sorted((one for one in fitting if one.told_apart), key=lambda one: -abs(one.lower + one.upper))
+        told = [
+            f"{one.first} minus {one.second} {points_range(one.lower, one.upper)} points ({_doubt(one)})"
+            for one in apart[:MOST_PAIRS]
+        ]
+        more = [f"{len(apart) - MOST_PAIRS} more"] if len(apart) > MOST_PAIRS else []
+        rest = [f"{one.first} and {one.second}" for one in fitting if not one.told_apart]
+        not_told = f"; not told apart from chance: {', '.join(rest)}" if 0 < len(rest) <= MOST_PAIRS and apart else ""
+        yield (
+            f"In {at_k(fitting[0].figure, k)} {len(apart) or 'none'} of {plural(len(fitting), 'pair')} of recipes "
+            f"{'is' if len(apart) < 2 else 'are'} told apart{': ' if apart else ' from chance'}"
+            f"{', '.join([*told, *more])}{not_told}."
         )
     points = [(arm, arm.point(report.headline, k)) for arm in report.arms]
     found = [(arm, point) for arm, point in points if point is not None]
@@ -83,6 +104,11 @@ def _verdicts(report: Report) -> Iterator[str]:
                 f"choice among {k} would reach {percent_range(oracle.lower, oracle.upper)}"
             )
         yield f"{sentence}{_beware([arm])}."
+
+
+def _doubt(one: Contrast) -> str:
+    bounds = interval(one.together_low, one.together_high, sign=True)
+    return f"95{NBSP}% interval {bounds}; {chance(one)}"
 
 
 def _beware(arms: Sequence[Arm]) -> str:

@@ -8,9 +8,9 @@ from itertools import combinations
 
 import numpy as np
 
-from tts.errors import UsageError
+from tts.errors import UsageError, plural
 from tts.metrics.subsets import short
-from tts.report.wording import NBSP, plural
+from tts.report.wording import NBSP
 from tts.runs.stored import Stored, identity
 
 MOST_NAMED = 20  # problems in one warning
@@ -53,14 +53,14 @@ def scope(names: Sequence[str], runs: Sequence[Stored], ks: tuple[int, ...]) -> 
     for name, run in zip(names, runs, strict=True):
         if run.waiting_ids:
             warnings.append(
-                f"{name}: {_told(run.waiting_ids, 'no candidates')} and count as undecided, between 0 and 100{NBSP}% "
-                "at every k: draw them"
+                f"{name}: {_told(run.waiting_ids, 'no candidates')}: undecided, between 0 and 100{NBSP}% at every k; "
+                "draw them"
             )
         few = [one for one in run.problem_ids if run.num_candidates(one) < max(chosen)]
         if few:
             warnings.append(
-                f"{name}: {_told(few, f'fewer than {max(chosen)} candidates')} and count as undecided at a k beyond "
-                "theirs: go on with the run"
+                f"{name}: {_told(few, f'fewer than {max(chosen)} candidates')}: undecided at a k beyond theirs; go on "
+                "with the run"
             )
         if (
             not ks
@@ -129,12 +129,12 @@ def _check(runs: Sequence[Stored], ks: Collection[int], fewest: _Fewest) -> None
         num_fewer = sum(size < max(ks) for size in sizes)
         raise UsageError(
             f"`k` must be at most {fewest.number}, the number of candidates of problem {fewest.problem_id!r} in "
-            f"{fewest.run.path}, got {max(ks)} ({num_fewer} of {len(sizes)} problems have fewer). Go on with that run "
-            "if it was interrupted, draw more candidates, or leave this k out"
+            f"{fewest.run.path}, got {max(ks)} ({plural(num_fewer, 'problem', of=len(sizes))} with fewer). Go on "
+            "with that run if it was interrupted, draw more candidates, or leave this k out"
         )
 
 
 def _told(ids: Sequence[str], what: str) -> str:
-    """Return `2 problems have no candidates (a, b)`, all named up to a number."""
-    named = ", ".join(ids[:MOST_NAMED]) + (", …" if len(ids) > MOST_NAMED else "")
+    """Return `2 problems have no candidates ('a', 'b')`, all named up to a number."""
+    named = ", ".join(map(repr, ids[:MOST_NAMED])) + (", …" if len(ids) > MOST_NAMED else "")
     return f"{plural(len(ids), 'problem')} {'has' if len(ids) == 1 else 'have'} {what} ({named})"

@@ -78,11 +78,6 @@ def seconds(value: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def plural(number: int, noun: str) -> str:
-    """Return `1 problem`, `2 problems`."""
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
-
-
 def at_k(figure: str, k: int) -> str:
     """Return a figure's name at one k: `maj@8`, `pass^8`, `first of 8`."""
     return f"{figure[:-1]}{k}" if figure.endswith(("@k", "^k")) else f"{figure} of {k}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from tts.errors import UsageError, shown
+from tts.errors import UsageError, plural, shown
 from tts.problems.choices import read_answer_letter
 from tts.problems.formats import read_records
 from tts.problems.jsonl import BadRow
@@ -147,21 +147,21 @@ class CandidateFile(Stored):
         for (key, wanted), lines in self._dropped.items():
             where = ", ".join(map(str, lines[:3])) + (", …" if len(lines) > 3 else "")
             yield (
-                f"{self.name}: `{key}` must be {wanted}; in {len(lines)} rows it is not (line {where}): the candidates "
-                "are kept, without it"
+                f"{self.name}: `{key}` must be {wanted}; in {plural(len(lines), 'row')} it is not (line {where}): the "
+                "rest is kept, without it"
             )
         if self._counts["finish_reason"]:
             yield (
-                f"{self.name}: {self._counts['finish_reason']} rows have no finish_reason and count as finished, so a "
-                "truncated one among them counts by what it says: add the key finish_reason"
+                f"{self.name}: no finish_reason in {plural(self._counts['finish_reason'], 'row')}: taken as finished, "
+                "so that a truncated one counts by what it says; add the key finish_reason"
             )
         if self._counts["num_tokens"] or self._counts["num_prompt_tokens"]:
             rows = max(self._counts["num_tokens"], self._counts["num_prompt_tokens"])
-            yield f"{self.name}: {rows} rows have no token counts, so words are counted: add num_tokens"
+            yield f"{self.name}: no token counts in {plural(rows, 'row')}, so words are counted: add num_tokens"
         if self._counts["verdict"]:
             yield (
-                f"{self.name}: {self._counts['verdict']} rows bring a verdict, which stands; `tts grade` and --set "
-                "task.verifier judge anew, where there is a reference"
+                f"{self.name}: a verdict comes with {plural(self._counts['verdict'], 'row')} and stands; `tts grade` "
+                "and --set task.verifier judge anew, where there is a reference"
             )
         if self._unused:
             yield f"{self.name}: keys that mean nothing here were not used: {', '.join(sorted(self._unused))}"

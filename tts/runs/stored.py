@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tts.errors import RunFolderError, UsageError, shown
+from tts.errors import RunFolderError, UsageError, plural, shown
 from tts.problems import open_problems
 from tts.problems.rows import judgeable
 from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
@@ -211,7 +211,7 @@ class StoredRun(Stored):
                 )
             if row.reference != own.reference:
                 self._corrected[row.problem.id] = row.reference
-        yield f"{self.name}: {len(self._corrected)} problems are judged by another reference, that of {problems}"
+        yield f"{self.name}: another reference, that of {problems}, judges {plural(len(self._corrected), 'problem')}"
         if unknown or len(seen) < len(self._rows):
             yield (
                 f"{self.name}: {len(self._rows) - len(seen)} of its problems are not in {problems} and keep their "

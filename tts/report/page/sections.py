@@ -15,6 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tts.errors import plural
 from tts.report.chart import Chart, draw
 from tts.report.data import Arm, ArmView, Made, Report
 from tts.report.figures import charts
@@ -29,7 +30,6 @@ from tts.report.wording import (
     p_value,
     percent,
     percent_range,
-    plural,
     points,
     points_range,
     seconds,
