@@ -48,6 +48,15 @@ def cut(text: str = "so far") -> dict[str, Any]:
     return {"text": text, "finish_reason": "length"}
 
 
+class Raises(Component):
+    """A selector that fails where there are fewer than three candidates."""
+
+    scorer: ClassVar[None] = None
+
+    def select(self, ballot: Ballot) -> Selection:
+        return Selection(ballot.candidates[2].index, "", (1.0,), 1, 0)
+
+
 class LastAnswer(Component):
     """A selector that the package does not have: the last candidate."""
 

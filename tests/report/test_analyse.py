@@ -237,6 +237,16 @@ def test_a_selector_of_a_plugin_has_its_own_line(tmp_path: Path, problems: Path)
     assert found[4].lower == pytest.approx(0.5)  # of a the last is right, of b it is not
 
 
+def test_a_selector_that_fails_leaves_every_other_figure(tmp_path: Path, problems: Path) -> None:
+    run = draw(tmp_path / "r", problems, FOUR, selector={"name": "stored_parts:Raises"})
+    kept = report(draw(tmp_path / "s", problems, FOUR), ks=(1, 4)).arms[0]
+    found = report(run, ks=(1, 4))
+    assert found.arms[0].lines == kept.lines
+    assert any("no curve, since it failed: IndexError" in warning for warning in found.warnings)
+    few = report(draw(tmp_path / "f", problems, boxed("1", "2"), selector={"name": "stored_parts:Raises"}), ks=(2,))
+    assert any("judging or selecting failed on 2 of 2 problems, first since IndexError" in one for one in few.warnings)
+
+
 def test_ids_of_all_sorts_are_read_back(tmp_path: Path) -> None:
     names = {'q"1': "1", "b\\": "1", 'ü, "index": 7': "1", "x\ny": "1"}
     problems = write_problems(tmp_path / "p.jsonl", names)

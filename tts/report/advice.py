@@ -48,10 +48,11 @@ def on_arm(arm: Arm, reasons: Counter[str]) -> Iterator[str]:
             "stood last, which may be no answer at all: ask for \\boxed{} in task.template, or take a better model"
         )
     if quality.num_errors:
-        yield (
-            f"{arm.name}: the engine failed on {plural(quality.num_errors, 'candidate')}, undecided for that: "
-            f"draw them anew with tts solve --run {arm.run} --retry-errors"
-        )
+        how = (
+            f" with tts solve --run {arm.run} --retry-errors" if "engine" in arm.recipe else ""
+        )  # else of another tool
+        failed = plural(quality.num_errors, "candidate")
+        yield f"{arm.name}: the engine failed on {failed}, undecided for that: draw them anew{how}"
 
     # What could not be judged, and what has no reference to be judged by.
     rest = {name: number for name, number in reasons.items() if name not in (TRUNCATED, "engine_error")}

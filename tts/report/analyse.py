@@ -149,11 +149,20 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
     """Return what there is to say of one run alone."""
     counts, selector = gathered.counts, run.recipe.selector
 
+    if gathered.failures:
+        on = plural(len(gathered.failures), "problem", of=gathered.drawn.num_problems)
+        gathered.notes.append(f"{name}: judging or selecting failed on {on}, first since {gathered.failures[0]}")
+
     # What the graded problems show of the selectors.
     graded, drawn = gathered.graded, gathered.drawn
     found = curves(graded, ks, seed=seed) if graded.num_problems else []
     if gathered.ballots:
-        found.append(own_curve(selector, gathered.ballots, graded, ks, seed))
+        try:
+            found.append(own_curve(selector, gathered.ballots, graded, ks, seed))
+        except Exception as error:  # of the selector, a plugin's: the other figures stand
+            gathered.notes.append(
+                f"{name}: the selector has no curve, since it failed: {type(error).__name__}: {error}"
+            )
     units = units_of(graded.problem_ids, gathered.clusters)
 
     # What drawing took; how long is known only where every candidate's session is.

@@ -12,7 +12,7 @@ from tts.components import registry
 from tts.components.component import Component
 from tts.errors import plural
 from tts.metrics.pool import Pool, PoolRow, joined, picked, pool, pool_row
-from tts.pipeline.judge import is_graded, is_known
+from tts.pipeline.judge import FAILED, SELECTION_FAILED, is_graded, is_known
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.rejudging import judged_again
 from tts.protocols import Scorer
@@ -42,7 +42,8 @@ class Gathered:
 
     `views` goes by the problem's id; so does `clusters`, what problems share. `ballots` are those of the graded
     problems, empty where nothing needs them. `counts` has `candidates`, `truncated`, …, and the tokens; `engines` is
-    the ledger. `reasons` counts why verdicts are undecided. `spread` is what the texts show and `digest` is of all that
+    the ledger. `reasons` counts why verdicts are undecided, `failures` say why problems could not be judged or
+    selected from. `spread` is what the texts show and `digest` is of all that
     was written; the texts themselves are not kept. `notes` tell of scores.
     """
 
@@ -50,6 +51,7 @@ class Gathered:
     graded: Pool = field(default_factory=lambda: pool([]))
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
     spread: Spread | None = None
     notes: list[str] = field(default_factory=list)
     views: dict[str, ArmView] = field(default_factory=dict)
@@ -150,6 +152,8 @@ def _count(gathered: Gathered, candidates: Sequence[Candidate], judged: Judged, 
     """Count what became of a problem's candidates."""
     counts = gathered.counts
     counts["graded"] += graded
+    if judged.verdict.reason in (FAILED, SELECTION_FAILED):
+        gathered.failures.append(judged.verdict.detail)
     for candidate, answer, verdict in zip(candidates, judged.answers, judged.verdicts, strict=True):
         ended = candidate.finish_reason
         counts["candidates"] += 1
