@@ -169,6 +169,23 @@ def test_the_same_job_twice_is_refused_and_another_seed_is_not(tts: Command, rec
     assert {row["arm"] for row in seeded.records if "figure" in row} == {"scripted-1", "scripted-2"}
 
 
+def test_a_baseline_is_checked_before_anything_is_drawn_and_kept(
+    tts: Command, recipe: Path, problems: Path, tmp_path: Path
+) -> None:
+    arguments = (problems, *("-r", recipe) * 3, *("--seed", "1", "--seed", "2", "--seed", "3"), "--run", "b")
+    wrong = bench(tts, *arguments, "--baseline", "scripted")
+    assert (wrong.code, (tmp_path / "b").exists()) == (2, False)
+    assert "`baseline` must be one of scripted-1, scripted-2, scripted-3, got 'scripted'" in wrong.err
+    alone = bench(tts, problems, "-r", recipe, "--run", "b", "--baseline", "scripted")
+    assert (alone.code, "`baseline` must go with two recipes or more" in alone.err) == (2, True)
+    for options in ((*arguments, "--baseline", "scripted-2"), ("--run", "b")):
+        compared = [row["contrast"] for row in bench(tts, *options).records if "contrast" in row]
+        assert {(one["first"], one["second"]) for one in compared} == {
+            ("scripted-1", "scripted-2"),
+            ("scripted-3", "scripted-2"),
+        }
+
+
 def test_stored_runs_are_taken_as_they_are(tts: Command, recipe: Path, problems: Path, tmp_path: Path) -> None:
     assert tts("solve", problems, "-r", recipe, "--run", "r").code == 0
     before = {file.name: file.read_bytes() for file in (tmp_path / "r").iterdir()}

@@ -42,7 +42,8 @@ class BenchSettings:
 
     `problems` None: each recipe's own; `ks` empty: powers of two. `stored` are the runs and files that are taken as
     they are, `stored_problems` what goes with such a file, `judged_by` the overrides by which they are judged. In each
-    of the `turns` every arm draws its share of the problems. `arms` is what `recipes`, `overrides` and `seeds` come to.
+    of the `turns` every arm draws its share of the problems. All others are compared with `baseline` alone (None: with
+    each other). `arms` is what `recipes`, `overrides` and `seeds` come to.
     """
 
     recipes: tuple[str, ...] = ()
@@ -59,6 +60,7 @@ class BenchSettings:
     embeddings: str = ""
     perplexity: str | None = None
     turns: int = 0
+    baseline: str | None = None
 
     @property
     def names_nothing(self) -> bool:
@@ -144,6 +146,7 @@ def _again(asked: BenchSettings, stored: BenchSettings, path: Path) -> BenchSett
         turns=asked.turns or stored.turns,
         embeddings=asked.embeddings or stored.embeddings,
         perplexity=asked.perplexity or stored.perplexity,
+        baseline=asked.baseline or stored.baseline,
     )
 
 

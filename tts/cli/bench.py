@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from tts.cli.options import Embeddings, NoCandidates, PerplexityModel, StoredProblems, TimeLimit, read_ks, read_seconds
+from tts.cli.options import (
+    Baseline,
+    Embeddings,
+    NoCandidates,
+    PerplexityModel,
+    StoredProblems,
+    TimeLimit,
+    read_ks,
+    read_seconds,
+)
 from tts.cli.solve import (
     EXIT_SOME_FAILED,
     EXIT_UNFINISHED,
@@ -62,6 +71,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     embeddings: Embeddings = None,
     perplexity: PerplexityModel = None,
     no_candidates: NoCandidates = False,
+    baseline: Baseline = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as one JSON object.")] = False,
 ) -> None:
     """Draw candidates by one recipe or several on the same problems, grade all, and say what k candidates buy.
@@ -88,6 +98,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         embeddings=embeddings or "",
         perplexity=perplexity,
         turns=turns or 0,
+        baseline=baseline,
     )
     benching = Benching(asked, run)
     resume = shlex.join(["tts", "bench", "--run", str(benching.folder.path)])

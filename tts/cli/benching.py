@@ -26,6 +26,7 @@ from tts.pipeline.run import open_run
 from tts.problems.taking import Taking
 from tts.report.analyse import Options, analyse
 from tts.report.data import Report
+from tts.report.scope import distinct_names
 from tts.report.spread import check_measure
 from tts.runs import job
 from tts.runs.opening import open_stored
@@ -87,8 +88,12 @@ class Benching:
         for arm in arms:
             check_engine(arm.recipe)
         check_measure(self.settings.embeddings, self.settings.perplexity)
-        for run in self._open_stored() if arms else ():  # what is wrong with them is said before anything is drawn
-            run.close()
+        if arms:  # what is wrong with stored runs or names is said before anything is drawn
+            runs = self._open_stored()
+            for run in runs:
+                run.close()
+            names = [(run.name, run.path.name) for run in runs] + [(arm.recipe.name, arm.name) for arm in arms]
+            distinct_names(names, self.settings.baseline)
         if not self._resumed and self.asked.ks and arms:
             numbers = " and ".join(sorted({str(arm.recipe.sampler.num_candidates) for arm in arms}))
             self._tell(f"candidates drawn of each problem: {numbers}, as --k asks, whatever a recipe says")
@@ -187,6 +192,7 @@ class Benching:
             embeddings=settings.embeddings,
             perplexity=settings.perplexity,
             candidates=settings.candidates,
+            baseline=settings.baseline,
             notes=tuple(self._notes),
         )
         columns = (TextColumn("analysing"), BarColumn(bar_width=12), MofNCompleteColumn())

@@ -42,6 +42,10 @@ StoredProblems = Annotated[
         "verdict: passed).",
     ),
 ]
+Baseline = Annotated[
+    str | None,
+    typer.Option("--baseline", metavar="NAME", help="Compare every other recipe with this one alone: fewer looks."),
+]
 NoCandidates = Annotated[
     bool, typer.Option("--no-candidates", help="Leave the candidates' texts out of the report (for huge runs).")
 ]

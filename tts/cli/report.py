@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli.options import Embeddings, NoCandidates, PerplexityModel, StoredProblems, read_ks
+from tts.cli.options import Baseline, Embeddings, NoCandidates, PerplexityModel, StoredProblems, read_ks
 from tts.cli.streams import tell
 
 
@@ -35,10 +35,7 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
     embeddings: Embeddings = None,
     perplexity: PerplexityModel = None,
     no_candidates: NoCandidates = False,
-    baseline: Annotated[
-        str | None,
-        typer.Option("--baseline", metavar="NAME", help="Compare every other recipe with this one alone: fewer looks."),
-    ] = None,
+    baseline: Baseline = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of intervals, tests and subsets.")] = 0,
 ) -> None:
     """Write one self-contained HTML page about stored runs: curves, comparison, cost, diversity, every candidate.

@@ -77,9 +77,7 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
     if not runs:
         raise UsageError("`runs` must be at least one run, got none")
     check_measure(options.embeddings, options.perplexity)
-    names = distinct_names(runs)
-    if options.baseline is not None and options.baseline not in names:
-        raise UsageError(f"`baseline` must be one of {', '.join(names)}, got {options.baseline!r}")
+    names = distinct_names([(run.name, run.path.name) for run in runs], options.baseline)
     about = scope(names, runs, options.ks)
     ks, warnings = about.ks, list(about.warnings)
     headline_k = max((k for k in ks if 2 * k <= about.fewest), default=min(ks))

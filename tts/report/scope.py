@@ -16,11 +16,19 @@ from tts.runs.stored import Stored, identity
 MOST_NAMED = 20  # problems in one warning
 
 
-def distinct_names(runs: Sequence[Stored]) -> list[str]:
-    """Return a name for each run that no other has: the recipe's, else the folder's, else a number behind it."""
-    names = [run.name for run in runs]
-    names = [run.path.name if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)]
-    return [name if names.count(name) == 1 else f"{name}-{place + 1}" for place, name in enumerate(names)]
+def distinct_names(runs: Sequence[tuple[str, str]], baseline: str | None = None) -> list[str]:
+    """Return a name for each run that no other has: the recipe's, else the folder's, else a number behind it.
+
+    `runs` are the names of recipes and folders. Raises UsageError where the `baseline` is none of several.
+    """
+    recipes = [name for name, _ in runs]
+    names = [folder if recipes.count(name) > 1 else name for name, folder in runs]
+    names = [name if names.count(name) == 1 else f"{name}-{place + 1}" for place, name in enumerate(names)]
+    if baseline is not None and len(names) < 2:
+        raise UsageError(f"`baseline` must go with two recipes or more, got {baseline!r} beside none")
+    if baseline is not None and baseline not in names:
+        raise UsageError(f"`baseline` must be one of {', '.join(names)}, got {baseline!r}")
+    return names
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class StoredPlan:
     perplexity: str | None
     turns: int
     judged_by: tuple[str, ...] = ()
+    baseline: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a number of turns in which nothing is drawn."""
