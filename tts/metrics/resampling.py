@@ -91,7 +91,8 @@ def _subsets(pool: Pool, k: int, asked: Ints, draws: Ints, rng: np.random.Genera
     for size in np.unique(pool.sizes[exact]):
         every = np.array(list(itertools.combinations(range(size), k)))
         alike = exact[pool.sizes[exact] == size]
-        for problems in np.array_split(alike, 1 + len(alike) * every.size // BLOCK):
+        num_drawn = len(alike) * len(every) * pool.classes.shape[1]
+        for problems in np.array_split(alike, 1 + num_drawn // BLOCK):
             yield np.repeat(problems, len(every)), np.tile(every, (len(problems), 1))
     rows = np.repeat(np.arange(pool.num_problems), draws)
     if len(rows):
