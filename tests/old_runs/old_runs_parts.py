@@ -46,12 +46,15 @@ def files(folder: Path, names: tuple[str, ...] = REPEATABLE) -> dict[str, str]:
 
 
 def settled(text: str) -> str:
-    """Return `text` without what clocks wrote, and its numbers to 12 digits: processors add them up differently.
+    """Return `text` without what clocks and machines wrote.
 
-    Keys that recipes were given later are left out where they have the value that changes nothing.
+    Its numbers have 12 digits: processors add them up differently.
+    Keys that recipes and benchmarks were given later are left out where they have the value that changes nothing.
     """
     text = re.sub(r'"examples": \[\],\s+"examples_as": "turns",\s+', "", text)
-    text = re.sub(r'"(wall_seconds|seconds|tokens_per_second)": [^,}]+', r'"\1": null', text)
+    text = re.sub(r',\s+"judged_by": \[\]', "", text)
+    text = re.sub(r'"(wall_seconds|seconds|tokens_per_second|began|ended)": [^,}]+', r'"\1": null', text)
+    text = re.sub(r'"(hosts|versions)": [\[{][^\]}]*[\]}]', r'"\1": null', text)
     return re.sub(r"\d+\.\d{12,}(e-?\d+)?", lambda number: f"{float(number[0]):.12g}", text)
 
 
