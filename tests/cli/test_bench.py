@@ -112,6 +112,15 @@ def test_where_there_is_no_report_of_stored_candidates_nothing_is_left(
     assert not (tmp_path / "b").exists()
 
 
+def test_a_time_limit_that_leaves_nothing_to_go_on_with_promises_nothing(
+    theirs: Callable[..., Result], tmp_path: Path
+) -> None:
+    stopped = theirs("--time-limit", "0.001s")
+    assert stopped.code == 3
+    assert "the time limit of 0.001s is reached; nothing is kept" in stopped.err
+    assert not (tmp_path / "b").exists()
+
+
 def test_two_recipes_are_compared_on_the_same_piped_problems(
     tts: Command, recipe: Path, other: Path, problems: Path
 ) -> None:

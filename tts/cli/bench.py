@@ -109,10 +109,12 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
             benching.draw(as_json=as_json)
             benching.show(benching.report(as_json=as_json), as_json=as_json)
         except StoppedError:
+            kept = benching.started or benching.resumed
+            then = f"resume with: {resume}" if kept else "nothing is kept, since nothing was drawn"
             if out_of_time.is_set() and not signals:
-                tell(f"the time limit of {time_limit} is reached; resume with: {resume}")
+                tell(f"the time limit of {time_limit} is reached; {then}")
                 raise typer.Exit(EXIT_UNFINISHED) from None
-            tell(f"interrupted; resume with: {resume}")
+            tell(f"interrupted; {then}")
             raise typer.Exit(128 + (signals or [2])[0]) from None
         except Exception as error:
             if benching.started:

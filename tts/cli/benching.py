@@ -63,7 +63,8 @@ class StoppedError(Exception):
 class Benching:
     """One benchmark, from settings to page.
 
-    `num_failed` counts bad rows, and problems with missing candidates or without an answer.
+    `num_failed` counts bad rows, and problems with missing candidates or without an answer. Its folder can be gone on
+    with where the benchmark has `started` to draw, or is `resumed`.
     """
 
     settings: BenchSettings
@@ -75,14 +76,14 @@ class Benching:
         self.stop = threading.Event()
         self.started = False
         self.num_failed = 0
-        self._resumed = False
+        self.resumed = False
         self._stderr = Terminal(stderr=True)
         self._notes: list[str] = []
 
     def prepare(self) -> None:
         """Decide what is to be done, and check it before anything is written. Raises UsageError."""
         stored = self.folder.settings()
-        self._resumed = stored is not None
+        self.resumed = stored is not None
         self.settings = resolve(self.asked, stored, self.folder.path)
         arms = self.settings.arms
         for arm in arms:
@@ -94,7 +95,7 @@ class Benching:
                 run.close()
             names = [(run.name, run.path.name) for run in runs] + [(arm.recipe.name, arm.name) for arm in arms]
             distinct_names(names, self.settings.baseline)
-        if not self._resumed and self.asked.ks and arms:
+        if not self.resumed and self.asked.ks and arms:
             numbers = " and ".join(sorted({str(arm.recipe.sampler.num_candidates) for arm in arms}))
             self._tell(f"candidates drawn of each problem: {numbers}, as --k asks, whatever a recipe says")
 
@@ -124,7 +125,7 @@ class Benching:
         """Return the first arm's problems; where nothing at all was named, a few of the quickstart's."""
         arm = self.settings.arms[0]
         found = self._choose(arm)
-        unasked = not self._resumed and self.asked.names_nothing and not self.asked.limit
+        unasked = not self.resumed and self.asked.names_nothing and not self.asked.limit
         if not unasked or found.spec != arm.recipe.problems:
             return found
         self.settings = replace(self.settings, limit=QUICKSTART_LIMIT)
