@@ -27,10 +27,10 @@ def run(tts: Command, recipe: Path) -> str:
     return "runs/first"
 
 
-def on_terminal(command: list[str], folder: Path, **extra: str) -> str:
-    """Return what a command writes to a terminal of 100 columns."""
+def on_terminal(command: list[str], folder: Path, columns: int = 100, **extra: str) -> str:
+    """Return what a command writes to a terminal."""
     master, slave = pty.openpty()
-    env = environment(COLUMNS="100", TERM="xterm", **extra)
+    env = environment(COLUMNS=str(columns), TERM="xterm", **extra)
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=folder, env=env)
     os.close(slave)
     written = b""
@@ -138,6 +138,8 @@ def test_runs_are_listed_with_state_score_and_cost(tts: Command, recipe: Path, r
     assert "runs/first" in table
     assert "50.0 %" in table
     assert "interrupted" in table
+    narrow = on_terminal([*TTS, "runs"], tmp_path, columns=40, NO_COLOR="1").split()
+    assert {"runs/first", "runs/second", "interrupted", "candidates", "37.5"} <= set(narrow)
 
 
 def test_a_damaged_run_is_told_and_the_others_are_listed(tts: Command, run: str, tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ import typer
 from tts.cli.streams import harmless, tell
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tts.report.listing import Listed
 
 EXIT_SOME_UNREADABLE = 1
@@ -25,7 +23,7 @@ def runs(
     A benchmark's recipes are listed one by one. Results are a table on a terminal, JSON lines where stdout is piped.
     Exit code 1: some folders cannot be read.
     """
-    from tts.cli.output import Terminal, write_json
+    from tts.cli.output import PLAIN, Terminal, write_json
     from tts.errors import RunFolderError, UsageError
     from tts.report.listing import listed
     from tts.runs.opening import run_folders
@@ -43,7 +41,8 @@ def runs(
     found.sort(key=lambda run: run.began or "")  # those of one second stay as they were
     stdout = Terminal()
     if stdout.is_terminal:
-        stdout.print(_table(found))
+        for line in _table(found, stdout.width):
+            stdout.print(line, **PLAIN)
     else:
         for run in found:
             write_json(run)
@@ -51,20 +50,17 @@ def runs(
         raise typer.Exit(EXIT_SOME_UNREADABLE)
 
 
-def _table(found: list[Listed]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
+def _table(found: list[Listed], width: int) -> list[str]:
+    from tts.cli.layout import table
     from tts.report.wording import UNKNOWN, percent_range
 
-    table = Table("run", "state", box=None, pad_edge=False)
-    for column in ("problems", "candidates", "accuracy", "pass@1", "tokens", "time"):
-        table.add_column(column, justify="right")
+    heads = (("run",), ("state", "problems"), ("accuracy", "pass@1"), ("candidates", "tokens", "time"))
+    rows = []
     for run in found:
         figures = (run.accuracy, run.pass_at_1)
         scores = [UNKNOWN if one is None else percent_range(one.lower, one.upper) for one in figures]
         minutes, seconds = divmod(round(run.seconds), 60)
         took = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"
-        counts = (f"{run.problems:,}", f"{run.candidates:,}")
-        table.add_row(Text(harmless(run.run)), run.state, *counts, *scores, f"{run.tokens:,}", took)
-    return table
+        cost = (f"{run.candidates:,}", f"{run.tokens:,}", took)
+        rows.append([harmless(run.run), run.state, f"{run.problems:,}", *scores, *cost])
+    return table(heads, rows, width)
