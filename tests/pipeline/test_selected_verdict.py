@@ -40,6 +40,13 @@ def test_without_a_reference_nothing_is_graded(texts: tuple[str, str]) -> None:
     assert found.verdict.status == "undecided"
 
 
+def test_without_a_reference_it_is_told_what_became_of_the_candidates() -> None:
+    found = judged(candidate(0, "Ro", "length"), candidate(1, "Ro", "length"), candidate(2, " "), reference=None)
+    assert found.verdict == Verdict(
+        "undecided", "no_reference", "no candidate finished with an answer: 2 truncated, 1 no_answer"
+    )
+
+
 def test_a_bound_sees_the_verdicts_and_no_other_selector_does() -> None:
     drawn = (candidate(0, "Oslo"), candidate(1, "Oslo"), candidate(2, "Rome"))
     assert judged(*drawn).selection.answer == "Oslo"

@@ -34,6 +34,9 @@ SELECTION_FAILED = "selection_failed"
 """The reason of a verdict on what is handed in where a scorer or selector raised: the candidates' verdicts stand."""
 
 
+NO_REFERENCE = "no_reference"
+"""The reason where there is nothing to judge by."""
+
 NO_SCORE = "no_score"
 """The reason where the scorer could tell nothing of any candidate that has an answer, of which one may be right."""
 
@@ -64,7 +67,7 @@ def judge(
     grouping = verifier.group(problem, answers)
     reached = verifier.verify(problem, answers, reference)
     if not is_known(reference):
-        reached = [Verdict("undecided", "no_reference")] * len(candidates)
+        reached = [Verdict("undecided", NO_REFERENCE)] * len(candidates)
     verdicts = tuple(
         known.verdict or _unless_unfinished(candidate, verdict)
         for candidate, verdict, known in zip(candidates, reached, given, strict=True)
@@ -76,7 +79,7 @@ def judge(
 
 def is_graded(verdicts: Sequence[Verdict]) -> bool:
     """Tell whether a problem's verdicts count: some were reached, by a reference or by another tool."""
-    return any(verdict.reason != "no_reference" for verdict in verdicts)
+    return any(verdict.reason != NO_REFERENCE for verdict in verdicts)
 
 
 def is_known(reference: Reference) -> bool:
@@ -105,7 +108,7 @@ def unjudged(reference: Reference, candidates: Sequence[Candidate], reason: str,
     nothing = (None,) * len(candidates)
     selection = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
     verdict = Verdict("undecided", reason, detail)
-    each = verdict if is_known(reference) else Verdict("undecided", "no_reference")
+    each = verdict if is_known(reference) else Verdict("undecided", NO_REFERENCE)
     return Judged(nothing, nothing, (), selection, (each,) * len(candidates), verdict)
 
 
@@ -118,7 +121,7 @@ def _select(selector: Selector, ballot: Ballot, verdicts: Sequence[Verdict]) -> 
 
 def _unless_unfinished(candidate: Candidate, verdict: Verdict) -> Verdict:
     reason = UNFINISHED.get(candidate.finish_reason)
-    return verdict if reason is None or verdict.reason == "no_reference" else Verdict("undecided", reason)
+    return verdict if reason is None or verdict.reason == NO_REFERENCE else Verdict("undecided", reason)
 
 
 def _selected(ballot: Ballot, selection: Selection, verdicts: Sequence[Verdict]) -> Verdict:
@@ -141,9 +144,15 @@ def _selected(ballot: Ballot, selection: Selection, verdicts: Sequence[Verdict])
         return Verdict("undecided", NO_SCORE, told)
     if verdicts and all(verdict.status == "undecided" for verdict in verdicts):
         reasons = Counter(verdict.reason for verdict in verdicts)  # the most common first, then the earliest
-        told = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
         # Those that were cut are wrong within their limit; it is the others that leave the outcome open.
         reason = next((name for name, _ in reasons.most_common() if name != TRUNCATED), TRUNCATED)
+        # A missing reference is no reason to have no answer: what became of the candidates is told.
+        became = Counter(
+            UNFINISHED.get(candidate.finish_reason)
+            or ("no_answer" if answer is None and verdict.reason == NO_REFERENCE else verdict.reason)
+            for candidate, answer, verdict in zip(ballot.candidates, ballot.answers, verdicts, strict=True)
+        )
+        told = ", ".join(f"{number} {what}" for what, number in became.most_common())
         return Verdict("undecided", reason, f"no candidate finished with an answer: {told}")
     return Verdict("failed", "no_answer", "every candidate abstained")
 
