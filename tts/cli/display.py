@@ -165,6 +165,9 @@ def notes(run: Run) -> list[str]:
         f"({tally.num_truncated} truncated, {tally.num_no_answer} without an answer, {tally.num_errors} failed)",
         f"tokens: {tally.completion_tokens} written, {tally.prompt_tokens} read{_speed(run)}",
     ]
+    num_waiting = run.progress.num_resumed + run.progress.num_candidates - tally.num_candidates
+    if num_waiting > 0:  # interrupted
+        lines.append(f"drawn beside these, kept, and not judged yet: {num_waiting} candidates")
     lines += tally.notes()
     if run.plugin is not None:
         lines += plugin_lines(run.plugin)
