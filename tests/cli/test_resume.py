@@ -1,8 +1,8 @@
 """Runs that are interrupted, killed, refused and resumed: real processes, real signals, real folders."""
 
 import json
-import re
 import random
+import re
 import signal
 import subprocess
 import time
