@@ -142,7 +142,8 @@ def test_without_a_reference_answers_are_undecided(reference: str | None) -> Non
 
 
 @pytest.mark.parametrize(
-    "reference", ["18", "$18$", r"\boxed{18}", r"So it is \boxed{18}.", "9 * 2 = <<9*2=18>>18\n#### 18"]
+    "reference",
+    ["18", "$18$", r"\boxed{18}", r"So it is \boxed{18}.", "The answer is 18.", "9 * 2 = <<9*2=18>>18\n#### 18"],
 )
 def test_a_reference_may_be_wrapped_or_a_whole_solution(reference: str) -> None:
     assert MathVerifier().verify(PROBLEMS[0], answers("18", "9"), Reference(reference)) == [

@@ -108,8 +108,8 @@ class MathVerifier(Component):
         return bool(opaque) and self._ask([texts(form, form)]) == ["unparsable_left"]
 
     def _expected(self, said: str) -> Form:
-        r"""Read a reference: most are bare answers; some data sets give `…\boxed{5}` or `… #### 5`."""
-        return self._read(last_box(said) or (last_phrase(said) if "####" in said else "") or said)
+        r"""Read a reference: most are bare answers; some are `…\boxed{5}`, `… #### 5` or `The answer is 5`."""
+        return self._read(last_box(said) or last_phrase(said) or said)
 
     def _read(self, text: str) -> Form:
         form = read(text)
