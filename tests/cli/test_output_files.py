@@ -81,6 +81,15 @@ def test_a_path_that_the_system_refuses_is_one_message(folder: Path, arguments: 
     assert len(said.err.splitlines()) == 1
 
 
+def test_a_page_that_the_disk_has_no_room_for_leaves_nothing(folder: Path) -> None:
+    few = f"ulimit -f 4; exec {' '.join(TTS)} report run --embeddings none --out page.html"
+    said = subprocess.run(
+        ["bash", "-c", few], cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (said.returncode, said.stderr) == (3, "tts: error: cannot write page.html: File too large\n")
+    assert not list(folder.glob("page.html*"))
+
+
 def test_a_recipe_with_a_long_name_has_a_run_folder_with_a_shorter_one(folder: Path) -> None:
     (folder / f"{'ä' * 120}.yaml").write_text((folder / "scripted.yaml").read_text())
     assert tts(folder, "solve", "p.jsonl", "-r", f"{'ä' * 120}.yaml").code == 0

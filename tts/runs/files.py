@@ -264,10 +264,14 @@ def write_whole(file: Path, content: bytes) -> None:
             raise PermissionError(errno.EACCES, "it is read-only")
         target = Path(os.path.realpath(file))
         partial = target.with_name(f"{target.name}.partial")
-        partial.write_bytes(content)
-        if mode is not None:
-            partial.chmod(stat.S_IMODE(mode))
-        partial.replace(target)
+        try:
+            partial.write_bytes(content)
+            if mode is not None:
+                partial.chmod(stat.S_IMODE(mode))
+            partial.replace(target)
+        except OSError:  # a full disk gets its room back
+            partial.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise RunWriteError(f"cannot write {file}: {error.strerror}") from error
 
