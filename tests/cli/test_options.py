@@ -39,6 +39,7 @@ def folder(recipe: Path) -> Path:
         ("solve --run run --limit 2", "`--limit` must be at least 6"),
         ("solve p.jsonl --retry-errors", "`--retry-errors` must go with `--run`"),
         ("solve p.jsonl --dry-run --keep-order", "`--dry-run` must not go with `--keep-order`"),
+        ("solve p.jsonl --dry-run --time-limit 1h", "`--dry-run` must not go with `--time-limit`"),
         ("solve p.jsonl --set problems=quickstart", "`--set problems` must not go with `PROBLEMS`"),
         ("select run --scorer likelihood", "`--scorer` must go with `--selector`"),
         ("select run -s majority_vote --set selector=first", "`--selector` must not go with `--set selector`"),

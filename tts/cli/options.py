@@ -102,7 +102,7 @@ STDIN = "a pipe or file on standard input"
 RULES: dict[str, tuple[Rule, ...]] = {
     "solve": (
         Rule("--retry-errors", "it draws a run's failed candidates anew", needs=("--run",)),
-        Rule("--dry-run", "nothing is drawn then", excludes=("--keep-order", "--retry-errors")),
+        Rule("--dry-run", "nothing is drawn then", excludes=("--keep-order", "--retry-errors", "--time-limit")),
         Rule("--set problems", "both say where the problems come from", excludes=("PROBLEMS", STDIN)),
     ),
     "bench": (
