@@ -29,8 +29,9 @@ Write = Annotated[
 def grade(runs: Runs, problems: StoredProblems = None, overrides: Overrides = None, write: Write = False) -> None:
     """Judge stored candidates anew, by the run's own verifier or another (--set task.verifier…).
 
-    One record a problem, as from `tts solve`, with `run` before it. Nothing is drawn, and without --write nothing is
-    changed. Exit codes are those of `tts solve`.
+    One record a problem, as from `tts solve`, with `run` before it; the verdict of each candidate is in `tts show RUN
+    ID` and in the files of `tts report --csv`. Nothing is drawn, and without --write nothing is changed. Exit codes are
+    those of `tts solve`.
     """
     _rejudge(runs, problems, overrides or (), write=write, afresh=True)
 
