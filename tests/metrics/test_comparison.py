@@ -103,6 +103,11 @@ def test_power_says_what_could_have_been_told_apart() -> None:
     assert str(compared(few, few)[0].power) == (
         "with 2 problems of 2 candidates, no gain would be told apart: it takes at least 6 problems"
     )
+    clusters = {name: f"c{place // 6}" for place, name in enumerate(names)}
+    alone = curve.at([1])
+    assert str(compared(alone, alone, clusters=clusters)[0].power) == (
+        "with 30 problems in 5 clusters of 2 candidates, no gain would be told apart: it takes at least 6 clusters"
+    )
 
 
 def test_power_falls_with_the_level_that_many_looks_leave() -> None:

@@ -94,6 +94,7 @@ def compare(
                     min(first.num_candidates, second.num_candidates),
                     len(shared),
                     detectable(sums[place][in_pair], look.num_problems, found.level),
+                    int(in_pair.sum()) if clusters else None,
                 ),
             )
         )

@@ -27,12 +27,18 @@ class Power:
     num_candidates: int
     num_looks: int
     detectable: float | None
+    num_clusters: int | None = None  # None: problems are independent
 
     def __str__(self) -> str:
         looks = f" and {plural(self.num_looks, 'look')}" if self.num_looks > 1 else ""
-        setting = f"with {plural(self.num_problems, 'problem')} of {plural(self.num_candidates, 'candidate')}{looks}"
+        units, unit = self.num_problems, "problem"
+        problems = plural(units, unit)
+        if self.num_clusters is not None:
+            units, unit = self.num_clusters, "cluster"
+            problems += f" in {plural(units, unit)}"
+        setting = f"with {problems} of {plural(self.num_candidates, 'candidate')}{looks}"
         if self.detectable is None:
-            few = f": it takes at least {FEWEST_MOVED} problems" if self.num_problems < FEWEST_MOVED else ""
+            few = f": it takes at least {FEWEST_MOVED} {unit}s" if units < FEWEST_MOVED else ""
             return f"{setting}, no gain would be told apart{few}"
         gain = plural(math.ceil(100 * self.detectable), "point")
         return (
