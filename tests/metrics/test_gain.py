@@ -69,3 +69,12 @@ def test_the_interval_of_the_share_holds_the_truth_about_95_times_in_100() -> No
         _, low, high = mean_ratio(gain, room, [f"p{place}" for place in range(60)], num_resamples=500)
         covered += low <= 0.5 <= high
     assert covered >= 180
+
+
+def test_problems_of_few_clusters_have_no_test() -> None:
+    cases = curves(pool([labelled(f"p{place}", "++-") for place in range(12)]), [3])
+    for size, num_clusters in ((2, 6), (3, 4)):
+        clusters = {f"p{place}": f"c{place // size}" for place in range(12)}
+        look = of("maj@k", 3, gains(cases, clusters=clusters)).look
+        assert [np.isnan(p) for p in (look.p_value, look.adjusted_p_value)] == [num_clusters < 6] * 2
+        assert look.lower == pytest.approx(1 / 3)

@@ -192,7 +192,7 @@ def test_problems_of_one_cluster_are_one_unit(tmp_path: Path) -> None:
     runs = [draw(tmp_path / name, problems, boxed(*answers), name=name) for name, answers in (("w", "12"), ("b", "11"))]
     found = report(*runs, ks=(1,))
     assert [one.p_value for one in found.contrasts] == [2 / 2**6]
-    assert any("problems of one cluster as a unit (6 clusters)" in sentence for sentence in found.method)
+    assert any("problems of one cluster as a unit (6 clusters of 12 problems)" in sentence for sentence in found.method)
     at_1 = points(found.arms[0], "pass@k")[1]
     assert (at_1.interval_low, at_1.interval_high) == pytest.approx(wilson(0.5, 6))
 

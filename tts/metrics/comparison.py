@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from tts.errors import UsageError
 from tts.metrics.curves import Curve
-from tts.metrics.paired import FEWEST_MOVED, Look, family, rounded
+from tts.metrics.paired import Look, family, rounded
 from tts.metrics.power import Power, detectable
 from tts.metrics.subsets import Floats
 from tts.metrics.units import by_unit, units_of
@@ -82,12 +81,11 @@ def compare(
     comparisons = []
     for place, ((first, second, row), look) in enumerate(zip(shared, found.looks, strict=True)):
         in_pair = sizes[place] > 0
-        has_test = not clusters or in_pair.sum() >= FEWEST_MOVED
         comparisons.append(
             Comparison(
                 first.name,
                 first.ks[row],
-                look if has_test else replace(look, p_value=math.nan, adjusted_p_value=math.nan),
+                look.of_clusters(int(in_pair.sum())) if clusters else look,
                 _record(lower[place], upper[place]),
                 Power(
                     look.num_problems,

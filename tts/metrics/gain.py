@@ -63,5 +63,6 @@ def gains(curves: Sequence[Curve], *, clusters: Mapping[str, str] | None = None,
         (gap,) = estimates(missed[:1], missed[1:], units=units, seed=seed)
         gain, room = curve.lower[row] - one.lower[row], perfect.lower[row] - one.lower[row]
         closed = mean_ratio(gain, room, units, seed=seed) if room.mean() >= LEAST_ROOM else None
-        found.append(Gain(curve.name, curve.ks[row], look, gap, closed))
+        told = look.of_clusters(len(set(units))) if clusters else look
+        found.append(Gain(curve.name, curve.ks[row], told, gap, closed))
     return found

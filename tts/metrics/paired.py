@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -63,6 +63,11 @@ class Look:
     interval: tuple[float, float]
     adjusted_p_value: float
     together: tuple[float, float]
+
+    def of_clusters(self, num_clusters: int) -> Look:
+        """Return the look at problems in so many clusters: below 6 there is no test, so that p-values are NaN."""
+        has_test = num_clusters >= FEWEST_MOVED
+        return self if has_test else replace(self, p_value=math.nan, adjusted_p_value=math.nan)
 
 
 @dataclass(frozen=True, slots=True)

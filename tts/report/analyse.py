@@ -243,7 +243,8 @@ def _method(clusters: Mapping[str, str], compared: Measure, num_texts: int, seed
     )
     as_unit = "problems taken as independent"
     if clusters:
-        as_unit = f"problems of one cluster as a unit ({len(set(clusters.values()))} clusters)"
+        together = f"{plural(len(set(clusters.values())), 'cluster')} of {plural(len(clusters), 'problem')}"
+        as_unit = f"problems of one cluster as a unit ({together})"
     yield f"Intervals: 95 %, {as_unit}; {METHOD}; seed {seed}."
     yield (
         "Where other verdicts are undecided a figure is a range: all of them wrong, all right; so is a problem that "
