@@ -134,11 +134,13 @@ def test_of_several_recipes_the_headline_says_which_are_told_apart() -> None:
     ]
     told = headline(replace(made, contrasts=tuple(looks)))[0].replace("\xa0", " ")
     assert told.startswith(
-        "In maj@8 2 of 3 pairs of recipes are told apart: three minus one +30.0 points (95 % interval"
+        "In maj@8 on 30 problems 2 of 3 pairs of recipes are told apart: three minus one +30.0 points (95 % interval"
     )
     assert told.endswith("; not told apart from chance: three and two.")
     none = headline(replace(made, contrasts=tuple(looks[2:] * 36)))[0]
-    assert none == "In maj@8 none of 36 pairs of recipes is told apart from chance."
+    assert none == "In maj@8 on 30 problems none of 36 pairs of recipes is told apart from chance."
+    shared = [replace(one, num_problems=size) for one, size in zip(looks, (4, 9, 6), strict=True)]
+    assert "on 4 to 9 problems in common 2 of 3" in headline(replace(made, contrasts=tuple(shared)))[0]
     many = headline(replace(made, contrasts=tuple(looks[:1] * 36)))[0]
     assert many.count("two minus one") == 3
     assert many.endswith(", 33 more.")

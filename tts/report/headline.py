@@ -75,9 +75,11 @@ def _verdicts(report: Report) -> Iterator[str]:
         more = [f"{len(apart) - MOST_PAIRS} more"] if len(apart) > MOST_PAIRS else []
         rest = [f"{one.first} and {one.second}" for one in fitting if not one.told_apart]
         not_told = f"; not told apart from chance: {', '.join(rest)}" if 0 < len(rest) <= MOST_PAIRS and apart else ""
+        fewest, most = (end(one.num_problems for one in fitting) for end in (min, max))
+        on = plural(most, "problem") if fewest == most else f"{fewest} to {plural(most, 'problem')} in common"
         yield (
-            f"In {at_k(fitting[0].figure, k)} {len(apart) or 'none'} of {plural(len(fitting), 'pair')} of recipes "
-            f"{'is' if len(apart) < 2 else 'are'} told apart{': ' if apart else ' from chance'}"
+            f"In {at_k(fitting[0].figure, k)} on {on} {len(apart) or 'none'} of {plural(len(fitting), 'pair')} of "
+            f"recipes {'is' if len(apart) < 2 else 'are'} told apart{': ' if apart else ' from chance'}"
             f"{', '.join([*told, *more])}{not_told}."
         )
     points = [(arm, arm.point(report.headline, k)) for arm in report.arms]

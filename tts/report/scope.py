@@ -67,8 +67,8 @@ def scope(names: Sequence[str], runs: Sequence[Stored], ks: tuple[int, ...]) -> 
         few = [one for one in run.problem_ids if run.num_candidates(one) < max(chosen)]
         if few:
             warnings.append(
-                f"{name}: {_told(few, f'fewer than {max(chosen)} candidates')}: undecided at a k beyond theirs; go on "
-                "with the run"
+                f"{name}: {_told(few, f'fewer than {max(chosen)} candidates')}: undecided at a k beyond theirs; draw "
+                "more"
             )
         if (
             not ks
@@ -77,7 +77,7 @@ def scope(names: Sequence[str], runs: Sequence[Stored], ks: tuple[int, ...]) -> 
         ):
             warnings.append(
                 f"{name}: k goes no further than {fewest.number}, the number of candidates of problem "
-                f"{fewest.problem_id!r}: go on with the run"
+                f"{fewest.problem_id!r}: draw more"
             )
     for first, second in combinations(range(len(runs)), 2):
         own, other = (set(keys[place].values()) for place in (first, second))
