@@ -42,7 +42,7 @@ def test_one_recipe_gives_curves_folders_and_a_page(tts: Command, recipe: Path, 
         file.name for file in (tmp_path / "b").iterdir()
     }
     assert json.loads((tmp_path / "b" / "report.json").read_text())["ks"] == [1, 4]
-    assert "drawing 4 candidates a problem, as --k asks" in result.err
+    assert "candidates drawn of each problem: 4, as --k asks" in result.err
 
 
 @pytest.fixture
