@@ -75,7 +75,8 @@ def _verdicts(report: Report) -> Iterator[str]:
         more = [f"{len(apart) - MOST_PAIRS} more"] if len(apart) > MOST_PAIRS else []
         rest = [f"{one.first} and {one.second}" for one in fitting if not one.told_apart]
         not_told = f"; not told apart from chance: {', '.join(rest)}" if 0 < len(rest) <= MOST_PAIRS and apart else ""
-        fewest, most = (end(one.num_problems for one in fitting) for end in (min, max))
+        sizes = [one.num_problems for one in fitting]
+        fewest, most = min(sizes), max(sizes)
         on = plural(most, "problem") if fewest == most else f"{fewest} to {plural(most, 'problem')} in common"
         yield (
             f"In {at_k(fitting[0].figure, k)} on {on} {len(apart) or 'none'} of {plural(len(fitting), 'pair')} of "
