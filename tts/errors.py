@@ -61,6 +61,12 @@ class EngineError(TTSError):
 
 class ModelNotHereError(EngineError, NotHereError):
     """The model is not on this machine, or the hub does not answer."""
+class CallError(TTSError):
+    """What a search asked for will not come: no engine could serve it, it took too long, or it was cancelled."""
+
+
+class MisuseError(TTSError):
+    """A search broke a rule of `tts.protocols.Calls`; only its own problem ends."""
 
 
 class EngineLoadError(EngineError):
@@ -79,6 +85,12 @@ class VerifierError(TTSError):
 
 class RunFolderError(UsageError):
     """The run folder cannot be read, locked or resumed."""
+
+
+class OtherSearchError(TTSError):
+    """A call on record is not the one that a resumed search asks for: the run cannot go on in this folder."""
+
+    exit_code = 3
 
 
 class RunWriteError(TTSError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+import random
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from tts.types import (
     JSON,
@@ -11,6 +12,8 @@ from tts.types import (
     Ballot,
     Candidate,
     Completion,
+    Decoding,
+    FinishReason,
     Grouping,
     Kind,
     Message,
@@ -20,10 +23,17 @@ from tts.types import (
     Problem,
     Reference,
     Request,
+    RewardRequest,
+    Rewards,
     Score,
     Selection,
     Verdict,
+    Written,
 )
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+P = ParamSpec("P")
 
 
 class Opens(Protocol):
@@ -70,14 +80,32 @@ class Engine(Opens, Protocol):
     def add(self, request: Request) -> None:
         """Take one request. A request that cannot be served comes back from `step` as an `error` completion."""
 
-    def step(self) -> list[Completion]:
-        """Work for a moment (one decoding step; at most about 0.1 s of waiting); return what finished, maybe nothing.
+    def step(self, patience_seconds: float = 0.1) -> list[Completion]:
+        """Work for a moment (one decoding step); return what finished, maybe nothing.
 
+        One that computes elsewhere waits for it at most `patience_seconds`; with nothing in flight it returns at once.
         Every request added comes back exactly once. Raises EngineError where the engine cannot go on.
         """
 
     def cancel(self, problem_id: str, key: str) -> None:
         """Stop one request; `step` returns what it has, `finish_reason` "cancelled". Unknown ones are ignored."""
+
+
+class RewardEngine(Opens, Protocol):
+    """How good does this model find each step? Works as an `Engine` does, on other calls."""
+
+    @property
+    def num_free(self) -> int:
+        """How many more requests the engine wants now."""
+
+    def add(self, request: RewardRequest) -> None:
+        """Take one request; one that cannot be served comes back with an `error`."""
+
+    def step(self, patience_seconds: float = 0.1) -> list[Rewards]:
+        """Work for a moment; return what finished, maybe nothing."""
+
+    def cancel(self, problem_id: str, key: str) -> None:
+        """Stop one request; it comes back with an `error`. Unknown ones are ignored."""
 
 
 @runtime_checkable
@@ -95,11 +123,14 @@ class PluginHost(Protocol):
 
 
 class Sampler(Opens, Protocol):
-    """Which candidates shall we draw? One problem's order → the requests that fill it."""
+    """Which candidates shall we draw? What recipes, budgets and reports ask of any sampler.
+
+    One that draws is a `OneShotSampler`, which asks once, or a `SearchingSampler`, which asks and learns what came.
+    """
 
     @property
     def num_candidates(self) -> int:
-        """How many candidates it draws for each problem."""
+        """How many candidates it draws for each problem; a search draws at most as many."""
 
     @property
     def max_tokens(self) -> int:
@@ -111,14 +142,99 @@ class Sampler(Opens, Protocol):
 
     @property
     def interacting(self) -> bool:
-        """Whether candidates of one problem influence each other; then an unfinished problem is redrawn whole."""
+        """Whether candidates of one problem influence each other: then a part of them is no smaller draw."""
+
+
+@runtime_checkable
+class OneShotSampler(Sampler, Protocol):
+    """One problem's order → the requests that fill it.
+
+    Where it is interacting, an unfinished problem is redrawn whole.
+    """
 
     def requests(self, order: Order) -> Iterable[Request]:
         """Yield one request per index in `order.indices`, in that order. Depends on nothing but the order."""
 
 
+class Pending(Protocol[T_co]):
+    """Something asked for: `await` it, as often as you like, for what came of it. Cancelled, it never tells."""
+
+    def __await__(self) -> Generator[Any, None, T_co]:
+        """Return what came; raises CallError where nothing will."""
+
+    def cancel(self) -> None:
+        """Give it up. Awaiting it raises from now on, also where it had come: when it came tells nothing."""
+
+
+class Calls(Protocol):
+    """What a search may do for one problem. All that it learns comes through here.
+
+    The rules, which make a search a function of (problem, recipe, seed, replies), so that it can be run again from its
+    start after any crash:
+
+    1. A search awaits only what its own `calls` returned.
+    2. What it awaits it awaits by name; nothing depends on what came first. Several may await one thing.
+    3. Branches share nothing but arguments and results; each asks through its own `calls`.
+    4. What is cancelled is never told. How many tokens it took depends on timing, so nothing else may.
+    5. No clock, no chance but `rng`, no verdict, no reference.
+    6. What a branch asked for ends with it: when it returns, raises or is cancelled, all of it is given up.
+    7. At most `most_calls` of a problem; `emit` once an index, below `num_candidates`, while the search runs.
+
+    What breaks a rule raises MisuseError and ends that problem alone.
+    """
+
+    @property
+    def rng(self) -> random.Random:
+        """Chance for its own choices: seeded by run, problem and branch."""
+
+    def generate(
+        self,
+        decoding: Decoding,
+        written: Written = (),
+        *,
+        messages: tuple[Message, ...] = (),
+        engine: Engine | None = None,
+    ) -> Pending[Completion]:
+        """Let the recipe's engine (or another) go on from what is written; without `messages`: from the task's."""
+
+    def rewards(self, engine: RewardEngine, written: Written) -> Pending[Rewards]:
+        """Ask a reward model what it thinks of each piece."""
+
+    def classes(self, written: Sequence[Written]) -> Pending[Grouping]:
+        """Return nodes and links of the answers in these, read as the judge will read them; (): no answer."""
+
+    def branch(
+        self, search: Callable[Concatenate[Calls, P], Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+    ) -> Pending[T]:
+        """Start `search(calls of its own, *args)` beside this one."""
+
+    def at(self, *place: int) -> Calls:
+        """Return calls whose keys are named, not counted: `calls.at(2, 5)` are the same whatever was asked before."""
+
+    def emit(
+        self, index: int, written: Written, finish_reason: FinishReason, rewards: Sequence[float] | None = None
+    ) -> None:
+        """Hand in candidate `index`, once. It is in the file when this returns."""
+
+
 @runtime_checkable
-class GuidingSampler(Sampler, Protocol):
+class SearchingSampler(Sampler, Protocol):
+    """A sampler that converses with engines: one coroutine a problem. `num_candidates` is the most it hands in."""
+
+    @property
+    def most_calls(self) -> int:
+        """The most calls that one problem may take, all engines together; it is held to that."""
+
+    @property
+    def most_tokens(self) -> int:
+        """The most tokens that one problem may take."""
+
+    async def search(self, problem: Problem, calls: Calls) -> None:
+        """Draw the candidates of one problem: a function of what it awaits, and of `calls.rng`."""
+
+
+@runtime_checkable
+class GuidingSampler(OneShotSampler, Protocol):
     """A sampler that works inside the engine. Its `requires` names the plugin, and its requests bring `guidance`."""
 
     @property
@@ -156,8 +272,8 @@ class BoundSelector(Selector, Protocol):
         """Return the selection, given one verdict per candidate of the ballot."""
 
 
-class Verifier(Opens, Protocol):
-    """What is the answer in this text, when are two the same, is one right? Knows one kind of answer; thread-safe."""
+class AnswerReader(Protocol):
+    """What is the answer in this text, and when are two the same? Knows one kind of answer; thread-safe."""
 
     def extract(self, problem: Problem, text: str) -> Answer | None:
         """Return the final answer of `text`, or None. Cheap, and never raises on any text."""
@@ -167,6 +283,10 @@ class Verifier(Opens, Protocol):
 
         But for the numbering it does not depend on the answers' order. What cannot be decided counts as different.
         """
+
+
+class Verifier(AnswerReader, Opens, Protocol):
+    """Reads answers, and tells whether one is right. Thread-safe."""
 
     def verify(self, problem: Problem, answers: Sequence[Answer | None], reference: Reference) -> list[Verdict]:
         """Return one verdict per answer, order kept. No answer: failed, `no_answer`; no reference: undecided."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
     JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
@@ -156,10 +156,29 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of what a candidate says. `call` is the key of the call that wrote it, "" where the sampler put it there.
+
+    `token_ids` (an `array("I")`) are those that an engine wrote, exactly those of `text`; None: the engine that reads
+    the piece encodes the text, without special tokens. A piece whose text is changed must drop them.
+    """
+
+    text: str
+    call: str = ""
+    token_ids: Sequence[int] | None = None
+
+
+Written: TypeAlias = tuple[Piece, ...]
+"""What has been written so far, in order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One completion to draw. `sampler` is the label that gets the credit; `guidance` None: no plugin touches it.
 
-    `key` tells the requests of a problem apart: that of candidate 5 is "5".
+    `key` tells the requests of a problem apart: that of candidate 5 is "5"; a search's calls are named by their place
+    in it ("2/0": the first call of its third branch). The model goes on from `prefix`, which stands in the answer
+    already.
     """
 
     problem_id: str
@@ -169,6 +188,17 @@ class Request:
     seed: int
     sampler: str
     guidance: Guidance | None = None
+    prefix: Written = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RewardRequest:
+    """What a reward model is asked: how good is each of these steps? One step is an outcome, several are a process."""
+
+    problem_id: str
+    key: str
+    messages: tuple[Message, ...]
+    steps: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +211,10 @@ class Completion:
     past the stop string too. Log-probabilities are natural logarithms under the model (guided, where a plugin guides
     it) at temperature 1 without filters; `self_certainty` is the mean over tokens of KL(uniform ‖ model) in nats; None
     where the engine has none. `error` is set exactly when `finish_reason` is "error".
+
+    `token_ids` are those of `text`, without the end token; None where the engine has none, or a token runs past the
+    stop string. `num_ids_before_stop` of them stand before the stop string, where that begins at a token's edge; else
+    None. Of the `num_prompt_tokens` of prompt and prefix, `num_cached_tokens` were read from a cache.
 
     What is replayed brings more, where it is on record: `reasoning`, split off before (`text` is then what follows it),
     and the `seed` and `sampler` that it was drawn with.
@@ -203,6 +237,40 @@ class Completion:
     reasoning: str | None = None
     seed: int | None = None
     sampler: str | None = None
+    token_ids: Sequence[int] | None = None
+    num_ids_before_stop: int | None = None
+    num_cached_tokens: int = 0
+
+    @property
+    def piece(self) -> Piece:
+        """All that was written, as a part of a candidate."""
+        return Piece(self.text, self.key, self.token_ids)
+
+    @property
+    def before_stop(self) -> Piece:
+        """What was written before the stop string. Its ids go along where that began at a token's edge."""
+        if self.stop is None:
+            return self.piece
+        known = self.token_ids is not None and self.num_ids_before_stop is not None
+        ids = self.token_ids[: self.num_ids_before_stop] if known and self.token_ids is not None else None
+        return Piece(self.text.removesuffix(self.stop), self.key, ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewards:
+    """What a reward model says: one value a step. `error` is set where it could not serve; then there are none."""
+
+    problem_id: str
+    key: str
+    values: tuple[float, ...]
+    num_prompt_tokens: int
+    num_cached_tokens: int = 0
+    error: str | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """None is written."""
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +278,12 @@ class Candidate:
     """What was written for one problem, and nothing derived from it; the fields of a `Completion` mean the same here.
 
     `text` is what follows the thinking section, up to the stop string; `reasoning` is what stood inside the section
-    (None where there was none).
+    (None where there was none). `calls` are the calls of a search that wrote it, in order (empty: it was drawn in one
+    go), and its figures are then theirs together; `rewards` are those of its steps.
     """
+
+    LATER: ClassVar[Mapping[str, Any]] = {"calls": (), "rewards": None}
+    """Fields that came after others, and what they are on a line that lacks them."""
 
     problem_id: str
     index: int
@@ -228,6 +300,8 @@ class Candidate:
     token_logprobs: tuple[float, ...] | None = None
     error: str | None = None
     engine_stats: Mapping[str, float] = field(default_factory=dict)
+    calls: tuple[str, ...] = ()
+    rewards: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

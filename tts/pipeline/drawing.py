@@ -19,16 +19,16 @@ that are done.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tts.errors import EngineError, EngineLoadError
+from tts.pipeline.calls import call_seed
 from tts.pipeline.intake import Intake
 from tts.pipeline.outcomes import Drawn, shortfall
-from tts.protocols import Engine, GuidingSampler, PluginHost, Sampler
+from tts.protocols import Engine, GuidingSampler, OneShotSampler, PluginHost
 from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
 from tts.runs.ledger import Superseded
@@ -38,9 +38,8 @@ IDLE_SECONDS = 0.05  # how long to wait for a new input row while nothing is in 
 
 
 def candidate_seed(run_seed: int, problem_id: str, index: int) -> int:
-    """Return the seed of one candidate, in [0, 2**53): a function of these three alone, so no batching changes it."""
-    digest = hashlib.sha256(f"{run_seed}\0{index}\0{problem_id}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") >> 11
+    """Return the seed of a candidate that is drawn in one go: its key is its index."""
+    return call_seed(run_seed, problem_id, str(index))
 
 
 @dataclass(slots=True)
@@ -91,7 +90,7 @@ class Drawing:
     """
 
     engine: Engine
-    sampler: Sampler
+    sampler: OneShotSampler
     messages: Callable[[Problem], tuple[Message, ...]]
     run_seed: int
     file: AppendFile

@@ -41,8 +41,15 @@ MOST = 2**53
 
 
 def as_dict(record: Any) -> dict[str, Any]:
-    """Return the fields of a slotted record by name (shallow; `dumps` does the same to the records inside)."""
-    return {name: getattr(record, name) for name in record.__slots__}
+    """Return the fields of a slotted record by name (shallow; `dumps` does the same to the records inside).
+
+    Fields that came later (`LATER`) are left out at their default, so that older lines stay as they were.
+    """
+    found = {name: getattr(record, name) for name in record.__slots__}
+    for name, default in getattr(record, "LATER", {}).items():
+        if found[name] == default:
+            del found[name]
+    return found
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=as_dict).encode

@@ -96,7 +96,7 @@ class TransformersEngine(TransformersKeys):
         """Take one request; one that cannot be served comes back from `step` as an `error` completion."""
         self._running.decoder.add(self._running.row(request))
 
-    def step(self) -> list[Completion]:
+    def step(self, patience_seconds: float = 0.1) -> list[Completion]:
         """Generate one token for every row in flight; return the completions that finished."""
         try:
             rows = self._running.decoder.step()

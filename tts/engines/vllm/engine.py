@@ -87,7 +87,7 @@ class VLLMEngine(VLLMKeys):
         """Take one request; one that cannot be served comes back from `step` as an `error` completion."""
         self._running.add(request)
 
-    def step(self) -> list[Completion]:
+    def step(self, patience_seconds: float = 0.1) -> list[Completion]:
         """Run one of vLLM's steps; return the completions that finished. Raises EngineError where vLLM died."""
         return self._running.step()
 

@@ -1,0 +1,369 @@
+"""What a search holds in its hands: calls that it makes, promises that it awaits, branches that run beside it.
+
+How it works. A branch is one coroutine. `Branch.run` lets it go on until it awaits a `Promise` that is not told yet;
+then the branch waits there. Telling or cancelling a promise runs nobody: it only makes those that wait for it `ready`,
+and the host (`tts.pipeline.driver`) runs them one after the other. So no branch runs inside another, however deep they
+are nested, and the host always knows which one is running: a call through another branch's `calls` is refused, because
+the order of the keys would then depend on timing.
+
+A key is a place in the search: `0, 1, 2, …` at the root, `2/0, 2/1, …` in the branch that was its third call, `c0, c1,
+…` for classes, which are counted apart so that asking the verifier moves no seed, and `@2,5/0` at a named place. A
+branch asks in a fixed order and numbers for itself, so no key depends on timing, and neither does the seed made of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar
+
+from tts.errors import CallError, MisuseError, OtherSearchError
+from tts.protocols import Engine, RewardEngine
+from tts.runs.candidates import split_thinking
+from tts.runs.records import finite
+from tts.types import (
+    Candidate,
+    Completion,
+    Decoding,
+    FinishReason,
+    Grouping,
+    Message,
+    Problem,
+    Request,
+    RewardRequest,
+    Rewards,
+    Written,
+)
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def call_seed(run_seed: int, problem_id: str, key: str) -> int:
+    """Return the seed of one call, in [0, 2**53): a function of these three alone, so no batching changes it."""
+    data = hashlib.sha256(f"{run_seed}\0{key}\0{problem_id}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(data[:8], "big") >> 11
+
+
+class Host(Protocol):
+    """Who runs branches and gets them what they ask for."""
+
+    ready: deque[Branch]
+    running: Branch | None
+
+    def send(self, branch: Branch) -> Any:
+        """Let a branch run until it awaits something; return that."""
+
+    def place(self, engine: Engine | RewardEngine | None) -> str:
+        """Return the place of an engine in the recipe; None is what draws candidates. Raises MisuseError for others."""
+
+    def ask(self, branch: Branch, place: str, call: Request | RewardRequest) -> Promise[Any]:
+        """Ask the engine at this place."""
+
+    def ask_classes(self, branch: Branch, key: str, answers: tuple[str | None, ...]) -> Promise[Grouping]:
+        """Ask the verifier which of these texts' answers are the same; None: no answer."""
+
+    def record(self, candidate: Candidate) -> None:
+        """Write a candidate to its file."""
+
+    def refuse(self, search: Search, what: str) -> NoReturn:
+        """End the run: `what` the search asks or hands in is not the one on record."""
+
+
+@dataclass(eq=False, slots=True)
+class Search:
+    """One problem's search.
+
+    `candidates` are those that were handed in, in an earlier session too; `recorded` is what an earlier session has on
+    record and nobody asked for yet. `in_flight` counts what will still be told; `may_differ` says that records which do
+    not fit are asked anew. `error` says why it failed, once it is `over`.
+    """
+
+    host: Host
+    problem: Problem
+    messages: tuple[Message, ...]
+    label: str
+    thinking_tags: tuple[str, str] | None
+    run_seed: int
+    num_candidates: int
+    most_calls: int
+    candidates: dict[int, Candidate]
+    recorded: dict[str, Any]
+    may_differ: bool = False
+    emitted: set[int] = field(default_factory=set)
+    completions: dict[str, Completion] = field(default_factory=dict)
+    num_calls: int = 0
+    in_flight: int = 0
+    root: Branch | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.root is not None and self.root.over
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it raised."""
+        return None if self.root is None else self.root.result.error
+
+    def answer(self, written: Written) -> tuple[str | None, str]:
+        """Return (reasoning, answer text) of what is written, split as a whole."""
+        text = "".join(piece.text for piece in written)
+        drawn = [self.completions[piece.call] for piece in written if piece.call]
+        if self.thinking_tags is None:
+            thoughts = [one.reasoning for one in drawn if one.reasoning is not None]
+            return ("\n\n".join(thoughts) if thoughts else None), text
+        return split_thinking(text, self.thinking_tags, opened=bool(drawn) and drawn[0].opened)
+
+
+class Promise(Generic[T]):
+    """Something asked for; see `tts.protocols.Pending`."""
+
+    def __init__(self, branch: Branch, cancel: Callable[[], None]) -> None:
+        self.branch, self._on_cancel = branch, cancel
+        self.told = self.cancelled = False
+        self.error: BaseException | None = None
+        self._value: T | None = None
+        self._waiting: list[Branch] = []
+
+    def __await__(self) -> Generator[Promise[T], None, T]:
+        """Wait until it is told; raise where nothing will come."""
+        if not (self.told or self.cancelled):
+            yield self
+        if self.cancelled:
+            raise CallError("it was cancelled")
+        if self.error is not None:
+            raise self.error
+        return self._value  # type: ignore[return-value]  # it is told, and None only where T allows it
+
+    def cancel(self) -> None:
+        """Give it up."""
+        if not self.cancelled:
+            self.cancelled = True
+            if not self.told:
+                self._on_cancel()
+            self._wake()
+
+    def tell(self, value: T | None = None, error: BaseException | None = None) -> None:
+        """Tell it."""
+        self.told, self._value, self.error = True, value, error
+        self._wake()
+
+    def wait(self, branch: Branch) -> None:
+        """Let a branch go on once it is told."""
+        if self.told or self.cancelled:
+            branch.search.host.ready.append(branch)
+        else:
+            self._waiting.append(branch)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self.branch.search.host.ready.extend(waiting)
+
+
+class Branch:
+    """One coroutine of a search. What it asked for ends with it."""
+
+    def __init__(self, search: Search, parent: Branch | None = None) -> None:
+        self.search = search
+        self.coroutine: Coroutine[Any, Any, Any] | None = None
+        self.asked: list[Promise[Any]] = []
+        self.result: Promise[Any] = Promise(parent or self, self.close)
+        self.over = False
+
+    def run(self) -> None:
+        """Let it go on until it awaits something that is not there."""
+        if self.over:
+            return
+        try:
+            awaited = self.search.host.send(self)
+            if not isinstance(awaited, Promise) or awaited.branch.search is not self.search:
+                raise MisuseError(
+                    f"a search may only await what its own `calls` returned, got {type(awaited).__name__}. For things "
+                    "side by side use `calls.branch`, not asyncio"
+                )
+        except StopIteration as end:
+            self.end(end.value)
+        except (OtherSearchError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # whatever a search raises ends that search alone
+            self.end(error=error)
+        else:
+            awaited.wait(self)
+
+    def end(self, value: Any = None, error: BaseException | None = None) -> None:
+        """End it with a value or an error."""
+        self.close()
+        self.result.tell(value, error)
+
+    def close(self) -> None:
+        """End it, and give up what it asked for and was not told."""
+        self.over = True
+        if self.coroutine is not None:
+            with contextlib.suppress(Exception):  # a `finally` that asks, awaits or fails: nobody is there to be told
+                self.coroutine.close()
+        asked, self.asked = self.asked, []
+        for promise in asked:
+            if not promise.told:
+                promise.cancel()
+
+
+class SearchCalls:
+    """The `tts.protocols.Calls` of one branch."""
+
+    def __init__(self, branch: Branch, scope: str = "") -> None:
+        self._branch, self._search, self._scope = branch, branch.search, scope
+        self._num_asked = self._num_classes = 0
+        self._places: set[tuple[int, ...]] = set()
+        self.rng = random.Random(call_seed(self._search.run_seed, self._search.problem.id, f"{scope}rng"))
+        """Chance for the branch's own choices."""
+
+    def generate(
+        self,
+        decoding: Decoding,
+        written: Written = (),
+        *,
+        messages: tuple[Message, ...] = (),
+        engine: Engine | None = None,
+    ) -> Promise[Completion]:
+        """Let the recipe's engine (or another) go on from what is written."""
+        search, key = self._search, self._key()
+        seed = call_seed(search.run_seed, search.problem.id, key)
+        sent = messages or search.messages
+        request = Request(search.problem.id, key, sent, decoding, seed, search.label, prefix=written)
+        return search.host.ask(self._branch, search.host.place(engine), request)
+
+    def rewards(self, engine: RewardEngine, written: Written) -> Promise[Rewards]:
+        """Ask a reward model what it thinks of each piece."""
+        search, key = self._search, self._key()
+        steps = tuple(piece.text for piece in written)
+        return search.host.ask(
+            self._branch, search.host.place(engine), RewardRequest(search.problem.id, key, search.messages, steps)
+        )
+
+    def classes(self, written: Sequence[Written]) -> Promise[Grouping]:
+        """Return nodes and links of the answers in these; (): no answer."""
+        self._count()
+        key, self._num_classes = f"{self._scope}c{self._num_classes}", self._num_classes + 1
+        answers = tuple(self._search.answer(one)[1] if one else None for one in written)
+        return self._search.host.ask_classes(self._branch, key, answers)
+
+    def branch(
+        self,
+        search: Callable[Concatenate[SearchCalls, P], Coroutine[Any, Any, T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Promise[T]:
+        """Start `search(calls of its own, *args)` beside this branch."""
+        branch = Branch(self._search, parent=self._branch)
+        branch.coroutine = _coroutine(search(SearchCalls(branch, f"{self._key()}/"), *args, **kwargs))
+        self._branch.asked.append(branch.result)
+        self._search.host.ready.append(branch)
+        return branch.result
+
+    def at(self, *place: int) -> SearchCalls:
+        """Return calls of this branch whose keys are named, not counted; each place once."""
+        self._running()
+        if place in self._places:
+            raise MisuseError(f"the place {place} was named before")
+        self._places.add(place)
+        return SearchCalls(self._branch, f"{self._scope}@{','.join(map(str, place))}/")
+
+    def emit(
+        self, index: int, written: Written, finish_reason: FinishReason, rewards: Sequence[float] | None = None
+    ) -> None:
+        """Hand in candidate `index`."""
+        self._running()
+        search = self._search
+        if not 0 <= index < search.num_candidates or index in search.emitted:
+            raise MisuseError(
+                f"candidate {index} was handed in before, or is not among the {search.num_candidates} "
+                "that were asked for"
+            )
+        search.emitted.add(index)
+        candidate = self._candidate(index, written, finish_reason, rewards)
+        recorded = search.candidates.get(index)
+        if recorded is None:
+            search.candidates[index] = candidate
+            search.host.record(candidate)
+        elif (recorded.text, recorded.finish_reason, recorded.calls) != (
+            candidate.text,
+            candidate.finish_reason,
+            candidate.calls,
+        ):
+            search.host.refuse(search, f"candidate {index}")
+
+    def _candidate(
+        self, index: int, written: Written, finish_reason: FinishReason, rewards: Sequence[float] | None
+    ) -> Candidate:
+        """Put a candidate together of what its calls wrote; each figure is None where one of them has none."""
+        search = self._search
+        calls = tuple(piece.call for piece in written if piece.call)
+        drawn = [search.completions[call] for call in calls]
+        reasoning, text = search.answer(written)
+        num_tokens = sum(one.num_tokens for one in drawn)
+        logprob = _sum([one.cumulative_logprob for one in drawn])
+        certainty = _sum([None if one.self_certainty is None else one.self_certainty * one.num_tokens for one in drawn])
+        each = [one.token_logprobs for one in drawn]
+        return Candidate(
+            problem_id=search.problem.id,
+            index=index,
+            text=text,
+            reasoning=reasoning,
+            finish_reason=finish_reason,
+            num_prompt_tokens=drawn[0].num_prompt_tokens if drawn else 0,
+            num_tokens=num_tokens,
+            cumulative_logprob=logprob,
+            mean_logprob=None if logprob is None or not num_tokens else logprob / num_tokens,
+            self_certainty=None if certainty is None or not num_tokens else certainty / num_tokens,
+            seed=call_seed(search.run_seed, search.problem.id, str(index)),
+            sampler=search.label,
+            token_logprobs=None if None in each or not each else tuple(one for many in each for one in many or ()),
+            error="a call that it needed failed" if finish_reason == "error" else None,
+            calls=calls,
+            rewards=None if rewards is None else tuple(rewards),
+        )
+
+    def _key(self) -> str:
+        self._count()
+        self._num_asked += 1
+        return f"{self._scope}{self._num_asked - 1}"
+
+    def _count(self) -> None:
+        self._running()
+        search = self._search
+        search.num_calls += 1
+        if search.num_calls > search.most_calls:
+            raise MisuseError(
+                f"the search asks more than the {search.most_calls} calls that its sampler allows a problem"
+            )
+
+    def _running(self) -> None:
+        if self._search.host.running is not self._branch:
+            raise MisuseError("a branch asks through its own `calls`, and only while it runs")
+
+
+def begin(search: Search, sampler_search: Callable[[Problem, SearchCalls], Coroutine[Any, Any, None]]) -> None:
+    """Give the search its root, ready to run. A sampler whose `search` is no coroutine ends it at once."""
+    search.root = Branch(search)
+    try:
+        search.root.coroutine = _coroutine(sampler_search(search.problem, SearchCalls(search.root)))
+    except Exception as error:
+        search.root.end(error=error)
+    else:
+        search.host.ready.append(search.root)
+
+
+def _coroutine(made: Any) -> Coroutine[Any, Any, Any]:
+    if not isinstance(made, Coroutine):
+        raise MisuseError(f"`search` must be an `async def`, got one that returns {type(made).__name__}")
+    return made
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return finite(sum(known)) if known and len(known) == len(values) else None

@@ -1,0 +1,297 @@
+"""Drives searches: hands their calls to engines, writes what comes, tells it, and runs the branches that can go on.
+
+How it works. `step` is one round: each engine that has work gets the calls that wait for it and goes on for a moment;
+what it returns is appended to calls.jsonl before anybody is told; then all branches that are ready run, one after the
+other, until none is. A search that waits while nothing of it is on its way can never go on and is ended.
+
+Resuming is running the search again from its start. A call that is on record under the same key must be the same call
+(its digest says so); then it is told at once, or never where it had been given up. What is asked for beyond the record
+goes to the engines. So nothing of a search's state is stored, and nothing on record is asked again.
+
+Waiting. While anything comes, engines are asked without patience; when a whole round brought nothing, each waits a
+little longer than before (1, 2, 4 … 20 ms), so that several that compute elsewhere cost no processor. One that computes
+here ignores its patience.
+
+The verifier that `classes` asks may hang or raise: it works on threads, at most four, each with a deadline, and what it
+says is recorded like any reply, since a time limit is no function.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from tts.errors import CallError, EngineError, MisuseError, OtherSearchError
+from tts.pipeline.calls import Branch, Promise, Search
+from tts.pipeline.watch import Watch
+from tts.protocols import Engine, RewardEngine
+from tts.runs.call_log import CallLog, digest, digest_of
+from tts.types import Candidate, Completion, Grouping, Problem, Request, RewardRequest, Rewards
+
+TURN_SECONDS = 60.0
+"""How long a search may compute without awaiting anything."""
+CLASSES_SECONDS = 60.0
+"""How long a verifier may take over the answers of one call."""
+CLASSES_THREADS = 4
+LONGEST_PATIENCE_SECONDS = 0.02
+
+Reads = Callable[[Problem, tuple[str | None, ...]], Grouping]
+"""Extracts and groups the answers of these texts; None has none."""
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A call on its way. `told` False: it was given up."""
+
+    place: str
+    call: Request | RewardRequest
+    digest: str
+    search: Search
+    promise: Promise[Any]
+    told: bool = True
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Answers that the verifier is asked about."""
+
+    search: Search
+    key: str
+    digest: str
+    answers: tuple[str | None, ...]
+    promise: Promise[Grouping]
+    began: float = 0.0
+    box: queue.SimpleQueue[Grouping | CallError] | None = None
+
+
+class Driver:
+    """Several searches over several engines, in one thread. `engines` are named by their place in the recipe.
+
+    The first is what draws candidates. `record` writes a candidate, `reads` is the verifier's part, `told` says what
+    the user should know.
+    """
+
+    def __init__(
+        self,
+        engines: Mapping[str, Engine | RewardEngine],
+        log: CallLog,
+        record: Callable[[Candidate], None],
+        reads: Reads,
+        told: Callable[[str], None] = lambda _: None,
+        *,
+        turn_seconds: float = TURN_SECONDS,
+        classes_seconds: float = CLASSES_SECONDS,
+    ) -> None:
+        self.engines, self.log, self.record = dict(engines), log, record
+        self.ready: deque[Branch] = deque()
+        self.running: Branch | None = None
+        self.num_replies = 0
+        self._reads, self._classes_seconds = reads, classes_seconds
+        self._refusal: OtherSearchError | None = None
+        self._touched: list[Search] = []  # something ran or came for them: do they still wait for anything?
+        self._queues: dict[str, dict[tuple[str, str], None]] = {place: {} for place in self.engines}
+        self._in_flight: dict[tuple[str, str], _InFlight] = {}
+        self._num_working = dict.fromkeys(self.engines, 0)
+        self._waiting_readings: deque[_Reading] = deque()
+        self._readings: list[_Reading] = []
+        self._read = threading.Event()
+        self._watch = Watch(turn_seconds, told)
+        self._patience = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is on its way."""
+        return bool(self._in_flight or self._readings or self._waiting_readings)
+
+    def num_queued(self, place: str) -> int:
+        """Return how many calls wait for an engine that is full."""
+        return len(self._queues[place])
+
+    def close(self) -> None:
+        """Let go. What is on its way is not recorded: it will be asked again."""
+        self._watch.close()
+
+    # --- what branches ask for
+
+    def place(self, engine: Engine | RewardEngine | None) -> str:
+        """Return the place of an engine in the recipe."""
+        for place, one in self.engines.items():
+            if engine is None or one is engine:
+                return place
+        raise MisuseError('a search may ask the engines of its own recipe, in a component\'s `Slot("engines")`')
+
+    def ask(self, branch: Branch, place: str, call: Request | RewardRequest) -> Promise[Any]:
+        """Ask an engine. What an earlier session has on record is told at once."""
+        search, name, mark = branch.search, (call.problem_id, call.key), digest(place, call)
+        promise: Promise[Any] = Promise(branch, lambda: self._give_up(name))
+        branch.asked.append(promise)
+        recorded = self._recorded(search, call.key, mark)
+        if recorded is not None:
+            if recorded.told:
+                self._tell(search, promise, recorded.reply)
+            return promise
+        if name in self._in_flight:
+            raise MisuseError(f"call {call.key} was asked twice")
+        search.in_flight += 1
+        self._in_flight[name] = _InFlight(place, call, mark, search, promise)
+        self._queues[place][name] = None
+        return promise
+
+    def ask_classes(self, branch: Branch, key: str, answers: tuple[str | None, ...]) -> Promise[Grouping]:
+        """Ask the verifier."""
+        search, mark = branch.search, digest_of("classes", *("" if one is None else f"={one}" for one in answers))
+        promise: Promise[Grouping] = Promise(branch, lambda: None)
+        branch.asked.append(promise)
+        recorded = self._recorded(search, key, mark)
+        if recorded is not None:
+            self._tell(search, promise, recorded.reply)
+            return promise
+        search.in_flight += 1
+        self._waiting_readings.append(_Reading(search, key, mark, answers, promise))
+        return promise
+
+    def _recorded(self, search: Search, key: str, mark: str) -> Any:
+        recorded = search.recorded.pop(key, None)
+        if recorded is None or recorded.digest == mark:
+            return recorded
+        if not search.may_differ:
+            self.refuse(search, f"call {key}")
+        return None
+
+    def refuse(self, search: Search, what: str) -> NoReturn:
+        """End the run, whatever the search makes of the error."""
+        self._refusal = OtherSearchError(
+            f"{what} of problem {search.problem.id!r} is not the one on record: this sampler, or its version, asks "
+            "another thing. Draw into another folder with --run DIR"
+        )
+        raise self._refusal
+
+    def _give_up(self, name: tuple[str, str]) -> None:
+        flight = self._in_flight.get(name)
+        if flight is None or not flight.told:
+            return
+        flight.told = False
+        flight.search.in_flight -= 1
+        if name in self._queues[flight.place]:
+            del self._in_flight[name], self._queues[flight.place][name]
+        else:
+            self.engines[flight.place].cancel(*name)
+
+    # --- a round
+
+    def step(self) -> None:
+        """Let every engine that has work go on for a moment, then the branches that were told something."""
+        progress = False
+        for place, engine in self.engines.items():
+            waiting = self._queues[place]
+            while waiting and engine.num_free > 0:
+                name = next(iter(waiting))
+                del waiting[name]
+                self._num_working[place] += 1
+                engine.add(self._in_flight[name].call)  # type: ignore[arg-type]  # a place is asked for one kind alone
+            if self._num_working[place]:
+                for reply in engine.step(self._patience):
+                    progress = True
+                    self._take(place, reply)
+        progress |= self._take_readings()
+        self.run_ready()
+        self._patience = 0.0 if progress else min(LONGEST_PATIENCE_SECONDS, 2 * self._patience or 0.001)
+        if not progress and self._readings and not any(self._num_working.values()):
+            self._read.wait(self._patience)
+
+    def run_ready(self) -> None:
+        """Run all branches that can go on; end searches that wait for nothing."""
+        while self.ready or self._touched:
+            while self.ready:
+                branch = self.ready.popleft()
+                branch.run()
+                self._touched.append(branch.search)
+            touched, self._touched = self._touched, []
+            for search in touched:
+                if not search.over and search.in_flight == 0 and not self.ready and search.root is not None:
+                    search.root.end(error=MisuseError("the search waits, and nothing that it asked for will come"))
+
+    def send(self, branch: Branch) -> Any:
+        """Let one branch run, watched. A record that does not fit ends the run, whatever the search makes of it."""
+        if branch.coroutine is None:
+            raise MisuseError("there is nothing to run")
+        self.running = branch
+        self._watch.enter(f"the search of problem {branch.search.problem.id!r}")
+        try:
+            return branch.coroutine.send(None)
+        finally:
+            self._watch.leave()
+            self.running = None
+            if self._refusal is not None:
+                raise self._refusal
+
+    def _take(self, place: str, reply: Completion | Rewards) -> None:
+        """Record a reply, then tell it."""
+        name = (reply.problem_id, reply.key)
+        flight = self._in_flight.pop(name, None)
+        if flight is None or flight.place != place:
+            raise EngineError(f"the engine `{place}` returned {reply.key} of problem {reply.problem_id!r} unasked")
+        self._num_working[place] -= 1
+        self.num_replies += 1
+        self.log.reply(place, flight.digest, reply, told=flight.told)
+        if flight.told:
+            flight.search.in_flight -= 1
+            self._tell(flight.search, flight.promise, reply)
+
+    def _tell(self, search: Search, promise: Promise[Any], reply: Completion | Rewards | Grouping | CallError) -> None:
+        """Tell a reply; an error raises where it is awaited."""
+        self._touched.append(search)
+        if isinstance(reply, CallError):
+            return promise.tell(error=reply)
+        if not isinstance(reply, Grouping) and reply.error is not None:
+            return promise.tell(error=CallError(reply.error))
+        if isinstance(reply, Completion):
+            search.completions[reply.key] = reply
+        return promise.tell(reply)
+
+    # --- classes
+
+    def _take_readings(self) -> bool:
+        """Take what the verifier said, or did not say in time; give it what waits. Returns whether anything came."""
+        self._read.clear()
+        still, came = [], False
+        for reading in self._readings:
+            reply: Grouping | CallError
+            assert reading.box is not None
+            if not reading.box.empty():
+                reply = reading.box.get()
+            elif time.monotonic() - reading.began > self._classes_seconds:
+                reply = CallError(f"the verifier took more than {self._classes_seconds:g} s")
+            else:
+                still.append(reading)
+                continue
+            came = True
+            self.log.grouping(reading.search.problem.id, reading.key, reading.digest, reply)
+            reading.search.in_flight -= 1
+            self._touched.append(reading.search)
+            if not reading.promise.cancelled:
+                self._tell(reading.search, reading.promise, reply)
+        self._readings = still
+        while self._waiting_readings and len(self._readings) < CLASSES_THREADS:
+            reading = self._waiting_readings.popleft()
+            if reading.promise.cancelled:
+                reading.search.in_flight -= 1
+                self._touched.append(reading.search)
+                continue
+            reading.began, reading.box = time.monotonic(), queue.SimpleQueue()
+            threading.Thread(target=self._read_answers, args=(reading,), name="tts-classes", daemon=True).start()
+            self._readings.append(reading)
+        return came
+
+    def _read_answers(self, reading: _Reading) -> None:
+        assert reading.box is not None
+        try:
+            reading.box.put(self._reads(reading.search.problem, reading.answers))
+        except Exception as error:
+            reading.box.put(CallError(f"{type(error).__name__}: {error}"))
+        self._read.set()
