@@ -12,9 +12,9 @@ from tts.pipeline.calls import Search, SearchCalls, begin
 from tts.pipeline.driver import Driver, Reads
 from tts.runs.call_log import CallLog
 from tts.runs.files import AppendFile
-from tts.types import Candidate, Completion, Decoding, Grouping, Message, Problem, Request, RewardRequest, Rewards
+from tts.types import Candidate, Completion, Decoding, Grouping, Message, Problem, RewardRequest, Rewards
 
-WORDS = "so then we add three and seven which gives ten but wait maybe eleven".split()
+WORDS = ("so", "then", "we", "add", "three", "and", "seven", "which", "gives", "ten", "but", "wait", "maybe", "eleven")
 SHORT = Decoding(50)
 MESSAGES = (Message("user", "What is 3 + 7?"),)
 
@@ -37,6 +37,7 @@ class ShuffledEngine:
         heapq.heappush(self._running, (due, len(self.asked), call, self.reply(call)))
 
     def step(self, patience_seconds: float = 0.1) -> list[Any]:
+        del patience_seconds
         if not self._running:
             return []
         self._now, _, _, reply = heapq.heappop(self._running)
@@ -136,5 +137,3 @@ class Table:
         """The lines of calls.jsonl."""
         path = self.folder / "calls.jsonl"
         return path.read_bytes().splitlines(keepends=True) if path.exists() else []
-
-

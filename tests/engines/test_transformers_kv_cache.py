@@ -4,7 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the hf extra")
 
-from tts.engines.transformers.kv_cache import KVBudget, Prefixes, RowCache  # noqa: E402  # after the skip
+from tts.engines.transformers.decoder import inputs_of  # noqa: E402  # after the skip
+from tts.engines.transformers.kv_cache import KVBudget, Prefixes, RowCache  # noqa: E402  # as above
 from tts.engines.transformers.skinny_linear import SkinnyLinear, make_skinny  # noqa: E402  # as above
 
 
@@ -26,10 +27,27 @@ def test_a_budget_of_odd_size_is_cut_to_whole_blocks():
 
 def test_prompts_are_computed_once_while_they_fit_and_the_oldest_goes_first():
     computed = []
-    prefixes = Prefixes(lambda ids: computed.append(ids) or prefix(len(ids), 1.0))
-    for ids in ((1, 2), (3, 4), (1, 2), (5, 6), (1, 2), (3, 4)):
-        prefixes.get(ids, max_tokens=5)
+    prefixes = Prefixes(lambda ids, _: computed.append(ids) or prefix(len(ids), 1.0))
+    found = [prefixes.get((ids,), max_tokens=5)[1] for ids in ((1, 2), (3, 4), (1, 2), (5, 6), (1, 2), (3, 4))]
     assert computed == [(1, 2), (3, 4), (5, 6), (3, 4)]
+    assert found == [0, 0, 2, 0, 2, 0]
+
+
+def test_what_goes_on_from_a_stored_beginning_is_computed_behind_it_alone():
+    computed = []
+    prefixes = Prefixes(lambda ids, after: computed.append((ids, after)) or f"{after or ''}{ids}")
+    prefixes.get(((1, 2), (3,)), max_tokens=100)
+    assert prefixes.get(((1, 2), (3,), (4, 5)), max_tokens=100) == ("(1, 2)(3,)(4, 5)", 3)
+    assert prefixes.get(((1, 2), (6,)), max_tokens=100) == ("(1, 2)(6,)", 2)
+    assert computed == [((1, 2), None), ((3,), "(1, 2)"), ((4, 5), "(1, 2)(3,)"), ((6,), "(1, 2)")]
+
+
+def test_chunks_are_cut_so_that_a_parents_are_the_beginning_of_its_childrens():
+    assert inputs_of(((1, 2, 3),)) == ((1, 2),)
+    assert inputs_of(((1, 2, 3), (4, 5))) == ((1, 2), (3, 4))
+    assert inputs_of(((1, 2, 3), (4, 5), (6,))) == ((1, 2), (3, 4), (5,))
+    assert inputs_of(((1,), (2,))) == ((1,),)
+    assert inputs_of(((1,),)) == ()
 
 
 def test_rows_of_different_lengths_keep_what_was_written():

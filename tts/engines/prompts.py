@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tts.errors import EngineError
-from tts.types import Message
+from tts.types import Message, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,23 @@ class Prompts:
             ids = self.tokenizer(prompt, add_special_tokens=False).input_ids
         self._check(prompt, ids)
         return prompt, tuple(ids)
+
+    def chunks(self, prompt_ids: tuple[int, ...], prefix: Written) -> tuple[tuple[int, ...], ...]:
+        """Return the tokens that the model reads, cut where the prompt and the pieces of the answer so far end.
+
+        What an engine wrote goes in as it was; other text is encoded here, as a whole where pieces follow each other.
+        """
+        chunks, text = [prompt_ids], ""
+        for piece in (*prefix, None):
+            if piece is not None and piece.token_ids is None:
+                text += piece.text
+                continue
+            if text:
+                chunks.append(tuple(self.tokenizer(text, add_special_tokens=False).input_ids))
+                text = ""
+            if piece is not None and piece.token_ids:
+                chunks.append(tuple(piece.token_ids))
+        return tuple(chunks)
 
     def _apply_template(self, messages: tuple[Message, ...]) -> str:
         from jinja2 import TemplateError

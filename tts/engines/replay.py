@@ -23,8 +23,6 @@ from tts.runs.completions import (
 )
 from tts.types import Completion, FinishReason, Message, Request
 
-LONGEST_WAIT_SECONDS = 0.1
-
 
 class Failure(Section):
     """One candidate that is to fail."""
@@ -117,9 +115,9 @@ class ReplayEngine(Component):
         """Take one request."""
         self._opened.add(request)
 
-    def step(self) -> list[Completion]:
-        """Return the completions whose time has come, in that order; wait for the first at most 0.1 s."""
-        return self._opened.step()
+    def step(self, patience_seconds: float = 0.1) -> list[Completion]:
+        """Return the completions whose time has come, in that order; wait for the first at most that long."""
+        return self._opened.step(patience_seconds)
 
     def cancel(self, problem_id: str, key: str) -> None:
         """Stop one request; it comes back without text, because a completion is handed out whole or not at all."""
@@ -162,14 +160,14 @@ class _Playback:
     def add(self, request: Request) -> None:
         self._waiting.append(request)
 
-    def step(self) -> list[Completion]:
+    def step(self, patience_seconds: float) -> list[Completion]:
         while self._waiting and len(self._running) < self._engine.batch_size:
             request = self._waiting.popleft()
             self._run(request, *self._answer(request))
         if not self._running:
             return []
         left = self._left_before_crash()
-        time.sleep(max(0.0, min(self._running[0].due - time.monotonic(), LONGEST_WAIT_SECONDS)))
+        time.sleep(max(0.0, min(self._running[0].due - time.monotonic(), patience_seconds)))
         now = time.monotonic()
         finished: list[Completion] = []
         while self._running and self._running[0].due <= now and len(finished) < left:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,26 @@ def up_to_stop(text: str, stops: Sequence[str]) -> tuple[str, str | None]:
     """
     found = min(((at, len(stop), stop) for stop in stops if (at := text.find(stop)) >= 0), default=None)
     return (text, None) if found is None else (text[: found[0] + found[1]], found[2])
+
+
+def ids_of_text(
+    detokenizer: Detokenizer, token_ids: Sequence[int], text: str, stop: str | None
+) -> tuple[array[int] | None, int | None]:
+    """Return the ids of `text`, and how many of them stand before its stop string.
+
+    The first is None where a token runs past the stop string, the second where none begins with it. A stop string takes
+    at most as many tokens as it has bytes.
+    """
+    if stop is None:
+        return array("I", token_ids), None
+    if detokenizer.text(token_ids) != text:
+        return None, None
+    before = text.removesuffix(stop)
+    least = max(0, len(token_ids) - len(stop.encode()))
+    at_edge = (
+        number for number in range(len(token_ids) - 1, least - 1, -1) if detokenizer.text(token_ids[:number]) == before
+    )
+    return array("I", token_ids), next(at_edge, None)
 
 
 def opens_thinking(prompt: str, opening: str) -> bool:

@@ -102,14 +102,16 @@ class Decoder:
 
     def _place(self, place: int, row: Row) -> None:
         assert self._cache is not None
-        if len(row.prompt_ids) > 1:  # the last token of the prompt is the row's first input
-            self._cache.put(place, self._prefixes.get(row.prompt_ids[:-1], self._cache.max_capacity))
+        chunks = inputs_of(row.chunks)
+        if chunks:
+            prefix, row.num_cached = self._prefixes.get(chunks, self._cache.max_capacity)
+            self._cache.put(place, prefix)
         self._guide.start(row)
         self._rows[place] = row
         self._filters = None
 
-    def _prefill(self, token_ids: tuple[int, ...]) -> Prefix:
-        return prefill(self._model, token_ids)
+    def _prefill(self, token_ids: tuple[int, ...], after: Prefix | None) -> Prefix:
+        return prefill(self._model, token_ids, after)
 
     def _forward(self) -> torch.Tensor:
         assert self._cache is not None
@@ -138,9 +140,26 @@ class Decoder:
         return draw(logits, self._filters, torch.from_numpy(noise).to(logits.device), projection.reference)
 
 
-def prefill(model: Any, token_ids: tuple[int, ...]) -> Prefix:
-    """Compute the keys and values of one prompt, alone: they depend on nothing else."""
+def inputs_of(chunks: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+    """Return the chunks without the last token of all, which is the row's first input, each cut one token earlier.
+
+    So what was computed for one row is the beginning of what a row that goes on from there needs, and it is computed
+    in the same parts whether it was found or not: its bits depend on nothing else.
+    """
+    shifted: list[tuple[int, ...]] = []
+    held: tuple[int, ...] = ()
+    for chunk in chunks:
+        whole = held + chunk
+        shifted.append(whole[:-1])
+        held = whole[-1:]
+    return tuple(chunk for chunk in shifted if chunk)
+
+
+def prefill(model: Any, token_ids: tuple[int, ...], after: Prefix | None = None) -> Prefix:
+    """Compute the keys and values of these tokens alone, behind those of `after`: they depend on nothing else."""
     cache = DynamicCache()  # plain layers: `probe` has made sure that these are right
+    for number, (keys, values) in enumerate(after or ()):
+        cache.update(keys, values, number)
     inputs = torch.tensor([token_ids], device=model.device)
     model.base_model(input_ids=inputs, past_key_values=cache, use_cache=True)
     return [(layer.keys, layer.values) for layer in cache.layers]

@@ -34,7 +34,8 @@ class TransformersEngine(TransformersKeys):
 
         `logprobs`, `token_logprobs` and `self_certainty` fill those fields of a candidate; `seeds`: a request's seed
         decides its noise; `filters`: temperature, top_n_sigma, min_p, top_k and top_p; `first_token`: another
-        temperature and top_k for it; `stop_strings`; `esamp`: it hosts that plugin.
+        temperature and top_k for it; `stop_strings`; `prefix`: it goes on from what stands in the answer
+        already; `esamp`: it hosts that plugin.
 
         And one of two, whatever else is in flight: `deterministic`, the same request gives the same candidate, bit for
         bit; `near_deterministic`, the last digits may differ, and with them the tokens where two are about equally
@@ -43,7 +44,7 @@ class TransformersEngine(TransformersKeys):
         group depend on each other.
         """
         measured = {"logprobs", "token_logprobs", "self_certainty"}
-        always = {"seeds", "filters", "first_token", "stop_strings", "esamp"} | measured
+        always = {"seeds", "filters", "first_token", "stop_strings", "prefix", "esamp"} | measured
         same_bits = self._session is not None and self._session.same_bits
         return frozenset(always | {"deterministic" if same_bits else "near_deterministic"})
 
@@ -97,7 +98,8 @@ class TransformersEngine(TransformersKeys):
         self._running.decoder.add(self._running.row(request))
 
     def step(self, patience_seconds: float = 0.1) -> list[Completion]:
-        """Generate one token for every row in flight; return the completions that finished."""
+        """Generate one token for every row in flight; return the completions that finished. Nothing is waited for."""
+        del patience_seconds
         try:
             rows = self._running.decoder.step()
         except RuntimeError as error:  # torch's class for everything, out of memory included

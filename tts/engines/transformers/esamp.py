@@ -144,4 +144,4 @@ def name_of(request: Request) -> str:
 
 def seat_of(row: Row) -> core.StepRow:
     """Return what the core must know of a row; its first pass reads the last token of the prompt."""
-    return core.StepRow(name_of(row.request), row.position, len(row.prompt_ids))
+    return core.StepRow(name_of(row.request), row.position, row.num_read)

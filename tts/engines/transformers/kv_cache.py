@@ -112,22 +112,37 @@ class RowCache(Cache):  # type: ignore[misc]  # as above
             layer.values[row, :, :num_tokens] = values[0]
 
 
+Chunks = tuple[tuple[int, ...], ...]
+"""The tokens of a prompt, and of what stands behind it already, in the parts in which they are computed."""
+
+
 class Prefixes:
-    """The prompts computed last, so that candidates of one problem share the work; the oldest goes first."""
+    """The prompts and beginnings of answers computed last, so that rows share the work; the oldest goes first.
 
-    def __init__(self, compute: Callable[[tuple[int, ...]], Prefix]) -> None:
+    `compute` returns the keys and values of a chunk behind those that are given, these included.
+    """
+
+    def __init__(self, compute: Callable[[tuple[int, ...], Prefix | None], Prefix]) -> None:
         self._compute = compute
-        self._stored: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
+        self._stored: OrderedDict[Chunks, Prefix] = OrderedDict()
 
-    def get(self, token_ids: tuple[int, ...], max_tokens: int) -> Prefix:
-        """Return the keys and values of `token_ids`; then all stored prompts together hold at most `max_tokens`."""
-        prefix = self._stored.pop(token_ids, None)
-        self._shrink(max_tokens - len(token_ids))
-        self._stored[token_ids] = prefix if prefix is not None else self._compute(token_ids)
-        return self._stored[token_ids]
+    def get(self, chunks: Chunks, max_tokens: int) -> tuple[Prefix, int]:
+        """Return keys and values of all chunks, and how many tokens of them were found.
+
+        Then all that is stored holds at most `max_tokens` together.
+        """
+        found = next((end for end in range(len(chunks), 0, -1) if chunks[:end] in self._stored), 0)
+        prefix = self._stored[chunks[:found]] if found else None
+        if found:
+            self._stored.move_to_end(chunks[:found])
+        for end in range(found, len(chunks)):
+            self._shrink(max_tokens - sum(map(len, chunks[: end + 1])))
+            prefix = self._stored[chunks[: end + 1]] = self._compute(chunks[end], prefix)
+        assert prefix is not None, "there is at least one chunk"
+        return prefix, sum(map(len, chunks[:found]))
 
     def _shrink(self, max_tokens: int) -> None:
-        while self._stored and sum(map(len, self._stored)) > max_tokens:
+        while self._stored and sum(len(chunk) for chunks in self._stored for chunk in chunks) > max_tokens:
             self._stored.popitem(last=False)
 
 

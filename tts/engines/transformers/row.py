@@ -8,19 +8,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tts.engines.text import Detokenizer, opens_thinking, up_to_stop
+from tts.engines.text import Detokenizer, ids_of_text, opens_thinking, up_to_stop
 from tts.types import Completion, FinishReason, Request
 
 
 @dataclass(slots=True)
 class Row:
-    """The state of one request. `context` is how many tokens prompt and completion may have together."""
+    """The state of one request. `context` is how many tokens prompt and completion may have together.
+
+    `chunks` are the tokens to read: those of the prompt, and of each part of the answer that stands there already.
+    """
 
     request: Request
     prompt: str
-    prompt_ids: tuple[int, ...]
+    chunks: tuple[tuple[int, ...], ...]
     context: int
     noise: np.random.Generator
+    num_cached: int = 0
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     total_certainty: float = 0.0
@@ -30,19 +34,29 @@ class Row:
     statistics: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def prompt_ids(self) -> tuple[int, ...]:
+        """The tokens of prompt and prefix."""
+        return tuple(token_id for chunk in self.chunks for token_id in chunk)
+
+    @property
+    def num_read(self) -> int:
+        """How many tokens prompt and prefix have."""
+        return sum(map(len, self.chunks))
+
+    @property
     def num_tokens_needed(self) -> int:
         """The most tokens whose keys and values must be kept (the last one generated is never read)."""
-        return min(len(self.prompt_ids) + self.request.decoding.max_tokens, self.context) - 1
+        return min(self.num_read + self.request.decoding.max_tokens, self.context) - 1
 
     @property
     def position(self) -> int:
         """Where the token that the model reads next stands."""
-        return len(self.prompt_ids) + len(self.token_ids) - 1
+        return self.num_read + len(self.token_ids) - 1
 
     @property
     def next_input(self) -> int:
         """The token that the model reads next: the last generated, or the last of the prompt."""
-        return self.token_ids[-1] if self.token_ids else self.prompt_ids[-1]
+        return self.token_ids[-1] if self.token_ids else self.chunks[-1][-1]
 
     @property
     def draws_differently_now(self) -> bool:
@@ -99,11 +113,14 @@ class CompletionWriter:
     def completion(self, row: Row) -> Completion:
         """Return what `row` has, whole or cut off."""
         request, num_tokens, stop = row.request, len(row.token_ids), None
-        text = ""
+        text, written, num_before_stop = "", None, None
         if row.error is None:
             ended = row.token_ids and row.token_ids[-1] in self.ending.end_ids
-            text = self.ending.detokenizer.text(row.token_ids[:-1] if ended else row.token_ids)
-            text, stop = up_to_stop(text, request.decoding.stop if row.stopped_by_string else ())
+            ids = row.token_ids[:-1] if ended else row.token_ids
+            text, stop = up_to_stop(
+                self.ending.detokenizer.text(ids), request.decoding.stop if row.stopped_by_string else ()
+            )
+            written, num_before_stop = ids_of_text(self.ending.detokenizer, ids, text, stop)
         context_full = row.finish_reason == "length" and num_tokens < request.decoding.max_tokens
         cumulative = math.fsum(row.logprobs) if num_tokens else None
         return Completion(
@@ -111,7 +128,7 @@ class CompletionWriter:
             key=request.key,
             text=text,
             finish_reason=row.finish_reason or "cancelled",
-            num_prompt_tokens=len(row.prompt_ids),
+            num_prompt_tokens=row.num_read,
             num_tokens=num_tokens,
             cumulative_logprob=cumulative,
             mean_logprob=None if cumulative is None else cumulative / num_tokens,
@@ -121,4 +138,7 @@ class CompletionWriter:
             opened=opens_thinking(row.prompt, self.thinking_tags[0]),
             error=row.error,
             engine_stats={**row.statistics, **({"context_full": 1.0} if context_full else {})},
+            token_ids=written,
+            num_ids_before_stop=num_before_stop,
+            num_cached_tokens=row.num_cached,
         )

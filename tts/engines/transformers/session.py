@@ -13,7 +13,7 @@ from tts.engines.transformers.decoder import Decoder
 from tts.engines.transformers.esamp import ESampGuide
 from tts.engines.transformers.guide import Guide, Unguided
 from tts.engines.transformers.keys import TransformersKeys
-from tts.engines.transformers.kv_cache import KVBudget
+from tts.engines.transformers.kv_cache import Chunks, KVBudget
 from tts.engines.transformers.loading import Loaded
 from tts.engines.transformers.row import CompletionWriter, Ending, Row
 from tts.engines.transformers.sampling import noise_source
@@ -84,15 +84,19 @@ class Session:
 
     def row(self, request: Request) -> Row:
         """Return the row of `request`; one that cannot be served is finished already, with an error."""
+        prompt, chunks = "", Chunks()
         try:
             prompt, prompt_ids = self.prompts.render(request.messages)
         except EngineError as error:
-            prompt, prompt_ids, refusal = "", (), str(error)
+            refusal = str(error)
         else:
+            chunks = self.prompts.chunks(prompt_ids, request.prefix)
             refusal = self._refusal(request, len(prompt_ids))
-        row = Row(request, prompt, prompt_ids, self.context, noise_source(request.seed))
+        row = Row(request, prompt, chunks, self.context, noise_source(request.seed))
         if refusal:
             row.finish("error", refusal)
+        elif row.num_read >= self.context:  # what stands there already fills the context
+            row.finish("length")
         return row
 
     def _refusal(self, request: Request, num_prompt_tokens: int) -> str:

@@ -33,11 +33,12 @@ class VLLMEngine(VLLMKeys):
 
         `logprobs`, `token_logprobs` and `self_certainty` (unless it is not recorded) fill those fields of a candidate;
         `seeds`: a request's seed decides its noise; `filters`, `first_token`: how a token is drawn; `stop_strings`;
-        `esamp`: it hosts that plugin.
+        `prefix`: it goes on from what stands in the answer already; `esamp`: it hosts that plugin.
         """
         measured = {"self_certainty"} if self.record_self_certainty else set()
         return frozenset(
-            {"logprobs", "token_logprobs", "seeds", "filters", "first_token", "stop_strings", "esamp"} | measured
+            {"logprobs", "token_logprobs", "seeds", "filters", "first_token", "stop_strings", "prefix", "esamp"}
+            | measured
         )
 
     def plugin_report(self) -> PluginReport | None:
@@ -88,7 +89,11 @@ class VLLMEngine(VLLMKeys):
         self._running.add(request)
 
     def step(self, patience_seconds: float = 0.1) -> list[Completion]:
-        """Run one of vLLM's steps; return the completions that finished. Raises EngineError where vLLM died."""
+        """Run one of vLLM's steps; return the completions that finished. Raises EngineError where vLLM died.
+
+        vLLM itself decides how long a step takes.
+        """
+        del patience_seconds
         return self._running.step()
 
     def cancel(self, problem_id: str, key: str) -> None:

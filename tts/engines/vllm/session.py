@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tts.engines.prompts import Prompts
-from tts.engines.text import Detokenizer, opens_thinking, up_to_stop
+from tts.engines.text import Detokenizer, ids_of_text, opens_thinking, up_to_stop
 from tts.engines.vllm.keys import VLLMKeys
 from tts.engines.vllm.start import start_vllm, stop_vllm
 from tts.errors import EngineError
@@ -23,7 +23,7 @@ FINISH_REASONS: dict[str | None, FinishReason] = {"stop": "stop", "length": "len
 
 @dataclass(slots=True)
 class InFlight:
-    """One request: its prompt, and what came of it so far."""
+    """One request: the prompt, the tokens to read (also of what stands in the answer already), and what came of it."""
 
     request: Request
     prompt: str
@@ -33,6 +33,7 @@ class InFlight:
     finish_reason: FinishReason | None = None
     stop: int | str | None = None
     error: str | None = None
+    num_cached: int = 0
 
 
 class Session:
@@ -111,13 +112,13 @@ class Session:
     def _start(self, request: Request) -> None:
         flight, name = self._in_flight(request), str(self._num_requests)
         self._num_requests += 1
-        if flight.error is None:
+        if flight.finish_reason is None:
             try:
                 params = sampling_params(request, name)
                 self._vllm.add_request(name, {"prompt_token_ids": list(flight.prompt_ids)}, params)
             except ValueError as error:  # what vLLM does not allow in a request
                 flight.finish_reason, flight.error = "error", f"vLLM refuses the request: {error}"
-        if flight.error is not None:
+        if flight.finish_reason is not None:
             self._slots.leave(request)
             return self._ended.append(flight)
         self._running[name] = flight
@@ -130,7 +131,11 @@ class Session:
         except EngineError as error:
             return InFlight(request, "", (), finish_reason="error", error=str(error))
         refusal = self._refusal(request, len(prompt_ids))
-        return InFlight(request, prompt, prompt_ids, finish_reason="error" if refusal else None, error=refusal)
+        read = tuple(token_id for chunk in self._prompts.chunks(prompt_ids, request.prefix) for token_id in chunk)
+        flight = InFlight(request, prompt, read, finish_reason="error" if refusal else None, error=refusal)
+        if refusal is None and len(read) >= self._context:  # what stands there already fills the context
+            flight.finish_reason = "length"
+        return flight
 
     def _refusal(self, request: Request, num_prompt_tokens: int) -> str | None:
         if num_prompt_tokens >= self._context:
@@ -156,6 +161,7 @@ class Session:
         self.num_tokens += len(part.token_ids)
         if not output.finished:
             return None
+        flight.num_cached = output.num_cached_tokens or 0
         flight.finish_reason, flight.stop = FINISH_REASONS.get(part.finish_reason, "error"), part.stop_reason
         if flight.finish_reason == "error":
             flight.error = f"vLLM ended the request with {part.finish_reason!r}"
@@ -185,13 +191,14 @@ class Session:
 
     def _completion(self, flight: InFlight, figures: dict[str, float]) -> Completion:
         request, num_tokens, stop = flight.request, len(flight.token_ids), None
-        text = ""
+        text, written, num_before_stop = "", None, None
         if flight.error is None:
             # The end token is no text; where a stop string ended it, there is none, but maybe more than the string.
             by_string = isinstance(flight.stop, str)
             ended = flight.finish_reason == "stop" and not by_string
-            text = self._detokenizer.text(flight.token_ids[:-1] if ended else flight.token_ids)
-            text, stop = up_to_stop(text, (str(flight.stop),) if by_string else ())
+            ids = flight.token_ids[:-1] if ended else flight.token_ids
+            text, stop = up_to_stop(self._detokenizer.text(ids), (str(flight.stop),) if by_string else ())
+            written, num_before_stop = ids_of_text(self._detokenizer, ids, text, stop)
         total = math.fsum(flight.logprobs) if num_tokens else None
         stats = {name: value for name, value in figures.items() if name != "self_certainty"}
         if flight.finish_reason == "length" and num_tokens < request.decoding.max_tokens:
@@ -211,6 +218,9 @@ class Session:
             opened=opens_thinking(flight.prompt, self._keys.thinking_tags[0]),
             error=flight.error,
             engine_stats=stats,
+            token_ids=written,
+            num_ids_before_stop=num_before_stop,
+            num_cached_tokens=flight.num_cached,
         )
 
 
