@@ -61,6 +61,8 @@ class EngineError(TTSError):
 
 class ModelNotHereError(EngineError, NotHereError):
     """The model is not on this machine, or the hub does not answer."""
+
+
 class CallError(TTSError):
     """What a search asked for will not come: no engine could serve it, it took too long, or it was cancelled."""
 

@@ -94,6 +94,9 @@ class Engine(Opens, Protocol):
 class RewardEngine(Opens, Protocol):
     """How good does this model find each step? Works as an `Engine` does, on other calls."""
 
+    def capabilities(self) -> frozenset[str]:
+        """What it can do, known before `open`: `rewards`."""
+
     @property
     def num_free(self) -> int:
         """How many more requests the engine wants now."""
@@ -220,6 +223,10 @@ class Calls(Protocol):
 @runtime_checkable
 class SearchingSampler(Sampler, Protocol):
     """A sampler that converses with engines: one coroutine a problem. `num_candidates` is the most it hands in."""
+
+    @property
+    def label(self) -> str:
+        """What gets the credit for its candidates."""
 
     @property
     def most_calls(self) -> int:

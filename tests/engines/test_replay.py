@@ -206,7 +206,7 @@ def test_a_script_is_written_out_as_short_as_it_was_and_read_back_the_same() -> 
     ],
 )
 def test_the_completions_decide_what_scorers_may_read(tmp_path: Path, script: list[Any], brought: set[str]) -> None:
-    always = {"deterministic", "seeds", "filters"}
+    always = {"deterministic", "seeds", "filters", "stop_strings", "prefix"}
     assert ReplayEngine(script=script).capabilities() == always | brought
     rows = [{"problem_id": "p", **({"text": entry} if isinstance(entry, str) else entry)} for entry in script]
     from_file = ReplayEngine(source=write(tmp_path / "rows.jsonl", rows)).capabilities()
@@ -215,7 +215,7 @@ def test_the_completions_decide_what_scorers_may_read(tmp_path: Path, script: li
 
 def test_an_empty_source_brings_nothing_and_holds_nothing(tmp_path: Path) -> None:
     engine = ReplayEngine(source=write(tmp_path / "rows.jsonl", []))
-    assert engine.capabilities() == {"deterministic", "seeds", "filters"}
+    assert engine.capabilities() == {"deterministic", "seeds", "filters", "stop_strings", "prefix"}
     assert [c.finish_reason for c in replay(engine, [request("p", 0), request("q", 0)])] == ["error", "error"]
 
 

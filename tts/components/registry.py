@@ -17,14 +17,15 @@ from tts.errors import RegistryError, nearest
 
 KINDS: Final[tuple[ComponentKind, ...]] = get_args(ComponentKind)
 
-_PROTOCOLS: Final[Mapping[ComponentKind, type]] = {
-    "engines": protocols.Engine,
-    "samplers": protocols.Sampler,
-    "scorers": protocols.Scorer,
-    "selectors": protocols.Selector,
-    "verifiers": protocols.Verifier,
-    "tasks": protocols.Task,
+_PROTOCOLS: Final[Mapping[ComponentKind, tuple[type, ...]]] = {
+    "engines": (protocols.Engine, protocols.RewardEngine),
+    "samplers": (protocols.OneShotSampler, protocols.SearchingSampler),
+    "scorers": (protocols.Scorer,),
+    "selectors": (protocols.Selector,),
+    "verifiers": (protocols.Verifier,),
+    "tasks": (protocols.Task,),
 }
+"""What a component of a kind must offer: all of one of these."""
 
 
 def builtin(kind: ComponentKind) -> tuple[str, ...]:
@@ -102,7 +103,8 @@ def _checked(kind: ComponentKind, origin: str, found: Any) -> type[Component]:
     """Return what was found if it is a component with everything that its kind's protocol asks."""
     if not (isinstance(found, type) and issubclass(found, Component)):
         raise RegistryError(f"{origin} must be a subclass of `tts.Component`, got {found!r}")
-    missing = _members(_PROTOCOLS[kind]) - {*dir(found), *found.model_fields}
+    offered = {*dir(found), *found.model_fields}
+    missing = min((_members(one) - offered for one in _PROTOCOLS[kind]), key=len)
     missing |= getattr(found, "__abstractmethods__", frozenset())
     if missing:
         listed = ", ".join(f"`{name}`" for name in sorted(missing))

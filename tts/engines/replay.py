@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 import math
 import time
+import zlib
 from collections import deque
 from functools import lru_cache
-from typing import Annotated, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -21,7 +22,7 @@ from tts.runs.completions import (
     ScriptedCompletions,
     StoredCompletions,
 )
-from tts.types import Completion, FinishReason, Message, Request
+from tts.types import Completion, FinishReason, Message, Request, RewardRequest, Rewards
 
 
 class Failure(Section):
@@ -51,6 +52,9 @@ class ReplayEngine(Component):
     failures: Annotated[tuple[Annotated[Failure, Field(strict=False)], ...], Field(strict=False)] = ()
     """Candidates that are to fail whatever is stored for them."""
 
+    rewards: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(strict=False)] = ()
+    """What a reward model says: a step gets one of these, chosen by what it and the steps before it say."""
+
     crash_after: int | None = Field(default=None, ge=0)
     """Stop with an engine error after this many completions, as an engine that dies would."""
 
@@ -69,6 +73,8 @@ class ReplayEngine(Component):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
+        if self.source is None and self.script is None and self.rewards:
+            return self
         if (self.source is None) == (self.script is None):
             raise ValueError("exactly one of `source` and `script` must be given: where do the completions come from?")
         return self
@@ -77,12 +83,13 @@ class ReplayEngine(Component):
         return StoredCompletions(self.source) if self.source is not None else ScriptedCompletions(self.script or {})
 
     def capabilities(self) -> frozenset[str]:
-        """Return `deterministic`, `seeds`, `filters`, and what the completions bring of `logprobs`, `self_certainty`.
+        """Return what changes nothing here (`seeds`, `filters`, …), and what the completions bring of the rest.
 
         A script brings what all its completions have, a file what its first has; errors and cancelled ones do not
         count. Raises EngineError where the file cannot be read.
         """
-        return self._completions().capabilities | {"deterministic", "seeds", "filters"}
+        always = {"deterministic", "seeds", "filters", "stop_strings", "prefix"}
+        return self._completions().capabilities | always | ({"rewards"} if self.rewards else set())
 
     def open(self) -> None:
         """Check the completions. Raises EngineError naming file and line of the first that is wrong."""
@@ -111,11 +118,11 @@ class ReplayEngine(Component):
         """Tokens of the completions handed out since `open`."""
         return self._opened.num_tokens
 
-    def add(self, request: Request) -> None:
+    def add(self, request: Request | RewardRequest) -> None:
         """Take one request."""
         self._opened.add(request)
 
-    def step(self, patience_seconds: float = 0.1) -> list[Completion]:
+    def step(self, patience_seconds: float = 0.1) -> list[Any]:
         """Return the completions whose time has come, in that order; wait for the first at most that long."""
         return self._opened.step(patience_seconds)
 
@@ -136,8 +143,8 @@ class _Running(NamedTuple):
 
     due: float
     arrival: int
-    request: Request
-    completion: Completion
+    request: Request | RewardRequest
+    reply: Completion | Rewards
 
 
 class _Playback:
@@ -148,7 +155,7 @@ class _Playback:
         self.num_tokens = 0
         self._engine = engine
         self._failures = {(failure.problem_id, str(failure.index)): failure.error for failure in engine.failures}
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[Request | RewardRequest] = deque()
         self._running: list[_Running] = []
         self._num_started = 0
         self._num_finished = 0
@@ -157,10 +164,10 @@ class _Playback:
     def num_in_flight(self) -> int:
         return len(self._waiting) + len(self._running)
 
-    def add(self, request: Request) -> None:
+    def add(self, request: Request | RewardRequest) -> None:
         self._waiting.append(request)
 
-    def step(self, patience_seconds: float) -> list[Completion]:
+    def step(self, patience_seconds: float) -> list[Completion | Rewards]:
         while self._waiting and len(self._running) < self._engine.batch_size:
             request = self._waiting.popleft()
             self._run(request, *self._answer(request))
@@ -169,15 +176,15 @@ class _Playback:
         left = self._left_before_crash()
         time.sleep(max(0.0, min(self._running[0].due - time.monotonic(), patience_seconds)))
         now = time.monotonic()
-        finished: list[Completion] = []
+        finished: list[Completion | Rewards] = []
         while self._running and self._running[0].due <= now and len(finished) < left:
-            finished.append(heapq.heappop(self._running).completion)
+            finished.append(heapq.heappop(self._running).reply)
         self._num_finished += len(finished)
-        self.num_tokens += sum(completion.num_tokens for completion in finished)
+        self.num_tokens += sum(reply.num_tokens for reply in finished)
         return finished
 
     def cancel(self, problem_id: str, key: str) -> None:
-        def is_meant(request: Request) -> bool:
+        def is_meant(request: Request | RewardRequest) -> bool:
             return request.problem_id == problem_id and request.key == key
 
         requests = [*self._waiting, *(running.request for running in self._running)]
@@ -187,8 +194,8 @@ class _Playback:
         for request in filter(is_meant, requests):
             self._run(request, 0.0, _unwritten(request, "cancelled"))
 
-    def _run(self, request: Request, delay_seconds: float, completion: Completion) -> None:
-        running = _Running(time.monotonic() + delay_seconds, self._num_started, request, completion)
+    def _run(self, request: Request | RewardRequest, delay_seconds: float, reply: Completion | Rewards) -> None:
+        running = _Running(time.monotonic() + delay_seconds, self._num_started, request, reply)
         heapq.heappush(self._running, running)
         self._num_started += 1
 
@@ -200,22 +207,42 @@ class _Playback:
             raise EngineError(f"the replay engine stops after {self._num_finished} completions, as `crash_after` says")
         return left
 
-    def _answer(self, request: Request) -> tuple[float, Completion]:
+    def _answer(self, request: Request | RewardRequest) -> tuple[float, Completion | Rewards]:
         """Return how long the request takes, and what comes of it."""
+        if isinstance(request, RewardRequest):
+            return self._engine.delay_seconds, self._rewards(request)
         failure = self._failures.get((request.problem_id, request.key))
         if failure is not None:
             return 0.0, _unwritten(request, "error", failure)
         try:
-            found = self.completions.find(request.problem_id, int(request.key))
+            found = self.completions.find(request.problem_id, request.key)
         except MissingCompletionError as missing:
             return 0.0, _unwritten(request, "error", str(missing))
         delay = self._engine.delay_seconds if found.delay_seconds is None else found.delay_seconds
-        return delay, found.completion(request.problem_id, request.key, _count_words(request.messages))
+        return delay, found.completion(request.problem_id, request.key, _num_words(request))
+
+    def _rewards(self, request: RewardRequest) -> Rewards:
+        """Return a value for each step: a function of the texts up to it."""
+        values, so_far = self._engine.rewards, 0
+        given = []
+        for step in request.steps:
+            so_far = zlib.crc32(step.encode("utf-8", "surrogatepass"), so_far)
+            given.append(values[so_far % len(values)])
+        return Rewards(request.problem_id, request.key, tuple(given), _num_words(request))
 
 
-def _unwritten(request: Request, finish_reason: FinishReason, error: str | None = None) -> Completion:
-    num_prompt_tokens = _count_words(request.messages)
-    return Completion(request.problem_id, request.key, "", finish_reason, num_prompt_tokens, 0, error=error)
+def _unwritten(
+    request: Request | RewardRequest, finish_reason: FinishReason, error: str | None = None
+) -> Completion | Rewards:
+    if isinstance(request, RewardRequest):
+        return Rewards(request.problem_id, request.key, (), 0, error=error or f"it was {finish_reason}")
+    return Completion(request.problem_id, request.key, "", finish_reason, _num_words(request), 0, error=error)
+
+
+def _num_words(request: Request | RewardRequest) -> int:
+    """Return the words of a prompt and of what stands behind it."""
+    behind = request.steps if isinstance(request, RewardRequest) else [piece.text for piece in request.prefix]
+    return _count_words(request.messages) + sum(len(text.split()) for text in behind)
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from tts.pipeline.judge import judge
 from tts.protocols import Scorer, Verifier
 from tts.recipe import Recipe
 from tts.tasks import every_task
-from tts.types import Candidate, Given, Judged, ProblemRow
+from tts.types import Candidate, Given, Grouping, Judged, Problem, ProblemRow
 
 
 class Evaluators:
@@ -56,6 +56,13 @@ class Evaluators:
                 part.open()
                 self._opened(part)
                 self._open.add(id(part))
+
+    def read(self, problem: Problem, texts: Sequence[str | None]) -> Grouping:
+        """Return which of these texts' answers are the same, read as `judge` reads them; None: no answer."""
+        self.open(problem.kind)
+        verifier = self.tasks[problem.kind].verifier
+        answers = [None if text is None else verifier.extract(problem, text) for text in texts]
+        return verifier.group(problem, answers)
 
     def judge(self, row: ProblemRow, candidates: Sequence[Candidate], given: Sequence[Given] = ()) -> Judged:
         """Return what is to be said of a problem's candidates. Raises what a verifier raises."""

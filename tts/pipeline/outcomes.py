@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, count
 from tts.runs.ledger import Charged, ledger
-from tts.types import Candidate, Judged, ProblemRow, RowError, Solution, Usage
+from tts.types import Candidate, Judged, ProblemRow, RowError, Solution, Spent, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Drawn:
     """Input row `number` (from 0) with all its candidates, ordered by index; `error` says why some are missing.
 
     A row that is no problem has no candidates. `superseded` were drawn anew. `wall_seconds` is None where an earlier
-    session drew them all.
+    session drew them all. `spent` is what the calls of a search took, by engine; None: the candidates say it.
     """
 
     number: int
@@ -24,6 +24,7 @@ class Drawn:
     superseded: Sequence[Charged] = ()
     error: str | None = None
     wall_seconds: float | None = None
+    spent: Mapping[str, Spent] | None = None
 
 
 def shortfall(candidates: tuple[Candidate, ...], unasked: tuple[int, ...] = ()) -> str | None:
@@ -72,6 +73,6 @@ def _usage(drawn: Drawn) -> Usage:
     return Usage(
         prompt_tokens=sum(candidate.num_prompt_tokens for candidate in drawn.candidates),
         completion_tokens=sum(candidate.num_tokens for candidate in drawn.candidates),
-        engines=ledger([*drawn.candidates, *drawn.superseded]),
+        engines=ledger([*drawn.candidates, *drawn.superseded]) if drawn.spent is None else drawn.spent,
         wall_seconds=drawn.wall_seconds,
     )

@@ -19,12 +19,15 @@ from tts.pipeline.intake import Intake, Turn
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, unjudged
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, solution_of
+from tts.pipeline.searching import Searching
 from tts.pipeline.tally import Tally
 from tts.problems.rows import from_python, judgeable
 from tts.problems.sources import Specs
-from tts.protocols import PluginHost, Sandboxed, Scorer, Verifier
+from tts.protocols import OneShotSampler, PluginHost, Sandboxed, Scorer, SearchingSampler, Verifier
 from tts.recipe import Recipe
 from tts.runs import job
+from tts.runs.call_log import FILE as CALLS
+from tts.runs.call_log import CallLog
 from tts.runs.folder import RunFolder
 from tts.runs.judgements import DerivedFiles
 from tts.runs.ledger import superseded
@@ -65,6 +68,7 @@ class Run:
         self.tally = Tally()
         self.progress = Progress()
         self.complete = False
+        self.notes: list[str] = []
         self.plugin: PluginReport | None = None
         self.capabilities: tuple[str, ...] | None = None
         self.evaluators = Evaluators(recipe, self._note_sandbox)
@@ -78,7 +82,12 @@ class Run:
                     f"the recipe draws {recipe.sampler.num_candidates}. The file was changed from outside"
                 )
         self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
-        if not all(self._derived.is_of(name, recipe.sampler.num_candidates) for name in self._recorded):
+        self._log = (
+            CallLog(folder[CALLS], with_ids="prefix" in recipe.sampler.requires)
+            if isinstance(recipe.sampler, SearchingSampler)
+            else None
+        )
+        if not all(self._derived.is_of(name, self._num_wanted(name)) for name in self._recorded):
             folder.forget_derived()  # they were judged while candidates were missing (`tts grade --write`)
             self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
         self.intake = Intake(supported, folder["problems.jsonl"], self.stop, turn)
@@ -127,6 +136,12 @@ class Run:
                     )
                 )
 
+    def _num_wanted(self, problem_id: str) -> int:
+        """Return how many candidates a problem has once it is drawn; -1: what is there may not be all."""
+        if self._log is None:
+            return self.recipe.sampler.num_candidates
+        return len(self._recorded[problem_id]) if problem_id in self._log.ended else -1
+
     def _supported(self, row: InputRow) -> InputRow:
         """Return the row, or an error in its place where no task knows its kind, or cannot read its answer."""
         if isinstance(row, RowError):
@@ -143,26 +158,48 @@ class Run:
     def _draw(self) -> None:
         recipe = self.recipe
         try:
-            drawing = Drawing(
-                engine=recipe.engine,
-                sampler=recipe.sampler,
-                messages=self._messages,
-                run_seed=recipe.seed,
-                file=self.folder["candidates.jsonl"],
-                recorded=self._recorded,
-                superseded=superseded(self.folder.path),
-                opened=self._note_capabilities,
-                stop=self.stop,
-                progress=self.progress,
-            )
-            for drawn in drawing.run(self.intake):
+            for drawn in self._drawing().run(self.intake):
                 self._send(drawn)
             self._take_plugin_report()
             self._send(None)
         except BaseException as error:
             self._send(error)
         finally:
-            recipe.engine.close()
+            for engine in recipe.engines().values():
+                engine.close()
+
+    def _drawing(self) -> Drawing | Searching:
+        """Return what draws: requests made at once, or searches."""
+        recipe, sampler, file = self.recipe, self.recipe.sampler, self.folder["candidates.jsonl"]
+        if isinstance(sampler, SearchingSampler):
+            assert self._log is not None
+            return Searching(
+                engines=recipe.engines(),
+                sampler=sampler,
+                messages=self._messages,
+                reads=self.evaluators.read,
+                run_seed=recipe.seed,
+                file=file,
+                log=self._log,
+                recorded=self._recorded,
+                stop=self.stop,
+                opened=self._note_capabilities,
+                told=self.notes.append,
+                progress=self.progress,
+            )
+        assert isinstance(sampler, OneShotSampler)
+        return Drawing(
+            engine=recipe.engine,
+            sampler=sampler,
+            messages=self._messages,
+            run_seed=recipe.seed,
+            file=file,
+            recorded=self._recorded,
+            superseded=superseded(self.folder.path),
+            opened=self._note_capabilities,
+            stop=self.stop,
+            progress=self.progress,
+        )
 
     def _messages(self, problem: Problem) -> tuple[Message, ...]:
         """Return what to send. What could not be judged here is not drawn: the error comes before the first token."""

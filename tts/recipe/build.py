@@ -88,8 +88,13 @@ class _Builder:
             return self._note(name, f"`{path}`: {error}")
         keys = Node({key: below for key, below in section.value.items() if key != "name"}, section.place)
         component = self.section(component_class, Subject(component_class, keys, path, f"the {word} `{name.value}`"))
-        if component is None:
-            return FAILED
+        return FAILED if component is None else self._number(component, shared=kind == "engines")
+
+    def _number(self, component: Component, *, shared: bool) -> int:
+        """Keep a component and return its number. `shared`: two sections that say the same are one."""
+        for number, built in enumerate(self._built if shared else ()):
+            if type(built) is type(component) and built.model_dump() == component.model_dump():
+                return number
         self._built.append(component)
         return len(self._built) - 1
 

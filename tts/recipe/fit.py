@@ -42,6 +42,13 @@ def _unmet(recipe: Recipe, root: Node) -> Iterator[Mistake]:
     asking: list[tuple[ComponentKind, str, Sampler | Scorer]] = [("samplers", "sampler", recipe.sampler)]
     if recipe.selector.scorer is not None:
         asking.append(("scorers", "selector.scorer", recipe.selector.scorer))
+    for place, needs, inner in recipe.needed_of_engines():
+        if needs not in inner.capabilities():
+            able = _engines_with(needs)
+            message = (
+                f"`{place}` must be an engine with the capability `{needs}`, got `{_name('engines', inner)}`.{able}"
+            )
+            yield Mistake(_find(root, place).place, message)
     for kind, path, component in asking:
         for capability in sorted(component.requires - available):
             needs = f"`{path}`: {_name(kind, component)} needs the capability `{capability}`"

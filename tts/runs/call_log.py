@@ -17,27 +17,50 @@ import base64
 import hashlib
 import sys
 from array import array
-from collections.abc import Sequence
-from dataclasses import MISSING, Field, dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any
 
 import msgspec
 
 from tts.errors import CallError
 from tts.runs.files import AppendFile, StoredFile
-from tts.runs.ledger import POLICY
-from tts.types import Completion, Grouping, Request, RewardRequest, Rewards
+from tts.runs.ledger import POLICY, added
+from tts.types import Completion, Grouping, Request, RewardRequest, Rewards, Spent
 
 FILE = "calls.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
+class _Tokens:
+    num_prompt_tokens: int = 0
+    num_tokens: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallKey:
-    """What finding a problem's lines takes."""
+    """What finding a problem's lines takes, and what they cost."""
 
     problem_id: str
+    engine: str = POLICY
+    completion: _Tokens | None = None
+    rewards: _Tokens | None = None
+    error: str | None = None
     end: bool = False
     retry: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong: with a call, or with the search."""
+        cost = self.completion or self.rewards
+        return self.error is not None or (cost is not None and cost.error is not None)
+
+    @property
+    def spent(self) -> dict[str, Spent]:
+        """What this line was charged, by engine."""
+        cost = self.completion or self.rewards
+        return {} if cost is None else {self.engine: Spent(1, cost.num_prompt_tokens, cost.num_tokens)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +97,20 @@ class Call:
 
 
 class CallLog:
-    """The calls of a run's searches: those on record, and those to come."""
+    """The calls of a run's searches: those on record, and those to come. `with_ids`: whether token ids are kept."""
 
-    def __init__(self, file: AppendFile) -> None:
-        self._file = file
+    def __init__(self, file: AppendFile, *, with_ids: bool = True) -> None:
+        self._file, self._with_ids = file, with_ids
         self.ended: dict[str, str | None] = {}
         """The problems whose search is over, and why where it failed."""
         self.retried: set[str] = set()
         """The problems that are drawn again because something failed."""
         self._offsets: dict[str, array[int]] = {}
+        self._spent: dict[str, dict[str, Spent]] = {}
         for offset, line in file.records(CallKey):
+            self._charge(line.problem_id, line.spent)
             if line.end:
-                self.ended[line.problem_id] = file.read(offset, Call).error
+                self.ended[line.problem_id] = line.error
                 self._offsets.pop(line.problem_id, None)
             elif line.retry:
                 self.ended.pop(line.problem_id, None)
@@ -109,13 +134,22 @@ class CallLog:
             found = {key: call for key, call in found.items() if _error_of(call) is None}
         return found
 
+    def spent(self, problem_id: str) -> dict[str, Spent]:
+        """Return what a problem's calls on record took, by engine, once."""
+        return self._spent.pop(problem_id, {})
+
+    def _charge(self, problem_id: str, spent: dict[str, Spent]) -> None:
+        if spent:
+            self._spent[problem_id] = added([self._spent.get(problem_id, {}), spent])
+
     def reply(self, engine: str, digest: str, reply: Completion | Rewards, *, told: bool) -> None:
         """Record what an engine replied to the call of this digest."""
         kind = "completion" if isinstance(reply, Completion) else "rewards"
         line: dict[str, Any] = {"problem_id": reply.problem_id, "key": reply.key, "digest": digest, "engine": engine}
         if not told:
             line["told"] = False
-        self._file.append({**line, kind: _as_stored(reply)})
+        self._file.append({**line, kind: _as_stored(reply, with_ids=self._with_ids)})
+        self._charge(reply.problem_id, {engine: Spent(1, reply.num_prompt_tokens, reply.num_tokens)})
 
     def grouping(self, problem_id: str, key: str, digest: str, reply: Grouping | CallError) -> None:
         """Record what the verifier said of some answers."""
@@ -132,14 +166,44 @@ class CallLog:
         self.ended[problem_id] = error
 
 
-def ended(file: StoredFile) -> dict[str, str | None]:
-    """Return the problems whose search is over, and why where it failed."""
-    found: dict[str, str | None] = {}
-    for offset, line in file.records(CallKey):
+def retried(file: AppendFile, failed: Iterable[str] = (), *, retry_errors: bool) -> set[str]:
+    """Return the problems whose search is drawn again and not over yet: it hands its candidates in anew.
+
+    With `retry_errors` they become those, too, in which something failed, or which are among the `failed`.
+    """
+    bad, again = set(failed), set[str]()
+    for _, line in file.records(CallKey):
+        if line.retry:
+            bad.discard(line.problem_id)
+            again.add(line.problem_id)
+        elif line.failed:
+            bad.add(line.problem_id)
         if line.end:
-            found[line.problem_id] = file.read(offset, Call).error
-        elif line.retry:
-            found.pop(line.problem_id, None)
+            again.discard(line.problem_id)
+    if not retry_errors:
+        return again
+    if bad:
+        file.append(*({"problem_id": problem_id, "retry": True} for problem_id in sorted(bad)))
+    return again | bad
+
+
+@dataclass(slots=True)
+class Searched:
+    """What is on record of a problem's search: whether it is over, why it failed, and what it took by engine."""
+
+    over: bool = False
+    error: str | None = None
+    spent: dict[str, Spent] = field(default_factory=dict)
+
+
+def searched(file: StoredFile) -> dict[str, Searched]:
+    """Return what a run's calls.jsonl says of each problem."""
+    found: dict[str, Searched] = {}
+    for _, line in file.records(CallKey):
+        one = found.setdefault(line.problem_id, Searched())
+        one.spent = added([one.spent, line.spent])
+        if line.end or line.retry:
+            one.over, one.error = line.end, line.error
     return found
 
 
@@ -153,9 +217,9 @@ def digest(engine: str, call: Request | RewardRequest) -> str:
     if isinstance(call, RewardRequest):
         return digest_of("rewards", engine, *messages, "", *call.steps)
     changed = [
-        f"{field.name}={value!r}"
-        for field in sorted(fields(call.decoding), key=lambda field: field.name)
-        if (value := getattr(call.decoding, field.name)) != field.default
+        f"{one.name}={value!r}"
+        for one in sorted(fields(call.decoding), key=lambda one: one.name)
+        if (value := getattr(call.decoding, one.name)) != one.default
     ]
     written = [piece.text for piece in call.prefix]
     return digest_of("generate", engine, str(call.seed), *messages, "", *changed, "", *written)
@@ -177,20 +241,21 @@ def _error_of(call: Call) -> str | None:
     return None if error is None else str(error)
 
 
-def _as_stored(reply: Completion | Rewards) -> dict[str, Any]:
+def _as_stored(reply: Completion | Rewards, *, with_ids: bool) -> dict[str, Any]:
     """Return the fields that are not at their default, but for those that name the call."""
     stored = {
-        field.name: value
-        for field in fields(reply)
-        if field.name not in ("problem_id", "key") and (value := getattr(reply, field.name)) != _default(field)
+        one.name: value
+        for one in fields(reply)
+        if one.name not in ("problem_id", "key") and (value := getattr(reply, one.name)) != _default(one)
     }
-    if "token_ids" in stored:
-        stored["token_ids"] = _packed(stored["token_ids"])
+    ids = stored.pop("token_ids", None)
+    if ids is not None and with_ids:
+        stored["token_ids"] = _packed(ids)
     return stored
 
 
-def _default(field: Field[Any]) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
+def _default(one: Field[Any]) -> Any:
+    return one.default if one.default_factory is MISSING else one.default_factory()
 
 
 def _packed(ids: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import count, islice
@@ -50,6 +51,10 @@ class ScriptedCompletion(Section):
     """The label of the sampler that asked for it; the request's where left out."""
     engine_stats: dict[str, float] = Field(default_factory=dict)
     """Figures that the engine noted."""
+    stop: str | None = Field(default=None, min_length=1)
+    """The stop string that ended it, with which `text` ends; null: the model ended it, or nothing did."""
+    key: str | None = None
+    """The call of a search that it answers, by its place there (`2/0`); null: any that has no answer of its own."""
     delay_seconds: float | None = Field(default=None, ge=0)
     """How long this one takes; the engine's `delay_seconds` where left out."""
 
@@ -57,6 +62,8 @@ class ScriptedCompletion(Section):
     def _error_has_its_reason(self) -> Self:
         if (self.error is not None) != (self.finish_reason == "error"):
             raise ValueError("`error` must be given exactly when `finish_reason` is `error`")
+        if self.stop is not None and not self.text.endswith(self.stop):
+            raise ValueError(f"`text` must end with `stop`, {self.stop!r}")
         return self
 
     def completion(self, problem_id: str, key: str, num_prompt_words: int) -> Completion:
@@ -72,6 +79,7 @@ class ScriptedCompletion(Section):
             mean_logprob=self.mean_logprob,
             self_certainty=self.self_certainty,
             token_logprobs=self.token_logprobs,
+            stop=self.stop,
             error=self.error,
             engine_stats=self.engine_stats,
             reasoning=self.reasoning,
@@ -103,6 +111,10 @@ class StoredCompletion(ScriptedCompletion):
     """The problem it answers."""
     index: int | None = Field(default=None, ge=0)
     """Which candidate of the problem; where left out, the lowest that no line of the problem names."""
+    calls: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """The calls of the search that wrote it; they mean nothing elsewhere and are not handed on."""
+    rewards: Annotated[tuple[float, ...], Field(strict=False)] | None = None
+    """The rewards of its steps; not handed on either."""
 
 
 def _text_alone(entry: Any) -> Any:
@@ -142,7 +154,7 @@ class Completions(Protocol):
     def open(self) -> None:
         """Check everything there is."""
 
-    def find(self, problem_id: str, index: int) -> ScriptedCompletion:
+    def find(self, problem_id: str, key: str) -> ScriptedCompletion:
         """Return one completion; raises MissingCompletionError where there is none."""
 
     def close(self) -> None:
@@ -150,10 +162,14 @@ class Completions(Protocol):
 
 
 class ScriptedCompletions:
-    """Completions from the recipe; candidate i of a problem gets number i, starting over after the last."""
+    """Completions from the recipe; candidate i of a problem gets number i, starting over after the last.
+
+    A call of a search gets the one that names its key, else one chosen by the key alone.
+    """
 
     def __init__(self, script: Mapping[str, Sequence[ScriptedCompletion]]) -> None:
         self._script = script
+        self._known: dict[int, tuple[Mapping[str, ScriptedCompletion], Sequence[ScriptedCompletion]]] = {}
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -163,12 +179,27 @@ class ScriptedCompletions:
     def open(self) -> None:
         """Do nothing: the recipe's reader has checked the script."""
 
-    def find(self, problem_id: str, index: int) -> ScriptedCompletion:
-        """Return the completion of candidate `index`."""
+    def find(self, problem_id: str, key: str) -> ScriptedCompletion:
+        """Return the completion of the request `key`."""
         entries = self._script.get(problem_id) or self._script.get(EVERY_PROBLEM)
         if entries is None:
             raise MissingCompletionError(f"the script has no completions for problem {problem_id!r}")
-        return entries[index % len(entries)]
+        named, others = self._sorted(entries)
+        if key in named:
+            return named[key]
+        if not others:
+            raise MissingCompletionError(f"the script has no completion for the call {key} of problem {problem_id!r}")
+        number = int(key) if key.isdecimal() else zlib.crc32(key.encode())
+        return others[number % len(others)]
+
+    def _sorted(
+        self, entries: Sequence[ScriptedCompletion]
+    ) -> tuple[Mapping[str, ScriptedCompletion], Sequence[ScriptedCompletion]]:
+        """Return the entries by the call that they name, and those that name none; once for each list."""
+        if id(entries) not in self._known:
+            named = {entry.key: entry for entry in entries if entry.key is not None}
+            self._known[id(entries)] = (named, [entry for entry in entries if entry.key is None])
+        return self._known[id(entries)]
 
     def close(self) -> None:
         """Do nothing."""
@@ -203,13 +234,13 @@ class StoredCompletions:
             number_the_rest(self._offsets[problem_id], offsets)
         self._file = self._open_file()
 
-    def find(self, problem_id: str, index: int) -> StoredCompletion:
-        """Return the completion of candidate `index`, read anew from the file."""
+    def find(self, problem_id: str, key: str) -> StoredCompletion:
+        """Return the completion of the candidate whose index is `key`, read anew from the file."""
         of_problem = self._offsets.get(problem_id, {})
-        offset = of_problem.get(index)
+        offset = of_problem.get(int(key)) if key.isdecimal() else None
         if offset is None or self._file is None:
             held = f"only {len(of_problem)} of its others" if of_problem else "nor any other of it"
-            raise MissingCompletionError(f"{self._source} holds no candidate {index} of problem {problem_id!r}, {held}")
+            raise MissingCompletionError(f"{self._source} holds no candidate {key} of problem {problem_id!r}, {held}")
         self._file.seek(offset)
         return _parse(self._file.readline(), f"{self._source}, byte {offset}")
 

@@ -4,6 +4,7 @@ run.json          the job: resolved recipe, its hash, versions, host; written an
                   when the latest session knows its plugin's figures, its sandbox and what its engine could do
 problems.jsonl    one input row a line, in order: {"problem", "reference"} or {"error"}; {"end"} once all are read
 candidates.jsonl  one candidate a line, appended as it arrives: the primary artefact
+calls.jsonl       where searches draw: one call's reply a line, and where each search ended (see `call_log`)
 scores.jsonl selections.jsonl verdicts.jsonl    one line a problem; derived, can be deleted and recomputed
 summary.json      the headline figures
 sessions.jsonl    one line per session: when it began and ended, on which host. All that is not repeatable is here.
@@ -25,7 +26,7 @@ from tts.runs import records
 from tts.runs.files import AppendFile, Files, StoredFile, read_whole, require_same, write_whole
 from tts.runs.records import CandidateKey, InputLine, Session
 
-PRIMARY = ("problems.jsonl", "candidates.jsonl")
+PRIMARY = ("problems.jsonl", "candidates.jsonl", "calls.jsonl")
 DERIVED = ("scores.jsonl", "selections.jsonl", "verdicts.jsonl")
 FORMAT = 1
 

@@ -15,7 +15,10 @@ from typing import Any
 
 from tts.errors import RunFolderError
 from tts.problems.sources import Specs
+from tts.protocols import SearchingSampler
 from tts.recipe import Recipe, changes_no_candidate, differences, load_recipe, only_later_stages, rebuild_recipe
+from tts.runs.call_log import FILE as CALLS
+from tts.runs.call_log import retried
 from tts.runs.files import StoredFile
 from tts.runs.folder import RunFolder, has_candidates, read_job
 from tts.runs.records import CandidateKey
@@ -164,7 +167,8 @@ def redraw(folder: RunFolder, recipe: Recipe, *, retry_errors: bool) -> int:
     """Set aside the recorded candidates that must be drawn anew; return how many.
 
     These are the failed ones, if asked, and the whole groups of a sampler whose candidates influence each other where
-    the group is unfinished or loses a failed one.
+    the group is unfinished or loses a failed one. Of a search it is all of a problem, and its calls are asked again
+    where they failed; an unfinished one goes on as it is.
     """
     num_good: Counter[str] = Counter()
     failed = set()
@@ -174,6 +178,9 @@ def redraw(folder: RunFolder, recipe: Recipe, *, retry_errors: bool) -> int:
         else:
             num_good[key.problem_id] += 1
     sampler = recipe.sampler
+    if isinstance(sampler, SearchingSampler):
+        again = retried(folder[CALLS], {problem_id for problem_id, _ in failed}, retry_errors=retry_errors)
+        return folder.set_aside(lambda key: key.problem_id in again) if again else 0
     groups = {name for name, number in num_good.items() if sampler.interacting and number < sampler.num_candidates}
 
     def unwanted(key: CandidateKey) -> bool:

@@ -1,0 +1,23 @@
+"""The keys that all searches of the package share, and what they say of themselves."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tts.samplers.temperature import Temperature
+
+
+class SearchKeys(Temperature):
+    """The keys of a plain sampler, in a search. Its candidates influence each other unless it says otherwise."""
+
+    interacting: ClassVar[bool] = True
+
+    @property
+    def most_calls(self) -> int:
+        """Return the most calls that one problem may take: a call and a look at the answers for each candidate."""
+        return 2 * self.num_candidates
+
+    @property
+    def most_tokens(self) -> int:
+        """Return the most tokens that one problem may take."""
+        return self.num_candidates * self.max_tokens

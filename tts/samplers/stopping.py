@@ -1,0 +1,49 @@
+"""When enough has been drawn: pure functions of the answers so far, shared by samplers and by what replays a pool.
+
+Answers come as nodes and links, by index and not by arrival. A vote is by agreement, as the selectors hold it: an
+answer is supported by its own node and those linked to it. Candidates without an answer are no value and do not count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import comb
+
+from tts.types import Grouping
+
+
+def settled(grouping: Grouping, confidence: float) -> bool:
+    """Tell whether the leading answer will stay ahead: P(share > 1/2) ≥ `confidence` under Beta(a + 1, b + 1).
+
+    a is the leader's support, b the largest of an answer that is not linked to it. Aggarwal et al. 2023, arXiv
+    2305.11860. Unanimous answers settle at 4 for 0.95.
+    """
+    first, second = leaders(grouping)
+    draws = first + second + 1
+    return bool(sum(comb(draws, number) for number in range(first + 1)) >= confidence * 2**draws)
+
+
+def leaders(grouping: Grouping) -> tuple[int, int]:
+    """Return the support of the leading answer, and the largest support of one that is not linked to it."""
+    votes = Counter(node for node in grouping.nodes if node is not None)
+    linked: dict[int, set[int]] = {node: {node} for node in votes}
+    for one, other in grouping.links:
+        if one in votes and other in votes:
+            linked[one].add(other)
+            linked[other].add(one)
+    support = {node: sum(votes[other] for other in linked[node]) for node in votes}
+    if not support:
+        return 0, 0
+    leader = max(support, key=lambda node: (support[node], -node))
+    return support[leader], max((number for node, number in support.items() if node not in linked[leader]), default=0)
+
+
+def unanimous(grouping: Grouping, window: int) -> bool:
+    """Tell whether the last whole window of candidates says one thing alone; a missing answer says nothing.
+
+    Li et al. 2024, arXiv 2401.10480 («early-stopping self-consistency»).
+    """
+    if not grouping.nodes or len(grouping.nodes) % window:
+        return False
+    last = set(grouping.nodes[-window:])
+    return len(last) == 1 and last != {None}
