@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from tts.components.component import Component, ComponentKind, singular
+from tts.components.component import Component, ComponentKind, Section, singular
 from tts.components.registry import name_of
 
 SLOT_MARK: Final = "tts-slot"
@@ -71,6 +71,20 @@ def slot_of(field: FieldInfo) -> tuple[Slot, bool] | None:
         if isinstance(mark, Slot):
             return mark, in_list
     return None
+
+
+def slots_of(path: str, section: Section) -> Iterator[tuple[str, Slot, Component]]:
+    """Yield every component in the slots of a section, and in theirs: its place behind `path`, its slot, itself."""
+    for name, field in type(section).model_fields.items():
+        slot = slot_of(field)
+        if slot is None:
+            continue
+        value, place = getattr(section, name), f"{path}.{name}" if path else name
+        for number, component in enumerate(value if isinstance(value, tuple) else (value,)):
+            if isinstance(component, Component):
+                at = f"{place}.{number}" if isinstance(value, tuple) else place
+                yield at, slot[0], component
+                yield from slots_of(at, component)
 
 
 def may_be_path(field: FieldInfo) -> bool:

@@ -72,7 +72,8 @@ class _Reading:
 class Driver:
     """Several searches over several engines, in one thread. `engines` are named by their place in the recipe.
 
-    The first is what draws candidates. `record` writes a candidate, `reads` is the verifier's part, `told` says what
+    The first is what draws candidates. `slots` are what stands at these places in the recipe, where others do the work.
+    `record` writes a candidate, `reads` is the verifier's part, `told` says what
     the user should know.
     """
 
@@ -84,10 +85,12 @@ class Driver:
         reads: Reads,
         told: Callable[[str], None] = lambda _: None,
         *,
+        slots: Mapping[str, object] | None = None,
         turn_seconds: float = TURN_SECONDS,
         classes_seconds: float = CLASSES_SECONDS,
     ) -> None:
         self.engines, self.log, self.record = dict(engines), log, record
+        self._slots = {**self.engines, **(slots or {})}
         self.ready: deque[Branch] = deque()
         self.running: Branch | None = None
         self.num_replies = 0
@@ -120,7 +123,7 @@ class Driver:
 
     def place(self, engine: Engine | RewardEngine | None) -> str:
         """Return the place of an engine in the recipe."""
-        for place, one in self.engines.items():
+        for place, one in self._slots.items():
             if engine is None or one is engine:
                 return place
         raise MisuseError('a search may ask the engines of its own recipe, in a component\'s `Slot("engines")`')

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Self, cast
 from pydantic import Field, PrivateAttr
 
 from tts.components.component import Component, Section
-from tts.components.slot import PathText, Slot, slot_of
+from tts.components.slot import PathText, Slot, slots_of
 from tts.protocols import Engine, GuidingSampler, Sampler, Selector, Task
 
 LATER_STAGES: Final = ("selector", "task.verifier")
@@ -64,14 +64,14 @@ class Recipe(Section):
     def engines(self) -> dict[str, Engine]:
         """Return every engine by its place in the recipe (`sampler.reward`); one at two places stands once."""
         found: dict[str, Any] = {"engine": self.engine}
-        for path, slot, component in _slots("", self):
+        for path, slot, component in slots_of("", self):
             if slot.kind == "engines" and all(component is not engine for engine in found.values()):
                 found[path] = component
         return found
 
     def needed_of_engines(self) -> Iterator[tuple[str, str, Engine]]:
         """Yield (place, capability, engine) of every slot that needs a capability of the engine in it."""
-        for place, slot, component in _slots("", self):
+        for place, slot, component in slots_of("", self):
             if slot.needs:
                 yield place, slot.needs, cast("Engine", component)
 
@@ -84,20 +84,6 @@ class Recipe(Section):
         job = {key: value for key, value in self.resolved().items() if key != "description"}
         canonical = json.dumps(job, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _slots(path: str, section: Section) -> Iterator[tuple[str, Slot, Component]]:
-    """Yield every component in the slots of a section and of those in them: its place, the slot, itself."""
-    for name, field in type(section).model_fields.items():
-        slot = slot_of(field)
-        if slot is None:
-            continue
-        value = getattr(section, name)
-        for number, component in enumerate(value if isinstance(value, tuple) else (value,)):
-            if isinstance(component, Component):
-                place = f"{path}{name}.{number}" if isinstance(value, tuple) else f"{path}{name}"
-                yield place, slot[0], component
-                yield from _slots(f"{place}.", component)
 
 
 @dataclass(frozen=True, slots=True)

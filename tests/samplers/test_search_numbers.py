@@ -1,0 +1,107 @@
+"""Worked numbers of the searches: what the papers' rules come to by hand."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+
+import pytest
+
+from tts.samplers.ab_mcts import posterior
+from tts.samplers.particle_filter import evenly, multinomial, odds
+from tts.samplers.prm_beam import PRMBeam
+from tts.samplers.rebase import shares
+from tts.samplers.stopping import leaders, settled, unanimous
+from tts.types import Grouping
+
+
+def votes(*numbers: int, missing: int = 0) -> Grouping:
+    return Grouping(tuple(node for node, number in enumerate(numbers) for _ in range(number)) + (None,) * missing)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "stops"),
+    [((4,), True), ((3,), False), ((5, 1), False), ((6, 1), True), ((8, 2), True), ((), False), ((4, 0, 0), True)],
+)
+def test_the_beta_criterion_stops_where_the_paper_says(numbers: tuple[int, ...], stops: bool) -> None:
+    assert settled(votes(*numbers, missing=3), 0.95) is stops
+
+
+def test_the_beta_criterion_is_the_beta_distributions_tail() -> None:
+    from scipy.stats import beta
+
+    for first in range(9):
+        for second in range(first + 1):
+            tail = float(beta.sf(0.5, first + 1, second + 1))
+            for confidence in (tail - 1e-6, tail + 1e-6):
+                if 0.5 < confidence < 1:
+                    assert settled(votes(first, second), confidence) is (confidence < tail)
+
+
+def test_a_linked_answer_supports_the_leader_and_is_no_runner_up() -> None:
+    assert leaders(Grouping((0, 0, 1, 2), frozenset({(0, 1)}))) == (3, 1)
+    assert leaders(Grouping((0, 0, 1, 1))) == (2, 2)
+    assert leaders(Grouping((None, None))) == (0, 0)
+
+
+def test_only_a_whole_window_that_says_one_thing_stops() -> None:
+    assert unanimous(votes(5), 5)
+    assert not unanimous(votes(4), 5)
+    assert not unanimous(votes(4, missing=1), 5)
+    assert not unanimous(Grouping((None,) * 5), 5)
+    assert unanimous(Grouping((1, 0, 1, 0, 0, 0)), 3)
+    assert not unanimous(Grouping((0, 0, 0, 1, 0, 0)), 3)
+
+
+def test_windows_draw_as_many_as_the_sum_over_geometric_stops_says() -> None:
+    shares_, window, most = (0.8, 0.2), 5, 40
+    stop = sum(share**window for share in shares_)
+    number = most // window
+    expected = window * (
+        sum(stop * (1 - stop) ** turn * (turn + 1) for turn in range(number - 1)) + (1 - stop) ** (number - 1) * number
+    )
+    assert round(expected, 2) == 14.61
+    chance = random.Random(0)
+    drawn = []
+    for _ in range(4000):
+        nodes: list[int] = []
+        while len(nodes) < most:
+            nodes += chance.choices((0, 1), shares_, k=window)
+            if unanimous(Grouping(tuple(nodes)), window):
+                break
+        drawn.append(len(nodes))
+    assert sum(drawn) / len(drawn) == pytest.approx(expected, abs=4 * 10.5 / math.sqrt(4000))
+
+
+@pytest.mark.parametrize(("temperature", "given"), [(0.1, [8, 0, 0]), (0.2, [6, 2, 0]), (1.0, [4, 3, 1])])
+def test_rebase_shares_out_the_width(temperature: float, given: list[int]) -> None:
+    assert shares([0.9, 0.7, 0.4], 8, temperature) == given
+
+
+def test_a_particle_weighs_its_odds() -> None:
+    weights = [odds(reward) for reward in (0.9, 0.6, 0.3, 0.1)]
+    assert [round(weight / sum(weights), 4) for weight in weights] == [0.8152, 0.1359, 0.0388, 0.0101]
+    normalised = [weight / sum(weights) for weight in weights]
+    assert round(1 / sum(weight**2 for weight in normalised), 2) == 1.46
+    assert evenly(weights, 4, 0.5) == [0, 0, 0, 1]
+    assert math.isfinite(odds(0.0))
+    assert math.isfinite(odds(1.0))
+
+
+def test_systematic_places_are_as_even_as_they_can_be_and_multinomial_ones_follow_the_weights() -> None:
+    weights = [3.0, 1.0]
+    assert Counter(evenly(weights, 8, 0.3)) == {0: 6, 1: 2}
+    drawn = Counter(multinomial(random.Random(1), weights, 4000))
+    assert drawn[0] / 4000 == pytest.approx(0.75, abs=0.03)
+
+
+def test_a_posterior_of_rewards_is_a_beta() -> None:
+    assert posterior([0.8, 0.6]) == pytest.approx((1.9, 1.1))
+
+
+def test_a_beam_is_made_of_whole_groups() -> None:
+    from tts.engines.replay import ReplayEngine
+
+    with pytest.raises(ValueError, match="multiple of beam_width"):
+        PRMBeam(reward=ReplayEngine(rewards=(0.5,)), num_candidates=6, beam_width=4)
