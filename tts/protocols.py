@@ -215,9 +215,15 @@ class Calls(Protocol):
         """Return calls whose keys are named, not counted: `calls.at(2, 5)` are the same whatever was asked before."""
 
     def emit(
-        self, index: int, written: Written, finish_reason: FinishReason, rewards: Sequence[float] | None = None
+        self,
+        index: int,
+        written: Written,
+        finish_reason: FinishReason,
+        rewards: Sequence[float] | None = None,
+        *,
+        error: str = "",
     ) -> None:
-        """Hand in candidate `index`, once. It is in the file when this returns."""
+        """Hand in candidate `index`, once. It is in the file when this returns. `error` says why one failed."""
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ import hashlib
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar
 
 from tts.errors import CallError, MisuseError, OtherSearchError
@@ -274,7 +274,13 @@ class SearchCalls:
         return SearchCalls(self._branch, f"{self._scope}@{','.join(map(str, place))}/")
 
     def emit(
-        self, index: int, written: Written, finish_reason: FinishReason, rewards: Sequence[float] | None = None
+        self,
+        index: int,
+        written: Written,
+        finish_reason: FinishReason,
+        rewards: Sequence[float] | None = None,
+        *,
+        error: str = "",
     ) -> None:
         """Hand in candidate `index`."""
         self._running()
@@ -285,7 +291,11 @@ class SearchCalls:
                 "that were asked for"
             )
         search.emitted.add(index)
-        candidate = self._candidate(index, written, finish_reason, rewards)
+        candidate = replace(
+            self._candidate(index, written, finish_reason), rewards=None if rewards is None else tuple(rewards)
+        )
+        if finish_reason == "error":
+            candidate = replace(candidate, error=error or "a call that it needed failed")
         recorded = search.candidates.get(index)
         if recorded is None:
             search.candidates[index] = candidate
@@ -297,9 +307,7 @@ class SearchCalls:
         ):
             search.host.refuse(search, f"candidate {index}")
 
-    def _candidate(
-        self, index: int, written: Written, finish_reason: FinishReason, rewards: Sequence[float] | None
-    ) -> Candidate:
+    def _candidate(self, index: int, written: Written, finish_reason: FinishReason) -> Candidate:
         """Put a candidate together of what its calls wrote; each figure is None where one of them has none."""
         search = self._search
         calls = tuple(piece.call for piece in written if piece.call)
@@ -323,9 +331,7 @@ class SearchCalls:
             seed=call_seed(search.run_seed, search.problem.id, str(index)),
             sampler=search.label,
             token_logprobs=None if None in each or not each else tuple(one for many in each for one in many or ()),
-            error="a call that it needed failed" if finish_reason == "error" else None,
             calls=calls,
-            rewards=None if rewards is None else tuple(rewards),
         )
 
     def _key(self) -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from tts.errors import CallError
 from tts.protocols import Calls
 from tts.samplers.searching import SearchKeys
 from tts.types import FinishReason, Piece, Problem, Written
@@ -60,7 +61,10 @@ class BudgetForcing(SearchKeys):
         del problem
         drawn = [calls.branch(self._candidate) for _ in range(self.num_candidates)]
         for index, pending in enumerate(drawn):
-            calls.emit(index, *await pending)
+            try:
+                calls.emit(index, *await pending)
+            except CallError as error:
+                calls.emit(index, (), "error", error=str(error))
 
     async def _candidate(self, calls: Calls) -> tuple[Written, FinishReason]:
         opening, closing = self.thinking_tags

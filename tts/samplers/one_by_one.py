@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from pydantic import Field
 
+from tts.errors import CallError
 from tts.protocols import Calls, Pending
 from tts.samplers.searching import SearchKeys
 from tts.types import Completion, Written
@@ -24,6 +25,11 @@ class OneByOne(SearchKeys):
         for index in range(self.num_candidates):
             while len(ahead) < self.window and index + len(ahead) < self.num_candidates:
                 ahead.append(calls.generate(self.decoding()))
-            completion = await ahead.popleft()
+            try:
+                completion = await ahead.popleft()
+            except CallError as error:
+                calls.emit(index, (), "error", error=str(error))
+                yield ()
+                continue
             calls.emit(index, (completion.piece,), completion.finish_reason)
             yield (completion.piece,) if completion.finish_reason == "stop" else ()

@@ -22,6 +22,7 @@ class Path:
     written: Written = ()
     rewards: tuple[float, ...] = ()
     finish_reason: FinishReason | None = None
+    error: str = ""
 
     @property
     def value(self) -> float:
@@ -69,15 +70,15 @@ class StepSearch(SearchKeys):
             step = await calls.generate(replace(self.decoding(), stop=stop), path.written)
             written = (*path.written, step.piece)
             rewards = await calls.rewards(self.reward, written)
-        except CallError:
-            return replace(path, finish_reason="error")
+        except CallError as error:
+            return replace(path, finish_reason="error", error=str(error))
         goes_on = step.stop == self.delimiter and not is_last
         return Path(written, rewards.values, None if goes_on else step.finish_reason)
 
     def emit(self, calls: Calls, paths: Sequence[Path]) -> None:
         """Hand in the paths as candidates; one that is cut off is truncated."""
         for index, path in enumerate(paths[: self.num_candidates]):
-            calls.emit(index, path.written, path.finish_reason or "length", path.rewards)
+            calls.emit(index, path.written, path.finish_reason or "length", path.rewards, error=path.error)
 
 
 def whole_groups(num_candidates: int, beam_width: int) -> None:
