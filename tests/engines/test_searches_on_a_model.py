@@ -1,0 +1,35 @@
+"""Step searches on a tiny real model, end to end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tts import ProblemRow
+from tts.pipeline.run import open_run
+from tts.recipe import load_recipe
+from tts.types import Problem, Reference
+
+ROWS = [ProblemRow(Problem(f"p{number}", f"{number} + 1?", "math"), Reference("2"), number + 1) for number in range(2)]
+
+
+@pytest.mark.parametrize("name", ["prm_beam", "dvts", "particle_filter", "rebase", "ab_mcts"])
+def test_a_step_search_on_a_real_model_is_the_same_in_every_batch_size(tmp_path, tiny_model, name):
+    texts = {}
+    for size in (1, 5, 16):
+        sampler = (
+            f"{{name: {name}, num_candidates: 4, max_tokens: 8, max_steps: 3, temperature: 1.0, delimiter: e, "
+            "reward: {name: replay, rewards: [0.1, 0.9, 0.5]}}"
+        )
+        engine = f"{{name: transformers, model: {tiny_model}, device: cpu, batch_size: {size}}}"
+        run, path = tmp_path / f"{size}", tmp_path / "r.yaml"
+        path.write_text(f"task: math\nengine: {engine}\nsampler: {sampler}\nselector: majority_vote\n")
+        with open_run(load_recipe(str(path)), ROWS, run) as drawing:
+            assert len(list(drawing.outcomes())) == 2
+        lines = [json.loads(line) for line in (run / "candidates.jsonl").read_bytes().splitlines()]
+        texts[size] = {(line["problem_id"], line["index"]): (line["text"], line["rewards"]) for line in lines}
+        assert len(texts[size]) == 8
+        calls = [json.loads(line) for line in (run / "calls.jsonl").read_bytes().splitlines()]
+        assert any("token_ids" in call.get("completion", {}) for call in calls)
+    assert texts[1] == texts[5] == texts[16]
