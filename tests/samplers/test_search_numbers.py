@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import math
 import random
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from tts.samplers.particle_filter import evenly, multinomial, odds
 from tts.samplers.prm_beam import PRMBeam
 from tts.samplers.rebase import shares
 from tts.samplers.stopping import leaders, settled, unanimous
+from tts.samplers.tree_of_thoughts import best, worth
 from tts.types import Grouping
 
 
@@ -98,6 +102,28 @@ def test_systematic_places_are_as_even_as_they_can_be_and_multinomial_ones_follo
 
 def test_a_posterior_of_rewards_is_a_beta() -> None:
     assert posterior([0.8, 0.6]) == pytest.approx((1.9, 1.1))
+
+
+def test_the_published_searches_of_game_of_24_keep_what_our_rule_keeps(shared_data: Path) -> None:
+    path = shared_data / "tot_game24_search.json.gz"
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    steps = [step for problem in json.loads(gzip.decompress(path.read_bytes())) for step in problem["steps"]]
+    assert len(steps) == 400
+    for step in steps:
+        assert best(step["new_ys"], step["values"], 5) == step["select_new_ys"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("It fits.\nsure", 20.0), ("likely.", 1.0), ("**Impossible**", 0.001), ("I am not sure what", 0.0), ("", 0.0)],
+)
+def test_an_evaluation_is_worth_what_its_last_word_says(text: str, value: float) -> None:
+    assert worth(text) == value
+
+
+def test_of_a_repeated_thought_the_first_alone_is_kept_for_its_value() -> None:
+    assert best(["a", "b", "a"], [20.0, 1.0, 20.0], 2) == ["a", "b"]
 
 
 def test_a_beam_is_made_of_whole_groups() -> None:

@@ -19,6 +19,7 @@ KEYS = {
     "ab_mcts": {"max_expansions": 80},
     "adaptive_consistency": {"num_candidates": 40},
     "esc": {"num_candidates": 40, "window": 3},
+    "tree_of_thoughts": {"num_candidates": 3, "num_steps": 2, "num_evaluations": 2},
 }
 SEARCHES = sorted(name for name in registry.builtin("samplers") if hasattr(registry.load("samplers", name), "search"))
 
@@ -32,6 +33,10 @@ def sampler(name: str, **keys: object) -> SearchingSampler:
 def reply(request: Request) -> Completion:
     """Write steps that become likelier to end the deeper they are, and answers that mostly agree."""
     written = "".join(piece.text for piece in request.prefix)
+    asked = request.messages[0].content
+    if "possible next steps" in asked or "lead to the right answer" in asked:
+        lines = random.Random(request.seed).choices(("add", "sure", "likely", "impossible", "multiply"), k=3)
+        return Completion(request.problem_id, request.key, "\n".join(lines), "stop", 9, 3)
     chance = random.Random(f"{written}|{request.seed}")
     words = [chance.choice(WORDS) for _ in range(chance.randint(3, 12))]
     text, stop, finish = " ".join(words), None, "stop"

@@ -29,6 +29,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "particle_filter": "tts.samplers.particle_filter:ParticleFilter",
         "rebase": "tts.samplers.rebase:Rebase",
         "ab_mcts": "tts.samplers.ab_mcts:ABMCTS",
+        "tree_of_thoughts": "tts.samplers.tree_of_thoughts:TreeOfThoughts",
     },
     "scorers": {
         "likelihood": "tts.scorers.likelihood:Likelihood",
