@@ -102,10 +102,11 @@ def test_a_run_that_has_everything_opens_no_engine(tmp_path: Path) -> None:
     assert again.wall_seconds is None
 
 
-def test_what_was_drawn_anew_goes_along(tmp_path: Path) -> None:
-    paid = [Superseded("a", 3, 5)]
-    found = {one.row.problem.id: one.superseded for one in draw(tmp_path, [row("a"), row("b")], superseded={"a": paid})}
-    assert found == {"a": paid, "b": ()}
+def test_what_was_drawn_anew_is_paid_for_too(tmp_path: Path) -> None:
+    first, second = draw(tmp_path, [row("a"), row("b")], superseded={"a": [Superseded("a", 3, 5)]})
+    one, other = first.spent["engine"], second.spent["engine"]
+    paid = (one.num_calls, one.prompt_tokens, one.written_tokens)
+    assert paid == (other.num_calls + 1, other.prompt_tokens + 3, other.written_tokens + 5)
 
 
 def test_it_says_when_the_engine_is_open(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from tts import ProblemRow
 from tts.errors import RecipeError
+from tts.pipeline.rejudging import Rejudging
 from tts.pipeline.run import open_run
 from tts.recipe import load_recipe
+from tts.runs.stored import StoredRun
 from tts.types import Problem, Reference
 
 RECIPE = """
@@ -124,3 +126,25 @@ def test_two_sections_that_say_the_same_are_one_engine(tmp_path):
     assert list(recipe.engines()) == ["engine"]
     other = recipe_of(tmp_path, BEAM)
     assert list(other.engines()) == ["engine", "sampler.reward"]
+
+
+def test_grading_takes_a_search_with_fewer_candidates_than_it_may_draw_and_tells_what_it_cost(tmp_path):
+    recipe = recipe_of(tmp_path, "{name: adaptive_consistency, num_candidates: 40}", WELL)
+    drawn = solved(recipe, tmp_path / "run", 2)
+    assert {solution.counts.num_candidates for solution in drawn.values()} == {4}
+    stored = StoredRun(tmp_path / "run")
+    graded = {one.solution.problem_id: one.solution for one in Rejudging(stored, afresh=False).outcomes()}
+    for name, solution in graded.items():
+        assert stored.is_complete(name)
+        assert solution.error is None
+        assert solution.usage.engines == drawn[name].usage.engines
+        assert solution.usage.engines["engine"].num_calls > 4  # those drawn ahead of the decision, too
+
+
+def test_a_search_that_fails_says_so_whoever_looks_at_it(tmp_path):
+    sampler = "{name: ab_mcts, num_candidates: 8, max_expansions: 4, reward: {name: replay, rewards: [0.5]}}"
+    failing = """{name: replay, script: [{text: "", finish_reason: error, error: overloaded}]}"""
+    drawn = solved(recipe_of(tmp_path, sampler, failing), tmp_path / "run", 1)
+    assert "overloaded" in drawn["p0"].error
+    [again] = Rejudging(StoredRun(tmp_path / "run"), afresh=False).outcomes()
+    assert again.solution.error == drawn["p0"].error

@@ -31,7 +31,7 @@ from tts.pipeline.outcomes import Drawn, shortfall
 from tts.protocols import Engine, GuidingSampler, OneShotSampler, PluginHost
 from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
-from tts.runs.ledger import Superseded
+from tts.runs.ledger import Superseded, ledger
 from tts.types import Candidate, Completion, Message, Order, Problem, ProblemRow, Request, RowError
 
 IDLE_SECONDS = 0.05  # how long to wait for a new input row while nothing is in flight
@@ -204,7 +204,7 @@ class Drawing:
             pending.number,
             pending.row,
             candidates,
-            self.superseded.get(pending.row.problem.id, ()),
+            ledger([*candidates, *self.superseded.get(pending.row.problem.id, ())]),
             error=shortfall(candidates, pending.unasked),
             wall_seconds=None if resumed else time.monotonic() - pending.began,
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, count
-from tts.runs.ledger import Charged, ledger
 from tts.types import Candidate, Judged, ProblemRow, RowError, Solution, Spent, Usage
 
 
@@ -14,17 +13,16 @@ from tts.types import Candidate, Judged, ProblemRow, RowError, Solution, Spent, 
 class Drawn:
     """Input row `number` (from 0) with all its candidates, ordered by index; `error` says why some are missing.
 
-    A row that is no problem has no candidates. `superseded` were drawn anew. `wall_seconds` is None where an earlier
-    session drew them all. `spent` is what the calls of a search took, by engine; None: the candidates say it.
+    A row that is no problem has no candidates. `spent` is what was paid for, by engine, what was drawn anew or given up
+    included. `wall_seconds` is None where an earlier session drew them all.
     """
 
     number: int
     row: ProblemRow | RowError
     candidates: tuple[Candidate, ...] = ()
-    superseded: Sequence[Charged] = ()
+    spent: Mapping[str, Spent] = field(default_factory=dict)
     error: str | None = None
     wall_seconds: float | None = None
-    spent: Mapping[str, Spent] | None = None
 
 
 def shortfall(candidates: tuple[Candidate, ...], unasked: tuple[int, ...] = ()) -> str | None:
@@ -73,6 +71,6 @@ def _usage(drawn: Drawn) -> Usage:
     return Usage(
         prompt_tokens=sum(candidate.num_prompt_tokens for candidate in drawn.candidates),
         completion_tokens=sum(candidate.num_tokens for candidate in drawn.candidates),
-        engines=ledger([*drawn.candidates, *drawn.superseded]) if drawn.spent is None else drawn.spent,
+        engines=drawn.spent,
         wall_seconds=drawn.wall_seconds,
     )

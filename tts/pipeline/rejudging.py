@@ -76,7 +76,8 @@ class Rejudging:
             row = self.run.row(problem_id)
             self.num_failed += 1
             self.tally.add_undrawn(graded=is_known(row.reference), cluster=row.problem.cluster)
-            message = f"problem {problem_id!r} has no candidates: draw them"
+            why = self.run.failure(problem_id) or "draw them"
+            message = f"problem {problem_id!r} has no candidates: {why}"
             yield RowError(row.line, problem_id, NO_CANDIDATES, message)
 
     def _outcome(self, number: int, problem_id: str, evaluators: Evaluators, keep: Keep | None) -> Solved:
@@ -84,7 +85,8 @@ class Rejudging:
         judged = judged_again(evaluators, self.run, row, candidates, afresh=self.afresh)
         if keep is not None and judged.verdict.reason not in (FAILED, SELECTION_FAILED):
             keep(problem_id, judged)
-        drawn = Drawn(number, row, candidates, self.run.superseded(problem_id), error=shortfall(candidates))
+        error = self.run.failure(problem_id) or shortfall(candidates)
+        drawn = Drawn(number, row, candidates, self.run.spent(problem_id, candidates), error)
         solution = solution_of(row, drawn, judged)
         self.tally.add(solution, candidates, judged.verdicts, row.problem.cluster)
         self.num_failed += solution.error is not None or solution.selection.index is None
@@ -114,7 +116,4 @@ class Rejudging:
 
     def _is_whole(self) -> bool:
         """Tell whether every candidate is there, so that the tally is the run's."""
-        wanted = self.run.recipe.sampler.num_candidates
-        return not self.run.waiting_ids and all(
-            self.run.num_candidates(name) == wanted for name in self.run.problem_ids
-        )
+        return not self.run.waiting_ids and all(map(self.run.is_complete, self.run.problem_ids))

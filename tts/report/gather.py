@@ -18,7 +18,7 @@ from tts.pipeline.rejudging import judged_again
 from tts.protocols import Scorer
 from tts.report.data import ArmView, CandidateView, Spread
 from tts.report.spread import Measure, SpreadSum
-from tts.runs.ledger import added, ledger
+from tts.runs.ledger import added
 from tts.runs.stored import Stored
 from tts.scorers.given import GivenScore, chosen_key
 from tts.types import Ballot, Candidate, Judged, Score, Spent
@@ -103,7 +103,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             if is_graded(judged.verdicts) if candidates else is_known(row.reference):
                 graded.append(number)
             _count(gathered, candidates, judged, graded=number in graded[-1:])
-            paid = ledger([*candidates, *run.superseded(problem_id)])
+            paid = run.spent(problem_id, candidates)
             gathered.engines = added([gathered.engines, paid])
             if candidates:
                 spread.add(tuple(map(written, candidates[: wanted.num_texts])), row.problem.prompt)

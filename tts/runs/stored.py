@@ -15,12 +15,14 @@ from tts.problems import open_problems
 from tts.problems.rows import judgeable
 from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
 from tts.runs import records
+from tts.runs.call_log import FILE as CALLS
+from tts.runs.call_log import searched
 from tts.runs.files import StoredFile
 from tts.runs.folder import StoredFolder, candidate_places, input_lines, read_job
 from tts.runs.judgements import StoredJudgements
-from tts.runs.ledger import Superseded, superseded
+from tts.runs.ledger import ledger, superseded
 from tts.runs.records import InputLine, Session
-from tts.types import Candidate, Given, InputRow, Judged, ProblemRow, Reference, RowError
+from tts.types import Candidate, Given, InputRow, Judged, ProblemRow, Reference, RowError, Spent
 
 
 class Stored:
@@ -81,10 +83,19 @@ class Stored:
         del row
         return ()
 
-    def superseded(self, problem_id: str) -> Sequence[Superseded]:
-        """Return what is known of a problem's candidates that were drawn anew."""
+    def spent(self, problem_id: str, candidates: Sequence[Candidate]) -> Mapping[str, Spent]:
+        """Return what a problem took, by engine; `candidates` are its own."""
         del problem_id
-        return ()
+        return ledger(candidates)
+
+    def is_complete(self, problem_id: str) -> bool:
+        """Tell whether all of a problem's candidates are there."""
+        return self.num_candidates(problem_id) == self.recipe.sampler.num_candidates
+
+    def failure(self, problem_id: str) -> str | None:
+        """Return why a problem's search failed; None where it did not."""
+        del problem_id
+        return None
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from them; None where any part is missing, or another verifier was asked."""
@@ -161,6 +172,7 @@ class StoredRun(Stored):
                 "lacks. The files were changed from outside"
             )
         self._superseded = superseded(path)
+        self._searched = searched(self._folder[CALLS])
         self._derived = self._read_derived(drawn_by)
         self._corrected: dict[str, Reference] = {}
         self.notes = [*refused_rows(self.name, self.errors), *(self._correct(problems) if problems else ())]
@@ -229,9 +241,21 @@ class StoredRun(Stored):
         file, offsets = self._folder["candidates.jsonl"], self._drawn.get(problem_id, {})
         return tuple(file.read(offsets[index], Candidate) for index in sorted(offsets))
 
-    def superseded(self, problem_id: str) -> Sequence[Superseded]:
-        """Return what is known of a problem's candidates that were drawn anew."""
-        return self._superseded.get(problem_id, ())
+    def spent(self, problem_id: str, candidates: Sequence[Candidate]) -> Mapping[str, Spent]:
+        """Return what a problem took, by engine, what was drawn anew or given up included."""
+        if problem_id in self._searched:
+            return self._searched[problem_id].spent
+        return ledger([*candidates, *self._superseded.get(problem_id, ())])
+
+    def is_complete(self, problem_id: str) -> bool:
+        """Tell whether all of a problem's candidates are there: of a search, whether it is over."""
+        if problem_id in self._searched:
+            return self._searched[problem_id].over
+        return super().is_complete(problem_id)
+
+    def failure(self, problem_id: str) -> str | None:
+        """Return why a problem's search failed; None where it did not."""
+        return self._searched[problem_id].error if problem_id in self._searched else None
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from all of a problem's candidates."""
