@@ -25,7 +25,7 @@ GROUND_TO_ROOF = (
     "runs",
     *("engines", "engines/transformers", "engines/vllm", "samplers", "scorers", "selectors"),
     *("verifiers/math", "verifiers"),
-    *("metrics", "pipeline", "report", "report/page", "bench", "cli"),
+    *("metrics", "pipeline", "testing", "report", "report/page", "bench", "cli"),
 )
 """A room imports from those before it alone. `.` are the loose modules."""
 

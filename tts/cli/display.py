@@ -16,6 +16,7 @@ from tts.cli.output import PLAIN, clip, filled
 from tts.errors import plural
 from tts.pipeline.outcomes import Outcome
 from tts.pipeline.run import Run
+from tts.protocols import SearchingSampler
 from tts.report.wording import NBSP, interval, percent_range
 from tts.types import PluginReport, RowError, Solution
 
@@ -29,9 +30,15 @@ def told(run: Run) -> str:
     if run.stop.is_set() and not run.complete:
         return "stopping …"
     rows, more = run.intake.num_rows, "" if run.intake.finished else "+"
-    per_problem = run.recipe.sampler.num_candidates
+    progress, per_problem = run.progress, run.recipe.sampler.num_candidates
+    drawn = progress.num_candidates + progress.num_resumed
+    if isinstance(run.recipe.sampler, SearchingSampler):  # how many candidates there will be is not known
+        waits = f", waiting for {progress.waits_for}" if progress.waits_for not in ("", "engine") else ""
+        drawing = f"{progress.num_open} searches open, {progress.num_calls} calls{waits}, {drawn} candidates"
+    else:
+        drawing = f"{drawn}/{rows * per_problem}{more} candidates"
     parts = [
-        f"{run.progress.num_candidates + run.progress.num_resumed}/{rows * per_problem}{more} candidates",
+        drawing,
         f"{run.tally.num_problems + run.tally.num_row_errors}/{rows}{more} problems",
         f"{run.progress.tokens_per_second():.0f} tok/s" if run.progress.engine_ready else "loading …",
     ]
@@ -86,6 +93,8 @@ class LiveProgress(Progress):
     def _left(self) -> str:
         """Return the time that is left at the rate of this session; "" where that cannot be told yet."""
         run, progress = self._run, self._run.progress
+        if isinstance(run.recipe.sampler, SearchingSampler):
+            return ""
         missing = (
             run.intake.num_rows * run.recipe.sampler.num_candidates - progress.num_candidates - progress.num_resumed
         )
@@ -98,8 +107,13 @@ class LiveProgress(Progress):
         """Bring the bar up to date and draw it."""
         if self.tasks:
             run = self._run
-            total = run.intake.num_rows * run.recipe.sampler.num_candidates if run.intake.finished else None
-            done = run.progress.num_candidates + run.progress.num_resumed
+            per_problem, done = (
+                run.recipe.sampler.num_candidates,
+                run.progress.num_candidates + run.progress.num_resumed,
+            )
+            if isinstance(run.recipe.sampler, SearchingSampler):
+                per_problem, done = 1, run.tally.num_problems + run.tally.num_row_errors
+            total = run.intake.num_rows * per_problem if run.intake.finished else None
             self.update(self.tasks[0].id, completed=done, total=total)
         yield from super().get_renderables()
 

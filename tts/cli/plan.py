@@ -12,7 +12,7 @@ from tts.cli.streams import harmless, spells_unicode, tell
 from tts.errors import EngineError, NotHereError, plural
 from tts.problems.sources import Specs, known_size
 from tts.problems.taking import Taking
-from tts.protocols import Sampler
+from tts.protocols import Sampler, SearchingSampler
 from tts.recipe import Recipe
 from tts.runs.folder import StoredFolder, candidate_places, input_lines
 from tts.types import InputRow, Problem, ProblemRow
@@ -73,7 +73,14 @@ def print_plan(
 
 def _print_budget(sampler: Sampler, num_problems: int | None, num_missing: int) -> None:
     print("\n# budget")
-    if num_problems is None:
+    if isinstance(sampler, SearchingSampler):
+        calls, tokens = sampler.most_calls, sampler.most_tokens
+        print(
+            f"a search a problem: at most {sampler.num_candidates} candidates, {calls} calls, {tokens} tokens to write"
+        )
+        if num_problems is not None:
+            print(f"{num_problems} problems: at most {num_problems * tokens} tokens to write")
+    elif num_problems is None:
         per_problem = sampler.num_candidates * sampler.max_tokens
         drawn = plural(sampler.num_candidates, "candidate")
         print(f"{drawn} a problem, at most {per_problem} tokens to write for each problem")

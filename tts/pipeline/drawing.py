@@ -57,13 +57,17 @@ class Progress:
     """Counters for the display; written by the drawing thread, read by any.
 
     `loading`: whether the engine is being opened. `opened_at` and `ended_at` are on the monotonic clock: when the
-    engine was ready, and when drawing ended.
+    engine was ready, and when drawing ended. Of searches it counts those that are open, the calls that came back, and
+    names the engine that most calls wait for.
     """
 
     num_candidates: int = 0
     num_tokens: int = 0
     num_resumed: int = 0
     loading: bool = False
+    num_open: int = 0
+    num_calls: int = 0
+    waits_for: str = ""
     opened_at: float | None = None
     ended_at: float | None = None
 

@@ -115,6 +115,10 @@ class Driver:
         """Return how many calls wait for an engine that is full."""
         return len(self._queues[place])
 
+    def num_working(self, place: str) -> int:
+        """Return how many calls an engine works on, or has waiting."""
+        return self._num_working[place] + len(self._queues[place])
+
     def close(self) -> None:
         """Let go. What is on its way is not recorded: it will be asked again."""
         self._watch.close()

@@ -67,7 +67,7 @@ class Searching:
                 yield from self._fill(intake)
                 if self._open and self._driver is not None:
                     self._driver.step()
-                    self.progress.num_tokens = self._policy.num_generated_tokens
+                    self._note_progress(self._driver)
                     yield from self._ended()
                 elif intake.exhausted:
                     return
@@ -75,6 +75,12 @@ class Searching:
             self.progress.ended_at = time.monotonic()
             if self._driver is not None:
                 self._driver.close()
+
+    def _note_progress(self, driver: Driver) -> None:
+        progress = self.progress
+        progress.num_tokens = self._policy.num_generated_tokens
+        progress.num_calls, progress.num_open = driver.num_replies, len(self._open)
+        progress.waits_for = max(self.engines, key=driver.num_working)
 
     @property
     def _policy(self) -> Engine:

@@ -16,6 +16,9 @@ from tts.types import Completion, Written
 class OneByOne(SearchKeys):
     """Draws whole candidates, `window` at a time ahead of the decision; what is not needed then is cancelled."""
 
+    num_candidates: int = Field(default=40, ge=1)
+    """The most candidates that are drawn for each problem."""
+
     window: int = Field(default=8, ge=1)
     """How many candidates are drawn ahead of the decision."""
 

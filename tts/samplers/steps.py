@@ -39,6 +39,9 @@ class StepSearch(SearchKeys):
     reward: Annotated[RewardEngine, Slot("engines", needs="rewards")]
     """The reward model: an engine with the capability `rewards`."""
 
+    max_tokens: int = Field(default=512, ge=1)
+    """The most tokens of one step; the answer is cut there where it is no whole step by then."""
+
     max_steps: int = Field(default=40, ge=1)
     """The most steps of one answer; the last one runs to its end."""
 
