@@ -22,6 +22,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tts.errors import EngineError, EngineLoadError
@@ -70,6 +71,17 @@ class Progress:
     waits_for: str = ""
     opened_at: float | None = None
     ended_at: float | None = None
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Note that engines are being opened; what they raise is an EngineLoadError."""
+        self.loading = True
+        try:
+            yield
+        except EngineError as error:
+            raise EngineLoadError(str(error)) from error
+        finally:
+            self.loading = False
 
     @property
     def engine_ready(self) -> bool:
@@ -145,13 +157,8 @@ class Drawing:
         if not self._is_open:
             if isinstance(self.sampler, GuidingSampler) and isinstance(self.engine, PluginHost):
                 self.engine.host(self.sampler.plugin)
-            self.progress.loading = True
-            try:
+            with self.progress.opening():
                 self.engine.open()
-            except EngineError as error:
-                raise EngineLoadError(str(error)) from error
-            finally:
-                self.progress.loading = False
             self._is_open = True
             if not self.stop.is_set():  # else nobody waits any more, and the folder may be closed
                 self.opened()

@@ -144,10 +144,12 @@ class Searching:
 
     def _opened_driver(self) -> Driver:
         if self._driver is None:
-            for engine in self.engines.values():
-                engine.open()
-            self.opened()
-            self.progress.opened_at = time.monotonic()
+            with self.progress.opening():
+                for engine in self.engines.values():
+                    engine.open()
+            if not self.stop.is_set():  # else nobody waits any more, and the folder may be closed
+                self.opened()
+                self.progress.opened_at = time.monotonic()
             self._driver = Driver(self.engines, self.log, self._record, self.reads, self.told)
         return self._driver
 
