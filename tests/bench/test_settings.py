@@ -155,3 +155,11 @@ def test_a_stored_benchmark_refuses_other_recipes_and_a_lonely_seed(asked: Bench
         resolve(replace(asked, recipes=asked.recipes[::-1]), stored, FOLDER)
     with pytest.raises(UsageError, match=r"^`--seed` must go with a --recipe: the folder's recipes have theirs$"):
         resolve(BenchSettings(seeds=(1,)), stored, FOLDER)
+
+
+def test_a_search_whose_candidates_influence_each_other_is_no_arm(tmp_path: Path) -> None:
+    path = Path(recipe(tmp_path, "adaptive"))
+    path.write_text(path.read_text().replace("name: temperature", "name: adaptive_consistency"))
+    assert "adaptive_consistency" in path.read_text()
+    with pytest.raises(UsageError, match=r"those of adaptive are drawn by a search: solve with it once for each"):
+        resolve(BenchSettings(recipes=(str(path),), problems="p.jsonl"), None, FOLDER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, count
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from tts.errors import RunFolderError, UsageError
 from tts.problems.sources import Specs
+from tts.protocols import SearchingSampler
 from tts.recipe import (
     Difference,
     Recipe,
@@ -217,6 +219,13 @@ def _arms(asked: BenchSettings, names: tuple[str, ...], most: int | None) -> tup
 
     for arm in arms:
         number = arm.recipe.sampler.num_candidates
+        if isinstance(arm.recipe.sampler, SearchingSampler) and arm.recipe.sampler.interacting:
+            raise UsageError(
+                f"a benchmark reads its lines over k off candidates that know nothing of each other, and those of "
+                f"{arm.name} are drawn by a search: solve with it once for each number of candidates "
+                f"(tts solve --recipe {shlex.quote(arm.recipe.source)}), and compare what the solutions say of tokens "
+                "and accuracy"
+            )
         if most is not None and number < most:
             raise UsageError(f"`--k` must be at most sampler.num_candidates, got {most}, but {number} in {arm.name}")
     for first, second in combinations(arms, 2):

@@ -78,6 +78,15 @@ def _now(arm: Arm, section: str, key: str) -> str:
     return "" if value is None else f" (now {value})"
 
 
+def on_subsets(arm: Arm, num_candidates: int) -> Iterator[str]:
+    """Yield what a line over k says of a sampler whose candidates influence each other."""
+    if any(point.k < num_candidates for line in arm.lines for point in line.points):
+        yield (
+            f"{arm.name}: its candidates influence each other, so at a k below {num_candidates} its lines say what "
+            "subsets of this run are worth, not what a run of k candidates would be"
+        )
+
+
 def on_claim(arms: Sequence[Arm], contrasts: Sequence[Contrast], headline: str, k: int) -> Iterator[str]:
     """Yield where the problems are too few for what the figures seem to say at the headline's k."""
     for arm in arms:

@@ -109,6 +109,8 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
 
     for run, one in zip(runs, studied, strict=True):
         warnings += [*run.notes, *one.gathered.notes, *advice.on_arm(one.arm, one.gathered.reasons)]
+        if run.recipe.sampler.interacting:
+            warnings += advice.on_subsets(one.arm, run.recipe.sampler.num_candidates)
     warnings += [*advice.on_claim(arms, found, headline, headline_k), *advice.on_fairness(arms)]
     for first, second in combinations(studied, 2):
         if first.gathered.digest.digest() == second.gathered.digest.digest():
