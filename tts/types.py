@@ -104,6 +104,8 @@ class Decoding:
     `temperature` 0 is greedy. Order: `top_n_sigma`, temperature, then `min_p`, `top_k`, `top_p`, each on what the one
     before it kept. `top_k` 0, `top_p` 1, `min_p` 0 and `top_n_sigma` 0 keep everything. `first_token` acts before
     them all, and its temperature takes the place of `temperature`, also where that is 0.
+
+    `ask_tokens`: texts, each one token of this model, whose log-probabilities the completion tells (`asked_logprobs`).
     """
 
     max_tokens: int
@@ -114,6 +116,7 @@ class Decoding:
     top_n_sigma: float = 0.0
     first_token: FirstToken | None = None
     stop: tuple[str, ...] = ()
+    ask_tokens: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +219,9 @@ class Completion:
     stop string. `num_ids_before_stop` of them stand before the stop string, where that begins at a token's edge; else
     None. Of the `num_prompt_tokens` of prompt and prefix, `num_cached_tokens` were read from a cache.
 
+    `asked_logprobs` are those of the `ask_tokens`, in that order, under the raw model at temperature 1 where the first
+    token was drawn; None where nothing was asked or drawn, and for a token whose probability the engine cannot tell.
+
     What is replayed brings more, where it is on record: `reasoning`, split off before (`text` is then what follows it),
     and the `seed` and `sampler` that it was drawn with.
     """
@@ -240,6 +246,7 @@ class Completion:
     token_ids: Sequence[int] | None = None
     num_ids_before_stop: int | None = None
     num_cached_tokens: int = 0
+    asked_logprobs: tuple[float | None, ...] | None = None
 
     @property
     def piece(self) -> Piece:
@@ -258,7 +265,10 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
-    """What a reward model says: one value a step. `error` is set where it could not serve; then there are none."""
+    """What a reward model says: one value a step. `error` is set where it could not serve; then there are none.
+
+    `num_tokens` were written for it, by an engine that had to write in order to tell.
+    """
 
     problem_id: str
     key: str
@@ -266,11 +276,7 @@ class Rewards:
     num_prompt_tokens: int
     num_cached_tokens: int = 0
     error: str | None = None
-
-    @property
-    def num_tokens(self) -> int:
-        """None is written."""
-        return 0
+    num_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

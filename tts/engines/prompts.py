@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tts.errors import EngineError
-from tts.types import Message, Written
+from tts.types import Message, Request, Written
+
+MOST_ASKED = 128
+"""How many tokens' probabilities one request may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,22 @@ class Prompts:
             if piece is not None and piece.token_ids:
                 chunks.append(tuple(piece.token_ids))
         return tuple(chunks)
+
+    def token_of(self, text: str, key: str) -> int:
+        """Return the id of the one token that `text` is; raises EngineError where it is none or several."""
+        ids = self.tokenizer(text, add_special_tokens=False).input_ids
+        if len(ids) != 1:
+            raise EngineError(f"`{key}` must be one token of this model, got {text!r}, which is {len(ids)}")
+        return int(ids[0])
+
+    def asked_ids(self, request: Request) -> tuple[int, ...]:
+        """Return the ids of the tokens that are asked for. Raises EngineError where they are too many, or no tokens."""
+        asked = request.decoding.ask_tokens
+        if len(asked) > MOST_ASKED:
+            raise EngineError(f"`ask_tokens` must be at most {MOST_ASKED} texts, got {len(asked)}")
+        if asked and request.guidance is not None:
+            raise EngineError("`ask_tokens` must be empty where a plugin guides: they ask for the raw model's opinion")
+        return tuple(self.token_of(text, "ask_tokens") for text in asked)
 
     def _apply_template(self, messages: tuple[Message, ...]) -> str:
         from jinja2 import TemplateError

@@ -219,7 +219,8 @@ class _Playback:
         except MissingCompletionError as missing:
             return 0.0, _unwritten(request, "error", str(missing))
         delay = self._engine.delay_seconds if found.delay_seconds is None else found.delay_seconds
-        return delay, found.completion(request.problem_id, request.key, _num_words(request))
+        asked = request.decoding.ask_tokens
+        return delay, found.completion(request.problem_id, request.key, _num_words(request), asked)
 
     def _rewards(self, request: RewardRequest) -> Rewards:
         """Return a value for each step: a function of the texts up to it."""

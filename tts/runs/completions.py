@@ -53,6 +53,8 @@ class ScriptedCompletion(Section):
     """Figures that the engine noted."""
     stop: str | None = Field(default=None, min_length=1)
     """The stop string that ended it, with which `text` ends; null: the model ended it, or nothing did."""
+    asked_logprobs: dict[str, float] | None = None
+    """Log-probabilities, in nats, of tokens that a request may ask for (`ask_tokens`), by the token's text."""
     key: str | None = None
     """The call of a search that it answers, by its place there (`2/0`); null: any that has no answer of its own."""
     delay_seconds: float | None = Field(default=None, ge=0)
@@ -66,8 +68,11 @@ class ScriptedCompletion(Section):
             raise ValueError(f"`text` must end with `stop`, {self.stop!r}")
         return self
 
-    def completion(self, problem_id: str, key: str, num_prompt_words: int) -> Completion:
+    def completion(
+        self, problem_id: str, key: str, num_prompt_words: int, ask_tokens: tuple[str, ...] = ()
+    ) -> Completion:
         """Return it as what an engine returns; words stand in for tokens that were not counted."""
+        known = self.asked_logprobs
         return Completion(
             problem_id=problem_id,
             key=key,
@@ -85,6 +90,7 @@ class ScriptedCompletion(Section):
             reasoning=self.reasoning,
             seed=self.seed,
             sampler=self.sampler,
+            asked_logprobs=tuple(map(known.get, ask_tokens)) if ask_tokens and known is not None else None,
         )
 
     @cached_property
@@ -99,8 +105,12 @@ class ScriptedCompletion(Section):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What the scorers may read from it: `logprobs`, `self_certainty`."""
-        found = {"logprobs": self.mean_logprob, "self_certainty": self.self_certainty}
+        """What may be read from it: `logprobs`, `self_certainty`, `ask_tokens`."""
+        found = {
+            "logprobs": self.mean_logprob,
+            "self_certainty": self.self_certainty,
+            "ask_tokens": self.asked_logprobs,
+        }
         return frozenset(name for name, value in found.items() if value is not None)
 
 

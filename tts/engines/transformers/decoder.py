@@ -16,6 +16,7 @@ from tts.engines.transformers.kv_cache import KVBudget, Prefix, Prefixes, RowCac
 from tts.engines.transformers.loading import Loaded
 from tts.engines.transformers.row import Row
 from tts.engines.transformers.sampling import Draw, draw, fill_with_exponentials, noise_size
+from tts.runs.records import finite
 
 
 class Decoder:
@@ -119,6 +120,12 @@ class Decoder:
         return next_logits(self._model, self._cache, inputs)[:, : self._vocabulary]
 
     def _append(self, projection: Projection) -> None:
+        for row, logits in zip(self._rows, projection.logits, strict=True):
+            if row is not None and row.asked_ids and not row.token_ids:
+                known = logits.log_softmax(-1)
+                row.asked_logprobs = tuple(
+                    finite(known[asked].item()) if asked < len(known) else None for asked in row.asked_ids
+                )
         for row, (token_id, logprob, certainty) in zip(self._rows, self._draw(projection).to_host(), strict=True):
             if row is not None:
                 row.append(token_id, logprob, certainty)

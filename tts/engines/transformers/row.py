@@ -24,6 +24,8 @@ class Row:
     chunks: tuple[tuple[int, ...], ...]
     context: int
     noise: np.random.Generator
+    asked_ids: tuple[int, ...] = ()
+    asked_logprobs: tuple[float | None, ...] | None = None
     num_cached: int = 0
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -141,4 +143,5 @@ class CompletionWriter:
             token_ids=written,
             num_ids_before_stop=num_before_stop,
             num_cached_tokens=row.num_cached,
+            asked_logprobs=row.asked_logprobs,
         )

@@ -84,15 +84,16 @@ class Session:
 
     def row(self, request: Request) -> Row:
         """Return the row of `request`; one that cannot be served is finished already, with an error."""
-        prompt, chunks = "", Chunks()
+        prompt, chunks, asked_ids = "", Chunks(), tuple[int, ...]()
         try:
             prompt, prompt_ids = self.prompts.render(request.messages)
+            asked_ids = self.prompts.asked_ids(request)
         except EngineError as error:
             refusal = str(error)
         else:
             chunks = self.prompts.chunks(prompt_ids, request.prefix)
             refusal = self._refusal(request, len(prompt_ids))
-        row = Row(request, prompt, chunks, self.context, noise_source(request.seed))
+        row = Row(request, prompt, chunks, self.context, noise_source(request.seed), asked_ids)
         if refusal:
             row.finish("error", refusal)
         elif row.num_read >= self.context:  # what stands there already fills the context
