@@ -112,6 +112,28 @@ class RewardEngine(Opens, Protocol):
 
 
 @runtime_checkable
+class AskingRewardEngine(Opens, Protocol):
+    """A reward engine that asks another engine, and computes nothing itself.
+
+    Who drives it puts its `questions` to `engine`, which is opened, fed and stepped like any other (and may be what
+    draws the candidates, too), and hands the replies to `values`. Both methods are functions of their arguments.
+    """
+
+    @property
+    def engine(self) -> Engine | None:
+        """What is asked; None: what draws the recipe's candidates. It has the capability `ask_tokens`."""
+
+    def capabilities(self) -> frozenset[str]:
+        """`rewards`."""
+
+    def questions(self, request: RewardRequest) -> tuple[Request, ...]:
+        """Return what to ask, under keys of their own that begin with the request's."""
+
+    def values(self, request: RewardRequest, replies: Sequence[Completion]) -> tuple[float, ...]:
+        """Return a value for each step, given the replies in the order of the questions; raise CallError without."""
+
+
+@runtime_checkable
 class PluginHost(Protocol):
     """What an engine offers besides that runs a sampler's plugin inside; `Request.guidance` says whom it guides.
 
@@ -200,7 +222,7 @@ class Calls(Protocol):
     ) -> Pending[Completion]:
         """Let the recipe's engine (or another) go on from what is written; without `messages`: from the task's."""
 
-    def rewards(self, engine: RewardEngine, written: Written) -> Pending[Rewards]:
+    def rewards(self, engine: RewardEngine | AskingRewardEngine, written: Written) -> Pending[Rewards]:
         """Ask a reward model what it thinks of each piece."""
 
     def classes(self, written: Sequence[Written]) -> Pending[Grouping]:

@@ -18,7 +18,7 @@ from tts.errors import RegistryError, nearest
 KINDS: Final[tuple[ComponentKind, ...]] = get_args(ComponentKind)
 
 _PROTOCOLS: Final[Mapping[ComponentKind, tuple[type, ...]]] = {
-    "engines": (protocols.Engine, protocols.RewardEngine),
+    "engines": (protocols.Engine, protocols.RewardEngine, protocols.AskingRewardEngine),
     "samplers": (protocols.OneShotSampler, protocols.SearchingSampler),
     "scorers": (protocols.Scorer,),
     "selectors": (protocols.Selector,),
@@ -104,7 +104,8 @@ def _checked(kind: ComponentKind, origin: str, found: Any) -> type[Component]:
     if not (isinstance(found, type) and issubclass(found, Component)):
         raise RegistryError(f"{origin} must be a subclass of `tts.Component`, got {found!r}")
     offered = {*dir(found), *found.model_fields}
-    missing = min((_members(one) - offered for one in _PROTOCOLS[kind]), key=len)
+    asked = [_members(one) for one in _PROTOCOLS[kind]]
+    missing = min(asked, key=lambda one: (not one <= offered, -len(one & offered))) - offered  # of the likeliest kind
     missing |= getattr(found, "__abstractmethods__", frozenset())
     if missing:
         listed = ", ".join(f"`{name}`" for name in sorted(missing))

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar
 
 from tts.errors import CallError, MisuseError, OtherSearchError
-from tts.protocols import Engine, RewardEngine
+from tts.protocols import AskingRewardEngine, Engine, RewardEngine
 from tts.runs.candidates import split_thinking
 from tts.runs.records import finite
 from tts.types import (
@@ -58,7 +58,7 @@ class Host(Protocol):
     def send(self, branch: Branch) -> Any:
         """Let a branch run until it awaits something; return that."""
 
-    def place(self, engine: Engine | RewardEngine | None) -> str:
+    def place(self, engine: Engine | RewardEngine | AskingRewardEngine | None) -> str:
         """Return the place of an engine in the recipe; None is what draws candidates. Raises MisuseError for others."""
 
     def ask(self, branch: Branch, place: str, call: Request | RewardRequest) -> Promise[Any]:
@@ -237,7 +237,7 @@ class SearchCalls:
         request = Request(search.problem.id, key, sent, decoding, seed, search.label, prefix=written)
         return search.host.ask(self._branch, search.host.place(engine), request)
 
-    def rewards(self, engine: RewardEngine, written: Written) -> Promise[Rewards]:
+    def rewards(self, engine: RewardEngine | AskingRewardEngine, written: Written) -> Promise[Rewards]:
         """Ask a reward model what it thinks of each piece."""
         search, key = self._search, self._key()
         steps = tuple(piece.text for piece in written)

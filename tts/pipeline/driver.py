@@ -8,6 +8,9 @@ Resuming is running the search again from its start. A call that is on record un
 (its digest says so); then it is told at once, or never where it had been given up. What is asked for beyond the record
 goes to the engines. So nothing of a search's state is stored, and nothing on record is asked again.
 
+A reward engine that asks (`AskingRewardEngine`) is not stepped: its questions wait in the queue of the engine that it
+asks, beside that one's other calls, and what goes on record is the rewards that they come to, at its own place.
+
 Waiting. While anything comes, engines are asked without patience; when a whole round brought nothing, each waits a
 little longer than before (1, 2, 4 … 20 ms), so that several that compute elsewhere cost no processor. One that computes
 here ignores its patience.
@@ -27,9 +30,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from tts.errors import CallError, EngineError, MisuseError, OtherSearchError
+from tts.pipeline.asking import Asked, Name
 from tts.pipeline.calls import Branch, Promise, Search
 from tts.pipeline.watch import Watch
-from tts.protocols import Engine, RewardEngine
+from tts.protocols import AskingRewardEngine, Engine, RewardEngine
 from tts.runs.call_log import CallLog, digest, digest_of
 from tts.types import Candidate, Completion, Grouping, Problem, Request, RewardRequest, Rewards
 
@@ -46,7 +50,7 @@ Reads = Callable[[Problem, tuple[str | None, ...]], Grouping]
 
 @dataclass(slots=True)
 class _InFlight:
-    """A call on its way. `told` False: it was given up."""
+    """A call on its way. `told` False: it was given up; `asked`: it is put to another engine in questions."""
 
     place: str
     call: Request | RewardRequest
@@ -54,6 +58,7 @@ class _InFlight:
     search: Search
     promise: Promise[Any]
     told: bool = True
+    asked: Asked | None = None
 
 
 @dataclass(slots=True)
@@ -79,7 +84,7 @@ class Driver:
 
     def __init__(
         self,
-        engines: Mapping[str, Engine | RewardEngine],
+        engines: Mapping[str, Engine | RewardEngine | AskingRewardEngine],
         log: CallLog,
         record: Callable[[Candidate], None],
         reads: Reads,
@@ -89,16 +94,19 @@ class Driver:
         turn_seconds: float = TURN_SECONDS,
         classes_seconds: float = CLASSES_SECONDS,
     ) -> None:
-        self.engines, self.log, self.record = dict(engines), log, record
-        self._slots = {**self.engines, **(slots or {})}
+        self._askers = {place: one for place, one in engines.items() if isinstance(one, AskingRewardEngine)}
+        self.engines = {place: one for place, one in engines.items() if not isinstance(one, AskingRewardEngine)}
+        self.log, self.record = log, record
+        self._slots = {**engines, **(slots or {})}
         self.ready: deque[Branch] = deque()
         self.running: Branch | None = None
         self.num_replies = 0
         self._reads, self._classes_seconds = reads, classes_seconds
         self._refusal: OtherSearchError | None = None
         self._touched: list[Search] = []  # something ran or came for them: do they still wait for anything?
-        self._queues: dict[str, dict[tuple[str, str], None]] = {place: {} for place in self.engines}
-        self._in_flight: dict[tuple[str, str], _InFlight] = {}
+        self._queues: dict[str, dict[Name, Request | RewardRequest]] = {place: {} for place in engines}
+        self._in_flight: dict[Name, _InFlight] = {}
+        self._questions: dict[Name, Asked] = {}
         self._num_working = dict.fromkeys(self.engines, 0)
         self._waiting_readings: deque[_Reading] = deque()
         self._readings: list[_Reading] = []
@@ -125,7 +133,7 @@ class Driver:
 
     # --- what branches ask for
 
-    def place(self, engine: Engine | RewardEngine | None) -> str:
+    def place(self, engine: Engine | RewardEngine | AskingRewardEngine | None) -> str:
         """Return the place of an engine in the recipe."""
         for place, one in self._slots.items():
             if engine is None or one is engine:
@@ -145,9 +153,21 @@ class Driver:
         if name in self._in_flight:
             raise MisuseError(f"call {call.key} was asked twice")
         search.in_flight += 1
-        self._in_flight[name] = _InFlight(place, call, mark, search, promise)
-        self._queues[place][name] = None
+        flight = self._in_flight[name] = _InFlight(place, call, mark, search, promise)
+        if place in self._askers:
+            self._put(name, flight, self._askers[place])
+        else:
+            self._queues[place][name] = call
         return promise
+
+    def _put(self, name: Name, flight: _InFlight, asker: AskingRewardEngine) -> None:
+        """Put a reward call to the engine that is asked; without questions it is told at once."""
+        assert isinstance(flight.call, RewardRequest)
+        asked = flight.asked = Asked(asker, flight.call, self.place(asker.engine))
+        self._questions.update(dict.fromkeys(asked.awaited, asked))
+        self._queues[asked.place].update(asked.awaited)
+        if not asked.awaited:
+            self._replied(name, asked.rewards)
 
     def ask_classes(self, branch: Branch, key: str, answers: tuple[str | None, ...]) -> Promise[Grouping]:
         """Ask the verifier."""
@@ -178,16 +198,27 @@ class Driver:
         )
         raise self._refusal
 
-    def _give_up(self, name: tuple[str, str]) -> None:
+    def _give_up(self, name: Name) -> None:
         flight = self._in_flight.get(name)
         if flight is None or not flight.told:
             return
         flight.told = False
         flight.search.in_flight -= 1
-        if name in self._queues[flight.place]:
-            del self._in_flight[name], self._queues[flight.place][name]
-        else:
-            self.engines[flight.place].cancel(*name)
+        asked = flight.asked
+        place, parts = (flight.place, [name]) if asked is None else (asked.place, list(asked.awaited))
+        for part in parts:
+            if self._queues[place].pop(part, None) is None:
+                self.engines[place].cancel(*part)
+                continue
+            if asked is not None:
+                del asked.awaited[part], self._questions[part]
+            else:
+                del self._in_flight[name]
+        if asked is not None and not asked.awaited:  # what came already was paid for
+            if asked.has_replies:
+                self._replied(name, asked.rewards)
+            else:
+                del self._in_flight[name]
 
     # --- a round
 
@@ -198,9 +229,8 @@ class Driver:
             waiting = self._queues[place]
             while waiting and engine.num_free > 0:
                 name = next(iter(waiting))
-                del waiting[name]
                 self._num_working[place] += 1
-                engine.add(self._in_flight[name].call)  # type: ignore[arg-type]  # a place is asked for one kind alone
+                engine.add(waiting.pop(name))  # type: ignore[arg-type]  # a place is asked for one kind alone
             if self._num_working[place]:
                 for reply in engine.step(self._patience):
                     progress = True
@@ -238,14 +268,25 @@ class Driver:
                 raise self._refusal
 
     def _take(self, place: str, reply: Completion | Rewards) -> None:
-        """Record a reply, then tell it."""
+        """Record a reply, then tell it. That to a question is kept until all have come."""
         name = (reply.problem_id, reply.key)
-        flight = self._in_flight.pop(name, None)
-        if flight is None or flight.place != place:
+        flight, asked = self._in_flight.get(name), self._questions.pop(name, None)
+        known = asked.place if asked is not None else flight.place if flight is not None else None
+        if known != place:
             raise EngineError(f"the engine `{place}` returned {reply.key} of problem {reply.problem_id!r} unasked")
         self._num_working[place] -= 1
+        if asked is None:
+            return self._replied(name, reply)
+        assert isinstance(reply, Completion)
+        asked.hear(name, reply)
+        if not asked.awaited:
+            self._replied((asked.call.problem_id, asked.call.key), asked.rewards)
+        return None
+
+    def _replied(self, name: Name, reply: Completion | Rewards) -> None:
+        flight = self._in_flight.pop(name)
         self.num_replies += 1
-        self.log.reply(place, flight.digest, reply, told=flight.told)
+        self.log.reply(flight.place, flight.digest, reply, told=flight.told)
         if flight.told:
             flight.search.in_flight -= 1
             self._tell(flight.search, flight.promise, reply)

@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr
 
 from tts.components.component import Component, Section
 from tts.components.slot import PathText, Slot, slots_of
-from tts.protocols import Engine, GuidingSampler, Sampler, Selector, Task
+from tts.protocols import AskingRewardEngine, Engine, GuidingSampler, Sampler, Selector, Task
 
 LATER_STAGES: Final = ("selector", "task.verifier")
 
@@ -70,10 +70,15 @@ class Recipe(Section):
         return found
 
     def needed_of_engines(self) -> Iterator[tuple[str, str, Engine]]:
-        """Yield (place, capability, engine) of every slot that needs a capability of the engine in it."""
+        """Yield (place, capability, engine) of every slot that needs a capability of the engine in it.
+
+        What an engine asks that names none is the recipe's own.
+        """
         for place, slot, component in slots_of("", self):
             if slot.needs:
                 yield place, slot.needs, cast("Engine", component)
+            if isinstance(component, AskingRewardEngine) and component.engine is None:
+                yield "engine", "ask_tokens", self.engine
 
     def resolved(self) -> dict[str, Any]:
         """Return every key of every section, defaults included, in a fixed order: plain data, ready for JSON."""

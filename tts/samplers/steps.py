@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tts.components.slot import Slot
 from tts.errors import CallError
-from tts.protocols import Calls, RewardEngine
+from tts.protocols import AskingRewardEngine, Calls, RewardEngine
 from tts.samplers.searching import SearchKeys
 from tts.types import FinishReason, Written
 
@@ -36,7 +36,7 @@ class StepSearch(SearchKeys):
     What one call of a step fails for makes its path an error; the others go on.
     """
 
-    reward: Annotated[RewardEngine, Slot("engines", needs="rewards")]
+    reward: Annotated[RewardEngine | AskingRewardEngine, Slot("engines", needs="rewards")]
     """The reward model: an engine with the capability `rewards`."""
 
     max_tokens: int = Field(default=512, ge=1)
