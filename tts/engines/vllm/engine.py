@@ -33,11 +33,22 @@ class VLLMEngine(VLLMKeys):
 
         `logprobs`, `token_logprobs` and `self_certainty` (unless it is not recorded) fill those fields of a candidate;
         `seeds`: a request's seed decides its noise; `filters`, `first_token`: how a token is drawn; `stop_strings`;
-        `prefix`: it goes on from what stands in the answer already; `esamp`: it hosts that plugin.
+        `prefix`: it goes on from what stands in the answer already; `ask_tokens`: it tells the probabilities of named
+        tokens; `esamp`: it hosts that plugin.
         """
         measured = {"self_certainty"} if self.record_self_certainty else set()
         return frozenset(
-            {"logprobs", "token_logprobs", "seeds", "filters", "first_token", "stop_strings", "prefix", "esamp"}
+            {
+                "logprobs",
+                "token_logprobs",
+                "seeds",
+                "filters",
+                "first_token",
+                "stop_strings",
+                "prefix",
+                "ask_tokens",
+                "esamp",
+            }
             | measured
         )
 

@@ -13,6 +13,7 @@ from tts.engines.text import Detokenizer, ids_of_text, opens_thinking, up_to_sto
 from tts.engines.vllm.keys import VLLMKeys
 from tts.engines.vllm.start import start_vllm, stop_vllm
 from tts.errors import EngineError
+from tts.runs.records import finite
 from tts.types import Completion, Decoding, FinishReason, PluginReport, Request
 
 HIGHEST_TEMPERATURE = 2.0
@@ -34,6 +35,8 @@ class InFlight:
     stop: int | str | None = None
     error: str | None = None
     num_cached: int = 0
+    asked_ids: tuple[int, ...] = ()
+    asked_logprobs: tuple[float | None, ...] | None = None
 
 
 class Session:
@@ -114,7 +117,7 @@ class Session:
         self._num_requests += 1
         if flight.finish_reason is None:
             try:
-                params = sampling_params(request, name)
+                params = sampling_params(request, name, flight.asked_ids)
                 self._vllm.add_request(name, {"prompt_token_ids": list(flight.prompt_ids)}, params)
             except ValueError as error:  # what vLLM does not allow in a request
                 flight.finish_reason, flight.error = "error", f"vLLM refuses the request: {error}"
@@ -128,11 +131,14 @@ class Session:
     def _in_flight(self, request: Request) -> InFlight:
         try:
             prompt, prompt_ids = self._prompts.render(request.messages)
+            asked_ids = self._prompts.asked_ids(request)
         except EngineError as error:
             return InFlight(request, "", (), finish_reason="error", error=str(error))
         refusal = self._refusal(request, len(prompt_ids))
         read = tuple(token_id for chunk in self._prompts.chunks(prompt_ids, request.prefix) for token_id in chunk)
-        flight = InFlight(request, prompt, read, finish_reason="error" if refusal else None, error=refusal)
+        flight = InFlight(
+            request, prompt, read, finish_reason="error" if refusal else None, error=refusal, asked_ids=asked_ids
+        )
         if refusal is None and len(read) >= self._context:  # what stands there already fills the context
             flight.finish_reason = "length"
         return flight
@@ -155,6 +161,11 @@ class Session:
         if flight is None:  # cancelled meanwhile
             return None
         [part] = output.outputs
+        if flight.asked_ids and not flight.token_ids and part.logprobs:
+            told = part.logprobs[0]
+            flight.asked_logprobs = tuple(
+                finite(told[asked].logprob) if asked in told else None for asked in flight.asked_ids
+            )
         flight.token_ids.extend(part.token_ids)
         pairs = zip(part.token_ids, part.logprobs or (), strict=True)
         flight.logprobs.extend(logprobs[token_id].logprob for token_id, logprobs in pairs)
@@ -221,6 +232,7 @@ class Session:
             token_ids=written,
             num_ids_before_stop=num_before_stop,
             num_cached_tokens=flight.num_cached,
+            asked_logprobs=flight.asked_logprobs,
         )
 
 
@@ -250,12 +262,15 @@ class SlotQueue:
             del self._expected[request.guidance.group]
 
 
-def sampling_params(request: Request, name: str) -> Any:
+def sampling_params(request: Request, name: str, asked_ids: tuple[int, ...] = ()) -> Any:
     """Return vLLM's parameters for one request."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
     decoding = request.decoding
+    if asked_ids and "logprob_token_ids" not in SamplingParams.__struct_fields__:
+        raise ValueError("this version knows no `logprob_token_ids`, which `ask_tokens` needs; 0.32 does")
+    asked = {"logprob_token_ids": list(dict.fromkeys(asked_ids))} if asked_ids else {"logprobs": 0}
     return SamplingParams(
         max_tokens=decoding.max_tokens,
         temperature=min(decoding.temperature, HIGHEST_TEMPERATURE),
@@ -264,10 +279,10 @@ def sampling_params(request: Request, name: str) -> Any:
         min_p=decoding.min_p,
         stop=list(decoding.stop) or None,
         seed=request.seed,
-        logprobs=0,
         detokenize=bool(decoding.stop),
         output_kind=RequestOutputKind.DELTA,
         extra_args=dict(_values(request, decoding, name)),
+        **asked,  # the token that is drawn comes along with those that are asked for
     )
 
 
