@@ -12,6 +12,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "transformers": "tts.engines.transformers:TransformersEngine",
         "vllm": "tts.engines.vllm:VLLMEngine",
         "replay": "tts.engines.replay:ReplayEngine",
+        "transformers_reward": "tts.engines.reward.transformers:TransformersReward",
         "p_true": "tts.engines.reward.p_true:PTrue",
         "expected_score": "tts.engines.reward.expected_score:ExpectedScore",
     },

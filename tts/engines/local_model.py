@@ -18,8 +18,8 @@ from tts.types import Plugin
 Tag = Annotated[str, Field(min_length=1)]
 
 
-class LocalModel(Component):
-    """A causal language model that runs here; ESamp can run inside it."""
+class StoredModel(Component):
+    """A model that is loaded from a folder, a file or the hub, and its prompts."""
 
     model: PathText = Field(min_length=1)
     """A Hugging Face id, a folder, a .gguf file, or `package://NAME/FILE.gguf` for a file of an installed package."""
@@ -27,14 +27,7 @@ class LocalModel(Component):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format. auto: the stored one, but float32 on CPUs that have no bfloat16 instructions."""
 
-    _esamp: ESampSettings | None = PrivateAttr(default=None)
     _prompts: Prompts | None = PrivateAttr(default=None)
-
-    def host(self, plugin: Plugin) -> None:
-        """Run ESamp from the next `open` on. Raises EngineError for another plugin, RecipeError for wrong settings."""
-        if plugin.name != "esamp":
-            raise EngineError(f"the plugin must be esamp, the only one that this engine hosts, got {plugin.name!r}")
-        self._esamp = ESampSettings.from_dict(plugin.settings, "sampler")
 
     def _prompts_of(self, template_arguments: Mapping[str, Any], source: str | None = None) -> Prompts:
         """Return what renders messages; loads the tokenizer of `source` (None: of `model`) once."""
@@ -42,3 +35,15 @@ class LocalModel(Component):
             share_cores()
             self._prompts = Prompts(load_tokenizer(source or resolve(self.model)), template_arguments)
         return self._prompts
+
+
+class LocalModel(StoredModel):
+    """A causal language model that runs here; ESamp can run inside it."""
+
+    _esamp: ESampSettings | None = PrivateAttr(default=None)
+
+    def host(self, plugin: Plugin) -> None:
+        """Run ESamp from the next `open` on. Raises EngineError for another plugin, RecipeError for wrong settings."""
+        if plugin.name != "esamp":
+            raise EngineError(f"the plugin must be esamp, the only one that this engine hosts, got {plugin.name!r}")
+        self._esamp = ESampSettings.from_dict(plugin.settings, "sampler")

@@ -36,10 +36,22 @@ class Prompts:
             ids = self.tokenizer("\n\n".join(message.content for message in messages)).input_ids
             prompt = self.tokenizer.decode(ids)
         else:
-            prompt = self._apply_template(messages)
+            continues = messages[-1].role == "assistant"
+            prompt = self._apply_template(
+                messages, add_generation_prompt=not continues, continue_final_message=continues
+            )
             ids = self.tokenizer(prompt, add_special_tokens=False).input_ids
         self._check(prompt, ids)
         return prompt, tuple(ids)
+
+    def conversation(self, messages: tuple[Message, ...]) -> tuple[str, tuple[int, ...]]:
+        """Return a whole conversation, of which nothing is to be continued, and its token ids. Raises as `render`."""
+        if self.tokenizer.chat_template is None:
+            return self.render(messages)
+        text = self._apply_template(messages, add_generation_prompt=False, continue_final_message=False)
+        ids = self.tokenizer(text, add_special_tokens=False).input_ids
+        self._check(text, ids)
+        return text, tuple(ids)
 
     def chunks(self, prompt_ids: tuple[int, ...], prefix: Written) -> tuple[tuple[int, ...], ...]:
         """Return the tokens that the model reads, cut where the prompt and the pieces of the answer so far end.
@@ -74,17 +86,15 @@ class Prompts:
             raise EngineError("`ask_tokens` must be empty where a plugin guides: they ask for the raw model's opinion")
         return tuple(self.token_of(text, "ask_tokens") for text in asked)
 
-    def _apply_template(self, messages: tuple[Message, ...]) -> str:
+    def _apply_template(self, messages: tuple[Message, ...], **how_it_ends: bool) -> str:
         from jinja2 import TemplateError
 
-        continues = messages[-1].role == "assistant"
         try:
             return str(
                 self.tokenizer.apply_chat_template(
                     [{"role": message.role, "content": message.content} for message in messages],
                     tokenize=False,
-                    add_generation_prompt=not continues,
-                    continue_final_message=continues,
+                    **how_it_ends,
                     **self.template_arguments,
                 )
             )
