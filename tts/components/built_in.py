@@ -13,6 +13,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "vllm": "tts.engines.vllm:VLLMEngine",
         "replay": "tts.engines.replay:ReplayEngine",
         "transformers_reward": "tts.engines.reward.transformers:TransformersReward",
+        "vllm_reward": "tts.engines.vllm.reward:VLLMReward",
         "p_true": "tts.engines.reward.p_true:PTrue",
         "expected_score": "tts.engines.reward.expected_score:ExpectedScore",
     },

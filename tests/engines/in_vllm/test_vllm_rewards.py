@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 pytest.importorskip("vllm", reason="needs vLLM (make test-vllm)")
 
+sys.path.append(str(Path(__file__).parents[1] / "reward"))
+
+from reward_parts import STEPS, qwen_head, rated, request, save_outcome, save_with_head, save_words
 from transformers_parts import request_for
 from vllm_parts import SMOLLM2, opened
 
+from tts.engines.reward.transformers import TransformersReward
 from tts.engines.transformers import TransformersEngine
+from tts.engines.vllm.reward import VLLMReward
+from tts.errors import EngineError
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore")]  # vLLM and what it imports warn of themselves
 
@@ -49,3 +59,46 @@ def test_the_probabilities_of_named_tokens_are_those_of_the_embedded_engine() ->
         assert there.asked_logprobs == pytest.approx(here.asked_logprobs, abs=2e-3)
         assert there.cumulative_logprob is not None
     assert found[1]["Is it?", "0"].error == found[0]["Is it?", "0"].error
+
+
+def both(folder: Path, **keys: Any) -> tuple[list[Any], list[Any]]:
+    """What the embedded engine and vLLM say of the same requests, the last one cancelled."""
+    asked = [request(*STEPS), request(STEPS[0], key="1"), request(key="2"), request("x" * 600, key="3")]
+    keys |= {"model": str(folder), "dtype": "float32", "batch_size": 3}
+    found = []
+    for engine in (TransformersReward(device="cpu", **keys), VLLMReward(kv_cache_mb=64, **keys)):
+        with engine as opened:
+            rewards = rated(opened, *asked)
+            opened.add(request(*STEPS, key="4"))
+            opened.cancel("p", "4")
+            rewards += opened.step()
+            assert opened.step() == []
+            found.append(rewards)
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("format_", ["outcome", "qwen_prm", "math_shepherd", "rlhflow"])
+def test_vllm_rates_as_the_embedded_engine_does(tmp_path: Path, format_: str) -> None:
+    if format_ == "outcome":
+        save_outcome(tmp_path)
+    elif format_ == "qwen_prm":
+        save_with_head(tmp_path, qwen_head(), "score", "Qwen2ForProcessRewardModel")
+    else:
+        save_words(tmp_path)
+    here, there = both(tmp_path, format=format_, **({"activation": "none"} if format_ == "outcome" else {}))
+    assert len(there[0].values) == 3
+    for one, other in zip(here, there, strict=True):
+        assert other.values == pytest.approx(one.values, abs=1e-3)
+        assert other.error == one.error
+    assert len(set(there[0].values)) == 3
+
+
+def test_what_vllm_cannot_run_is_refused_before_it_starts(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="use `transformers_reward`"):
+        VLLMReward(model="m", format="skywork_prm")
+    save_words(tmp_path)
+    with (
+        pytest.raises(EngineError, match="must have a head of 1 number"),
+        VLLMReward(model=str(tmp_path), format="outcome", kv_cache_mb=64),
+    ):
+        pass

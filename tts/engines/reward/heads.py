@@ -99,30 +99,34 @@ def load(keys: RewardModelKeys, source: str, prompts: Prompts, device: str) -> R
     )
 
 
+def refuse_changed_logits(config: Any) -> None:
+    """Raise EngineError where a language model does more to its logits than its last layer, which alone is read."""
+    changes = {getattr(config, name, None) for name in ("logit_scale", "logits_scaling", "final_logit_softcapping")}
+    if changes - {None, 1}:
+        raise EngineError(f"`model` must have plain logits, got {config.model_type!r}, which scales or caps them")
+
+
 def _by_words(model: Any, config: Any, tokens: tuple[int, int]) -> Head:
     """Return what gives the share of the first token among the two, as the language model's own head has it."""
-    if {getattr(config, name, None) for name in ("logit_scale", "logits_scaling")} - {None, 1}:
-        raise EngineError(f"`model` must have plain logits, got {config.model_type!r}, which scales them")
-    words, cap = model.get_output_embeddings(), getattr(config, "final_logit_softcapping", None)
+    refuse_changed_logits(config)
+    words = model.get_output_embeddings()
     weight = words.weight[list(tokens)].float()
     bias = 0.0 if words.bias is None else words.bias[list(tokens)].float()
 
     def head(states: torch.Tensor) -> torch.Tensor:
-        logits = states @ weight.T + bias
-        logits = logits if cap is None else cap * torch.tanh(logits / cap)
-        return logits.softmax(-1)[:, 0]
+        return (states @ weight.T + bias).softmax(-1)[:, 0]
 
     return head
 
 
-def _head(keys: RewardModelKeys, source: str, where: torch.device) -> Head:
-    """Return what the model's file has for a head. Raises EngineError where it is not there, or of another size."""
+def layers_of_head(keys: RewardModelKeys, source: str) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+    """Return weights and biases of the head in the model's file. Raises EngineError where it is not what it must be."""
     begins, wanted = HEADS[keys.format]
-    layers: list[tuple[torch.Tensor, torch.Tensor | float]] = []
+    layers: list[tuple[torch.Tensor, torch.Tensor | None]] = []
     tensors = sorted(_tensors(source, begins).items())
     for _, group in groupby(tensors, key=lambda one: one[0].rpartition(".")[0]):
-        parts = {name.rpartition(".")[2]: tensor.to(where, torch.float32) for name, tensor in group}
-        layers.append((parts["weight"], parts.get("bias", 0.0)))
+        parts = {name.rpartition(".")[2]: tensor for name, tensor in group}
+        layers.append((parts["weight"], parts.get("bias")))
     width = layers[-1][0].shape[0] if layers else 0
     if width != wanted or len(layers) > 2:
         got = f"one of {width}" if layers else f"none named `{begins}…`"
@@ -130,11 +134,18 @@ def _head(keys: RewardModelKeys, source: str, where: torch.device) -> Head:
             f"`model` must have a head of {wanted} number{'s' * (wanted > 1)} for `format: {keys.format}`, got {got} "
             f"in {source!r}; is it another format?"
         )
+    return layers
+
+
+def _head(keys: RewardModelKeys, source: str, where: torch.device) -> Head:
+    """Return the head in the model's file, in float32."""
+    found = layers_of_head(keys, source)
+    layers = [(weight.to(where).float(), 0.0 if bias is None else bias.to(where).float()) for weight, bias in found]
 
     def head(states: torch.Tensor) -> torch.Tensor:
         for number, (weight, bias) in enumerate(layers):
             states = (states if number == 0 else states.relu()) @ weight.T + bias
-        if wanted == 2:
+        if HEADS[keys.format][1] == 2:
             return states.softmax(-1)[:, 1]
         return states[:, 0] if keys.activation == "none" else states[:, 0].sigmoid()
 

@@ -6,14 +6,15 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from tts.components.component import Component
 from tts.engines.local_model import LocalModel, Tag
 from tts.engines.vllm.options import WorkerOptions
 
 EngineArgument = str | int | float | bool | dict[str, Any] | list[Any] | None
 
 
-class VLLMKeys(LocalModel):
-    """Says how vLLM is to be started."""
+class StartKeys(Component):
+    """Says where and how vLLM runs a model, whatever that is for."""
 
     circumstances: ClassVar[frozenset[str]] = frozenset(
         {
@@ -26,12 +27,6 @@ class VLLMKeys(LocalModel):
             "tensor_parallel_size",
         }
     )
-
-    batch_size: int = Field(default=64, ge=1)
-    """The most candidates decoded together (vLLM's `max_num_seqs`)."""
-
-    max_model_len: int | None = Field(default=None, ge=2)
-    """The most tokens of prompt and completion together. null: what the model allows."""
 
     kv_cache_mb: int | None = Field(default=None, ge=1)
     """Memory (MiB) of attention keys and values. null: on a GPU what `gpu_memory_utilization` leaves, on a CPU 2048."""
@@ -52,6 +47,19 @@ class VLLMKeys(LocalModel):
     """Whether vLLM's engine runs in a process of its own, as it does with more than one GPU. It then starts on a
     request as soon as that arrives, so that a repeated run need not be the same."""
 
+    engine_args: dict[str, EngineArgument] = Field(default_factory=dict)
+    """Further arguments of vLLM's `EngineArgs`, as they are, such as `max_num_batched_tokens: 2048`."""
+
+
+class VLLMKeys(LocalModel, StartKeys):
+    """Says how vLLM is to be started for a model that writes."""
+
+    batch_size: int = Field(default=64, ge=1)
+    """The most candidates decoded together (vLLM's `max_num_seqs`)."""
+
+    max_model_len: int | None = Field(default=None, ge=2)
+    """The most tokens of prompt and completion together. null: what the model allows."""
+
     thinking_tags: Annotated[tuple[Tag, Tag], Field(strict=False)] = ("<think>", "</think>")
     """What opens and closes the model's thinking section."""
 
@@ -63,9 +71,6 @@ class VLLMKeys(LocalModel):
 
     record_self_certainty: bool = True
     """Whether to measure self-certainty, which reads all logits once more."""
-
-    engine_args: dict[str, EngineArgument] = Field(default_factory=dict)
-    """Further arguments of vLLM's `EngineArgs`, as they are, such as `max_num_batched_tokens: 2048`."""
 
     def worker_options(self) -> WorkerOptions:
         """Return what the workers are told."""

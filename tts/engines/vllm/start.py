@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from tts.engines.vllm.keys import VLLMKeys
+from tts.engines.vllm.keys import StartKeys, VLLMKeys
 from tts.engines.vllm.support import refuse_unsupported
 from tts.errors import EngineError, TTSError, nearest
 
@@ -23,15 +24,24 @@ def start_vllm(keys: VLLMKeys, source: str) -> Any:
     """Return a running `LLMEngine`. Raises EngineError where vLLM refuses the configuration or cannot load, and where
     another one is open.
     """
+    return launch(
+        engine_arguments(keys, source), source, lambda config: refuse_unsupported(config, keys.worker_options())
+    )
+
+
+def launch(arguments: dict[str, Any], source: str, check: Callable[[Any], None] = lambda _: None) -> Any:
+    """Return a running `LLMEngine` with these arguments, whose configuration passed `check`. Raises as `start_vllm`."""
     if OPEN:
-        raise EngineError("only one vllm engine can be open in a process: close the other one first")
+        raise EngineError(
+            "only one vllm engine can be open in a process: close the other one first. Where one draws and one rates, "
+            "let the second be `transformers_reward`, or a `p_true` that asks the first"
+        )
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
-    arguments = engine_arguments(keys, source)
     try:
         made = EngineArgs(**arguments)
-        refuse_unsupported(made.create_engine_config(), keys.worker_options())
+        check(made.create_engine_config())
         vllm = LLMEngine.from_engine_args(made)
     except TTSError:
         raise
@@ -44,30 +54,44 @@ def start_vllm(keys: VLLMKeys, source: str) -> Any:
 
 def engine_arguments(keys: VLLMKeys, source: str) -> dict[str, Any]:
     """Return the arguments of `EngineArgs` for the recipe's keys."""
-    from vllm.platforms import current_platform
-
-    on_cpu = current_platform.is_cpu()
-    kv_cache_mb = keys.kv_cache_mb or (CPU_KV_CACHE_MB if on_cpu else None)
     esamp = keys.worker_options().esamp
     ours = {
-        "model": source,
-        "dtype": pick_dtype(keys.dtype, on_cpu=on_cpu),
-        "max_num_seqs": keys.batch_size,
-        "max_model_len": keys.max_model_len,
-        "kv_cache_memory_bytes": None if kv_cache_mb is None else kv_cache_mb * MEGABYTE,
-        "gpu_memory_utilization": keys.gpu_memory_utilization,
-        "tensor_parallel_size": keys.tensor_parallel_size,
-        "enforce_eager": on_cpu if keys.enforce_eager is None else keys.enforce_eager,
-        "enable_prefix_caching": keys.prefix_caching,
+        **shared_arguments(keys, keys, source),
         "stream_interval": TOKENS_PER_OUTPUT,
-        "disable_log_stats": True,
         "worker_cls": WORKER,
         "additional_config": keys.worker_options().to_config(),
         # A request that ended must not be scheduled once more: its distiller would learn from what nobody reads.
         "async_scheduling": None if esamp is None else False,
     }
-    _check_further(keys.engine_args, ours)
-    return {**ours, **keys.engine_args}
+    return with_further(keys.engine_args, ours)
+
+
+class ModelKeys(Protocol):
+    """What any model that runs in vLLM says of itself."""
+
+    dtype: Any
+    batch_size: int
+    max_model_len: int | None
+
+
+def shared_arguments(model: ModelKeys, keys: StartKeys, source: str) -> dict[str, Any]:
+    """Return the arguments that do not depend on what the model is for."""
+    from vllm.platforms import current_platform
+
+    on_cpu = current_platform.is_cpu()
+    kv_cache_mb = keys.kv_cache_mb or (CPU_KV_CACHE_MB if on_cpu else None)
+    return {
+        "model": source,
+        "dtype": pick_dtype(model.dtype, on_cpu=on_cpu),
+        "max_num_seqs": model.batch_size,
+        "max_model_len": model.max_model_len,
+        "kv_cache_memory_bytes": None if kv_cache_mb is None else kv_cache_mb * MEGABYTE,
+        "gpu_memory_utilization": keys.gpu_memory_utilization,
+        "tensor_parallel_size": keys.tensor_parallel_size,
+        "enforce_eager": on_cpu if keys.enforce_eager is None else keys.enforce_eager,
+        "enable_prefix_caching": keys.prefix_caching,
+        "disable_log_stats": True,
+    }
 
 
 def pick_dtype(dtype: str, *, on_cpu: bool) -> str:
@@ -77,7 +101,8 @@ def pick_dtype(dtype: str, *, on_cpu: bool) -> str:
     return "float32" if dtype == "auto" and on_cpu and not cpu_multiplies_bfloat16() else dtype
 
 
-def _check_further(further: dict[str, Any], ours: dict[str, Any]) -> None:
+def with_further(further: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """Return our arguments and the recipe's further ones. Raises EngineError where one of these is none, or ours."""
     from dataclasses import fields
 
     from vllm.engine.arg_utils import EngineArgs
@@ -88,6 +113,7 @@ def _check_further(further: dict[str, Any], ours: dict[str, Any]) -> None:
             raise EngineError(f"`engine_args` must not hold `{name}`, which the engine's own keys decide")
         if name not in valid:
             raise EngineError(f"`engine_args.{name}` is no argument of this vLLM.{nearest(name, valid)}")
+    return {**ours, **further}
 
 
 def stop_vllm(vllm: Any) -> None:
