@@ -30,7 +30,13 @@ sampler: SAMPLER
 selector: majority_vote
 """
 REWARD = "reward: {name: replay, delay_seconds: 0.002, rewards: [0.1, 0.3, 0.9, 0.5]}"
+JUDGE = (
+    "{name: replay, batch_size: 3, delay_seconds: 0.001, script: ["
+    "{text: 'Yes', asked_logprobs: {'Yes': -0.1, 'No': -2.0}}, "
+    "{text: 'No', asked_logprobs: {'Yes': -1.0, 'No': -0.5}}]}"
+)
 SAMPLERS = {
+    "prm_beam_asking": f"{{name: prm_beam, num_candidates: 4, reward: {{name: p_true, engine: {JUDGE}}}}}",
     "prm_beam": f"{{name: prm_beam, num_candidates: 8, {REWARD}}}",
     "particle_filter": f"{{name: particle_filter, num_candidates: 6, {REWARD}}}",
     "ab_mcts": f"{{name: ab_mcts, num_candidates: 4, max_expansions: 60, {REWARD}}}",

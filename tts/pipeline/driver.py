@@ -107,7 +107,7 @@ class Driver:
         self._queues: dict[str, dict[Name, Request | RewardRequest]] = {place: {} for place in engines}
         self._in_flight: dict[Name, _InFlight] = {}
         self._questions: dict[Name, Asked] = {}
-        self._num_working = dict.fromkeys(self.engines, 0)
+        self._num_working = dict.fromkeys(engines, 0)
         self._waiting_readings: deque[_Reading] = deque()
         self._readings: list[_Reading] = []
         self._read = threading.Event()

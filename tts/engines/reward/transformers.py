@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pydantic import Field, PrivateAttr
 
@@ -26,6 +26,8 @@ class _Session(NamedTuple):
 
 class TransformersReward(RewardModelKeys):
     """Runs outcome and process reward models, on a CPU or a GPU. Nothing is cached between requests."""
+
+    circumstances: ClassVar[frozenset[str]] = frozenset({"batch_size", "device"})
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto (a GPU if there is one), cpu, mps, cuda or cuda:N."""
