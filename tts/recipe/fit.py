@@ -33,6 +33,11 @@ def check_fit(recipe: Recipe, root: Node, purpose: Purpose) -> None:
 
 def _unmet(recipe: Recipe, root: Node) -> Iterator[Mistake]:
     """Yield what sampler and scorer need and the engine lacks."""
+    if not hasattr(type(recipe.engine), "render"):  # what a reward engine has no use for
+        name = _name("engines", recipe.engine)
+        wanted = f"`engine` must be an engine that writes, got `{name}`, which rates: put it where a `reward` is wanted"
+        yield Mistake(_find(root, "engine").place, wanted)
+        return
     try:
         available = recipe.engine.capabilities()
     except TTSError as error:

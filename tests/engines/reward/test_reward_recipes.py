@@ -53,3 +53,9 @@ def test_an_engine_that_cannot_be_asked_is_refused_with_those_that_can(tmp_path:
         recipe_of(tmp_path, mute, "p_true")
     with pytest.raises(RecipeError, match=r"`sampler\.reward\.engine` must be an engine with the capability `ask_tok"):
         recipe_of(tmp_path, '{name: replay, script: ["two"]}', f"{{name: expected_score, engine: {mute}}}")
+
+
+@pytest.mark.parametrize("engine", ["p_true", "{name: transformers_reward, model: m, format: outcome}"])
+def test_what_rates_cannot_draw(tmp_path: Path, engine: str) -> None:
+    with pytest.raises(RecipeError, match=r"r\.yaml:2: `engine` must be an engine that writes, got `\w+`, which rates"):
+        recipe_of(tmp_path, engine, "{name: replay, rewards: [0.5]}")
