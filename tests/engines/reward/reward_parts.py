@@ -12,8 +12,8 @@ from tts.types import Message, RewardRequest
 ASK = (Message("system", "Be brief."), Message("user", "What is 3 + 7?"))
 STEPS = ("First, three.\n\n", "Then seven more.\n\n", "So ten")
 SIZES = {
-    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 512, "initializer_range": 0.4,
+    "hidden_size": 128, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "max_position_embeddings": 512, "initializer_range": 0.2,
 }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def qwen_head() -> Any:
     from transformers import set_seed
 
     set_seed(4)
-    return nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+    return nn.Sequential(nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 2))
 
 
 def request(*steps: str, key: str = "0") -> RewardRequest:

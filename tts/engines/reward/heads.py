@@ -166,7 +166,7 @@ def _tensors(source: str, begins: str) -> dict[str, torch.Tensor]:
     if index is not None:
         placed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         names = {part for tensor, part in placed.items() if tensor.startswith(begins)}
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name in sorted(names):
         path = file(name)
         if path is None:

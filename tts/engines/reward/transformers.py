@@ -89,9 +89,9 @@ class TransformersReward(RewardModelKeys):
         values = iter(self._values(self._session.net, [reading for _, readings in asked for reading in readings]))
         for request, readings in asked:
             found = tuple(value for _ in readings for value in next(values))
-            error = None if all(map(math.isfinite, found)) else "the model's head gave no numbers; try `dtype: float32`"
+            told = None if all(map(math.isfinite, found)) else "the model's head gave no numbers; try `dtype: float32`"
             num_read = sum(len(reading.token_ids) for reading in readings)
-            ended.append(Rewards(request.problem_id, request.key, () if error else found, num_read, error=error))
+            ended.append(Rewards(request.problem_id, request.key, () if told else found, num_read, error=told))
         return ended
 
     def _readings(self, session: _Session, request: RewardRequest) -> list[Reading]:

@@ -67,11 +67,19 @@ def engine_arguments(keys: VLLMKeys, source: str) -> dict[str, Any]:
 
 
 class ModelKeys(Protocol):
-    """What any model that runs in vLLM says of itself."""
+    """What any model that runs in vLLM says of itself, by its recipe keys."""
 
-    dtype: Any
-    batch_size: int
-    max_model_len: int | None
+    @property
+    def dtype(self) -> str:
+        """Its number format."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many requests run together."""
+
+    @property
+    def max_model_len(self) -> int | None:
+        """The most tokens of one."""
 
 
 def shared_arguments(model: ModelKeys, keys: StartKeys, source: str) -> dict[str, Any]:
