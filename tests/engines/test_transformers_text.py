@@ -32,7 +32,7 @@ def ending(tokenizer):
 def written(ending, ids, *, prompt="ask", context=1000, **decoding):
     """Feed `ids` one by one until the row ends; return its candidate and how many were taken."""
     request = request_for("p", **{"max_tokens": 500, **decoding})
-    row = Row(request, prompt, (1, 2, 3), context, noise_source(0))
+    row = Row(request, prompt, ((1, 2, 3),), context, noise_source(0))
     for id_ in ids:
         row.append(id_, -0.5, 1.0)
         ending.apply(row)
@@ -120,7 +120,7 @@ def test_stop_strings_also_end_the_thinking(tokenizer, ending):
 @pytest.mark.parametrize("logprob", [math.nan, -math.inf])
 def test_logits_that_are_no_numbers_are_an_error_that_json_can_hold(ending, logprob):
     request = request_for("p")
-    row = Row(request, "ask", (1, 2), 100, noise_source(0))
+    row = Row(request, "ask", ((1, 2),), 100, noise_source(0))
     row.append(5, logprob, math.nan)
     ending.apply(row)
     drawn = candidate_from(request, CompletionWriter(ending, TAGS, with_token_logprobs=True).completion(row))
