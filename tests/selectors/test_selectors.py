@@ -15,6 +15,7 @@ from tts.errors import RecipeError, ScorerError
 from tts.protocols import BoundSelector
 from tts.scorers.likelihood import Likelihood
 from tts.selectors.best_of_n import BestOfN
+from tts.selectors.borda import Borda, rank_votes
 from tts.selectors.first import First
 from tts.selectors.majority_vote import MajorityVote
 from tts.selectors.oracle import Oracle
@@ -24,7 +25,8 @@ from tts.types import Answer, Ballot, Candidate, FinishReason, Score, Selection,
 WEIGHTED = SelfConsistency(scorer=Likelihood())
 RERANKING = BestOfN(scorer=Likelihood())
 SCORELESS = [First(), MajorityVote()]
-SELECTORS = [*SCORELESS, WEIGHTED, RERANKING]
+BORDA = Borda(scorer=Likelihood())
+SELECTORS = [*SCORELESS, WEIGHTED, RERANKING, BORDA]
 NOTHING = Selection(None, None, (), num_tied=0, num_abstained=0)
 
 Row = tuple[Candidate, Answer | None, int | None, Score]
@@ -64,7 +66,7 @@ def ballot(*rows: Row, links: Iterable[tuple[int, int]] = ()) -> Ballot:
 
 
 def select(selector: Component, *rows: Row, links: Iterable[tuple[int, int]] = ()) -> Selection:
-    assert isinstance(selector, First | MajorityVote | SelfConsistency | BestOfN)
+    assert isinstance(selector, First | MajorityVote | SelfConsistency | BestOfN | Borda)
     return selector.select(ballot(*rows, links=links))
 
 
@@ -199,18 +201,18 @@ def test_nobody_left_means_no_answer(selector: Component) -> None:
     assert select(selector, *rows) == replace(NOTHING, num_abstained=2)
 
 
-@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING])
+@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING, BORDA])
 def test_a_candidate_without_a_score_abstains(selector: Component) -> None:
     rows = [row(0, "1", 0, score=None), row(1, "1", 0, score=None), row(2, "2", 1, score=0.1)]
-    selection = select(selector, *rows)
-    assert (selection.answer, selection.weights, selection.num_abstained) == ("2", (0.1,), 2)
+    weight = 1.0 if selector is BORDA else 0.1
+    assert select(selector, *rows) == Selection(2, "2", (weight,), num_tied=1, num_abstained=2)
     assert select(selector, *rows[:2]) == replace(NOTHING, num_abstained=2)
 
 
 # Ties
 
 
-@pytest.mark.parametrize("selector", [MajorityVote(), WEIGHTED, RERANKING])
+@pytest.mark.parametrize("selector", [MajorityVote(), WEIGHTED, RERANKING, BORDA])
 def test_a_tie_goes_to_the_most_likely_then_to_the_smallest_text(selector: Component) -> None:
     likely = [row(0, "a", 0, logprob=-3), row(1, "b", 1, logprob=-1), row(2, "c", 2, logprob=math.nan)]
     assert (select(selector, *likely).answer, select(selector, *likely).num_tied) == ("b", 3)
@@ -242,7 +244,7 @@ def test_equal_sums_tie_although_they_are_added_in_another_order() -> None:
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING])
+@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING, BORDA])
 def test_a_score_that_is_not_finite_is_an_error(selector: Component, score: float) -> None:
     with pytest.raises(ScorerError, match="the score of candidate 1 of problem 'q' must be finite, got"):
         select(selector, row(0, "a", 0, problem_id="q"), row(1, "b", 1, score=score, problem_id="q"))
@@ -258,8 +260,8 @@ def test_a_sum_that_overflows_is_an_error() -> None:
         select(WEIGHTED, row(0, "a", 0, score=1.7e308), row(1, "a", 0, score=1.7e308))
 
 
-@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING])
-def test_too_few_scores_are_an_error(selector: SelfConsistency | BestOfN) -> None:
+@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING, BORDA])
+def test_too_few_scores_are_an_error(selector: SelfConsistency | BestOfN | Borda) -> None:
     whole = ballot(row(0, "a", 0), row(1, "b", 1))
     for scores in ((), whole.scores[:1]):
         with pytest.raises(ScorerError, match=f"must give 2 scores, one per candidate, got {len(scores)}"):
@@ -344,7 +346,7 @@ def test_the_order_of_the_candidates_does_not_move_the_oracle(
     assert by_index[0] == by_index[1]
 
 
-@pytest.mark.parametrize("selector", [MajorityVote(), WEIGHTED, RERANKING])
+@pytest.mark.parametrize("selector", [MajorityVote(), WEIGHTED, RERANKING, BORDA])
 @given(orders=two_orders())
 def test_renumbering_the_candidates_never_changes_the_answer(
     selector: Component, orders: tuple[list[Row], list[Row]]
@@ -375,3 +377,67 @@ def largest_classes(rows: Sequence[Row]) -> set[str | None]:
 @given(orders=two_orders())
 def test_majority_vote_agrees_with_its_slow_twin(orders: tuple[list[Row], list[Row]]) -> None:
     assert select(MajorityVote(), *orders[0]).answer in largest_classes(orders[0])
+
+
+# Borda
+
+
+@pytest.mark.parametrize(
+    ("power", "answer", "weights"),
+    [
+        (0.0, "A", (2.0, 2.0, 1.0)),
+        (0.3, "B", (2.906, 2.621, 1.231)),
+        (1.0, "B", (7.0, 6.0, 2.0)),
+        (1.2, "B", (9.015, 7.899, 2.297)),
+        (2.0, "A", (26.0, 25.0, 4.0)),
+        (4.0, "A", (626.0, 337.0, 16.0)),
+        (None, "B", (2.906, 2.621, 1.231)),
+    ],
+)
+def test_borda_flips_between_vote_and_best_of_n(power: float | None, answer: str, weights: tuple[float, ...]) -> None:
+    scores = (0.9, 0.8, 0.7, 0.6, 0.5)
+    rows = [
+        row(index, one, "ABC".index(one), score=score)
+        for index, (one, score) in enumerate(zip("ABBCA", scores, strict=True))
+    ]
+    selection = select(Borda(scorer=Likelihood(), power=power), *rows)
+    assert selection.answer == answer
+    assert selection.weights == pytest.approx(weights, abs=5e-4)
+    assert selection.num_tied == (2 if power == 0 else 1)
+
+
+def test_borda_ranks_those_without_an_answer_but_not_those_without_a_score() -> None:
+    rows = [
+        row(0, None, score=0.9),
+        row(1, "a", 0, score=0.8),
+        row(2, "c", 2, score=0.7, finish_reason="length"),
+        row(3, "b", 1, score=0.1),
+        row(4, "b", 1, score=None),
+    ]
+    selection = select(Borda(scorer=Likelihood(), power=1.0), *rows)
+    assert selection == Selection(1, "a", (3.0, 1.0), num_tied=1, num_abstained=3)
+
+
+def test_equal_scores_share_the_votes_of_their_ranks() -> None:
+    assert rank_votes([0.5, 0.5, 0.25], 2.0) == {0.5: (9 + 4) / 2, 0.25: 1.0}
+    assert rank_votes([7.0] * 4, 1.0) == {7.0: 2.5}
+    assert rank_votes([], 1.0) == {}
+
+
+def test_from_32_ranked_candidates_on_the_better_ranks_count_for_more() -> None:
+    assert rank_votes([*map(float, range(31))], None)[30.0] == pytest.approx(31**0.3)
+    assert rank_votes([*map(float, range(32))], None)[31.0] == pytest.approx(32**1.2)
+
+
+@given(orders=two_orders())
+def test_power_0_is_the_majority_vote_of_those_that_have_a_score(orders: tuple[list[Row], list[Row]]) -> None:
+    scored = [each for each in orders[0] if each[3].value is not None]
+    assert select(Borda(scorer=Likelihood(), power=0.0), *scored) == select(MajorityVote(), *scored)
+
+
+@given(orders=two_orders())
+def test_borda_heeds_nothing_of_the_scores_but_their_order(orders: tuple[list[Row], list[Row]]) -> None:
+    stretched = [
+        (*each[:3], Score(None if each[3].value is None else math.exp(9 * each[3].value) - 50)) for each in orders[0]
+    ]
+    assert select(BORDA, *stretched) == select(BORDA, *orders[0])

@@ -47,6 +47,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "majority_vote": "tts.selectors.majority_vote:MajorityVote",
         "self_consistency": "tts.selectors.self_consistency:SelfConsistency",
         "best_of_n": "tts.selectors.best_of_n:BestOfN",
+        "borda": "tts.selectors.borda:Borda",
         "oracle": "tts.selectors.oracle:Oracle",
     },
     "verifiers": {

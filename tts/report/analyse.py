@@ -233,7 +233,7 @@ def _method(clusters: Mapping[str, str], compared: Measure, num_texts: int, seed
     yield (
         "pass@k and pass^k are unbiased estimates from all candidates; maj@k, first and best_of_n are expectations "
         "over all subsets of k candidates, exact; self_consistency is one over "
-        f"{NUM_DRAWS:,} random subsets (seed {seed}; a selector of a plugin over {NUM_OWN_DRAWS:,}), with its standard "
+        f"{NUM_DRAWS:,} random subsets (seed {seed}; one without a formula over {NUM_OWN_DRAWS:,}), with its standard "
         "error in `sampling_error`, as is maj@k where too many answers are linked. Where answers share first place "
         "each counts for its share; `tie_share` is how often that is."
     )

@@ -29,6 +29,9 @@ from tts.types import Ballot
 PRIMARY = ("pass@k", "maj@k")
 """The figures that arms are compared in. More of them would cost power: every p-value is corrected for all."""
 
+EXACT = frozenset({"first", "majority_vote", "self_consistency", "best_of_n"})
+"""The selectors whose lines are among `curves`."""
+
 NUM_OWN_DRAWS = 4096
 """Subsets that a selector without a formula is run on; it is slow. Each problem gets 16 at least."""
 
@@ -69,7 +72,7 @@ def _mean(table: Floats | None, row: int) -> float | None:
 def has_own_curve(selector: Selector) -> bool:
     """Tell whether a selector's accuracy@k is not among `curves`, so that it must be run itself on drawn subsets."""
     name = registry.name_of("selectors", cast("Component", selector).__class__)
-    return name not in registry.builtin("selectors") and not isinstance(selector, BoundSelector)
+    return name not in EXACT and not isinstance(selector, BoundSelector)
 
 
 def own_curve(selector: Selector, ballots: Sequence[Ballot], pool: Pool, ks: Sequence[int], seed: int) -> Curve:

@@ -59,7 +59,32 @@ def contenders(ballot: Ballot) -> list[Contender]:
 
 
 def scored_contenders(ballot: Ballot) -> list[Contender]:
-    """Return the contenders that have a score, weighing as much as it.
+    """Return the contenders that have a score, weighing as much as it. Raises as `scores_of` does."""
+    scores = scores_of(ballot)
+    return [
+        replace(contender, weight=score)
+        for contender in contenders(ballot)
+        if (score := scores[contender.position]) is not None
+    ]
+
+
+def weighing_contenders(ballot: Ballot) -> list[Contender]:
+    """Return the contenders that have a score, for a vote that it weighs.
+
+    Raises ScorerError for one that is negative, and as `scores_of` does.
+    """
+    entrants = scored_contenders(ballot)
+    for contender in entrants:
+        if contender.weight < 0:
+            raise ScorerError(
+                f"{name_score(contender.candidate)} must be 0 or above to weigh a vote, got {contender.weight}. "
+                "Use another scorer, or the selector `best_of_n` or `borda`, which take any score"
+            )
+    return entrants
+
+
+def scores_of(ballot: Ballot) -> list[float | None]:
+    """Return every candidate's score, in the ballot's order; None: its scorer cannot tell.
 
     Raises ScorerError where there is not one score per candidate, or one is not finite.
     """
@@ -67,19 +92,15 @@ def scored_contenders(ballot: Ballot) -> list[Contender]:
         raise ScorerError(
             f"the scorer must give {len(ballot.candidates)} scores, one per candidate, got {len(ballot.scores)}"
         )
-    scored: list[Contender] = []
-    for contender in contenders(ballot):
-        score = ballot.scores[contender.position].value
-        if score is not None:
-            scored.append(replace(contender, weight=score))
-            if not math.isfinite(score):
-                raise ScorerError(f"{name_score(contender)} must be finite, got {score}")
-    return scored
+    for candidate, score in zip(ballot.candidates, ballot.scores, strict=True):
+        if score.value is not None and not math.isfinite(score.value):
+            raise ScorerError(f"{name_score(candidate)} must be finite, got {score.value}")
+    return [score.value for score in ballot.scores]
 
 
-def name_score(contender: Contender) -> str:
-    """Return the words by which an error names a contender's score."""
-    return f"the score of candidate {contender.candidate.index} of problem {contender.candidate.problem_id!r}"
+def name_score(candidate: Candidate) -> str:
+    """Return the words by which an error names a candidate's score."""
+    return f"the score of candidate {candidate.index} of problem {candidate.problem_id!r}"
 
 
 def vote(ballot: Ballot, entrants: Iterable[Contender]) -> Selection:
@@ -160,4 +181,6 @@ def _total(supporters: Sequence[Contender]) -> float:
     try:
         return math.fsum(contender.weight for contender in supporters)
     except OverflowError as error:
-        raise ScorerError(f"{name_score(supporters[0])} and of those that agree must have a finite sum") from error
+        raise ScorerError(
+            f"{name_score(supporters[0].candidate)} and of those that agree must have a finite sum"
+        ) from error

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from tts.components.component import Component
 from tts.components.slot import Slot
-from tts.errors import ScorerError
 from tts.protocols import Scorer
-from tts.selectors.contenders import name_score, scored_contenders, vote
+from tts.selectors.contenders import vote, weighing_contenders
 from tts.types import Ballot, Selection
 
 
@@ -27,11 +26,4 @@ class SelfConsistency(Component):
 
         Raises ScorerError for a score that is negative or not finite.
         """
-        entrants = scored_contenders(ballot)
-        for contender in entrants:
-            if contender.weight < 0:
-                raise ScorerError(
-                    f"{name_score(contender)} must be 0 or above to weigh a vote, got {contender.weight}. "
-                    "Use another scorer, or the selector `best_of_n`, which takes any score"
-                )
-        return vote(ballot, entrants)
+        return vote(ballot, weighing_contenders(ballot))
