@@ -134,6 +134,14 @@ class AskingRewardEngine(Opens, Protocol):
 
 
 @runtime_checkable
+class MeasuresWhenAsked(Protocol):
+    """What an engine offers besides that measures some of what it can only where a scorer reads it."""
+
+    def measure(self, capabilities: frozenset[str]) -> None:
+        """Fill the fields behind these from the next `open` on, too; what it always fills or cannot is ignored."""
+
+
+@runtime_checkable
 class PluginHost(Protocol):
     """What an engine offers besides that runs a sampler's plugin inside; `Request.guidance` says whom it guides.
 

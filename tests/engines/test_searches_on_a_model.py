@@ -33,3 +33,16 @@ def test_a_step_search_on_a_real_model_is_the_same_in_every_batch_size(tmp_path,
         calls = [json.loads(line) for line in (run / "calls.jsonl").read_bytes().splitlines()]
         assert any("token_ids" in call.get("completion", {}) for call in calls)
     assert texts[1] == texts[5] == texts[16]
+
+
+@pytest.mark.parametrize("sampler", ["{name: temperature, num_candidates: 2", "{name: esc, num_candidates: 2"])
+@pytest.mark.parametrize("selector", ["confidence_vote", "majority_vote"])
+def test_candidates_bring_their_confidence_where_the_selector_reads_it(tmp_path, tiny_model, sampler, selector):
+    path = tmp_path / "r.yaml"
+    engine = f"{{name: transformers, model: {tiny_model}, device: cpu}}"
+    path.write_text(f"task: text\nengine: {engine}\nsampler: {sampler}, max_tokens: 8}}\nselector: {selector}\n")
+    with open_run(load_recipe(str(path)), ROWS, tmp_path / "run") as drawing:
+        assert len(list(drawing.outcomes())) == 2
+    lines = [json.loads(line) for line in (tmp_path / "run" / "candidates.jsonl").read_bytes().splitlines()]
+    assert len(lines) == 4
+    assert all(("bottom_confidence" in line["engine_stats"]) is (selector == "confidence_vote") for line in lines)

@@ -113,12 +113,14 @@ def test_greedy_equals_generate_token_for_token(tiny_model, engine):
         assert (candidate.reasoning or "") + candidate.text.strip() == expected.strip()
 
 
-def test_logprobs_and_certainty_equal_one_forward_pass_over_the_whole(tiny_model):
+def test_logprobs_certainty_and_confidence_equal_one_forward_pass_over_the_whole(tiny_model):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny_model), AutoTokenizer.from_pretrained(tiny_model)
-    with TransformersEngine(model=str(tiny_model), device="cpu", record_token_logprobs=True) as engine:
+    with TransformersEngine(
+        model=str(tiny_model), device="cpu", record_token_logprobs=True, confidence_window=4
+    ) as engine:
         requests = [request_for(p, temperature=0.7, top_k=20, max_tokens=9) for p in PROMPTS]
         drawn = {}
         for request in requests:
@@ -137,6 +139,21 @@ def test_logprobs_and_certainty_equal_one_forward_pass_over_the_whole(tiny_model
         assert candidate.mean_logprob == pytest.approx(expected.mean().item(), abs=1e-4)
         certainty = -torch.log(torch.tensor(len(tokenizer))) - logprobs.mean(-1)
         assert candidate.self_certainty == pytest.approx(certainty.mean().item(), abs=1e-3)
+        confidences = -logprobs.topk(20).values.mean(-1)
+        assert candidate.engine_stats["mean_confidence"] == pytest.approx(confidences.mean().item(), abs=1e-3)
+        windows = confidences.unfold(0, min(4, len(confidences)), 1).mean(-1)
+        assert candidate.engine_stats["least_confidence"] == pytest.approx(windows.min().item(), abs=1e-3)
+        assert candidate.engine_stats["tail_confidence"] == pytest.approx(windows[-1].item(), abs=1e-3)
+
+
+def test_confidence_is_measured_where_asked_for_alone(tiny_model):
+    request = request_for("How many?", max_tokens=5)
+    engine = TransformersEngine(model=str(tiny_model), device="cpu")
+    for asked in (frozenset({"logprobs"}), frozenset({"confidence"})):
+        engine.measure(asked)
+        with engine:
+            (candidate,) = run(engine, [request])
+        assert ("mean_confidence" in candidate.engine_stats) is ("confidence" in asked)
 
 
 def test_a_prompt_as_long_as_the_context_is_an_error_candidate(engine):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from tts.scorers.confidence import Confidence
 from tts.scorers.likelihood import Likelihood
 from tts.scorers.novelty import Novelty
 from tts.scorers.self_certainty import SelfCertainty
@@ -94,9 +95,27 @@ def test_novelty_cannot_tell_without_a_measurement(statistics: dict[str, float],
     assert said in score.detail
 
 
+def test_confidence_is_what_the_engine_measured_over_the_tokens_that_are_asked_for() -> None:
+    measured = {"mean_confidence": 4.0, "tail_confidence": 0.0, "least_confidence": 1.5, "bottom_confidence": 1.75}
+    for over, value in (("mean", 4.0), ("tail", 0.0), ("least", 1.5), ("bottom", 1.75)):
+        found = Confidence(over=over).score(PROBLEMS[0], [with_statistics(PROBLEMS[0], **measured)] * 2)
+        assert [score.value for score in found] == [value] * 2
+
+
+@pytest.mark.parametrize(
+    ("statistics", "said"),
+    [({}, "no bottom_confidence"), ({"bottom_confidence": math.inf}, "got inf"), ({"bottom_confidence": -1}, "got -1")],
+)
+def test_confidence_cannot_tell_without_a_measurement(statistics: dict[str, float], said: str) -> None:
+    (score,) = Confidence().score(PROBLEMS[1], [with_statistics(PROBLEMS[1], **statistics)])
+    assert score.value is None
+    assert said in score.detail
+
+
 def test_a_scorer_names_the_capability_it_reads() -> None:
     assert Likelihood().requires == {"logprobs"}
     assert SelfCertainty().requires == {"self_certainty"}
+    assert Confidence().requires == {"confidence"}
     assert Novelty().requires == frozenset()  # a recorded run of esamp has its statistics on any engine
 
 

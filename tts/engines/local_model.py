@@ -15,6 +15,9 @@ from tts.models.pretrained import load_tokenizer, resolve, share_cores
 from tts.plugins.esamp.settings import ESampSettings
 from tts.types import Plugin
 
+CONFIDENCE_WINDOW = 2048
+"""DeepConf's."""
+
 Tag = Annotated[str, Field(min_length=1)]
 
 
@@ -40,6 +43,11 @@ class StoredModel(Component):
 class LocalModel(StoredModel):
     """A causal language model that runs here; ESamp can run inside it."""
 
+    confidence_window: int | None = Field(default=None, ge=1)
+    """Measure every candidate's confidence (see the scorer `confidence`), over windows of so many tokens. null: only
+    where a scorer asks for it, and then over 2048."""
+
+    _asked: frozenset[str] = PrivateAttr(default=frozenset())
     _esamp: ESampSettings | None = PrivateAttr(default=None)
 
     def host(self, plugin: Plugin) -> None:
@@ -47,3 +55,12 @@ class LocalModel(StoredModel):
         if plugin.name != "esamp":
             raise EngineError(f"the plugin must be esamp, the only one that this engine hosts, got {plugin.name!r}")
         self._esamp = ESampSettings.from_dict(plugin.settings, "sampler")
+
+    def measure(self, capabilities: frozenset[str]) -> None:
+        """Measure what these need, from the next `open` on; of those that cost something, there is `confidence`."""
+        self._asked = capabilities
+
+    @property
+    def measured_window(self) -> int | None:
+        """The window over which confidence is measured; None: it is not."""
+        return self.confidence_window or (CONFIDENCE_WINDOW if "confidence" in self._asked else None)

@@ -308,7 +308,10 @@ class SearchCalls:
             search.host.refuse(search, f"candidate {index}")
 
     def _candidate(self, index: int, written: Written, finish_reason: FinishReason) -> Candidate:
-        """Put a candidate together of what its calls wrote; each figure is None where one of them has none."""
+        """Put a candidate together of what its calls wrote; each figure is None where one of them has none.
+
+        What the engine noted besides is kept where one call wrote it all.
+        """
         search = self._search
         calls = tuple(piece.call for piece in written if piece.call)
         drawn = [search.completions[call] for call in calls]
@@ -331,6 +334,7 @@ class SearchCalls:
             seed=call_seed(search.run_seed, search.problem.id, str(index)),
             sampler=search.label,
             token_logprobs=None if None in each or not each else tuple(one for many in each for one in many or ()),
+            engine_stats=drawn[0].engine_stats if len(drawn) == 1 else {},
             calls=calls,
         )
 

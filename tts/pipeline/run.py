@@ -23,7 +23,7 @@ from tts.pipeline.searching import Searching
 from tts.pipeline.tally import Tally
 from tts.problems.rows import from_python, judgeable
 from tts.problems.sources import Specs
-from tts.protocols import OneShotSampler, PluginHost, Sandboxed, Scorer, SearchingSampler, Verifier
+from tts.protocols import MeasuresWhenAsked, OneShotSampler, PluginHost, Sandboxed, Scorer, SearchingSampler, Verifier
 from tts.recipe import Recipe
 from tts.runs import job
 from tts.runs.call_log import FILE as CALLS
@@ -156,8 +156,10 @@ class Run:
     # --- the drawing thread
 
     def _draw(self) -> None:
-        recipe = self.recipe
+        recipe, scorer = self.recipe, self.recipe.selector.scorer
         try:
+            if scorer is not None and isinstance(recipe.engine, MeasuresWhenAsked):
+                recipe.engine.measure(scorer.requires)
             for drawn in self._drawing().run(self.intake):
                 self._send(drawn)
             self._take_plugin_report()

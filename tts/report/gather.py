@@ -23,7 +23,7 @@ from tts.runs.stored import Stored
 from tts.scorers.given import GivenScore, chosen_key
 from tts.types import Ballot, Candidate, Judged, Score, Spent
 
-READY_SCORERS = ("likelihood", "self_certainty", "novelty")
+READY_SCORERS = ("likelihood", "self_certainty", "confidence", "novelty", "step_rewards")
 """Scorers that read nothing but what engines note on a candidate: they cost nothing, so every report has them."""
 
 FALLBACK_RULES = frozenset({"last_formula", "last_number", "last_line", "first_letter"})

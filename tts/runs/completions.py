@@ -105,10 +105,11 @@ class ScriptedCompletion(Section):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What may be read from it: `logprobs`, `self_certainty`, `ask_tokens`."""
+        """What may be read from it: `logprobs`, `self_certainty`, `confidence`, `ask_tokens`."""
         found = {
             "logprobs": self.mean_logprob,
             "self_certainty": self.self_certainty,
+            "confidence": self.engine_stats.get("mean_confidence"),
             "ask_tokens": self.asked_logprobs,
         }
         return frozenset(name for name, value in found.items() if value is not None)

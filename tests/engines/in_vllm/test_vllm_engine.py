@@ -23,7 +23,7 @@ def engine():
 
     In float32: the likeliest tokens of bfloat16, which `auto` picks on some CPUs, tie.
     """
-    with opened(batch_size=16, record_self_certainty=True, dtype="float32") as opened_engine:
+    with opened(batch_size=16, record_self_certainty=True, confidence_window=8, dtype="float32") as opened_engine:
         yield opened_engine
 
 
@@ -50,6 +50,8 @@ def test_log_probabilities_are_the_raw_models(engine):
     for candidate in plain.values():
         assert candidate.cumulative_logprob == pytest.approx(math.fsum(candidate.token_logprobs))
         assert candidate.self_certainty > 0
+        stats = candidate.engine_stats
+        assert 0 < stats["least_confidence"] <= stats["bottom_confidence"] <= stats["mean_confidence"]
 
 
 def test_each_request_comes_back_once_with_its_reason(engine):

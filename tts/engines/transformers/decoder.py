@@ -27,10 +27,18 @@ class Decoder:
     depend on each other.
     """
 
-    def __init__(self, loaded: Loaded, budget: KVBudget, end: Callable[[Row], None], guide: Guide) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        budget: KVBudget,
+        end: Callable[[Row], None],
+        guide: Guide,
+        *,
+        with_confidence: bool = False,
+    ) -> None:
         self.num_generated_tokens = 0
         self._model, self._one_token, self._vocabulary = loaded.model, loaded.one_token, loaded.vocabulary
-        self._budget, self._end, self._guide = budget, end, guide
+        self._budget, self._end, self._guide, self._with_confidence = budget, end, guide, with_confidence
         self._waiting: deque[Row] = deque()
         self._rows: list[Row | None] = []
         self._cache: RowCache | None = None
@@ -126,9 +134,9 @@ class Decoder:
                 row.asked_logprobs = tuple(
                     finite(known[asked].item()) if asked < len(known) else None for asked in row.asked_ids
                 )
-        for row, (token_id, logprob, certainty) in zip(self._rows, self._draw(projection).to_host(), strict=True):
+        for row, drawn in zip(self._rows, self._draw(projection).to_host(), strict=True):
             if row is not None:
-                row.append(token_id, logprob, certainty)
+                row.append(*drawn)
                 self._end(row)
                 self.num_generated_tokens += 1
                 if row.draws_differently_now:
@@ -144,7 +152,13 @@ class Decoder:
         for row, is_random, out in zip(self._rows, self._filters.random, noise, strict=True):
             if row is not None and is_random:
                 fill_with_exponentials(out, row.noise)
-        return draw(logits, self._filters, torch.from_numpy(noise).to(logits.device), projection.reference)
+        return draw(
+            logits,
+            self._filters,
+            torch.from_numpy(noise).to(logits.device),
+            projection.reference,
+            with_confidence=self._with_confidence,
+        )
 
 
 def inputs_of(chunks: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:

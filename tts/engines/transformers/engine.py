@@ -35,7 +35,8 @@ class TransformersEngine(TransformersKeys):
         `logprobs`, `token_logprobs` and `self_certainty` fill those fields of a candidate; `seeds`: a request's seed
         decides its noise; `filters`: temperature, top_n_sigma, min_p, top_k and top_p; `first_token`: another
         temperature and top_k for it; `stop_strings`; `prefix`: it goes on from what stands in the answer
-        already; `ask_tokens`: it tells the probabilities of named tokens; `esamp`: it hosts that plugin.
+        already; `ask_tokens`: it tells the probabilities of named tokens; `confidence`: it measures that
+        where it is asked to; `esamp`: it hosts that plugin.
 
         And one of two, whatever else is in flight: `deterministic`, the same request gives the same candidate, bit for
         bit; `near_deterministic`, the last digits may differ, and with them the tokens where two are about equally
@@ -44,7 +45,16 @@ class TransformersEngine(TransformersKeys):
         group depend on each other.
         """
         measured = {"logprobs", "token_logprobs", "self_certainty"}
-        always = {"seeds", "filters", "first_token", "stop_strings", "prefix", "ask_tokens", "esamp"} | measured
+        always = {
+            "seeds",
+            "filters",
+            "first_token",
+            "stop_strings",
+            "prefix",
+            "ask_tokens",
+            "confidence",
+            "esamp",
+        } | measured
         same_bits = self._session is not None and self._session.same_bits
         return frozenset(always | {"deterministic" if same_bits else "near_deterministic"})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tts.engines.confidence import confidence_figures
 from tts.engines.text import Detokenizer, ids_of_text, opens_thinking, up_to_stop
 from tts.types import Completion, FinishReason, Request
 
@@ -30,6 +31,7 @@ class Row:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     total_certainty: float = 0.0
+    confidences: list[float] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     error: str | None = None
     stopped_by_string: bool = False
@@ -65,11 +67,12 @@ class Row:
         """Whether the token just generated was a first one with a `first_token` of its own."""
         return len(self.token_ids) == 1 and self.request.decoding.first_token is not None
 
-    def append(self, token_id: int, logprob: float, certainty: float) -> None:
-        """Take one generated token with its log-probability and self-certainty."""
+    def append(self, token_id: int, logprob: float, certainty: float, *confidence: float) -> None:
+        """Take one generated token with its log-probability and self-certainty, and its confidence if measured."""
         self.token_ids.append(token_id)
         self.logprobs.append(logprob)
         self.total_certainty += certainty
+        self.confidences += confidence
 
     def finish(self, reason: FinishReason, error: str | None = None) -> None:
         """End the row."""
@@ -111,6 +114,7 @@ class CompletionWriter:
     ending: Ending
     thinking_tags: tuple[str, str]
     with_token_logprobs: bool
+    confidence_window: int | None = None
 
     def completion(self, row: Row) -> Completion:
         """Return what `row` has, whole or cut off."""
@@ -125,6 +129,7 @@ class CompletionWriter:
             written, num_before_stop = ids_of_text(self.ending.detokenizer, ids, text, stop)
         context_full = row.finish_reason == "length" and num_tokens < request.decoding.max_tokens
         cumulative = math.fsum(row.logprobs) if num_tokens else None
+        confidence = confidence_figures(row.confidences, self.confidence_window) if self.confidence_window else {}
         return Completion(
             problem_id=request.problem_id,
             key=request.key,
@@ -139,7 +144,7 @@ class CompletionWriter:
             stop=stop,
             opened=opens_thinking(row.prompt, self.thinking_tags[0]),
             error=row.error,
-            engine_stats={**row.statistics, **({"context_full": 1.0} if context_full else {})},
+            engine_stats={**row.statistics, **confidence, **({"context_full": 1.0} if context_full else {})},
             token_ids=written,
             num_ids_before_stop=num_before_stop,
             num_cached_tokens=row.num_cached,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tts.engines.confidence import token_confidences
 from tts.engines.filters import Filters
 from tts.plugins.esamp.fusion import within_kept
 
@@ -16,21 +17,33 @@ from tts.plugins.esamp.fusion import within_kept
 @dataclass(frozen=True, slots=True)
 class Draw:
     """One step of all rows, each `[num_rows]`: the tokens, their log-probabilities at temperature 1 without filters,
-    and KL(uniform ‖ that distribution) in nats."""
+    KL(uniform ‖ that distribution) in nats, and where asked for the confidence (see `tts.engines.confidence`)."""
 
     tokens: torch.Tensor
     logprobs: torch.Tensor
     certainties: torch.Tensor
+    confidences: torch.Tensor | None = None
 
-    def to_host(self) -> list[tuple[int, float, float]]:
-        """Return (token, log-probability, certainty) per row. The one place where the host waits for the device."""
+    def to_host(self) -> list[tuple[int, float, float, *tuple[float, ...]]]:
+        """Return (token, log-probability, certainty) per row, and the confidence where asked for.
+
+        The one place where the host waits for the device.
+        """
+        confidences = [] if self.confidences is None else [self.confidences]
         columns = torch.stack(
-            [self.tokens.float(), self.logprobs, self.certainties], dim=1
+            [self.tokens.float(), self.logprobs, self.certainties, *confidences], dim=1
         )  # ids are below 2^24: exact
-        return [(int(token), logprob, certainty) for token, logprob, certainty in columns.tolist()]
+        return [(int(token), logprob, certainty, *rest) for token, logprob, certainty, *rest in columns.tolist()]
 
 
-def draw(logits: torch.Tensor, filters: Filters, noise: torch.Tensor, reference: torch.Tensor | None = None) -> Draw:
+def draw(
+    logits: torch.Tensor,
+    filters: Filters,
+    noise: torch.Tensor,
+    reference: torch.Tensor | None = None,
+    *,
+    with_confidence: bool = False,
+) -> Draw:
     """Draw one token per row from `logits` `[num_rows, vocabulary]`, float32.
 
     `noise` is `[num_rows, noise_size(vocabulary)]` of standard exponentials; greedy rows ignore theirs and take the
@@ -48,6 +61,7 @@ def draw(logits: torch.Tensor, filters: Filters, noise: torch.Tensor, reference:
         tokens=tokens,
         logprobs=logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - normaliser,
         certainties=normaliser - logits.mean(-1) - math.log(logits.shape[-1]),
+        confidences=token_confidences(logits) if with_confidence else None,
     )
 
 

@@ -67,8 +67,8 @@ class Session:
         return cls(
             prompts=prompts,
             guide=guide,
-            decoder=Decoder(loaded, budget, ending.apply, guide),
-            writer=CompletionWriter(ending, tags, keys.record_token_logprobs),
+            decoder=Decoder(loaded, budget, ending.apply, guide, with_confidence=keys.measured_window is not None),
+            writer=CompletionWriter(ending, tags, keys.record_token_logprobs, keys.measured_window),
             context=context,
             same_bits=same_bits,
             threads_before=threads_before,

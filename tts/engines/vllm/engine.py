@@ -32,6 +32,7 @@ class VLLMEngine(VLLMKeys):
         """Return what it can do.
 
         `logprobs`, `token_logprobs` and `self_certainty` (unless it is not recorded) fill those fields of a candidate;
+        `confidence`: it measures that where it is asked to;
         `seeds`: a request's seed decides its noise; `filters`, `first_token`: how a token is drawn; `stop_strings`;
         `prefix`: it goes on from what stands in the answer already; `ask_tokens`: it tells the probabilities of named
         tokens; `esamp`: it hosts that plugin.
@@ -47,6 +48,7 @@ class VLLMEngine(VLLMKeys):
                 "stop_strings",
                 "prefix",
                 "ask_tokens",
+                "confidence",
                 "esamp",
             }
             | measured

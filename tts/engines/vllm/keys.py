@@ -74,4 +74,4 @@ class VLLMKeys(LocalModel, StartKeys):
 
     def worker_options(self) -> WorkerOptions:
         """Return what the workers are told."""
-        return WorkerOptions(esamp=self._esamp, self_certainty=self.record_self_certainty)
+        return WorkerOptions(self._esamp, self.record_self_certainty, self.measured_window)

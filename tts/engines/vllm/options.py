@@ -18,21 +18,30 @@ class WorkerOptions:
 
     esamp: ESampSettings | None = None
     self_certainty: bool = False
+    confidence_window: int | None = None
 
     def to_config(self) -> dict[str, Any]:
         """Return what `additional_config` must hold."""
         esamp = None if self.esamp is None else self.esamp.model_dump(mode="json")
-        return {KEY: {"esamp": esamp, "self_certainty": self.self_certainty}}
+        measured = {"self_certainty": self.self_certainty, "confidence_window": self.confidence_window}
+        return {KEY: {"esamp": esamp, **measured}}
+
+    @property
+    def measures(self) -> bool:
+        """Whether the workers look at the logits of every token."""
+        return self.self_certainty or self.confidence_window is not None
 
     @classmethod
     def from_config(cls, additional_config: Mapping[str, Any] | None) -> Self:
         """Read them back. Raises RecipeError or ValueError naming what is wrong."""
         values = (additional_config or {}).get(KEY, {})
-        unknown = set(values) - {"esamp", "self_certainty"}
+        unknown = set(values) - {"esamp", "self_certainty", "confidence_window"}
         if unknown:
-            raise ValueError(f"`{KEY}` in additional_config must hold esamp and self_certainty, got {sorted(unknown)}")
+            known = "esamp, self_certainty and confidence_window"
+            raise ValueError(f"`{KEY}` in additional_config must hold {known}, got {sorted(unknown)}")
         esamp = values.get("esamp")
         return cls(
             esamp=None if esamp is None else ESampSettings.from_dict(esamp),
             self_certainty=bool(values.get("self_certainty", False)),
+            confidence_window=values.get("confidence_window"),
         )

@@ -195,7 +195,7 @@ class Session:
     def _figures(self, names: list[str]) -> dict[str, dict[str, float]]:
         """Return what the workers measured of the requests, by name."""
         options = self._keys.worker_options()
-        if not names or (options.esamp is None and not options.self_certainty):
+        if not names or (options.esamp is None and not options.measures):
             return {}
         figures: dict[str, dict[str, float]] = self._vllm.collective_rpc("tts_request_figures", args=(names,))[0]
         return figures

@@ -14,7 +14,7 @@ where their hidden states and logits are. All decisions are made here. The order
 4. `mix` (if `guides`) turns these rows' h^L into what the head shall get; the runner writes that over h^L in place, so
    that vLLM's one projection yields the guided logits. Where the reference's logits are wanted (for filters on the
    reference, and for the KL on every `kl_every`-th step) h^L is projected once more here.
-5. `measure` sees the raw logits of all rows: self-certainty, and KL(mixed ‖ reference).
+5. `measure` sees the raw logits of all rows: self-certainty, confidence, and KL(mixed ‖ reference).
 6. `shape` applies what vLLM has no parameter for, before it divides by the temperature: top-nσ, a first token of its
    own, filters on the reference. Then vLLM draws.
 
@@ -109,7 +109,9 @@ class WorkerPlugin:
         if options.esamp is not None:
             self._core = ESampCore(options.esamp, hidden_size, max_rows, device=device, head=head)
         self._on_reference = options.esamp is not None and options.esamp.filter == "reference"
-        self._certainties = Certainties() if options.self_certainty else None
+        self._certainties = None
+        if options.measures:
+            self._certainties = Certainties(self_certainty=options.self_certainty, window=options.confidence_window)
         self._requests: dict[str, Admitted] = {}
         self._step = Step([], [])
         self._reference: torch.Tensor | None = None
