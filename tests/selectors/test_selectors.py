@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from tts.protocols import BoundSelector
 from tts.scorers.likelihood import Likelihood
 from tts.selectors.best_of_n import BestOfN
 from tts.selectors.borda import Borda, rank_votes
+from tts.selectors.confidence_vote import ConfidenceVote, most_confident
+from tts.selectors.contenders import scored_contenders
 from tts.selectors.first import First
 from tts.selectors.majority_vote import MajorityVote
 from tts.selectors.oracle import Oracle
@@ -26,7 +29,8 @@ WEIGHTED = SelfConsistency(scorer=Likelihood())
 RERANKING = BestOfN(scorer=Likelihood())
 SCORELESS = [First(), MajorityVote()]
 BORDA = Borda(scorer=Likelihood())
-SELECTORS = [*SCORELESS, WEIGHTED, RERANKING, BORDA]
+CONFIDENT = ConfidenceVote(scorer=Likelihood(), keep=0.5)
+SELECTORS = [*SCORELESS, WEIGHTED, RERANKING, BORDA, CONFIDENT]
 NOTHING = Selection(None, None, (), num_tied=0, num_abstained=0)
 
 Row = tuple[Candidate, Answer | None, int | None, Score]
@@ -66,7 +70,7 @@ def ballot(*rows: Row, links: Iterable[tuple[int, int]] = ()) -> Ballot:
 
 
 def select(selector: Component, *rows: Row, links: Iterable[tuple[int, int]] = ()) -> Selection:
-    assert isinstance(selector, First | MajorityVote | SelfConsistency | BestOfN | Borda)
+    assert isinstance(selector, First | MajorityVote | SelfConsistency | BestOfN | Borda | ConfidenceVote)
     return selector.select(ballot(*rows, links=links))
 
 
@@ -201,7 +205,7 @@ def test_nobody_left_means_no_answer(selector: Component) -> None:
     assert select(selector, *rows) == replace(NOTHING, num_abstained=2)
 
 
-@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING, BORDA])
+@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING, BORDA, CONFIDENT])
 def test_a_candidate_without_a_score_abstains(selector: Component) -> None:
     rows = [row(0, "1", 0, score=None), row(1, "1", 0, score=None), row(2, "2", 1, score=0.1)]
     weight = 1.0 if selector is BORDA else 0.1
@@ -212,7 +216,7 @@ def test_a_candidate_without_a_score_abstains(selector: Component) -> None:
 # Ties
 
 
-@pytest.mark.parametrize("selector", [MajorityVote(), WEIGHTED, RERANKING, BORDA])
+@pytest.mark.parametrize("selector", [MajorityVote(), WEIGHTED, RERANKING, BORDA, CONFIDENT])
 def test_a_tie_goes_to_the_most_likely_then_to_the_smallest_text(selector: Component) -> None:
     likely = [row(0, "a", 0, logprob=-3), row(1, "b", 1, logprob=-1), row(2, "c", 2, logprob=math.nan)]
     assert (select(selector, *likely).answer, select(selector, *likely).num_tied) == ("b", 3)
@@ -244,15 +248,18 @@ def test_equal_sums_tie_although_they_are_added_in_another_order() -> None:
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING, BORDA])
+@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING, BORDA, CONFIDENT])
 def test_a_score_that_is_not_finite_is_an_error(selector: Component, score: float) -> None:
     with pytest.raises(ScorerError, match="the score of candidate 1 of problem 'q' must be finite, got"):
         select(selector, row(0, "a", 0, problem_id="q"), row(1, "b", 1, score=score, problem_id="q"))
 
 
 def test_a_negative_score_cannot_weigh_a_vote() -> None:
-    with pytest.raises(ScorerError, match=r"candidate 1 of problem 'p' must be 0 or above to weigh a vote, got -0\.5"):
-        select(WEIGHTED, row(0, "a", 0), row(1, "b", 1, score=-0.5))
+    for selector in (WEIGHTED, CONFIDENT):
+        with pytest.raises(
+            ScorerError, match=r"candidate 1 of problem 'p' must be 0 or above to weigh a vote, got -0\.5"
+        ):
+            select(selector, row(0, "a", 0), row(1, "b", 1, score=-0.5))
 
 
 def test_a_sum_that_overflows_is_an_error() -> None:
@@ -260,8 +267,8 @@ def test_a_sum_that_overflows_is_an_error() -> None:
         select(WEIGHTED, row(0, "a", 0, score=1.7e308), row(1, "a", 0, score=1.7e308))
 
 
-@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING, BORDA])
-def test_too_few_scores_are_an_error(selector: SelfConsistency | BestOfN | Borda) -> None:
+@pytest.mark.parametrize("selector", [WEIGHTED, RERANKING, BORDA, CONFIDENT])
+def test_too_few_scores_are_an_error(selector: SelfConsistency | BestOfN | Borda | ConfidenceVote) -> None:
     whole = ballot(row(0, "a", 0), row(1, "b", 1))
     for scores in ((), whole.scores[:1]):
         with pytest.raises(ScorerError, match=f"must give 2 scores, one per candidate, got {len(scores)}"):
@@ -346,7 +353,7 @@ def test_the_order_of_the_candidates_does_not_move_the_oracle(
     assert by_index[0] == by_index[1]
 
 
-@pytest.mark.parametrize("selector", [MajorityVote(), WEIGHTED, RERANKING, BORDA])
+@pytest.mark.parametrize("selector", [MajorityVote(), WEIGHTED, RERANKING, BORDA, CONFIDENT])
 @given(orders=two_orders())
 def test_renumbering_the_candidates_never_changes_the_answer(
     selector: Component, orders: tuple[list[Row], list[Row]]
@@ -441,3 +448,38 @@ def test_borda_heeds_nothing_of_the_scores_but_their_order(orders: tuple[list[Ro
         (*each[:3], Score(None if each[3].value is None else math.exp(9 * each[3].value) - 50)) for each in orders[0]
     ]
     assert select(BORDA, *stretched) == select(BORDA, *orders[0])
+
+
+# Votes of the most confident
+
+WARM_UP = (3.1, 5.2, 4.0, 2.2, 6.6, 4.8, 5.9, 3.7, 4.4, 5.0, 2.9, 6.1, 4.1, 3.3, 5.5, 4.6)
+
+
+def test_only_the_most_confident_vote_each_with_its_confidence() -> None:
+    rows = [row(index, "a", 0, score=score) for index, score in enumerate((2.0, 2.1, 2.2, 2.3))]
+    rows += [row(4, "b", 1, score=9.0), row(5, "b", 1, score=None), row(6, "c", 2, score=5.0, finish_reason="length")]
+    keep_all = ConfidenceVote(scorer=Likelihood(), keep=1.0)
+    assert select(keep_all, *rows) == Selection(4, "b", (9.0, 8.6), num_tied=1, num_abstained=2)
+    assert select(keep_all.model_copy(update={"weighted": False}), *rows).weights == (4.0, 1.0)
+    half = select(ConfidenceVote(scorer=Likelihood(), keep=0.5), *rows)
+    assert half == Selection(4, "b", (9.0, 4.5), num_tied=1, num_abstained=4)
+
+
+@pytest.mark.parametrize(("keep", "floor"), [(0.1, 6.0), (0.9, 3.0), (1.0, 0.0)])
+def test_the_worked_thresholds_of_a_warm_up(keep: float, floor: float) -> None:
+    entrants = scored_contenders(ballot(*(row(index, "a", 0, score=score) for index, score in enumerate(WARM_UP))))
+    assert {one.weight for one in most_confident(entrants, keep)} == {score for score in WARM_UP if score >= floor}
+
+
+@given(scores=st.lists(st.integers(0, 8), min_size=1, max_size=24), tenths=st.integers(1, 10))
+def test_who_votes_is_who_reaches_the_quantile(scores: list[int], tenths: int) -> None:
+    entrants = scored_contenders(ballot(*(row(index, "a", 0, score=score) for index, score in enumerate(scores))))
+    floor = np.percentile(scores, 100 - 10 * tenths)
+    assert [one.weight for one in most_confident(entrants, tenths / 10)] == [one for one in scores if one >= floor]
+
+
+@given(orders=two_orders())
+def test_who_keeps_all_and_weighs_nothing_has_the_majority_vote(orders: tuple[list[Row], list[Row]]) -> None:
+    scored = [each for each in orders[0] if each[3].value is not None]
+    assert select(ConfidenceVote(keep=1.0, weighted=False), *scored) == select(MajorityVote(), *scored)
+    assert select(ConfidenceVote(keep=1.0), *orders[0]) == select(WEIGHTED, *orders[0])

@@ -38,7 +38,9 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
     "scorers": {
         "likelihood": "tts.scorers.likelihood:Likelihood",
         "self_certainty": "tts.scorers.self_certainty:SelfCertainty",
+        "confidence": "tts.scorers.confidence:Confidence",
         "novelty": "tts.scorers.novelty:Novelty",
+        "step_rewards": "tts.scorers.step_rewards:StepRewards",
         "given": "tts.scorers.given:GivenScore",
         "public_tests": "tts.scorers.public_tests:PublicTests",
     },
@@ -47,6 +49,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "majority_vote": "tts.selectors.majority_vote:MajorityVote",
         "self_consistency": "tts.selectors.self_consistency:SelfConsistency",
         "best_of_n": "tts.selectors.best_of_n:BestOfN",
+        "confidence_vote": "tts.selectors.confidence_vote:ConfidenceVote",
         "borda": "tts.selectors.borda:Borda",
         "oracle": "tts.selectors.oracle:Oracle",
     },
