@@ -7,6 +7,7 @@ answer is supported by its own node and those linked to it. Candidates without a
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from math import comb
 
 from tts.types import Grouping
@@ -18,7 +19,12 @@ def settled(grouping: Grouping, confidence: float) -> bool:
     a is the leader's support, b the largest of an answer that is not linked to it. Aggarwal et al. 2023, arXiv
     2305.11860. Unanimous answers settle at 4 for 0.95.
     """
-    first, second = leaders(grouping)
+    return ahead(*leaders(grouping), confidence)
+
+
+@lru_cache(maxsize=65_536)
+def ahead(first: int, second: int, confidence: float) -> bool:
+    """Tell whether a lead of `first` votes to `second` is settled (see `settled`)."""
     draws = first + second + 1
     return bool(sum(comb(draws, number) for number in range(first + 1)) >= confidence * 2**draws)
 
