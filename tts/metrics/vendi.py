@@ -47,12 +47,3 @@ def mean_similarity(kernel: Floats) -> float:
     """Return the mean similarity of two different texts of n, over all pairs; NaN for fewer than two."""
     n = len(kernel)
     return float((kernel.sum() - np.trace(kernel)) / (n * (n - 1))) if n > 1 else math.nan
-
-
-def cosine_kernel(vectors: Floats) -> Floats:
-    """Return the cosine similarities of the rows of `vectors`, [n, dimensions]. Zero vectors are like each other."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    with_zero = np.hstack([vectors / np.where(norms > 0, norms, 1.0), (norms == 0).astype(float)])
-    kernel: Floats = np.clip(with_zero @ with_zero.T, -1.0, 1.0)
-    np.fill_diagonal(kernel, 1.0)
-    return kernel

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tts.errors import EngineError, UsageError
-from tts.metrics.diversity import Embedder, Kernel, diversity, packaged_embedding_model, perplexities
-from tts.metrics.ngrams import ngram_kernel
+from tts.metrics.diversity import diversity, perplexities
 from tts.models.pretrained import load_tokenizer, resolve
 from tts.report.data import Spread
+from tts.similarity.embedding import Embedder, Kernel, packaged_embedding_model
+from tts.similarity.ngrams import ngram_kernel
 
 MOST_TEXTS = 16
 """Texts of a problem that are compared: the first ones. The Vendi score grows with their number, so arms share it."""

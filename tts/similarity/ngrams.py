@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tts.errors import UsageError
-from tts.metrics.subsets import Floats
 
+Floats: TypeAlias = NDArray[np.float64]
 Ngram: TypeAlias = tuple[str, ...]
 
 WORD = re.compile(
