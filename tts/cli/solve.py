@@ -140,9 +140,10 @@ def note_resumable(error: Exception, resume: str) -> None:
 
 
 def check_engine(recipe: Recipe) -> None:
-    """Refuse a recipe whose engine could not even be opened, before anything is written."""
+    """Refuse a recipe whose engine or selector could not even be opened, before anything is written."""
     try:
         recipe.engine.check()
+        recipe.selector.check()
     except EngineError as error:
         raise UsageError(str(error)) from error
 

@@ -50,6 +50,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "self_consistency": "tts.selectors.self_consistency:SelfConsistency",
         "best_of_n": "tts.selectors.best_of_n:BestOfN",
         "confidence_vote": "tts.selectors.confidence_vote:ConfidenceVote",
+        "similarity_vote": "tts.selectors.similarity_vote:SimilarityVote",
         "borda": "tts.selectors.borda:Borda",
         "oracle": "tts.selectors.oracle:Oracle",
     },

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from tts.pipeline.judge import judge
-from tts.protocols import Scorer, Verifier
+from tts.protocols import Opens
 from tts.recipe import Recipe
 from tts.tasks import every_task
 from tts.types import Candidate, Given, Grouping, Judged, Problem, ProblemRow
@@ -20,7 +20,7 @@ class Evaluators:
     `opened` is called with each verifier or scorer that has been opened.
     """
 
-    def __init__(self, recipe: Recipe, opened: Callable[[Verifier | Scorer], None] = lambda _: None) -> None:
+    def __init__(self, recipe: Recipe, opened: Callable[[Opens], None] = lambda _: None) -> None:
         self.selector = recipe.selector
         self.tasks = every_task(recipe.task)
         self._opened = opened
@@ -39,22 +39,25 @@ class Evaluators:
             task.verifier.close()
         if self.selector.scorer is not None:
             self.selector.scorer.close()
+        self.selector.close()
 
     def open(self, kind: str) -> None:
         """Open what judges problems of this kind, if that is not done. Raises TTSError where it cannot be opened."""
         self._open_once(self.tasks[kind].verifier)
-        self.open_scorer()
+        self.open_selector()
 
-    def open_scorer(self) -> None:
-        """Open the selector's scorer, if there is one and that is not done."""
+    def open_selector(self) -> None:
+        """Open the selector, and its scorer if there is one, if that is not done."""
         if self.selector.scorer is not None:
             self._open_once(self.selector.scorer)
+        self._open_once(self.selector)
 
-    def _open_once(self, part: Verifier | Scorer) -> None:
+    def _open_once(self, part: Opens) -> None:
         with self._opening:
             if id(part) not in self._open:
                 part.open()
-                self._opened(part)
+                if part is not self.selector:
+                    self._opened(part)
                 self._open.add(id(part))
 
     def read(self, problem: Problem, texts: Sequence[str | None]) -> Grouping:

@@ -38,7 +38,7 @@ def judged_again(
         return known
     try:
         if known is not None:
-            evaluators.open_scorer()
+            evaluators.open_selector()
             return reselect(evaluators.selector, row.problem, candidates, known)
         given = run.given(row)
         if is_known(row.reference) and (afresh or not run.verdicts_stand):

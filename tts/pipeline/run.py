@@ -23,7 +23,7 @@ from tts.pipeline.searching import Searching
 from tts.pipeline.tally import Tally
 from tts.problems.rows import from_python, judgeable
 from tts.problems.sources import Specs
-from tts.protocols import MeasuresWhenAsked, OneShotSampler, PluginHost, Sandboxed, Scorer, SearchingSampler, Verifier
+from tts.protocols import MeasuresWhenAsked, OneShotSampler, Opens, PluginHost, Sandboxed, SearchingSampler
 from tts.recipe import Recipe
 from tts.runs import job
 from tts.runs.call_log import FILE as CALLS
@@ -213,7 +213,7 @@ class Run:
         self.capabilities = tuple(sorted(self.recipe.engine.capabilities()))
         self.folder.write_job(capabilities=self.capabilities)
 
-    def _note_sandbox(self, judge: Verifier | Scorer) -> None:
+    def _note_sandbox(self, judge: Opens) -> None:
         """Note what the sandbox found to hold."""
         if isinstance(judge, Sandboxed):
             self.folder.write_job(sandbox=judge.protection())

