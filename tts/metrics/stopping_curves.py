@@ -23,7 +23,7 @@ import numpy as np
 from tts.errors import UsageError
 from tts.metrics.parties import shared_by_vote
 from tts.metrics.pool import Pool
-from tts.metrics.subsets import Floats, Ints
+from tts.metrics.subsets import Bools, Floats, Ints
 from tts.samplers.stopping import ahead, unanimous
 from tts.types import Grouping
 
@@ -164,7 +164,7 @@ def _orders(size: int, most: int | None, num_orders: int, rng: np.random.Generat
     return rng.permuted(np.tile(np.arange(size), (num_orders, 1)), axis=1)[:, :length], False
 
 
-def _first(met: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> Ints:
+def _first(met: Bools) -> Ints:
     """Return how many candidates each order takes until the rule is met, all where it never is; `met` is by place."""
     return np.where(met.any(axis=1), met.argmax(axis=1) + 1, met.shape[1])
 
