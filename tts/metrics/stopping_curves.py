@@ -166,7 +166,7 @@ def _orders(size: int, most: int | None, num_orders: int, rng: np.random.Generat
 
 def _first(met: Bools) -> Ints:
     """Return how many candidates each order takes until the rule is met, all where it never is; `met` is by place."""
-    return np.where(met.any(axis=1), met.argmax(axis=1) + 1, met.shape[1])
+    return np.asarray(np.where(met.any(axis=1), met.argmax(axis=1) + 1, met.shape[1]))
 
 
 def _grouping(classes: Sequence[int]) -> Grouping:
