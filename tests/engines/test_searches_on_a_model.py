@@ -14,7 +14,13 @@ from tts.types import Problem, Reference
 ROWS = [ProblemRow(Problem(f"p{number}", f"{number} + 1?", "math"), Reference("2"), number + 1) for number in range(2)]
 
 
-@pytest.mark.parametrize("name", ["prm_beam", "dvts", "particle_filter", "rebase", "ab_mcts"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prm_beam",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("dvts", "particle_filter", "rebase", "ab_mcts")),
+    ],
+)
 def test_a_step_search_on_a_real_model_is_the_same_in_every_batch_size(tmp_path, tiny_model, name):
     texts = {}
     for size in (1, 5, 16):

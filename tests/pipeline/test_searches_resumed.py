@@ -70,8 +70,13 @@ def lines(run: Path, name: str) -> Counter[str]:
     return found
 
 
-@pytest.mark.parametrize("times", [pytest.param(2, id="few"), pytest.param(20, id="many", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        *((name, 2) for name in ("prm_beam", "adaptive_consistency")),
+        *(pytest.param(name, 20, marks=pytest.mark.slow) for name in SAMPLERS),
+    ],
+)
 def test_a_search_that_is_killed_again_and_again_leaves_the_folder_of_one_that_was_not(
     tmp_path: Path, name: str, times: int
 ) -> None:
