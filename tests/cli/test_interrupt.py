@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from cli_parts import TTS, environment, rows
 
+HEEDING = ("env", "--default-signal=INT")
+"""Started in the background by a shell, these tests and their children would ignore SIGINT."""
+
 SLOW = """
 import time
 from tts.engines.replay import ReplayEngine
@@ -23,7 +26,7 @@ class Slow(ReplayEngine):
 
 def start(folder: Path, *arguments: object, **extra: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*TTS, *map(str, arguments)],
+        [*HEEDING, *TTS, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -82,7 +82,7 @@ def test_encodings_that_lack_a_character_get_a_simpler_one(folder: Path, encodin
         said = done.stdout.decode("utf-8" if command == "grade r" else encoding)  # JSON lines are UTF-8 everywhere
         assert "rror" not in done.stderr.decode(encoding)
         if "dry" in command:
-            assert ("1 problems × 4" in said) == (encoding != "ascii")
+            assert ("1 problem × 4" in said) == (encoding != "ascii")
             assert "4 candidates = 4 candidates" in said
 
 
