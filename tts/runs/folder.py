@@ -26,7 +26,6 @@ from tts.runs import records
 from tts.runs.files import AppendFile, Files, StoredFile, read_whole, require_same, write_whole
 from tts.runs.records import CandidateKey, InputLine, Session
 
-PRIMARY = ("problems.jsonl", "candidates.jsonl", "calls.jsonl")
 DERIVED = ("scores.jsonl", "selections.jsonl", "verdicts.jsonl")
 FORMAT = 1
 
