@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(MAKE) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # vLLM wants other versions than the rest, so its tests have an environment of their own.
 test-vllm: $(VENV)-vllm/.ready
