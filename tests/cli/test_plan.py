@@ -81,6 +81,24 @@ def test_sets_count_as_many_problems_as_they_are_known_to_have(plans: dict[str, 
     assert f"\n{budget}\n" in plans[name]
 
 
+@pytest.mark.parametrize(
+    ("name", "budget", "rewards"),
+    [
+        ("gsm8k_prm_beam", "16 candidates, 784 calls", ["sampler.reward: rewards"]),
+        ("gsm8k_tree_of_thoughts", "5 candidates, 3875 calls", []),
+        ("aime_dvts", "64 candidates, 7744 calls", ["sampler.reward: rewards"]),
+    ],
+)
+def test_a_search_tells_its_calls_and_all_its_engines(
+    plans: dict[str, str], name: str, budget: str, rewards: list[str]
+) -> None:
+    told = plans[name]
+    assert f"\na search a problem: at most {budget} (" in told
+    assert [line for line in told.splitlines() if line.startswith("sampler.reward: ")] == rewards
+    assert ("what `sampler.reward` reads" in told) is bool(rewards)
+    assert told.count("- the engine of `sampler.reward` cannot be opened here: ") == (name == "aime_dvts")
+
+
 def test_what_is_wrong_and_not_merely_absent_is_still_an_error(tts: Command, recipe: Path) -> None:
     for wrong in (["nowhere.jsonl"], ["-", "--set", "sampler.max_tokens=0"], ["hf://owner/name?splitt=x"]):
         assert tts("solve", "-r", recipe, "--dry-run", *wrong, stdin="").code == 2

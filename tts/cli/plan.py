@@ -28,11 +28,15 @@ def print_plan(
     untold: list[str] = []
     print("# recipe (resolved)")
     print(yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=spells_unicode()), end="")
-    print(f"\n# capabilities of the engine\n{', '.join(sorted(recipe.engine.capabilities()))}")
-    try:
-        recipe.engine.check()
-    except (NotHereError, EngineError) as error:
-        untold.append(f"the engine cannot be opened here: {error}")
+    engines = recipe.engines()
+    print("\n# capabilities of the engine" + "s" * (len(engines) > 1))
+    for place, engine in engines.items():
+        print(f"{place}: " * (len(engines) > 1) + ", ".join(sorted(engine.capabilities())))
+        try:
+            engine.check()
+        except (NotHereError, EngineError) as error:
+            of_place = "" if place == "engine" else f" of `{place}`"
+            untold.append(f"the engine{of_place} cannot be opened here: {error}")
 
     # the problems: as they are read, else as many as their sets are known to have
     print("\n# problems")
@@ -65,6 +69,8 @@ def print_plan(
         print(harmless("\n\n".join(f"[{message.role}]\n{message.content}" for message in messages)))
 
     _print_budget(recipe.sampler, num_problems, num_missing)
+    for place in [place for place in engines if place != "engine" and "rewards" in engines[place].capabilities()]:
+        print(f"what `{place}` reads, and writes in order to rate, comes on top")
     if untold:
         print("\n# what cannot be told on this machine")
         for one in untold:
@@ -76,7 +82,8 @@ def _print_budget(sampler: Sampler, num_problems: int | None, num_missing: int) 
     if isinstance(sampler, SearchingSampler):
         calls, tokens = sampler.most_calls, sampler.most_tokens
         print(
-            f"a search a problem: at most {sampler.num_candidates} candidates, {calls} calls, {tokens} tokens to write"
+            f"a search a problem: at most {sampler.num_candidates} candidates, {calls} calls (its branches and looks "
+            f"at answers among them), {tokens} tokens to write"
         )
         if num_problems is not None:
             print(f"{num_problems} problems: at most {num_problems * tokens} tokens to write")
