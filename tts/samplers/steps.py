@@ -76,7 +76,8 @@ class StepSearch(SearchKeys):
         except CallError as error:
             return replace(path, finish_reason="error", error=str(error))
         goes_on = step.stop == self.delimiter and not is_last
-        return Path(written, rewards.values, None if goes_on else step.finish_reason)
+        # an engine that rates all at once says one number of every step: each keeps what was said when it was the last
+        return Path(written, (*path.rewards, rewards.values[-1]), None if goes_on else step.finish_reason)
 
     def emit(self, calls: Calls, paths: Sequence[Path]) -> None:
         """Hand in the paths as candidates; one that is cut off is truncated."""
