@@ -79,3 +79,13 @@ def test_seeds_give_different_orders_and_bad_rows_come_first() -> None:
     rows: list[InputRow] = [row(str(number)) for number in range(30)]
     assert taken(Taking(shuffle=True), 0, rows) != taken(Taking(shuffle=True), 1, rows) != names(rows)
     assert taken(Taking(shuffle=True))[:2] == [None, "d"]
+
+
+@given(num=st.integers(0, 12), total=st.integers(1, 5), limit=st.none() | st.integers(1, 6), shuffle=st.booleans())
+@settings(derandomize=True, max_examples=60)
+def test_shards_are_the_whole_dealt_out_row_by_row(num: int, total: int, limit: int | None, shuffle: bool) -> None:
+    rows: list[InputRow] = [RowError(i, None, "x", "bad") if i % 3 == 1 else row(f"r{i}") for i in range(num)]
+    whole = list(Taking(limit, shuffle).of(iter(rows), 7))
+    shards = [list(Taking(limit, shuffle, shard=(i, total)).of(iter(rows), 7)) for i in range(total)]
+    assert [shards[place % total][place // total] for place in range(len(whole))] == whole
+    assert sum(map(len, shards)) == len(whole)

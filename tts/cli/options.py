@@ -74,6 +74,20 @@ def read_seconds(duration: str | None) -> float | None:
     return seconds
 
 
+def read_shard(text: str | None) -> tuple[int, int] | None:
+    """Return I and N of `I/N`; None where nothing is given. Raises UsageError."""
+    if text is None:
+        return None
+    parts = text.split("/")
+    numbers = [int(part) for part in parts if part.isascii() and part.isdecimal() and len(part) < 10]
+    if len(parts) != 2 or len(numbers) != 2 or not numbers[0] < numbers[1]:
+        raise UsageError(
+            f"`--shard` must be I/N, the shard's number from 0 on and how many there are, as in 0/4 … 3/4, got "
+            f"{shown(text)}"
+        )
+    return numbers[0], numbers[1]
+
+
 def read_ks(text: str | None) -> tuple[int, ...]:
     """Return the numbers of `1,8,64` in order, each once; () where nothing is given. Raises UsageError."""
     if text is None:

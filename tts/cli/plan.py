@@ -135,7 +135,8 @@ def _known(named: Specs | None, asked: Taking) -> int | None:
     if not sizes or None in sizes:
         return None
     whole = len(asked.ids) or sum(size or 0 for size in sizes)
-    return whole if asked.limit is None else min(whole, asked.limit)
+    taken = whole if asked.limit is None else min(whole, asked.limit)
+    return taken if asked.shard is None else len(range(asked.shard[0], taken, asked.shard[1]))
 
 
 def _told(spec: Specs) -> str:

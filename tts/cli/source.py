@@ -63,14 +63,21 @@ def choose(
     if spec is None and stdin.is_piped():
         spec = STDIN
     if stored is not None:
-        asked_anew = (bool(taking.ids) and taking.ids != stored.ids) or (taking.shuffle and not stored.shuffle)
+        asked_anew = [
+            option
+            for option, is_another in (
+                ("--id", bool(taking.ids) and taking.ids != stored.ids),
+                ("--shuffle", taking.shuffle and not stored.shuffle),
+                ("--shard", taking.shard not in {None, stored.shard}),
+            )
+            if is_another
+        ]
         if asked_anew and stored.begun:
-            wrong = "--id" if taking.ids else "--shuffle"
-            raise UsageError(f"`{wrong}` must be left out: which problems a run has was decided when it began")
+            raise UsageError(f"`{asked_anew[0]}` must be left out: which problems a run has was decided when it began")
         if not asked_anew:
-            taking = replace(taking, ids=stored.ids, shuffle=stored.shuffle)
+            taking = replace(taking, ids=stored.ids, shuffle=stored.shuffle, shard=stored.shard)
         if spec is None:
-            anew = asked_anew or taking.limit is not None or stored.reads_anew(recipe)
+            anew = bool(asked_anew) or taking.limit is not None or stored.reads_anew(recipe)
             if not anew and (stored.input_complete or stored.problems == STDIN):
                 if not stored.input_complete:
                     tell(

@@ -281,6 +281,7 @@ def open_run(
     limit: int | None = None,
     shuffle: bool = False,
     ids: tuple[str, ...] = (),
+    shard: tuple[int, int] | None = None,
     retry_errors: bool = False,
     stop: threading.Event | None = None,
     turn: Turn | None = None,
@@ -288,12 +289,12 @@ def open_run(
     """Open (or resume) the run folder at `path` for this recipe and yield the run; the folder is locked meanwhile.
 
     `rows` are those of `open_problems`, or plain dicts with the keys that a line of a problem file has.
-    `spec`, `limit`, `shuffle` and `ids` are noted as where the rows come from (see `tts.problems.taking`).
+    `spec`, `limit`, `shuffle`, `ids` and `shard` are noted as where the rows come from (see `tts.problems.taking`).
     `retry_errors` draws candidates that failed anew, and a `turn` no more than its share of the rows (see `Run`).
     Raises RunFolderError where the folder belongs to another recipe or writer.
     """
     with RunFolder(Path(path)) as folder:
-        job.prepare(folder, recipe, spec, limit, rows_come=rows is not None, shuffle=shuffle, ids=ids)
+        job.prepare(folder, recipe, spec, limit, rows_come=rows is not None, shuffle=shuffle, ids=ids, shard=shard)
         job.redraw(folder, recipe, retry_errors=retry_errors)
         run = Run(recipe, None if rows is None else from_python(rows, recipe.task.kind), folder, stop, turn)
         if limit is not None and limit < run.intake.num_problems_before:

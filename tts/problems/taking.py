@@ -1,4 +1,4 @@
-"""Which rows of an input are taken: some by id, in another order, or the first so many."""
+"""Which rows of an input are taken: some by id, in another order, the first so many, every N-th of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 
 from tts.errors import ProblemsError, nearest, shown
 from tts.types import InputRow, ProblemRow, RowError
@@ -15,12 +16,14 @@ from tts.types import InputRow, ProblemRow, RowError
 class Taking:
     """The rows with one of the `ids` (none: all rows), shuffled if asked, and of these at most `limit` problems.
 
-    Bad rows on the way are passed on and do not count, but for those that `ids` does not name.
+    Bad rows on the way are passed on and do not count, but for those that `ids` does not name. Of all this, `shard`
+    (I, N) takes the rows I, I + N, …, bad ones among them: N shards of one input are that input, whatever its rows.
     """
 
     limit: int | None = None
     shuffle: bool = False
     ids: tuple[str, ...] = ()
+    shard: tuple[int, int] | None = None
 
     def of(self, rows: Iterable[InputRow], seed: int) -> Iterable[InputRow]:
         """Return what is taken: lazily, but with `ids` or `shuffle` once the input has been read.
@@ -31,7 +34,8 @@ class Taking:
             rows = self._named(rows)
         if self.shuffle:
             rows = self._shuffled(rows, seed)
-        return self._first(rows)
+        taken = self._first(rows)
+        return taken if self.shard is None else islice(taken, self.shard[0], None, self.shard[1])
 
     def _named(self, rows: Iterable[InputRow]) -> list[InputRow]:
         """Return the rows with the ids; reading ends with the last of them."""

@@ -35,7 +35,8 @@ class Job:
     """What run.json says of a run; more than this is noted there, for people.
 
     `recipe` is the resolved one, `problems` where the rows came from, `limit` how many of them at most, `shuffle`
-    whether in an order of their own, and `ids` which ones (none: all); `statistics` is what plugins told of it.
+    whether in an order of their own, and `ids` which ones (none: all); of N shards of these, `shard` (I, N) is the one
+    that the run has; `statistics` is what plugins told of it.
     """
 
     name: str
@@ -44,7 +45,13 @@ class Job:
     limit: int | None
     shuffle: bool = False
     ids: tuple[str, ...] = ()
+    shard: tuple[int, int] | None = None
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a shard that is none of so many."""
+        if self.shard is not None and not 0 <= self.shard[0] < self.shard[1]:
+            raise ValueError(f"`shard` must be a number from 0 on and how many there are, got {list(self.shard)}")
 
 
 def read_job(path: Path) -> Job | None:

@@ -78,6 +78,7 @@ class StoredJob:
     limit: int | None
     shuffle: bool
     ids: tuple[str, ...]
+    shard: tuple[int, int] | None
     input_complete: bool
     begun: bool
 
@@ -103,7 +104,7 @@ def stored(path: Path | None) -> StoredJob | None:
     rows = StoredFile(path / "problems.jsonl")
     complete = rows.last_line().startswith(b'{"end":')
     rows.close()
-    where_from = (job.problems, job.limit, job.shuffle, job.ids)
+    where_from = (job.problems, job.limit, job.shuffle, job.ids, job.shard)
     return StoredJob(path / "run.json", job.recipe, *where_from, complete, has_candidates(path))
 
 
@@ -123,6 +124,7 @@ def prepare(
     rows_come: bool = True,
     shuffle: bool = False,
     ids: tuple[str, ...] = (),
+    shard: tuple[int, int] | None = None,
 ) -> None:
     """Write the job into a new folder, or check that the folder's own job goes on with this recipe.
 
@@ -143,6 +145,7 @@ def prepare(
             limit=limit,
             shuffle=shuffle,
             ids=ids,
+            shard=shard,
             capabilities=sorted(recipe.engine.capabilities()),
             versions=versions(),
             host=host(),
