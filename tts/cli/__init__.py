@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import bench, components, doctor, recipes, rejudge, report, runs, serve_args, show, solve, streams
+from tts.cli import bench, components, doctor, merge, recipes, rejudge, report, runs, serve_args, show, solve, streams
 from tts.cli.interrupt import leave
 from tts.cli.options import Command
 from tts.cli.streams import tell
@@ -30,6 +30,7 @@ app.command("solve", short_help="Draw candidates, choose an answer, check it: ro
 app.command("bench", short_help="What did the extra compute buy? Recipes compared, with figures.")(bench.bench)
 app.command("grade", short_help="Verdicts on stored candidates anew; no model is needed.")(rejudge.grade)
 app.command("select", short_help="Choose anew among stored candidates; no model is needed.")(rejudge.select)
+app.command("merge", short_help="Shards of one input become one run.")(merge.merge)
 app.command("show", short_help="A problem of a run in the terminal: prompt, candidates, verdicts.")(show.show)
 app.command("runs", short_help="The runs below a folder, with state, score and cost.")(runs.runs)
 app.command("report", short_help="One HTML page about stored runs; figures, CSV and JSON.")(report.report)

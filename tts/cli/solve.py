@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tts.cli.options import TimeLimit, read_seconds
+from tts.cli.options import TimeLimit, read_seconds, read_shard
 from tts.cli.streams import ReaderLeftError, tell
 from tts.errors import EngineError, EngineLoadError, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tts.pipeline.run import Run
     from tts.recipe import Recipe
 
@@ -67,6 +69,15 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     ids: Annotated[
         list[str] | None, typer.Option("--id", metavar="ID", help="Take only the problem with this id; repeatable.")
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Take every N-th of these rows, from row I on (0 is the first): each of N processes reads the whole "
+            "input, and `tts merge` makes one run of theirs.",
+        ),
+    ] = None,
     time_limit: TimeLimit = None,
     keep_order: Annotated[bool, typer.Option("--keep-order", help="Results in the order of the input.")] = False,
     retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Draw failed candidates of --run anew.")] = False,
@@ -90,7 +101,7 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     stop, seconds = threading.Event(), read_seconds(time_limit)
     stored = job.stored(run)
     resolved = job.recipe_of(stored, recipe, overrides or ())
-    asked = Taking(limit, shuffle, tuple(dict.fromkeys(ids or ())))
+    asked = Taking(limit, shuffle, tuple(dict.fromkeys(ids or ())), read_shard(shard))
     if dry_run:
         named = source.specs(problems) or (stored.problems if stored else resolved.problems)
         return print_plan(
@@ -112,6 +123,7 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
             limit=limit,
             shuffle=rows.taking.shuffle,
             ids=rows.taking.ids,
+            shard=rows.taking.shard,
             retry_errors=retry_errors,
             stop=stop,
         ) as work,
@@ -150,8 +162,8 @@ def check_engine(recipe: Recipe) -> None:
 
 def _show(run: Run, *, keep_order: bool) -> None:
     """Hand out the outcomes as they come, with live progress on a terminal, then the summary."""
-    from tts.cli.display import LiveProgress, header_line, notes, result_line, summary_table
-    from tts.cli.output import PLAIN, Terminal, write_outcome
+    from tts.cli.display import LiveProgress, header_line, result_line
+    from tts.cli.output import Terminal, write_outcome
 
     stdout, stderr = Terminal(), Terminal(stderr=True)
     with LiveProgress(run, stderr) as progress:
@@ -166,7 +178,14 @@ def _show(run: Run, *, keep_order: bool) -> None:
                 progress.start()
             else:
                 write_outcome(outcome, stderr)
-    console = stdout if stdout.is_terminal else stderr
+    print_figures(run, stdout if stdout.is_terminal else stderr)
+
+
+def print_figures(run: Run, console: Console) -> None:
+    """Print what a run came to: the closing table, and what there is to say beside it."""
+    from tts.cli.display import notes, summary_table
+    from tts.cli.output import PLAIN
+
     if run.tally.num_graded:
         console.print(summary_table(run))
     for note in notes(run):
