@@ -63,6 +63,10 @@ class ModelNotHereError(EngineError, NotHereError):
     """The model is not on this machine, or the hub does not answer."""
 
 
+class CapReachedError(TTSError):
+    """The next call might cost more than the run may; with a larger cap it can be resumed."""
+
+
 class CallError(TTSError):
     """What a search asked for will not come: no engine could serve it, it took too long, or it was cancelled."""
 

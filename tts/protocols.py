@@ -20,6 +20,7 @@ from tts.types import (
     Order,
     Plugin,
     PluginReport,
+    Prices,
     Problem,
     Reference,
     Request,
@@ -139,6 +140,26 @@ class MeasuresWhenAsked(Protocol):
 
     def measure(self, capabilities: frozenset[str]) -> None:
         """Fill the fields behind these from the next `open` on, too; what it always fills or cannot is ignored."""
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """What an engine offers besides whose tokens cost money."""
+
+    @property
+    def prices(self) -> Prices | None:
+        """What they cost; None: the recipe does not say."""
+
+
+@runtime_checkable
+class SendsAgain(Protocol):
+    """What an engine offers besides that asks a server, and anew where it broke off: what was written is paid twice."""
+
+    def ask_before_sending_again(self, may: Callable[[str, str], bool]) -> None:
+        """From now on, before a call that may have cost something is sent anew, ask `may(problem_id, key)`.
+
+        Where that says no, the call comes back with an `error`. It may be called from any thread.
+        """
 
 
 @runtime_checkable

@@ -120,6 +120,15 @@ class Decoding:
 
 
 @dataclass(frozen=True, slots=True)
+class Prices:
+    """What an engine's tokens cost, a million each: read, read from the server's cache, and written."""
+
+    read: float
+    cached: float
+    written: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plugin:
     """What an engine must run inside for a sampler: the plugin's name and settings, which travel to its processes."""
 

@@ -57,6 +57,23 @@ TimeLimit = Annotated[
         "--time-limit", metavar="DURATION", help="Stop in good order after this long, as in 45s, 10m or 1h30m."
     ),
 ]
+TokenBudget = Annotated[
+    int | None,
+    typer.Option(
+        "--token-budget",
+        metavar="N",
+        min=1,
+        help="Never let all engines together write more tokens, those of the resumed --run included.",
+    ),
+]
+CostBudget = Annotated[
+    float | None,
+    typer.Option(
+        "--cost-budget",
+        metavar="X",
+        help="Never spend more by the prices among the engine's keys, what the resumed --run spent included.",
+    ),
+]
 
 
 def read_seconds(duration: str | None) -> float | None:
@@ -116,7 +133,11 @@ STDIN = "a pipe or file on standard input"
 RULES: dict[str, tuple[Rule, ...]] = {
     "solve": (
         Rule("--retry-errors", "it draws a run's failed candidates anew", needs=("--run",)),
-        Rule("--dry-run", "nothing is drawn then", excludes=("--keep-order", "--retry-errors", "--time-limit")),
+        Rule(
+            "--dry-run",
+            "nothing is drawn then",
+            excludes=("--keep-order", "--retry-errors", "--time-limit", "--token-budget", "--cost-budget"),
+        ),
         Rule("--set problems", "both say where the problems come from", excludes=("PROBLEMS", STDIN)),
     ),
     "bench": (

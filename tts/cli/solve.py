@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import threading
 from contextlib import closing
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tts.cli.options import TimeLimit, read_seconds, read_shard
+from tts.cli.options import CostBudget, TimeLimit, TokenBudget, read_seconds, read_shard
 from tts.cli.streams import ReaderLeftError, tell
 from tts.errors import EngineError, EngineLoadError, UsageError
 
@@ -79,6 +80,8 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         ),
     ] = None,
     time_limit: TimeLimit = None,
+    token_budget: TokenBudget = None,
+    cost_budget: CostBudget = None,
     keep_order: Annotated[bool, typer.Option("--keep-order", help="Results in the order of the input.")] = False,
     retry_errors: Annotated[bool, typer.Option("--retry-errors", help="Draw failed candidates of --run anew.")] = False,
     dry_run: Annotated[
@@ -89,11 +92,13 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
 
     Results are JSON lines where stdout is piped, a table on a terminal. Exit code 0: every problem has an answer;
     1: some ended as error records or without an answer; 2: the command, the recipe or the input is wrong, or the model
-    cannot be loaded; 3: the run broke off (the time limit, too) and can be resumed; 130, 143: interrupted.
+    cannot be loaded; 3: the run broke off (a time limit or budget that is reached, too) and can be resumed; 130, 143:
+    interrupted.
     """
     from tts.cli import source
     from tts.cli.interrupt import stop_after, stop_on_signals
     from tts.cli.plan import print_plan
+    from tts.pipeline.cap import prices_of
     from tts.pipeline.run import open_run
     from tts.problems.taking import Taking
     from tts.runs import job
@@ -108,6 +113,10 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
             resolved, named, asked, lambda: source.choose(problems or (), resolved, stored, asked, stop), run
         )
     check_engine(resolved)
+    if cost_budget is not None:
+        prices_of(resolved)
+        if not 0 < cost_budget < math.inf:
+            raise UsageError(f"`--cost-budget` must be above 0, got {cost_budget}")
     rows = source.choose(problems or (), resolved, stored, asked, stop)
     path = run or job.claim_path(resolved.name)
     resume = shlex.join(["tts", "solve", "--run", str(path)])
@@ -126,6 +135,8 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
             shard=rows.taking.shard,
             retry_errors=retry_errors,
             stop=stop,
+            token_budget=token_budget,
+            cost_budget=cost_budget,
         ) as work,
     ):
         try:

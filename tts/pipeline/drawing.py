@@ -11,6 +11,10 @@ How it works. `run` is a loop in the drawing thread, and one turn of it is: fill
 3. Hand out. They become candidates (the only place where they do, `runs/candidates.py`) and are appended to the file in
    one write, before anybody learns of them. Then each problem that waits for nothing more is yielded whole.
 
+A problem that is cancelled (`cancels`) asks no more, and what is on its way for it is cancelled in the engine. What
+comes back cut short is no candidate but has been paid for: it is set aside (superseded.jsonl), so that a run which goes
+on draws it.
+
 What holds: a candidate is on disk before it is handed out, so that a crash loses only what is in flight; its seed comes
 from (run seed, problem id, index) alone, so that neither order nor batching nor a crash changes it; every request comes
 back exactly once, and a completion that nobody asked for ends the run; memory holds the problems in flight, not those
@@ -21,18 +25,20 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tts.errors import EngineError, EngineLoadError
 from tts.pipeline.calls import call_seed
+from tts.pipeline.cap import Cap
 from tts.pipeline.intake import Intake
-from tts.pipeline.outcomes import Drawn, shortfall
+from tts.pipeline.outcomes import CANCELLED, Drawn, shortfall
 from tts.protocols import Engine, GuidingSampler, OneShotSampler, PluginHost
 from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
-from tts.runs.ledger import Superseded, ledger
+from tts.runs.ledger import POLICY, Superseded, ledger
 from tts.types import Candidate, Completion, Message, Order, Problem, ProblemRow, Request, RowError
 
 IDLE_SECONDS = 0.05  # how long to wait for a new input row while nothing is in flight
@@ -51,6 +57,8 @@ class _Pending:
     began: float
     awaited: dict[str, Request] = field(default_factory=dict)
     unasked: tuple[int, ...] = ()
+    cut: list[Candidate] | None = None
+    """Once it is cancelled: what came back cut short."""
 
 
 @dataclass(slots=True)
@@ -102,7 +110,8 @@ class Drawing:
     """One sampler drawing from one engine into one candidates file.
 
     `recorded` maps a problem's id to the byte offset of each candidate that an earlier session recorded, `superseded`
-    to the candidates that are drawn anew. `opened` is called once the engine is.
+    to the candidates that are drawn anew. `opened` is called once the engine is. `cap` holds what may be spent;
+    `cancels` are problems to be given up, put there by any thread, and `set_aside` records what came of them half.
     """
 
     engine: Engine
@@ -115,6 +124,11 @@ class Drawing:
     stop: threading.Event
     opened: Callable[[], None] = lambda: None
     progress: Progress = field(default_factory=Progress)
+    cap: Cap = field(default_factory=Cap)
+    cancels: deque[str] = field(default_factory=deque)
+    set_aside: Callable[[Candidate], None] = lambda _: None
+    _cancelled: set[str] = field(default_factory=set)
+    _held: Request | None = None  # the next one, which does not fit below the cap now
     _pending: dict[str, _Pending] = field(default_factory=dict)
     _requests: Iterator[Request] = field(default_factory=lambda: iter(()))
     _num_rows: int = 0
@@ -123,11 +137,15 @@ class Drawing:
     def run(self, intake: Intake) -> Iterator[Drawn]:
         """Yield bad rows as they are read and problems as they complete. Ends early once `stop` is set.
 
-        The engine is opened when the first request needs it. Raises EngineError where it cannot go on.
+        The engine is opened when the first request needs it. Raises EngineError where it cannot go on, CapReachedError
+        where the cap allows no more and what was asked has come.
         """
         try:
             while not self.stop.is_set():
+                yield from self._cancel()
                 yield from self._fill(intake)
+                if self._held is not None and self.cap.is_idle:
+                    raise self.cap.reached()
                 if self._pending:
                     yield from self._step()
                 elif intake.exhausted:
@@ -138,8 +156,11 @@ class Drawing:
     def _fill(self, intake: Intake) -> Iterator[Drawn]:
         """Give the engine requests while it wants them and there are any."""
         while not self.stop.is_set() and (not self._is_open or self.engine.num_free > 0):
-            request = next(self._requests, None)
+            request, self._held = self._held or next(self._requests, None), None
             if request is not None:
+                if not self.cap.reserve(POLICY, request):
+                    self._held = request
+                    return
                 self._open()
                 if self.stop.is_set():
                     return
@@ -152,6 +173,25 @@ class Drawing:
             self._num_rows += 1
             if drawn is not None:
                 yield drawn
+
+    def _cancel(self) -> Iterator[Drawn]:
+        """Give up problems: those that wait for nothing are handed out at once."""
+        while self.cancels:
+            problem_id = self.cancels.popleft()
+            pending = self._pending.get(problem_id)
+            if pending is None:
+                self._cancelled.add(problem_id)  # it may be yet to come
+                continue
+            waiting = [self._held, *self._requests] if self._held is not None else [*self._requests]
+            unasked = {request.key for request in waiting if request.problem_id == problem_id}
+            self._held, self._requests = None, iter([one for one in waiting if one.problem_id != problem_id])
+            pending.cut, pending.unasked = [], (*pending.unasked, *map(int, unasked))
+            for key in unasked:
+                del pending.awaited[key]
+            for key in pending.awaited:
+                self.engine.cancel(problem_id, key)
+            if not pending.awaited:
+                yield self._drawn(self._pending.pop(problem_id), resumed=False)
 
     def _open(self) -> None:
         if not self._is_open:
@@ -173,6 +213,10 @@ class Drawing:
         self.progress.num_resumed += len(candidates)
         missing = tuple(index for index in range(self.sampler.num_candidates) if index not in candidates)
         pending = _Pending(self._num_rows, row, candidates, time.monotonic())
+        if missing and problem.id in self._cancelled:
+            self._cancelled.discard(problem.id)
+            pending.cut, pending.unasked = [], missing
+            missing = ()
         if missing:
             seeds = tuple(candidate_seed(self.run_seed, problem.id, index) for index in missing)
             requests = list(self.sampler.requests(Order(problem, self.messages(problem), missing, seeds)))
@@ -190,32 +234,39 @@ class Drawing:
         """Let the engine work, record what it finished, yield the problems that are complete with it."""
         finished = self.engine.step()
         self.progress.num_tokens = self.engine.num_generated_tokens
-        candidates = [self._taken(completion) for completion in finished]
+        taken = [self._taken(completion) for completion in finished]
+        candidates = [candidate for candidate in taken if candidate is not None]
         if candidates:
             self.file.append(*candidates)
             self.progress.num_candidates += len(candidates)
-        for problem_id in dict.fromkeys(candidate.problem_id for candidate in candidates):
+        for problem_id in dict.fromkeys(completion.problem_id for completion in finished):
             if not self._pending[problem_id].awaited:
                 yield self._drawn(self._pending.pop(problem_id), resumed=False)
 
-    def _taken(self, completion: Completion) -> Candidate:
-        """Return the candidate of a completion, which is no longer awaited."""
+    def _taken(self, completion: Completion) -> Candidate | None:
+        """Return the candidate of a completion, which is no longer awaited; None where cancelling cut it short."""
         pending = self._pending.get(completion.problem_id)
         request = pending.awaited.pop(completion.key, None) if pending else None
         if pending is None or request is None:
             raise EngineError(f"the engine returned {completion.key} of problem {completion.problem_id!r} unasked")
+        self.cap.settle(POLICY, completion)
         tags = self.engine.thinking_tags
         candidate = candidate_of(completion, int(completion.key), request.seed, request.sampler, tags)
+        if pending.cut is not None and completion.finish_reason == "cancelled":
+            self.set_aside(candidate)
+            pending.cut.append(candidate)
+            return None
         pending.candidates[candidate.index] = candidate
         return candidate
 
     def _drawn(self, pending: _Pending, *, resumed: bool) -> Drawn:
         candidates = tuple(pending.candidates[index] for index in sorted(pending.candidates))
+        is_cut = pending.cut is not None
         return Drawn(
             pending.number,
             pending.row,
             candidates,
-            ledger([*candidates, *self.superseded.get(pending.row.problem.id, ())]),
-            error=shortfall(candidates, pending.unasked),
+            ledger([*candidates, *(pending.cut or ()), *self.superseded.get(pending.row.problem.id, ())]),
+            error=CANCELLED if is_cut else shortfall(candidates, pending.unasked),
             wall_seconds=None if resumed else time.monotonic() - pending.began,
         )

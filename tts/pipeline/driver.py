@@ -32,6 +32,7 @@ from typing import Any, NoReturn
 from tts.errors import CallError, EngineError, MisuseError, OtherSearchError
 from tts.pipeline.asking import Asked, Name
 from tts.pipeline.calls import Branch, Promise, Search
+from tts.pipeline.cap import Cap
 from tts.pipeline.watch import Watch
 from tts.protocols import AskingRewardEngine, Engine, RewardEngine
 from tts.runs.call_log import CallLog, digest, digest_of
@@ -79,7 +80,7 @@ class Driver:
 
     The first is what draws candidates. `slots` are what stands at these places in the recipe, where others do the work.
     `record` writes a candidate, `reads` is the verifier's part, `told` says what
-    the user should know.
+    the user should know, and `cap` holds what may be spent.
     """
 
     def __init__(
@@ -91,12 +92,14 @@ class Driver:
         told: Callable[[str], None] = lambda _: None,
         *,
         slots: Mapping[str, object] | None = None,
+        cap: Cap | None = None,
         turn_seconds: float = TURN_SECONDS,
         classes_seconds: float = CLASSES_SECONDS,
     ) -> None:
         self._askers = {place: one for place, one in engines.items() if isinstance(one, AskingRewardEngine)}
         self.engines = {place: one for place, one in engines.items() if not isinstance(one, AskingRewardEngine)}
         self.log, self.record = log, record
+        self.cap = cap or Cap()
         self._slots = {**engines, **(slots or {})}
         self.ready: deque[Branch] = deque()
         self.running: Branch | None = None
@@ -118,6 +121,11 @@ class Driver:
     def busy(self) -> bool:
         """Whether anything is on its way."""
         return bool(self._in_flight or self._readings or self._waiting_readings)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether an engine works on anything, be it given up."""
+        return any(self._num_working.values())
 
     def num_queued(self, place: str) -> int:
         """Return how many calls wait for an engine that is full."""
@@ -223,12 +231,17 @@ class Driver:
     # --- a round
 
     def step(self) -> None:
-        """Let every engine that has work go on for a moment, then the branches that were told something."""
+        """Let every engine that has work go on for a moment, then the branches that were told something.
+
+        Raises CapReachedError where the cap allows none of the calls that wait, and nothing is on its way.
+        """
         progress = False
         for place, engine in self.engines.items():
             waiting = self._queues[place]
             while waiting and engine.num_free > 0:
                 name = next(iter(waiting))
+                if not self.cap.reserve(place, waiting[name]):
+                    break
                 self._num_working[place] += 1
                 engine.add(waiting.pop(name))  # type: ignore[arg-type]  # a place is asked for one kind alone
             if self._num_working[place]:
@@ -236,6 +249,8 @@ class Driver:
                     progress = True
                     self._take(place, reply)
         progress |= self._take_readings()
+        if not progress and not self.is_asking and not self._readings and any(self._queues.values()):
+            raise self.cap.reached()
         self.run_ready()
         self._patience = 0.0 if progress else min(LONGEST_PATIENCE_SECONDS, 2 * self._patience or 0.001)
         if not progress and self._readings and not any(self._num_working.values()):
@@ -275,6 +290,7 @@ class Driver:
         if known != place:
             raise EngineError(f"the engine `{place}` returned {reply.key} of problem {reply.problem_id!r} unasked")
         self._num_working[place] -= 1
+        self.cap.settle(place, reply)
         if asked is None:
             return self._replied(name, reply)
         assert isinstance(reply, Completion)

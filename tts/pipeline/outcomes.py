@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, count
 from tts.types import Candidate, Judged, ProblemRow, RowError, Solution, Spent, Usage
 
+CANCELLED = "it was cancelled"
+"""The error of a problem that was given up (`Run.cancel`): it is in no figure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:

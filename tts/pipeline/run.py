@@ -9,31 +9,35 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from tts.errors import RunFolderError, RunWriteError
+from tts.pipeline.cap import Cap, prices_of
 from tts.pipeline.drawing import Drawing, Progress
 from tts.pipeline.intake import Intake, Turn
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, unjudged
 from tts.pipeline.judges import Evaluators
-from tts.pipeline.outcomes import Drawn, Outcome, Solved, solution_of
+from tts.pipeline.outcomes import CANCELLED, Drawn, Outcome, Solved, solution_of
 from tts.pipeline.searching import Searching
 from tts.pipeline.tally import Tally
 from tts.problems.rows import from_python, judgeable
 from tts.problems.sources import Specs
-from tts.protocols import MeasuresWhenAsked, OneShotSampler, Opens, PluginHost, Sandboxed, SearchingSampler
+from tts.protocols import MeasuresWhenAsked, OneShotSampler, Opens, PluginHost, Sandboxed, SearchingSampler, SendsAgain
 from tts.recipe import Recipe
 from tts.runs import job
 from tts.runs.call_log import FILE as CALLS
 from tts.runs.call_log import CallLog
 from tts.runs.folder import RunFolder
 from tts.runs.judgements import DerivedFiles
-from tts.runs.ledger import superseded
+from tts.runs.ledger import charges, superseded
 from tts.runs.records import Session
 from tts.types import (
     JSON,
+    Candidate,
     InputRow,
     Judged,
     Message,
@@ -51,7 +55,7 @@ class Run:
 
     `rows` None: the rows that the folder holds are all. Setting `stop` (from any thread or signal handler) ends the
     iteration soon, with everything that was drawn on disk. `complete` tells whether it came to its end. With a `turn`
-    it comes to its end after that turn's share of the rows; a later turn goes on.
+    it comes to its end after that turn's share of the rows; a later turn goes on. What `cap` holds is never passed.
     """
 
     def __init__(
@@ -59,10 +63,13 @@ class Run:
         recipe: Recipe,
         rows: Iterable[InputRow] | None,
         folder: RunFolder,
+        *,
         stop: threading.Event | None = None,
         turn: Turn | None = None,
+        cap: Cap | None = None,
     ) -> None:
         self.recipe = recipe
+        self.cap = cap or Cap()
         self.folder = folder
         self.stop = stop or threading.Event()
         self.tally = Tally()
@@ -91,13 +98,15 @@ class Run:
             folder.forget_derived()  # they were judged while candidates were missing (`tts grade --write`)
             self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
         self.intake = Intake(supported, folder["problems.jsonl"], self.stop, turn)
+        self._cancels: deque[str] = deque()
         self._abandoned = threading.Event()
         self._queue: queue.Queue[Drawn | BaseException | None] = queue.Queue(QUEUE_SIZE)
 
     def outcomes(self, *, keep_order: bool = False) -> Iterator[Outcome]:
         """Yield one outcome per input row as soon as it is known; with `keep_order` in the order of the input.
 
-        Raises EngineError, ProblemsError or RunFolderError where the run cannot go on; what was done is kept.
+        Raises EngineError, ProblemsError or RunFolderError where the run cannot go on, CapReachedError where the next
+        call might cost too much; what was done is kept.
         """
         drawing = threading.Thread(target=self._draw, name="tts-drawing", daemon=True)
         began = time.time()
@@ -136,6 +145,14 @@ class Run:
                     )
                 )
 
+    def cancel(self, problem_id: str) -> None:
+        """Give a problem up, from any thread: its calls are cancelled, and its outcome soon comes with an error.
+
+        It is in no figure, and a run that goes on draws what is missing of it. One that is done is not touched; one
+        that is yet to be read is not drawn.
+        """
+        self._cancels.append(problem_id)
+
     def _num_wanted(self, problem_id: str) -> int:
         """Return how many candidates a problem has once it is drawn; -1: what is there may not be all."""
         if self._log is None:
@@ -160,6 +177,9 @@ class Run:
         try:
             if scorer is not None and isinstance(recipe.engine, MeasuresWhenAsked):
                 recipe.engine.measure(scorer.requires)
+            for place, engine in recipe.engines().items():
+                if isinstance(engine, SendsAgain):
+                    engine.ask_before_sending_again(partial(self.cap.again, place))
             for drawn in self._drawing().run(self.intake):
                 self._send(drawn)
             self._take_plugin_report()
@@ -188,6 +208,8 @@ class Run:
                 opened=self._note_capabilities,
                 told=self.notes.append,
                 progress=self.progress,
+                cap=self.cap,
+                cancels=self._cancels,
             )
         assert isinstance(sampler, OneShotSampler)
         return Drawing(
@@ -201,7 +223,13 @@ class Run:
             opened=self._note_capabilities,
             stop=self.stop,
             progress=self.progress,
+            cap=self.cap,
+            cancels=self._cancels,
+            set_aside=self._set_aside,
         )
+
+    def _set_aside(self, candidate: Candidate) -> None:
+        self.folder["superseded.jsonl"].append(candidate)
 
     def _messages(self, problem: Problem) -> tuple[Message, ...]:
         """Return what to send. What could not be judged here is not drawn: the error comes before the first token."""
@@ -252,13 +280,19 @@ class Run:
             self.tally.num_row_errors += 1
             return row
         try:
-            judged = self._judged(row, drawn)
+            if drawn.error == CANCELLED:
+                judged = unjudged(row.reference, drawn.candidates, "cancelled", CANCELLED)
+            else:
+                judged = self._judged(row, drawn)
         except RunFolderError:
             raise
         except Exception as error:
             why = f"{type(error).__name__} while judging: {error}"
             judged = unjudged(row.reference, drawn.candidates, FAILED, why)
         solution = solution_of(row, drawn, judged)
+        if drawn.error == CANCELLED:
+            self.tally.num_cancelled += 1
+            return Solved(row, solution)
         self.tally.add(solution, drawn.candidates, judged.verdicts, row.problem.cluster)
         return Solved(row, solution)
 
@@ -285,18 +319,29 @@ def open_run(
     retry_errors: bool = False,
     stop: threading.Event | None = None,
     turn: Turn | None = None,
+    token_budget: int | None = None,
+    cost_budget: float | None = None,
 ) -> Iterator[Run]:
     """Open (or resume) the run folder at `path` for this recipe and yield the run; the folder is locked meanwhile.
 
     `rows` are those of `open_problems`, or plain dicts with the keys that a line of a problem file has.
     `spec`, `limit`, `shuffle`, `ids` and `shard` are noted as where the rows come from (see `tts.problems.taking`).
     `retry_errors` draws candidates that failed anew, and a `turn` no more than its share of the rows (see `Run`).
-    Raises RunFolderError where the folder belongs to another recipe or writer.
+    `token_budget` caps the tokens that all engines write together, `cost_budget` what all tokens cost by the prices
+    among the engines' keys; what the folder holds already counts.
+    Raises RunFolderError where the folder belongs to another recipe or writer, UsageError where a price is missing.
     """
+    cap = Cap(token_budget, cost_budget, prices_of(recipe) if cost_budget is not None else None)
     with RunFolder(Path(path)) as folder:
         job.prepare(folder, recipe, spec, limit, rows_come=rows is not None, shuffle=shuffle, ids=ids, shard=shard)
         job.redraw(folder, recipe, retry_errors=retry_errors)
-        run = Run(recipe, None if rows is None else from_python(rows, recipe.task.kind), folder, stop, turn)
+        if token_budget is not None or cost_budget is not None:
+            by_calls = isinstance(recipe.sampler, SearchingSampler)
+            for spent in charges(folder.path, recipe.sampler.max_tokens, by_calls=by_calls):
+                cap.charge(*spent)
+        run = Run(
+            recipe, None if rows is None else from_python(rows, recipe.task.kind), folder, stop=stop, turn=turn, cap=cap
+        )
         if limit is not None and limit < run.intake.num_problems_before:
             run.intake.close()
             raise RunFolderError(

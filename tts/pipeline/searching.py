@@ -3,21 +3,25 @@
 The next problem begins while no call waits for what draws candidates, and fewer than one batch of them wait for other
 engines: so the batch stays full and few problems are open. A candidate is in its file when the search hands it in; the
 line that says that a search is over comes after them.
+
+A problem that is cancelled (`cancels`) ends at once: its calls are given up, and a run that goes on draws it anew.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from tts.errors import MisuseError
+from tts.errors import CallError, MisuseError
 from tts.pipeline.calls import Search, begin
+from tts.pipeline.cap import Cap
 from tts.pipeline.drawing import IDLE_SECONDS, Progress
 from tts.pipeline.driver import Driver, Reads
 from tts.pipeline.intake import Intake
-from tts.pipeline.outcomes import Drawn, shortfall
+from tts.pipeline.outcomes import CANCELLED, Drawn, shortfall
 from tts.protocols import Engine, SearchingSampler
 from tts.runs.call_log import CallLog
 from tts.runs.files import AppendFile
@@ -30,6 +34,7 @@ class _Open:
     row: ProblemRow
     began: float
     search: Search
+    cancelled: bool = False
 
 
 @dataclass(slots=True)
@@ -38,7 +43,7 @@ class Searching:
 
     `recorded` maps a problem's id to the byte offset of each candidate that was handed in, `log` holds the calls. All
     engines are opened when the first search needs them, and `opened` is called then; `told` says what the user should
-    know.
+    know. `cap` holds what may be spent; `cancels` are problems to be given up, put there by any thread.
     """
 
     engines: Mapping[str, Engine]
@@ -53,6 +58,9 @@ class Searching:
     opened: Callable[[], None] = lambda: None
     told: Callable[[str], None] = lambda _: None
     progress: Progress = field(default_factory=Progress)
+    cap: Cap = field(default_factory=Cap)
+    cancels: deque[str] = field(default_factory=deque)
+    _cancelled: set[str] = field(default_factory=set)
     _open: dict[str, _Open] = field(default_factory=dict)
     _driver: Driver | None = None
     _num_rows: int = 0
@@ -60,12 +68,14 @@ class Searching:
     def run(self, intake: Intake) -> Iterator[Drawn]:
         """Yield bad rows as they are read and problems as their searches end. Ends early once `stop` is set.
 
-        Raises EngineError where an engine cannot go on, OtherSearchError where the record does not fit.
+        Raises EngineError where an engine cannot go on, CapReachedError where the cap allows no more, OtherSearchError
+        where the record does not fit.
         """
         try:
             while not self.stop.is_set():
+                yield from self._cancel()
                 yield from self._fill(intake)
-                if self._open and self._driver is not None:
+                if self._driver is not None and (self._open or self._driver.is_asking):  # what was given up is paid for
                     self._driver.step()
                     self._note_progress(self._driver)
                     yield from self._ended()
@@ -97,9 +107,24 @@ class Searching:
                 yield Drawn(number, row)
             elif row.problem.id in self.log.ended:
                 yield self._recalled(number, row)
+            elif row.problem.id in self._cancelled:
+                self._cancelled.discard(row.problem.id)
+                yield Drawn(number, row, error=CANCELLED)
             else:
                 self._begin(number, row)
                 yield from self._ended()
+
+    def _cancel(self) -> Iterator[Drawn]:
+        """Give up problems."""
+        while self.cancels:
+            problem_id = self.cancels.popleft()
+            open_ = self._open.get(problem_id)
+            if open_ is None or open_.search.root is None:
+                self._cancelled.add(problem_id)  # it may be yet to come
+                continue
+            open_.cancelled = True
+            open_.search.root.end(error=CallError(CANCELLED))
+        yield from self._ended()
 
     def _has_room(self) -> bool:
         if self._driver is None:
@@ -150,7 +175,7 @@ class Searching:
             if not self.stop.is_set():  # else nobody waits any more, and the folder may be closed
                 self.opened()
                 self.progress.opened_at = time.monotonic()
-            self._driver = Driver(self.engines, self.log, self._record, self.reads, self.told)
+            self._driver = Driver(self.engines, self.log, self._record, self.reads, self.told, cap=self.cap)
         return self._driver
 
     def _record(self, candidate: Candidate) -> None:
@@ -167,7 +192,11 @@ class Searching:
                 error = MisuseError("the search ended without a candidate")
             told = None if error is None else f"{type(error).__name__}: {error}"
             candidates = tuple(search.candidates[index] for index in sorted(search.candidates))
-            self.log.end(problem_id, told)
+            if open_.cancelled:
+                told = CANCELLED
+                self.log.retry(problem_id)
+            else:
+                self.log.end(problem_id, told)
             yield Drawn(
                 open_.number,
                 open_.row,

@@ -39,6 +39,7 @@ class Tally:
 
     Candidates that were cut are wrong, within their limit. `num_unjudged` problems could not be judged, or nothing be
     selected, because something raised; of `num_unscored` the scorer could tell nothing; of `num_tied` a tie decided.
+    Those that were cancelled are in `num_cancelled` alone.
     """
 
     num_problems: int = 0
@@ -50,6 +51,7 @@ class Tally:
     num_unjudged: int = 0
     num_unscored: int = 0
     num_tied: int = 0
+    num_cancelled: int = 0
     num_row_errors: int = 0
     num_candidates: int = 0
     num_truncated: int = 0

@@ -130,8 +130,8 @@ class CallLog:
         for offset in self._offsets.pop(problem_id, ()):
             call = self._file.read(offset, Call)
             found[call.key] = call
-        if problem_id in self.retried:
-            found = {key: call for key, call in found.items() if _error_of(call) is None}
+        if problem_id in self.retried:  # what was given up may be wanted this time
+            found = {key: call for key, call in found.items() if call.told and _error_of(call) is None}
         return found
 
     def spent(self, problem_id: str) -> dict[str, Spent]:
@@ -164,6 +164,10 @@ class CallLog:
         """Record that a search is over: a later session need not run it."""
         self._file.append({"problem_id": problem_id, "end": True} | ({} if error is None else {"error": error}))
         self.ended[problem_id] = error
+
+    def retry(self, problem_id: str) -> None:
+        """Record that a later session draws this problem again, since it was given up."""
+        self._file.append({"problem_id": problem_id, "retry": True})
 
 
 def retried(file: AppendFile, failed: Iterable[str] = (), *, retry_errors: bool) -> set[str]:
