@@ -10,7 +10,21 @@ from typing import Annotated
 
 import typer
 
-from tts.cli import bench, components, doctor, merge, recipes, rejudge, report, runs, serve_args, show, solve, streams
+from tts.cli import (
+    bench,
+    components,
+    doctor,
+    export,
+    merge,
+    recipes,
+    rejudge,
+    report,
+    runs,
+    serve_args,
+    show,
+    solve,
+    streams,
+)
 from tts.cli.interrupt import leave
 from tts.cli.options import Command
 from tts.cli.streams import tell
@@ -34,6 +48,7 @@ app.command("merge", short_help="Shards of one input become one run.")(merge.mer
 app.command("show", short_help="A problem of a run in the terminal: prompt, candidates, verdicts.")(show.show)
 app.command("runs", short_help="The runs below a folder, with state, score and cost.")(runs.runs)
 app.command("report", short_help="One HTML page about stored runs; figures, CSV and JSON.")(report.report)
+app.command("export", short_help="Candidates as a table: Parquet, CSV, JSON lines.")(export.export)
 app.add_typer(recipes.app, name="recipes")
 app.command("serve-args", short_help="The command line of vLLM's server with ESamp in it.")(serve_args.serve_args)
 app.command("doctor", short_help="What is installed and at hand, and how to get the rest.")(doctor.doctor)

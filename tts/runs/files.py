@@ -12,10 +12,11 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from tts.errors import RunFolderError, RunWriteError
 from tts.runs import records
@@ -247,8 +248,9 @@ def is_read_only(file: Path) -> bool:
     return not (file.stat().st_mode & 0o222 and os.access(file, os.W_OK))
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Make `content` all that `file` holds, whole or not at all; its folder is made.
+@contextmanager
+def writing_whole(file: Path) -> Iterator[BinaryIO]:
+    """Yield what to write into, all of which `file` then holds, whole or not at all; its folder is made.
 
     Of a link, the file that it points to is written. A device, a pipe, or what a process has open (`/dev/stdout`) is
     written into, never replaced. Raises RunWriteError, for a read-only file, too.
@@ -258,22 +260,29 @@ def write_whole(file: Path, content: bytes) -> None:
         mode = file.stat().st_mode if file.exists() else None
         if os.path.abspath(file).startswith(("/dev/", "/proc/")) or (mode is not None and not stat.S_ISREG(mode)):
             with open(os.open(file, os.O_WRONLY | os.O_APPEND), "wb") as into:
-                into.write(content)
+                yield into
             return
         if mode is not None and is_read_only(file):
             raise PermissionError(errno.EACCES, "it is read-only")
         target = Path(os.path.realpath(file))
         partial = target.with_name(f"{target.name}.partial")
         try:
-            partial.write_bytes(content)
+            with partial.open("wb") as into:
+                yield into
             if mode is not None:
                 partial.chmod(stat.S_IMODE(mode))
             partial.replace(target)
-        except OSError:  # a full disk gets its room back
+        except BaseException:  # a full disk gets its room back
             partial.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise RunWriteError(f"cannot write {file}: {error.strerror}") from error
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Make `content` all that `file` holds (see `writing_whole`)."""
+    with writing_whole(file) as into:
+        into.write(content)
 
 
 File = TypeVar("File", bound=StoredFile)
