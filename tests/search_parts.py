@@ -95,7 +95,7 @@ class Table:
             engines = {"engine": engines or ShuffledEngine()}
         file, kept = AppendFile(self.folder / "calls.jsonl"), AppendFile(self.folder / "candidates.jsonl")
         log = CallLog(file)
-        driver = Driver(engines, log, kept.append, self._reads, self.told.append, **self._limits)
+        driver = Driver(engines, kept.append, self._reads, self.told.append, **self._limits)
         one = Search(
             host=driver,
             problem=Problem("p", "What is 3 + 7?", "math"),
@@ -106,6 +106,7 @@ class Table:
             num_candidates=num_candidates,
             most_calls=most_calls,
             candidates={one.index: one for _, one in kept.records(Candidate)},
+            log=log,
             recorded=log.take("p"),
             may_differ=may_differ,
         )

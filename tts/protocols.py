@@ -221,7 +221,7 @@ class Pending(Protocol[T_co]):
 
 
 class Calls(Protocol):
-    """What a search may do for one problem. All that it learns comes through here.
+    """What a search, or a scorer that asks, may do for one problem. All that it learns comes through here.
 
     The rules, which make a search a function of (problem, recipe, seed, replies), so that it can be run again from its
     start after any crash:
@@ -240,6 +240,13 @@ class Calls(Protocol):
     @property
     def rng(self) -> random.Random:
         """Chance for its own choices: seeded by run, problem and branch."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What is sent to draw the problem's candidates."""
+
+    def capabilities(self, engine: Engine | None = None) -> frozenset[str]:
+        """Return what the recipe's engine, or another, can do."""
 
     def generate(
         self,
@@ -317,11 +324,48 @@ class Scorer(Opens, Protocol):
         """Return one score per candidate, order kept; higher is better."""
 
 
+@runtime_checkable
+class AskingScorer(Opens, Protocol):
+    """A scorer that asks models: one coroutine a problem, which goes by the rules of `Calls` and hands nothing in.
+
+    It runs once all candidates of its problem are there. What it asks about a candidate it should ask under a place of
+    that candidate (`calls.at(candidate.index)`): then one that is drawn anew is asked about alone.
+    """
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """The capabilities that the recipe's own engine must have."""
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether a candidate's score depends on it alone, so that it serves every subset of the candidates."""
+
+    @property
+    def raw(self) -> bool:
+        """Whether scores may be any number, such as a model's logits, and so cannot weigh votes."""
+
+    @property
+    def call_seconds(self) -> float:
+        """How long a model may take over one question before it counts as silent."""
+
+    def most_calls(self, num_candidates: int) -> int:
+        """Return the most calls that it may make for a problem with so many candidates; it is held to that."""
+
+    def most_tokens(self, num_candidates: int) -> int:
+        """Return the most tokens that it may have written for such a problem."""
+
+    async def scores(self, problem: Problem, candidates: Sequence[Candidate], calls: Calls) -> list[Score]:
+        """Return one score per candidate, order kept; higher is better. All candidates ended by themselves.
+
+        What cannot be told is a score of None that says why.
+        """
+
+
 class Selector(Opens, Protocol):
     """Which candidate do we hand in? Pure, and blind to the order of the candidates."""
 
     @property
-    def scorer(self) -> Scorer | None:
+    def scorer(self) -> Scorer | AskingScorer | None:
         """The scorer whose scores the ballot must bring; None where it needs none."""
 
     def select(self, ballot: Ballot) -> Selection:

@@ -337,10 +337,16 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How good a candidate looks without the reference; higher is better. `value` None: cannot tell, see `detail`."""
+    """How good a candidate looks without the reference; higher is better. `value` None: cannot tell, see `detail`.
+
+    `figures` are what its scorer counted on the way, to be summed over a run.
+    """
+
+    LATER: ClassVar[Mapping[str, Any]] = {"figures": {}}
 
     value: float | None
     detail: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,14 +384,17 @@ class Selection:
     `weights` are the votes (or scores) that decided, the highest first, so that `weights[0]` is the winner's: one per
     party of a vote (see `tts.selectors.contenders`), or one per candidate for rerankers, abstainers left out.
     `num_tied` is how many shared the first place (1: no tie, 0: no contender); `num_abstained` counts the candidates
-    that did not take part.
+    that did not take part. `fallback` says why the plain vote chose in the selector's place; "": it did not.
     """
+
+    LATER: ClassVar[Mapping[str, Any]] = {"fallback": ""}
 
     index: int | None
     answer: str | None
     weights: tuple[float, ...]
     num_tied: int
     num_abstained: int
+    fallback: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "novelty": "tts.scorers.novelty:Novelty",
         "step_rewards": "tts.scorers.step_rewards:StepRewards",
         "given": "tts.scorers.given:GivenScore",
+        "reward_model": "tts.scorers.reward_model:RewardModel",
         "public_tests": "tts.scorers.public_tests:PublicTests",
     },
     "selectors": {

@@ -20,7 +20,7 @@ KINDS: Final[tuple[ComponentKind, ...]] = get_args(ComponentKind)
 _PROTOCOLS: Final[Mapping[ComponentKind, tuple[type, ...]]] = {
     "engines": (protocols.Engine, protocols.RewardEngine, protocols.AskingRewardEngine),
     "samplers": (protocols.OneShotSampler, protocols.SearchingSampler),
-    "scorers": (protocols.Scorer,),
+    "scorers": (protocols.Scorer, protocols.AskingScorer),
     "selectors": (protocols.Selector,),
     "verifiers": (protocols.Verifier,),
     "tasks": (protocols.Task,),

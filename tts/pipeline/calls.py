@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar
 
 from tts.errors import CallError, MisuseError, OtherSearchError
 from tts.protocols import AskingRewardEngine, Engine, RewardEngine
+from tts.runs.call_log import Call, CallLog
 from tts.runs.candidates import split_thinking
+from tts.runs.ledger import POLICY
 from tts.runs.records import finite
 from tts.types import (
     Candidate,
@@ -58,11 +61,13 @@ class Host(Protocol):
     def send(self, branch: Branch) -> Any:
         """Let a branch run until it awaits something; return that."""
 
-    def place(self, engine: Engine | RewardEngine | AskingRewardEngine | None) -> str:
-        """Return the place of an engine in the recipe; None is what draws candidates. Raises MisuseError for others."""
+    def capabilities(self, engine: Engine | None) -> frozenset[str]:
+        """Return what an engine of the recipe can do; None is what draws candidates. Raises MisuseError for others."""
 
-    def ask(self, branch: Branch, place: str, call: Request | RewardRequest) -> Promise[Any]:
-        """Ask the engine at this place."""
+    def ask(
+        self, branch: Branch, engine: Engine | RewardEngine | AskingRewardEngine | None, call: Request | RewardRequest
+    ) -> Promise[Any]:
+        """Ask an engine of the recipe; None is what draws candidates. Raises MisuseError for others."""
 
     def ask_classes(self, branch: Branch, key: str, answers: tuple[str | None, ...]) -> Promise[Grouping]:
         """Ask the verifier which of these texts' answers are the same; None: no answer."""
@@ -79,8 +84,13 @@ class Search:
     """One problem's search.
 
     `candidates` are those that were handed in, in an earlier session too; `recorded` is what an earlier session has on
-    record and nobody asked for yet. `in_flight` counts what will still be told; `may_differ` says that records which do
-    not fit are asked anew. `error` says why it failed, once it is `over`.
+    record in `log`, and nobody asked for yet. `in_flight` counts what will still be told; `may_differ` says that
+    records which do not fit are asked anew. `error` says why it failed, once it is `over`.
+
+    What sets a scorer's search apart: what it asks engines that are not its own is charged to the place `own`, its keys
+    begin with `scope`, `marks` are what tells the calls to a place apart besides what is asked (which model is there),
+    and a call that takes an engine more than `call_seconds` is an error. Where each candidate is drawn in one go,
+    `keep` takes the replies in the place of the log.
     """
 
     host: Host
@@ -92,8 +102,14 @@ class Search:
     num_candidates: int
     most_calls: int
     candidates: dict[int, Candidate]
-    recorded: dict[str, Any]
+    log: CallLog
+    recorded: dict[str, list[Call]]
     may_differ: bool = False
+    own: str = POLICY
+    scope: str = ""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    call_seconds: float = math.inf
+    keep: Callable[[Completion], None] | None = None
     emitted: set[int] = field(default_factory=set)
     completions: dict[str, Completion] = field(default_factory=dict)
     num_calls: int = 0
@@ -109,6 +125,11 @@ class Search:
     def error(self) -> BaseException | None:
         """What it raised."""
         return None if self.root is None else self.root.result.error
+
+    @property
+    def result(self) -> Any:
+        """What it returned."""
+        return None if self.root is None else self.root.result.value
 
     def answer(self, written: Written) -> tuple[str | None, str]:
         """Return (reasoning, answer text) of what is written, split as a whole."""
@@ -127,7 +148,7 @@ class Promise(Generic[T]):
         self.branch, self._on_cancel = branch, cancel
         self.told = self.cancelled = False
         self.error: BaseException | None = None
-        self._value: T | None = None
+        self.value: T | None = None
         self._waiting: list[Branch] = []
 
     def __await__(self) -> Generator[Promise[T], None, T]:
@@ -138,7 +159,7 @@ class Promise(Generic[T]):
             raise CallError("it was cancelled")
         if self.error is not None:
             raise self.error
-        return self._value  # type: ignore[return-value]  # it is told, and None only where T allows it
+        return self.value  # type: ignore[return-value]  # it is told, and None only where T allows it
 
     def cancel(self) -> None:
         """Give it up."""
@@ -150,7 +171,7 @@ class Promise(Generic[T]):
 
     def tell(self, value: T | None = None, error: BaseException | None = None) -> None:
         """Tell it."""
-        self.told, self._value, self.error = True, value, error
+        self.told, self.value, self.error = True, value, error
         self._wake()
 
     def wait(self, branch: Branch) -> None:
@@ -222,6 +243,15 @@ class SearchCalls:
         self.rng = random.Random(call_seed(self._search.run_seed, self._search.problem.id, f"{scope}rng"))
         """Chance for the branch's own choices."""
 
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What is sent to draw the problem's candidates."""
+        return self._search.messages
+
+    def capabilities(self, engine: Engine | None = None) -> frozenset[str]:
+        """Return what the recipe's engine, or another, can do."""
+        return self._search.host.capabilities(engine)
+
     def generate(
         self,
         decoding: Decoding,
@@ -235,15 +265,18 @@ class SearchCalls:
         seed = call_seed(search.run_seed, search.problem.id, key)
         sent = messages or search.messages
         request = Request(search.problem.id, key, sent, decoding, seed, search.label, prefix=written)
-        return search.host.ask(self._branch, search.host.place(engine), request)
+        return search.host.ask(self._branch, engine, request)
+
+    def draw(self, request: Request) -> Promise[Completion]:
+        """Draw a candidate in one go, as its sampler asks for it. For the pipeline alone."""
+        self._count()
+        return self._search.host.ask(self._branch, None, request)
 
     def rewards(self, engine: RewardEngine | AskingRewardEngine, written: Written) -> Promise[Rewards]:
         """Ask a reward model what it thinks of each piece."""
         search, key = self._search, self._key()
         steps = tuple(piece.text for piece in written)
-        return search.host.ask(
-            self._branch, search.host.place(engine), RewardRequest(search.problem.id, key, search.messages, steps)
-        )
+        return search.host.ask(self._branch, engine, RewardRequest(search.problem.id, key, search.messages, steps))
 
     def classes(self, written: Sequence[Written]) -> Promise[Grouping]:
         """Return nodes and links of the answers in these; (): no answer."""
@@ -357,11 +390,11 @@ class SearchCalls:
             raise MisuseError("a branch asks through its own `calls`, and only while it runs")
 
 
-def begin(search: Search, sampler_search: Callable[[Problem, SearchCalls], Coroutine[Any, Any, None]]) -> None:
+def begin(search: Search, sampler_search: Callable[[Problem, SearchCalls], Coroutine[Any, Any, Any]]) -> None:
     """Give the search its root, ready to run. A sampler whose `search` is no coroutine ends it at once."""
     search.root = Branch(search)
     try:
-        search.root.coroutine = _coroutine(sampler_search(search.problem, SearchCalls(search.root)))
+        search.root.coroutine = _coroutine(sampler_search(search.problem, SearchCalls(search.root, search.scope)))
     except Exception as error:
         search.root.end(error=error)
     else:

@@ -21,12 +21,13 @@ says is recorded like any reply, since a time limit is no function.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from tts.errors import CallError, EngineError, MisuseError, OtherSearchError
@@ -35,7 +36,8 @@ from tts.pipeline.calls import Branch, Promise, Search
 from tts.pipeline.cap import Cap
 from tts.pipeline.watch import Watch
 from tts.protocols import AskingRewardEngine, Engine, RewardEngine
-from tts.runs.call_log import CallLog, digest, digest_of
+from tts.runs.call_log import Call, digest, digest_of
+from tts.runs.ledger import POLICY
 from tts.types import Candidate, Completion, Grouping, Problem, Request, RewardRequest, Rewards
 
 TURN_SECONDS = 60.0
@@ -44,6 +46,7 @@ CLASSES_SECONDS = 60.0
 """How long a verifier may take over the answers of one call."""
 CLASSES_THREADS = 4
 LONGEST_PATIENCE_SECONDS = 0.02
+HURRY_SECONDS = 0.1
 
 Reads = Callable[[Problem, tuple[str | None, ...]], Grouping]
 """Extracts and groups the answers of these texts; None has none."""
@@ -51,15 +54,20 @@ Reads = Callable[[Problem, tuple[str | None, ...]], Grouping]
 
 @dataclass(slots=True)
 class _InFlight:
-    """A call on its way. `told` False: it was given up; `asked`: it is put to another engine in questions."""
+    """A call on its way. `told` False: it was given up; `asked`: it is put to another engine in questions.
+
+    `place` is the engine's, `charged` the one that pays. When it is `due`, the engine has had long enough.
+    """
 
     place: str
+    charged: str
     call: Request | RewardRequest
     digest: str
     search: Search
     promise: Promise[Any]
     told: bool = True
     asked: Asked | None = None
+    due: float = math.inf
 
 
 @dataclass(slots=True)
@@ -79,26 +87,27 @@ class Driver:
     """Several searches over several engines, in one thread. `engines` are named by their place in the recipe.
 
     The first is what draws candidates. `slots` are what stands at these places in the recipe, where others do the work.
-    `record` writes a candidate, `reads` is the verifier's part, `told` says what
-    the user should know, and `cap` holds what may be spent.
+    `record` writes a candidate, `reads` is the verifier's part, `told` says what the user should know, and `cap` holds
+    what may be spent. With `opens`, an engine is opened by it when it first has something to do; else all are open.
     """
 
     def __init__(
         self,
         engines: Mapping[str, Engine | RewardEngine | AskingRewardEngine],
-        log: CallLog,
         record: Callable[[Candidate], None],
         reads: Reads,
         told: Callable[[str], None] = lambda _: None,
         *,
         slots: Mapping[str, object] | None = None,
         cap: Cap | None = None,
+        opens: Callable[[str], None] | None = None,
         turn_seconds: float = TURN_SECONDS,
         classes_seconds: float = CLASSES_SECONDS,
     ) -> None:
         self._askers = {place: one for place, one in engines.items() if isinstance(one, AskingRewardEngine)}
         self.engines = {place: one for place, one in engines.items() if not isinstance(one, AskingRewardEngine)}
-        self.log, self.record = log, record
+        self.record, self._opens = record, opens
+        self.opened = set() if opens else set(self.engines)
         self.cap = cap or Cap()
         self._slots = {**engines, **(slots or {})}
         self.ready: deque[Branch] = deque()
@@ -115,7 +124,7 @@ class Driver:
         self._readings: list[_Reading] = []
         self._read = threading.Event()
         self._watch = Watch(turn_seconds, told)
-        self._patience = 0.0
+        self._patience = self._hurried = 0.0
 
     @property
     def busy(self) -> bool:
@@ -141,16 +150,24 @@ class Driver:
 
     # --- what branches ask for
 
-    def place(self, engine: Engine | RewardEngine | AskingRewardEngine | None) -> str:
-        """Return the place of an engine in the recipe."""
+    def _place(self, engine: object) -> str:
+        """Return the place of an engine in the recipe; None is what draws candidates."""
         for place, one in self._slots.items():
             if engine is None or one is engine:
                 return place
         raise MisuseError('a search may ask the engines of its own recipe, in a component\'s `Slot("engines")`')
 
-    def ask(self, branch: Branch, place: str, call: Request | RewardRequest) -> Promise[Any]:
+    def capabilities(self, engine: Engine | None) -> frozenset[str]:
+        """Return what an engine of the recipe can do."""
+        return self.engines[self._place(engine)].capabilities()
+
+    def ask(
+        self, branch: Branch, engine: Engine | RewardEngine | AskingRewardEngine | None, call: Request | RewardRequest
+    ) -> Promise[Any]:
         """Ask an engine. What an earlier session has on record is told at once."""
-        search, name, mark = branch.search, (call.problem_id, call.key), digest(place, call)
+        search, name, place = branch.search, (call.problem_id, call.key), self._place(engine)
+        charged = place if search.own == POLICY or place.startswith(search.own) else search.own
+        mark = _marked(search, place, digest(charged, call))
         promise: Promise[Any] = Promise(branch, lambda: self._give_up(name))
         branch.asked.append(promise)
         recorded = self._recorded(search, call.key, mark)
@@ -161,7 +178,7 @@ class Driver:
         if name in self._in_flight:
             raise MisuseError(f"call {call.key} was asked twice")
         search.in_flight += 1
-        flight = self._in_flight[name] = _InFlight(place, call, mark, search, promise)
+        flight = self._in_flight[name] = _InFlight(place, charged, call, mark, search, promise)
         if place in self._askers:
             self._put(name, flight, self._askers[place])
         else:
@@ -171,7 +188,8 @@ class Driver:
     def _put(self, name: Name, flight: _InFlight, asker: AskingRewardEngine) -> None:
         """Put a reward call to the engine that is asked; without questions it is told at once."""
         assert isinstance(flight.call, RewardRequest)
-        asked = flight.asked = Asked(asker, flight.call, self.place(asker.engine))
+        asked = flight.asked = Asked(asker, flight.call, self._place(asker.engine))
+        flight.due = time.monotonic() + flight.search.call_seconds
         self._questions.update(dict.fromkeys(asked.awaited, asked))
         self._queues[asked.place].update(asked.awaited)
         if not asked.awaited:
@@ -179,7 +197,9 @@ class Driver:
 
     def ask_classes(self, branch: Branch, key: str, answers: tuple[str | None, ...]) -> Promise[Grouping]:
         """Ask the verifier."""
-        search, mark = branch.search, digest_of("classes", *("" if one is None else f"={one}" for one in answers))
+        search = branch.search
+        mark = digest_of("classes", *("" if one is None else f"={one}" for one in answers))
+        mark = _marked(search, "classes", mark)
         promise: Promise[Grouping] = Promise(branch, lambda: None)
         branch.asked.append(promise)
         recorded = self._recorded(search, key, mark)
@@ -190,13 +210,12 @@ class Driver:
         self._waiting_readings.append(_Reading(search, key, mark, answers, promise))
         return promise
 
-    def _recorded(self, search: Search, key: str, mark: str) -> Any:
-        recorded = search.recorded.pop(key, None)
-        if recorded is None or recorded.digest == mark:
-            return recorded
-        if not search.may_differ:
+    def _recorded(self, search: Search, key: str, mark: str) -> Call | None:
+        recorded = search.recorded.pop(key, ())
+        fits = next((one for one in recorded if one.digest == mark), None)
+        if recorded and fits is None and not search.may_differ:
             self.refuse(search, f"call {key}")
-        return None
+        return fits
 
     def refuse(self, search: Search, what: str) -> NoReturn:
         """End the run, whatever the search makes of the error."""
@@ -212,6 +231,10 @@ class Driver:
             return
         flight.told = False
         flight.search.in_flight -= 1
+        self._stop(name, flight)
+
+    def _stop(self, name: Name, flight: _InFlight) -> None:
+        """Take a call out of its queue, or have its engine cancel it."""
         asked = flight.asked
         place, parts = (flight.place, [name]) if asked is None else (asked.place, list(asked.awaited))
         for part in parts:
@@ -223,7 +246,7 @@ class Driver:
             else:
                 del self._in_flight[name]
         if asked is not None and not asked.awaited:  # what came already was paid for
-            if asked.has_replies:
+            if asked.has_replies or flight.told:
                 self._replied(name, asked.rewards)
             else:
                 del self._in_flight[name]
@@ -238,11 +261,17 @@ class Driver:
         progress = False
         for place, engine in self.engines.items():
             waiting = self._queues[place]
+            if waiting and place not in self.opened and self._opens is not None:
+                self._opens(place)
+                self.opened.add(place)
             while waiting and engine.num_free > 0:
                 name = next(iter(waiting))
                 if not self.cap.reserve(place, waiting[name]):
                     break
                 self._num_working[place] += 1
+                if name in self._in_flight:
+                    flight = self._in_flight[name]
+                    flight.due = time.monotonic() + flight.search.call_seconds
                 engine.add(waiting.pop(name))  # type: ignore[arg-type]  # a place is asked for one kind alone
             if self._num_working[place]:
                 for reply in engine.step(self._patience):
@@ -251,6 +280,7 @@ class Driver:
         progress |= self._take_readings()
         if not progress and not self.is_asking and not self._readings and any(self._queues.values()):
             raise self.cap.reached()
+        self._hurry()
         self.run_ready()
         self._patience = 0.0 if progress else min(LONGEST_PATIENCE_SECONDS, 2 * self._patience or 0.001)
         if not progress and self._readings and not any(self._num_working.values()):
@@ -302,10 +332,32 @@ class Driver:
     def _replied(self, name: Name, reply: Completion | Rewards) -> None:
         flight = self._in_flight.pop(name)
         self.num_replies += 1
-        self.log.reply(flight.place, flight.digest, reply, told=flight.told)
+        if flight.search.keep is not None:
+            assert isinstance(reply, Completion)
+            flight.search.keep(reply)
+            if flight.told:
+                flight.search.in_flight -= 1
+                self._touched.append(flight.search)
+                flight.promise.tell(reply)
+            return
+        if flight.due == -math.inf:
+            reply = _late(reply, flight.search.call_seconds)
+        flight.search.log.reply(flight.charged, flight.digest, reply, told=flight.told)
         if flight.told:
             flight.search.in_flight -= 1
             self._tell(flight.search, flight.promise, reply)
+
+    def _hurry(self) -> None:
+        """Stop the calls that an engine has had for too long; what it then returns is an error."""
+        now = time.monotonic()
+        if now < self._hurried + HURRY_SECONDS:
+            return
+        self._hurried = now
+        for name, flight in list(self._in_flight.items()):
+            if flight.due > now or flight.due == -math.inf:
+                continue
+            flight.due = -math.inf
+            self._stop(name, flight)
 
     def _tell(self, search: Search, promise: Promise[Any], reply: Completion | Rewards | Grouping | CallError) -> None:
         """Tell a reply; an error raises where it is awaited."""
@@ -335,7 +387,7 @@ class Driver:
                 still.append(reading)
                 continue
             came = True
-            self.log.grouping(reading.search.problem.id, reading.key, reading.digest, reply)
+            reading.search.log.grouping(reading.search.problem.id, reading.key, reading.digest, reply)
             reading.search.in_flight -= 1
             self._touched.append(reading.search)
             if not reading.promise.cancelled:
@@ -359,3 +411,17 @@ class Driver:
         except Exception as error:
             reading.box.put(CallError(f"{type(error).__name__}: {error}"))
         self._read.set()
+
+
+def _marked(search: Search, place: str, mark: str) -> str:
+    """Return the digest of a call to a place, in which stands what else tells it apart."""
+    return digest_of(search.marks[place], mark) if place in search.marks else mark
+
+
+def _late(reply: Completion | Rewards, seconds: float) -> Completion | Rewards:
+    """Return the reply to a call that was stopped because it took too long, unless it came whole; its cost stays."""
+    error = f"no reply within {seconds:g} s"
+    if isinstance(reply, Rewards):
+        return reply if reply.error is None else replace(reply, error=error)
+    is_whole = reply.finish_reason not in ("cancelled", "error")
+    return reply if is_whole else replace(reply, finish_reason="error", error=error)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
-from tts.errors import TTSError
-from tts.protocols import BoundSelector, Selector, Task
-from tts.selectors.contenders import contenders
+from tts.errors import ScorerError, TTSError
+from tts.protocols import AskingScorer, BoundSelector, Scorer, Selector, Task
+from tts.selectors.contenders import contenders, vote
 from tts.types import (
     TRUNCATED,
     Answer,
@@ -41,6 +42,13 @@ NO_SCORE = "no_score"
 """The reason where the scorer could tell nothing of any candidate that has an answer, of which one may be right."""
 
 
+class Scored(NamedTuple):
+    """What a scorer that asks told of a problem: one score per candidate, or why there is none."""
+
+    scores: tuple[Score, ...]
+    error: str = ""
+
+
 def judge(
     task: Task,
     selector: Selector,
@@ -49,9 +57,11 @@ def judge(
     candidates: Sequence[Candidate],
     *,
     given: Sequence[Given] = (),
+    scored: Scored | None = None,
 ) -> Judged:
     """Extract, group, verify, score, select. The reference reaches the verifier alone; no selector sees a verdict.
 
+    `scored` is what a scorer told that asks models, which was done before.
     What is `given` with the candidates, one each, stands in the place of what would be extracted and verified. Where
     scorer or selector fail, nothing is handed in, and the verdict says why; the candidates' verdicts stand.
     """
@@ -74,7 +84,7 @@ def judge(
     )
     nothing = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
     unselected = Judged(answers, grouping.nodes, (), nothing, verdicts, Verdict("undecided"), grouping.links)
-    return reselect(selector, problem, candidates, unselected)
+    return reselect(selector, problem, candidates, unselected, scored)
 
 
 def is_graded(verdicts: Sequence[Verdict]) -> bool:
@@ -87,13 +97,23 @@ def is_known(reference: Reference) -> bool:
     return reference != Reference()
 
 
-def reselect(selector: Selector, problem: Problem, candidates: Sequence[Candidate], judged: Judged) -> Judged:
+def reselect(
+    selector: Selector,
+    problem: Problem,
+    candidates: Sequence[Candidate],
+    judged: Judged,
+    scored: Scored | None = None,
+) -> Judged:
     """Score and select anew; answers, their grouping and verdicts stay (see `judge`)."""
     scores: tuple[Score, ...] = ()
     try:
-        scores = tuple(selector.scorer.score(problem, candidates)) if selector.scorer else ()
+        scores = _scores(selector.scorer, problem, candidates, scored)
         ballot = Ballot(tuple(candidates), judged.answers, judged.nodes, scores, judged.links)
-        selection = _select(selector, ballot, judged.verdicts)
+        silence = _silence(selector, ballot)
+        if silence:
+            selection = replace(vote(replace(ballot, scores=()), contenders(ballot)), fallback=silence)
+        else:
+            selection = _select(selector, ballot, judged.verdicts)
         verdict = _selected(ballot, selection, judged.verdicts)
     except Exception as error:  # of a scorer or selector, of which any may be a plugin's
         selection = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
@@ -110,6 +130,34 @@ def unjudged(reference: Reference, candidates: Sequence[Candidate], reason: str,
     verdict = Verdict("undecided", reason, detail)
     each = verdict if is_known(reference) else Verdict("undecided", NO_REFERENCE)
     return Judged(nothing, nothing, (), selection, (each,) * len(candidates), verdict)
+
+
+def _scores(
+    scorer: Scorer | AskingScorer | None, problem: Problem, candidates: Sequence[Candidate], scored: Scored | None
+) -> tuple[Score, ...]:
+    """Return the scores, which one that asks has given before."""
+    if not isinstance(scorer, AskingScorer):
+        return tuple(scorer.score(problem, candidates)) if scorer else ()
+    if scored is None:
+        raise ScorerError("the scorer asks a model, and has no scores on record: have it asked with `tts select RUN`")
+    if scored.error:
+        raise ScorerError(scored.error)
+    return scored.scores
+
+
+def _silence(selector: Selector, ballot: Ballot) -> str:
+    """Say that a scorer that asks could tell nothing of most of those that have an answer; "" where it could.
+
+    What it told of the few would decide by whom it happened to answer for. The plain vote knows more than that.
+    """
+    if not isinstance(selector.scorer, AskingScorer):
+        return ""
+    entrants = contenders(ballot)
+    untold = [score for one in entrants if (score := ballot.scores[one.position]).value is None]
+    if 2 * len(untold) <= len(entrants):
+        return ""
+    why = Counter(score.detail for score in untold).most_common(1)[0][0]
+    return f"the scorer could tell nothing of {len(untold)} of {len(entrants)} candidates with an answer: {why}"
 
 
 def _select(selector: Selector, ballot: Ballot, verdicts: Sequence[Verdict]) -> Selection:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from tts.pipeline.judge import judge
+from tts.pipeline.judge import Scored, judge
 from tts.protocols import Opens
 from tts.recipe import Recipe
 from tts.tasks import every_task
@@ -67,7 +67,14 @@ class Evaluators:
         answers = [None if text is None else verifier.extract(problem, text) for text in texts]
         return verifier.group(problem, answers)
 
-    def judge(self, row: ProblemRow, candidates: Sequence[Candidate], given: Sequence[Given] = ()) -> Judged:
+    def judge(
+        self,
+        row: ProblemRow,
+        candidates: Sequence[Candidate],
+        given: Sequence[Given] = (),
+        scored: Scored | None = None,
+    ) -> Judged:
         """Return what is to be said of a problem's candidates. Raises what a verifier raises."""
         self.open(row.problem.kind)
-        return judge(self.tasks[row.problem.kind], self.selector, row.problem, row.reference, candidates, given=given)
+        task = self.tasks[row.problem.kind]
+        return judge(task, self.selector, row.problem, row.reference, candidates, given=given, scored=scored)

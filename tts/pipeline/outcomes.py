@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tts.pipeline.judge import FAILED, SELECTION_FAILED, count
+from tts.pipeline.judge import FAILED, SELECTION_FAILED, Scored, count
 from tts.types import Candidate, Judged, ProblemRow, RowError, Solution, Spent, Usage
 
 CANCELLED = "it was cancelled"
@@ -17,7 +17,7 @@ class Drawn:
     """Input row `number` (from 0) with all its candidates, ordered by index; `error` says why some are missing.
 
     A row that is no problem has no candidates. `spent` is what was paid for, by engine, what was drawn anew or given up
-    included. `wall_seconds` is None where an earlier session drew them all.
+    included. `wall_seconds` is None where an earlier session drew them all. `scored` is what a scorer that asks told.
     """
 
     number: int
@@ -26,6 +26,7 @@ class Drawn:
     spent: Mapping[str, Spent] = field(default_factory=dict)
     error: str | None = None
     wall_seconds: float | None = None
+    scored: Scored | None = None
 
 
 def shortfall(candidates: tuple[Candidate, ...], unasked: tuple[int, ...] = ()) -> str | None:

@@ -22,14 +22,25 @@ from tts.pipeline.intake import Intake, Turn
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, unjudged
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import CANCELLED, Drawn, Outcome, Solved, solution_of
+from tts.pipeline.scoring import Scoring
 from tts.pipeline.searching import Searching
 from tts.pipeline.tally import Tally
 from tts.problems.rows import from_python, judgeable
 from tts.problems.sources import Specs
-from tts.protocols import MeasuresWhenAsked, OneShotSampler, Opens, PluginHost, Sandboxed, SearchingSampler, SendsAgain
+from tts.protocols import (
+    AskingScorer,
+    MeasuresWhenAsked,
+    OneShotSampler,
+    Opens,
+    PluginHost,
+    Sandboxed,
+    SearchingSampler,
+    SendsAgain,
+)
 from tts.recipe import Recipe
 from tts.runs import job
 from tts.runs.call_log import FILE as CALLS
+from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
 from tts.runs.call_log import CallLog
 from tts.runs.folder import RunFolder
 from tts.runs.judgements import DerivedFiles
@@ -89,9 +100,15 @@ class Run:
                     f"the recipe draws {recipe.sampler.num_candidates}. The file was changed from outside"
                 )
         self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
+        sampler, scorer = recipe.sampler, recipe.selector.scorer
+        self._scoring = (
+            Scoring(recipe, scorer, CallLog(folder[SCORER_CALLS], with_ids=False))
+            if isinstance(scorer, AskingScorer)
+            else None
+        )
         self._log = (
-            CallLog(folder[CALLS], with_ids="prefix" in recipe.sampler.requires)
-            if isinstance(recipe.sampler, SearchingSampler)
+            CallLog(folder[CALLS], with_ids="prefix" in sampler.requires)
+            if isinstance(sampler, SearchingSampler)
             else None
         )
         if not all(self._derived.is_of(name, self._num_wanted(name)) for name in self._recorded):
@@ -191,10 +208,11 @@ class Run:
                 engine.close()
 
     def _drawing(self) -> Drawing | Searching:
-        """Return what draws: requests made at once, or searches."""
+        """Return what draws: requests made at once alone, or all that converses with engines."""
         recipe, sampler, file = self.recipe, self.recipe.sampler, self.folder["candidates.jsonl"]
-        if isinstance(sampler, SearchingSampler):
-            assert self._log is not None
+        assert isinstance(sampler, OneShotSampler | SearchingSampler)
+        log = self._log if self._scoring is None else self._log or self._scoring.log
+        if log is not None:
             return Searching(
                 engines=recipe.engines(),
                 sampler=sampler,
@@ -202,14 +220,18 @@ class Run:
                 reads=self.evaluators.read,
                 run_seed=recipe.seed,
                 file=file,
-                log=self._log,
+                log=log,
                 recorded=self._recorded,
+                superseded=superseded(self.folder.path),
+                scoring=self._scoring,
+                is_scored=self._derived.has,
                 stop=self.stop,
                 opened=self._note_capabilities,
                 told=self.notes.append,
                 progress=self.progress,
                 cap=self.cap,
                 cancels=self._cancels,
+                set_aside=self._set_aside,
             )
         assert isinstance(sampler, OneShotSampler)
         return Drawing(
@@ -299,7 +321,7 @@ class Run:
     def _judged(self, row: ProblemRow, drawn: Drawn) -> Judged:
         judged = self._derived.read(row.problem.id)
         if judged is None:
-            judged = self.evaluators.judge(row, drawn.candidates)
+            judged = self.evaluators.judge(row, drawn.candidates, scored=drawn.scored)
             if judged.verdict.reason != SELECTION_FAILED:  # which a later session may do better
                 self._derived.write(row.problem.id, judged)
         return judged

@@ -1,10 +1,12 @@
-"""Draws by searches: begins them as the engines have room, drives them together, hands a problem on when it is over.
+"""Draws by conversation: begins problems as the engines have room, drives them together, hands on those that are over.
+
+How it works. A problem is a search first, then, where the recipe's scorer asks models, a second one over its
+candidates; then it is handed on. A sampler that draws each candidate in one go is the simplest search: it asks for all
+of them, and each is in its file when it comes. All searches share one driver, and so the engines.
 
 The next problem begins while no call waits for what draws candidates, and fewer than one batch of them wait for other
 engines: so the batch stays full and few problems are open. A candidate is in its file when the search hands it in; the
 line that says that a search is over comes after them.
-
-A problem that is cancelled (`cancels`) ends at once: its calls are given up, and a run that goes on draws it anew.
 """
 
 from __future__ import annotations
@@ -12,42 +14,57 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from tts.errors import CallError, MisuseError
-from tts.pipeline.calls import Search, begin
+from tts.errors import CallError, EngineError, MisuseError
+from tts.pipeline.calls import Search, SearchCalls, begin, call_seed
 from tts.pipeline.cap import Cap
 from tts.pipeline.drawing import IDLE_SECONDS, Progress
 from tts.pipeline.driver import Driver, Reads
 from tts.pipeline.intake import Intake
+from tts.pipeline.judge import Scored
 from tts.pipeline.outcomes import CANCELLED, Drawn, shortfall
-from tts.protocols import Engine, SearchingSampler
+from tts.pipeline.scoring import Scoring
+from tts.protocols import Engine, GuidingSampler, OneShotSampler, PluginHost, SearchingSampler
 from tts.runs.call_log import CallLog
+from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
-from tts.types import Candidate, Message, Problem, ProblemRow, RowError
+from tts.runs.ledger import Superseded, added, ledger
+from tts.types import Candidate, Completion, Message, Order, Problem, ProblemRow, Request, RowError, Spent
+
+MOST_OPEN = 64  # problems that are begun while what draws candidates is not open, since nothing is drawn
 
 
 @dataclass(slots=True)
 class _Open:
+    """A problem on its way. `drawing` is over, or None where an earlier session drew all; then comes `scoring`."""
+
     number: int
     row: ProblemRow
     began: float
-    search: Search
+    drawing: Search | None
+    candidates: tuple[Candidate, ...] = ()
+    error: str | None = None
+    scoring: Search | None = None
     cancelled: bool = False
 
 
 @dataclass(slots=True)
 class Searching:
-    """One searching sampler over the engines of its recipe, by their places; the first one draws candidates.
+    """One sampler over the engines of its recipe, by their places; the first one draws candidates.
 
-    `recorded` maps a problem's id to the byte offset of each candidate that was handed in, `log` holds the calls. All
-    engines are opened when the first search needs them, and `opened` is called then; `told` says what the user should
-    know. `cap` holds what may be spent; `cancels` are problems to be given up, put there by any thread.
+    `recorded` maps a problem's id to the byte offset of each candidate that was handed in, `superseded` to those that
+    are drawn anew; `log` holds the calls of a search (a sampler that draws in one go has none). `scoring` asks the
+    recipe's scorer about the problems for which `is_scored` does not say that it was asked. All engines are opened when
+    the first candidate is to be drawn, and `opened` is called then; where there is nothing to draw, each when the
+    scorer asks it. `told` says what the user should know, `cap` holds what may be spent; `cancels` are problems to be
+    given up, put there by any thread, and `set_aside` records what came half of one that asks for all at once.
     """
 
     engines: Mapping[str, Engine]
-    sampler: SearchingSampler
+    sampler: SearchingSampler | OneShotSampler
     messages: Callable[[Problem], tuple[Message, ...]]
     reads: Reads
     run_seed: int
@@ -55,14 +72,18 @@ class Searching:
     log: CallLog
     recorded: Mapping[str, Mapping[int, int]]
     stop: threading.Event
+    superseded: Mapping[str, Sequence[Superseded]] = field(default_factory=dict)
+    scoring: Scoring | None = None
+    is_scored: Callable[[str], bool] = lambda _: False
     opened: Callable[[], None] = lambda: None
     told: Callable[[str], None] = lambda _: None
     progress: Progress = field(default_factory=Progress)
     cap: Cap = field(default_factory=Cap)
     cancels: deque[str] = field(default_factory=deque)
+    set_aside: Callable[[Candidate], None] = lambda _: None
     _cancelled: set[str] = field(default_factory=set)
     _open: dict[str, _Open] = field(default_factory=dict)
-    _driver: Driver | None = None
+    _driver: Driver = field(init=False)
     _num_rows: int = 0
 
     def run(self, intake: Intake) -> Iterator[Drawn]:
@@ -71,24 +92,25 @@ class Searching:
         Raises EngineError where an engine cannot go on, CapReachedError where the cap allows no more, OtherSearchError
         where the record does not fit.
         """
+        self._driver = Driver(self.engines, self._record, self.reads, self.told, opens=self._open_engine, cap=self.cap)
         try:
             while not self.stop.is_set():
                 yield from self._cancel()
                 yield from self._fill(intake)
-                if self._driver is not None and (self._open or self._driver.is_asking):  # what was given up is paid for
+                if self._open or self._driver.is_asking:  # what was given up is paid for
                     self._driver.step()
-                    self._note_progress(self._driver)
+                    self._note_progress()
                     yield from self._ended()
                 elif intake.exhausted:
                     return
         finally:
             self.progress.ended_at = time.monotonic()
-            if self._driver is not None:
-                self._driver.close()
+            self._driver.close()
 
-    def _note_progress(self, driver: Driver) -> None:
-        progress = self.progress
-        progress.num_tokens = self._policy.num_generated_tokens
+    def _note_progress(self) -> None:
+        progress, driver = self.progress, self._driver
+        if self._is_open:
+            progress.num_tokens = self._policy.num_generated_tokens
         progress.num_calls, progress.num_open = driver.num_replies, len(self._open)
         progress.waits_for = max(self.engines, key=driver.num_working)
 
@@ -96,8 +118,12 @@ class Searching:
     def _policy(self) -> Engine:
         return next(iter(self.engines.values()))
 
+    @property
+    def _is_open(self) -> bool:
+        return next(iter(self.engines)) in self._driver.opened
+
     def _fill(self, intake: Intake) -> Iterator[Drawn]:
-        """Begin searches while there is room for their calls."""
+        """Begin problems while there is room for their calls."""
         while not self.stop.is_set() and self._has_room():
             row = intake.take(0.0 if self._open else IDLE_SECONDS)
             if row is None:
@@ -105,9 +131,7 @@ class Searching:
             number, self._num_rows = self._num_rows, self._num_rows + 1
             if isinstance(row, RowError):
                 yield Drawn(number, row)
-            elif row.problem.id in self.log.ended:
-                yield self._recalled(number, row)
-            elif row.problem.id in self._cancelled:
+            elif row.problem.id in self._cancelled and row.problem.id not in self.log.ended:
                 self._cancelled.discard(row.problem.id)
                 yield Drawn(number, row, error=CANCELLED)
             else:
@@ -118,90 +142,176 @@ class Searching:
         """Give up problems."""
         while self.cancels:
             problem_id = self.cancels.popleft()
-            open_ = self._open.get(problem_id)
-            if open_ is None or open_.search.root is None:
+            one = self._open.get(problem_id)
+            if one is None:
                 self._cancelled.add(problem_id)  # it may be yet to come
                 continue
-            open_.cancelled = True
-            open_.search.root.end(error=CallError(CANCELLED))
+            one.cancelled = True
+            for search in (one.drawing, one.scoring):
+                if search is not None and search.root is not None and not search.over:
+                    search.root.end(error=CallError(CANCELLED))
         yield from self._ended()
 
     def _has_room(self) -> bool:
-        if self._driver is None:
-            return True
         policy, *others = self.engines
+        room = self._policy.num_free if self._is_open else MOST_OPEN - len(self._open)
         num_elsewhere = sum(map(self._driver.num_queued, others))
-        room = self._policy.num_free
         return not self._driver.num_queued(policy) and room > 0 and num_elsewhere <= room
 
-    def _recalled(self, number: int, row: ProblemRow) -> Drawn:
-        """Return a problem whose search was over before."""
-        problem_id = row.problem.id
-        candidates = tuple(self._candidates(problem_id).values())
-        self.progress.num_resumed += len(candidates)
-        error = self.log.ended[problem_id] or shortfall(candidates)
-        return Drawn(number, row, candidates, error=error, spent=self.log.spent(problem_id))
-
-    def _candidates(self, problem_id: str) -> dict[int, Candidate]:
-        places = self.recorded.get(problem_id, {})
-        return {index: self.file.read(places[index], Candidate) for index in sorted(places)}
-
     def _begin(self, number: int, row: ProblemRow) -> None:
-        problem, driver = row.problem, self._opened_driver()
-        candidates = self._candidates(problem.id)
+        """Begin what is left to do for a problem."""
+        problem = row.problem
+        places = self.recorded.get(problem.id, {})
+        candidates = {index: self.file.read(places[index], Candidate) for index in sorted(places)}
         self.progress.num_resumed += len(candidates)
-        search = Search(
-            host=driver,
-            problem=problem,
-            messages=self.messages(problem),
-            label=self.sampler.label,
-            thinking_tags=self._policy.thinking_tags,
-            run_seed=self.run_seed,
-            num_candidates=self.sampler.num_candidates,
-            most_calls=self.sampler.most_calls,
-            candidates=candidates,
+        one = self._open[problem.id] = _Open(number, row, time.monotonic(), None)
+        if isinstance(self.sampler, SearchingSampler):
+            if problem.id not in self.log.ended:
+                one.drawing = self._begin_search(self.sampler, problem, candidates)
+        elif len(candidates) < self.sampler.num_candidates:
+            one.drawing = self._begin_draws(self.sampler, problem, candidates)
+        if one.drawing is None:  # an earlier session drew them all
+            one.candidates = tuple(candidates.values())
+            one.error = self.log.ended.get(problem.id) or shortfall(one.candidates)
+            self._begin_scoring(one)
+
+    def _begin_search(self, sampler: SearchingSampler, problem: Problem, candidates: dict[int, Candidate]) -> Search:
+        search = self._search(
+            problem,
+            candidates,
+            label=sampler.label,
+            num_candidates=sampler.num_candidates,
+            most_calls=sampler.most_calls,
             recorded=self.log.take(problem.id),
             may_differ=problem.id in self.log.retried,
         )
-        self._open[problem.id] = _Open(number, row, time.monotonic(), search)
-        begin(search, self.sampler.search)
-        driver.run_ready()
+        begin(search, sampler.search)
+        self._driver.run_ready()
+        return search
 
-    def _opened_driver(self) -> Driver:
-        if self._driver is None:
-            with self.progress.opening():
-                for engine in self.engines.values():
-                    engine.open()
-            if not self.stop.is_set():  # else nobody waits any more, and the folder may be closed
-                self.opened()
-                self.progress.opened_at = time.monotonic()
-            self._driver = Driver(self.engines, self.log, self._record, self.reads, self.told, cap=self.cap)
-        return self._driver
+    def _begin_draws(self, sampler: OneShotSampler, problem: Problem, candidates: dict[int, Candidate]) -> Search:
+        """Begin the search of a sampler that asks for each of the missing candidates once, all at once."""
+        missing = tuple(index for index in range(sampler.num_candidates) if index not in candidates)
+        seeds = tuple(call_seed(self.run_seed, problem.id, str(index)) for index in missing)
+        requests = list(sampler.requests(Order(problem, self.messages(problem), missing, seeds)))
+        by_key: dict[str, Request] = {request.key: request for request in requests}
+        if len(by_key) != len(requests) or not by_key.keys() <= set(map(str, missing)):
+            raise EngineError(f"sampler {type(sampler).__name__} asked for other candidates than ordered")
+
+        def keep(reply: Completion) -> None:
+            request = by_key[reply.key]
+            candidate = candidate_of(reply, int(reply.key), request.seed, request.sampler, self._policy.thinking_tags)
+            if reply.finish_reason == "cancelled" and search.over:  # the problem was given up
+                self.set_aside(candidate)
+            else:
+                search.candidates[candidate.index] = candidate
+                self._record(candidate)
+
+        async def draw_all(_: Problem, calls: SearchCalls) -> None:
+            for pending in [calls.draw(request) for request in requests]:
+                await pending
+
+        search = self._search(
+            problem,
+            candidates,
+            label="",
+            num_candidates=sampler.num_candidates,
+            most_calls=len(requests),
+            recorded={},
+            keep=keep,
+        )
+        begin(search, draw_all)
+        self._driver.run_ready()
+        return search
+
+    def _search(self, problem: Problem, candidates: dict[int, Candidate], **keys: Any) -> Search:
+        """Return a search that draws; all engines are open then."""
+        self._open_all()
+        return Search(
+            host=self._driver,
+            problem=problem,
+            messages=self.messages(problem),
+            thinking_tags=self._policy.thinking_tags,
+            run_seed=self.run_seed,
+            candidates=candidates,
+            log=self.log,
+            **keys,
+        )
+
+    def _begin_scoring(self, one: _Open) -> None:
+        problem = one.row.problem
+        wanted = self.scoring is not None and one.candidates and not one.cancelled
+        if wanted and self.scoring is not None and not self.is_scored(problem.id):
+            one.scoring = self.scoring.begin(self._driver, problem, self.messages(problem), one.candidates)
+            self._driver.run_ready()
+
+    def _open_all(self) -> None:
+        """Open what is not open yet, before the first candidate is drawn: so what cannot be loaded is found early."""
+        closed = [place for place in self.engines if place not in self._driver.opened]
+        if not closed:
+            return
+        if isinstance(self.sampler, GuidingSampler) and isinstance(self._policy, PluginHost):
+            self._policy.host(self.sampler.plugin)
+        for place in closed:
+            self._open_engine(place)
+        self._driver.opened.update(closed)
+        if not self.stop.is_set():  # else nobody waits any more, and the folder may be closed
+            self.opened()
+            self.progress.opened_at = time.monotonic()
+
+    def _open_engine(self, place: str) -> None:
+        with self.progress.opening():
+            self.engines[place].open()
 
     def _record(self, candidate: Candidate) -> None:
         self.file.append(candidate)
         self.progress.num_candidates += 1
 
     def _ended(self) -> Iterator[Drawn]:
-        """Hand on the problems whose searches are over."""
-        for problem_id in [one for one, open_ in self._open.items() if open_.search.over]:
-            open_ = self._open.pop(problem_id)
-            search = open_.search
-            error = search.error
-            if error is None and not search.candidates:
-                error = MisuseError("the search ended without a candidate")
-            told = None if error is None else f"{type(error).__name__}: {error}"
-            candidates = tuple(search.candidates[index] for index in sorted(search.candidates))
-            if open_.cancelled:
-                told = CANCELLED
-                self.log.retry(problem_id)
-            else:
-                self.log.end(problem_id, told)
-            yield Drawn(
-                open_.number,
-                open_.row,
-                candidates,
-                error=told or shortfall(candidates),
-                wall_seconds=time.monotonic() - open_.began,
-                spent=self.log.spent(problem_id),
-            )
+        """Hand on the problems that are over; of those whose candidates are all there, begin the scores."""
+        for problem_id, one in list(self._open.items()):
+            if one.drawing is not None and one.drawing.over and not one.candidates:
+                self._end_drawing(one, one.drawing)
+                self._begin_scoring(one)
+            is_drawn = one.drawing is None or one.drawing.over
+            if is_drawn and (one.scoring is None or one.scoring.over):
+                del self._open[problem_id]
+                yield self._drawn(one)
+
+    def _end_drawing(self, one: _Open, search: Search) -> None:
+        """Take the candidates of a search that is over, and record its end."""
+        problem_id, error = one.row.problem.id, search.error
+        one.candidates = tuple(search.candidates[index] for index in sorted(search.candidates))
+        if not isinstance(self.sampler, SearchingSampler):
+            unasked = tuple(index for index in range(self.sampler.num_candidates) if index not in search.candidates)
+            one.error = shortfall(one.candidates, unasked)
+            return
+        if error is None and not search.candidates:
+            error = MisuseError("the search ended without a candidate")
+        told = None if error is None else f"{type(error).__name__}: {error}"
+        if one.cancelled:
+            self.log.retry(problem_id)
+        else:
+            self.log.end(problem_id, told)
+        one.error = told or shortfall(one.candidates)
+
+    def _drawn(self, one: _Open) -> Drawn:
+        problem_id, scored = one.row.problem.id, None
+        spent: list[Mapping[str, Spent]] = []
+        if isinstance(self.sampler, SearchingSampler):
+            spent.append(self.log.spent(problem_id))
+        else:
+            spent.append(ledger([*one.candidates, *self.superseded.get(problem_id, ())]))
+        if self.scoring is not None:
+            spent.append(self.scoring.spent(problem_id))
+            scored = Scored(()) if one.scoring is None else self.scoring.scored(one.scoring, one.candidates)
+        wall = None if one.drawing is None else time.monotonic() - one.began
+        return Drawn(
+            one.number,
+            one.row,
+            one.candidates,
+            added(spent),
+            error=CANCELLED if one.cancelled else one.error,
+            wall_seconds=wall,
+            scored=scored,
+        )

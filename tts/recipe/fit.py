@@ -8,7 +8,7 @@ from typing import Literal, cast
 from tts.components import registry
 from tts.components.component import Component, ComponentKind
 from tts.errors import TTSError
-from tts.protocols import BoundSelector, Engine, Sampler, Scorer
+from tts.protocols import AskingScorer, BoundSelector, Engine, Sampler, Scorer
 from tts.recipe.mistakes import Mistake, refusal
 from tts.recipe.model import Recipe
 from tts.recipe.tree import Node
@@ -44,7 +44,7 @@ def _unmet(recipe: Recipe, root: Node) -> Iterator[Mistake]:
         yield Mistake(_find(root, "engine").place, f"`engine`: {error}")
         return
     engine = f"the engine `{_name('engines', recipe.engine)}` lacks: it has {', '.join(sorted(available)) or 'none'}"
-    asking: list[tuple[ComponentKind, str, Sampler | Scorer]] = [("samplers", "sampler", recipe.sampler)]
+    asking: list[tuple[ComponentKind, str, Sampler | Scorer | AskingScorer]] = [("samplers", "sampler", recipe.sampler)]
     if recipe.selector.scorer is not None:
         asking.append(("scorers", "selector.scorer", recipe.selector.scorer))
     for place, needs, inner in recipe.needed_of_engines():

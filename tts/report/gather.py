@@ -15,7 +15,7 @@ from tts.metrics.pool import Pool, PoolRow, joined, picked, pool, pool_row
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, is_graded, is_known
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.rejudging import judged_again
-from tts.protocols import Scorer
+from tts.protocols import AskingScorer, Scorer
 from tts.report.data import ArmView, CandidateView, Spread
 from tts.report.spread import Measure, SpreadSum
 from tts.runs.ledger import added
@@ -131,7 +131,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     return gathered
 
 
-def _name_of(scorer: Scorer | None, given_scores: Sequence[str]) -> str | None:
+def _name_of(scorer: Scorer | AskingScorer | None, given_scores: Sequence[str]) -> str | None:
     """Return what to call a scorer among others: one of another tool by its figure."""
     if isinstance(scorer, GivenScore):
         return _apart(scorer.key or chosen_key(given_scores))

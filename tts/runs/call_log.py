@@ -7,6 +7,9 @@ number of its candidates cannot say so. `{"retry": true}` takes back the end and
 `--retry-errors`): such a search may ask other things than those on record, which are then asked anew, and the later
 line counts.
 
+scorer_calls.jsonl is the same of scorers that ask. They have no end; where a call does not fit the record it is asked
+anew, and both lines stay, so that the scorers of one folder do not disturb each other.
+
 `problem_id` stands first, and fields at their default are left out. Token ids are base64 of little-endian 32-bit
 numbers. In memory are 8 bytes a line of the searches that did not end; the lines of one are read when it begins.
 """
@@ -29,6 +32,7 @@ from tts.runs.ledger import POLICY, added
 from tts.types import Completion, Grouping, Request, RewardRequest, Rewards, Spent
 
 FILE = "calls.jsonl"
+SCORER_FILE = "scorer_calls.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class CallLog:
         self.retried: set[str] = set()
         """The problems that are drawn again because something failed."""
         self._offsets: dict[str, array[int]] = {}
+        self._retried_at: dict[str, int] = {}
         self._spent: dict[str, dict[str, Spent]] = {}
         for offset, line in file.records(CallKey):
             self._charge(line.problem_id, line.spent)
@@ -115,6 +120,7 @@ class CallLog:
             elif line.retry:
                 self.ended.pop(line.problem_id, None)
                 self.retried.add(line.problem_id)
+                self._retried_at[line.problem_id] = offset
             else:
                 self._offsets.setdefault(line.problem_id, array("Q")).append(offset)
         again = self.retried - self.ended.keys()
@@ -124,14 +130,17 @@ class CallLog:
                 if line.problem_id in again and not (line.end or line.retry):
                     self._offsets[line.problem_id].append(offset)
 
-    def take(self, problem_id: str) -> dict[str, Call]:
-        """Return a problem's calls by key, once; of two the later. Raises RunFolderError where a line is none."""
-        found: dict[str, Call] = {}
+    def take(self, problem_id: str) -> dict[str, list[Call]]:
+        """Return a problem's calls by key, once, the latest first; not the errors that were to be tried again.
+
+        Raises RunFolderError where a line is none.
+        """
+        found: dict[str, list[Call]] = {}
         for offset in self._offsets.pop(problem_id, ()):
             call = self._file.read(offset, Call)
-            found[call.key] = call
-        if problem_id in self.retried:  # what was given up may be wanted this time
-            found = {key: call for key, call in found.items() if call.told and _error_of(call) is None}
+            is_good = call.told and _error_of(call) is None  # what was given up may be wanted this time
+            if is_good or offset > self._retried_at.get(problem_id, -1):
+                found.setdefault(call.key, []).insert(0, call)
         return found
 
     def spent(self, problem_id: str) -> dict[str, Spent]:

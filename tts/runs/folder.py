@@ -5,6 +5,7 @@ run.json          the job: resolved recipe, its hash, versions, host; written an
 problems.jsonl    one input row a line, in order: {"problem", "reference"} or {"error"}; {"end"} once all are read
 candidates.jsonl  one candidate a line, appended as it arrives: the primary artefact
 calls.jsonl       where searches draw: one call's reply a line, and where each search ended (see `call_log`)
+scorer_calls.jsonl   the same of scorers that ask models: dear, so kept when the selector changes
 scores.jsonl selections.jsonl verdicts.jsonl    one line a problem; derived, can be deleted and recomputed
 summary.json      the headline figures
 sessions.jsonl    one line per session: when it began and ended, on which host. All that is not repeatable is here.

@@ -15,9 +15,10 @@ from typing import Any
 
 from tts.errors import RunFolderError
 from tts.problems.sources import Specs
-from tts.protocols import SearchingSampler
+from tts.protocols import AskingScorer, SearchingSampler
 from tts.recipe import Recipe, changes_no_candidate, differences, load_recipe, only_later_stages, rebuild_recipe
 from tts.runs.call_log import FILE as CALLS
+from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
 from tts.runs.call_log import retried
 from tts.runs.files import StoredFile
 from tts.runs.folder import RunFolder, has_candidates, read_job
@@ -171,7 +172,7 @@ def redraw(folder: RunFolder, recipe: Recipe, *, retry_errors: bool) -> int:
 
     These are the failed ones, if asked, and the whole groups of a sampler whose candidates influence each other where
     the group is unfinished or loses a failed one. Of a search it is all of a problem, and its calls are asked again
-    where they failed; an unfinished one goes on as it is.
+    where they failed; an unfinished one goes on as it is. What a scorer asked is asked again where that failed.
     """
     num_good: Counter[str] = Counter()
     failed = set()
@@ -181,6 +182,8 @@ def redraw(folder: RunFolder, recipe: Recipe, *, retry_errors: bool) -> int:
         else:
             num_good[key.problem_id] += 1
     sampler = recipe.sampler
+    if isinstance(recipe.selector.scorer, AskingScorer) and retried(folder[SCORER_CALLS], retry_errors=retry_errors):
+        folder.forget_derived()
     if isinstance(sampler, SearchingSampler):
         again = retried(folder[CALLS], {problem_id for problem_id, _ in failed}, retry_errors=retry_errors)
         return folder.set_aside(lambda key: key.problem_id in again) if again else 0

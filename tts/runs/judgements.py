@@ -34,9 +34,13 @@ class StoredJudgements(Generic[File]):
         """Tell whether nothing is stored of a problem, or something of as many candidates."""
         return self._num_verdicts.get(problem_id, num_candidates) == num_candidates
 
+    def has(self, problem_id: str) -> bool:
+        """Tell whether all that is derived of a problem is stored."""
+        return all(problem_id in offsets for offsets in self._offsets.values())
+
     def read(self, problem_id: str) -> Judged | None:
         """Return what is stored of one problem, or None where any part of it is missing."""
-        if any(problem_id not in offsets for offsets in self._offsets.values()):
+        if not self.has(problem_id):
             return None
         at = {name: offsets[problem_id] for name, offsets in self._offsets.items()}
         selected = self._files["selections.jsonl"].read(at["selections.jsonl"], Selections)

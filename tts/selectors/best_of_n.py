@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tts.components.component import Component
 from tts.components.slot import Slot
-from tts.protocols import Scorer
+from tts.protocols import AskingScorer, Scorer
 from tts.selectors.contenders import rerank, scored_contenders
 from tts.types import Ballot, Selection
 
@@ -17,7 +17,7 @@ class BestOfN(Component):
     A candidate without a score abstains. Ties: the most likely candidate (see `tts.selectors.contenders`).
     """
 
-    scorer: Annotated[Scorer, Slot("scorers")]
+    scorer: Annotated[Scorer | AskingScorer, Slot("scorers")]
     """What ranks the candidates; any finite scores."""
 
     def select(self, ballot: Ballot) -> Selection:

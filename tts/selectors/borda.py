@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tts.components.component import Component
 from tts.components.slot import Slot
-from tts.protocols import Scorer
+from tts.protocols import AskingScorer, Scorer
 from tts.selectors.contenders import scored_contenders, scores_of, vote
 from tts.types import Ballot, Selection
 
@@ -29,7 +29,7 @@ class Borda(Component):
     (see `tts.selectors.contenders`).
     """
 
-    scorer: Annotated[Scorer, Slot("scorers")]
+    scorer: Annotated[Scorer | AskingScorer, Slot("scorers")]
     """What ranks the candidates; any finite scores."""
 
     power: float | None = Field(default=None, ge=0, le=50)

@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tts.components.component import Component
 from tts.components.slot import Slot
-from tts.protocols import Scorer
+from tts.protocols import AskingScorer, Scorer
 from tts.scorers.confidence import Confidence
-from tts.selectors.contenders import Contender, vote, weighing_contenders
+from tts.selectors.contenders import Contender, refuse_raw, vote, weighing_contenders
 from tts.types import Ballot, Selection
 
 
@@ -25,7 +25,7 @@ class ConfidenceVote(Component):
     Ties: the most likely candidate of those answers wins (see `tts.selectors.contenders`).
     """
 
-    scorer: Annotated[Scorer, Slot("scorers")] = Confidence()
+    scorer: Annotated[Scorer | AskingScorer, Slot("scorers")] = Confidence()
     """What tells how confident a candidate is; its scores must be 0 or above."""
 
     keep: float = Field(default=0.9, gt=0, le=1)
@@ -33,6 +33,11 @@ class ConfidenceVote(Component):
 
     weighted: bool = True
     """Whether a vote counts as much as its score; else every vote counts the same."""
+
+    @model_validator(mode="after")
+    def _scores_weigh(self) -> Self:
+        refuse_raw(self.scorer)
+        return self
 
     def select(self, ballot: Ballot) -> Selection:
         """Return the most likely candidate of the heaviest answer; `weights` are each one's supporters' sums of scores.

@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from tts.errors import ScorerError
+from tts.protocols import AskingScorer, Scorer
 from tts.scorers.likelihood import MOST_LOGPROB
 from tts.types import Answer, Ballot, Candidate, Selection
 
@@ -81,6 +82,18 @@ def weighing_contenders(ballot: Ballot) -> list[Contender]:
                 "Use another scorer, or the selector `best_of_n` or `borda`, which take any score"
             )
     return entrants
+
+
+def refuse_raw(scorer: Scorer | AskingScorer) -> None:
+    """Raise ValueError where a scorer gives raw numbers: that of a right answer may be negative, or a wrong one's huge.
+
+    It is found out before anything is drawn, and not by the first negative score.
+    """
+    if isinstance(scorer, AskingScorer) and scorer.raw:
+        raise ValueError(
+            "`scorer` gives a model's raw numbers, which cannot weigh votes: set its `squash: sigmoid`, or use the "
+            "selector `best_of_n` or `borda`, which take any score"
+        )
 
 
 def scores_of(ballot: Ballot) -> list[float | None]:

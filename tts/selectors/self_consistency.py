@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
+
+from pydantic import model_validator
 
 from tts.components.component import Component
 from tts.components.slot import Slot
-from tts.protocols import Scorer
-from tts.selectors.contenders import vote, weighing_contenders
+from tts.protocols import AskingScorer, Scorer
+from tts.selectors.contenders import refuse_raw, vote, weighing_contenders
 from tts.types import Ballot, Selection
 
 
@@ -18,8 +20,13 @@ class SelfConsistency(Component):
     wins (see `tts.selectors.contenders`).
     """
 
-    scorer: Annotated[Scorer, Slot("scorers")]
+    scorer: Annotated[Scorer | AskingScorer, Slot("scorers")]
     """What weighs the votes; its scores must be 0 or above."""
+
+    @model_validator(mode="after")
+    def _scores_weigh(self) -> Self:
+        refuse_raw(self.scorer)
+        return self
 
     def select(self, ballot: Ballot) -> Selection:
         """Return the most likely candidate of the heaviest answer; `weights` are each one's supporters' sums of scores.

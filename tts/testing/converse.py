@@ -123,7 +123,7 @@ def _run(sampler: SearchingSampler, problem: Problem, engine: Any, reads: Reads,
         if slot.kind == "engines"
     }
     engines = {place: engine() for place in ("engine", *slots)}
-    driver = Driver(engines, CallLog(file), lambda _: None, reads, slots=slots)
+    driver = Driver(engines, lambda _: None, reads, slots=slots)
     search = Search(
         host=driver,
         problem=problem,
@@ -134,6 +134,7 @@ def _run(sampler: SearchingSampler, problem: Problem, engine: Any, reads: Reads,
         num_candidates=sampler.num_candidates,
         most_calls=sampler.most_calls,
         candidates={},
+        log=CallLog(file),
         recorded={},
     )
     try:

@@ -63,5 +63,5 @@ class RewardModelKeys(StoredModel, ReadsThinking):
         return self
 
     def capabilities(self) -> frozenset[str]:
-        """Return `rewards`."""
-        return frozenset({"rewards"})
+        """Return `rewards`; `raw_rewards` says that they may be any number."""
+        return frozenset({"rewards", "raw_rewards"} if self.activation == "none" else {"rewards"})

@@ -1,0 +1,108 @@
+"""Scores by a scorer that asks models: one coroutine a problem, over the engines of the recipe, many problems at once.
+
+How it works. A scorer's coroutine is a search that hands nothing in: its calls go by the same rules to the same driver,
+and what comes of them is on record in scorer_calls.jsonl before it is told, so that nothing is asked twice. What tells
+a call there from another is all that is asked and which model was asked, not whose turn it was: a candidate that was
+drawn anew is asked about anew, alone, and scorers that take turns in one folder find their own calls again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tts.components.component import Component
+from tts.components.slot import Slot, slots_of
+from tts.errors import TTSError
+from tts.pipeline.calls import Search, begin
+from tts.pipeline.driver import Driver
+from tts.pipeline.judge import Scored
+from tts.protocols import AskingScorer
+from tts.recipe import Recipe
+from tts.runs.call_log import CallLog, digest_of
+from tts.types import Candidate, Message, Problem, Score, Spent
+
+PLACE = "selector.scorer"
+"""What is charged where the scorer asks the recipe's own engine."""
+
+
+class Scoring:
+    """A recipe's scorer that asks. `scorer` is it; `log` holds what it asked, in earlier sessions too."""
+
+    def __init__(self, recipe: Recipe, scorer: AskingScorer, log: CallLog) -> None:
+        self.scorer, self.log, self._recipe = scorer, log, recipe
+        parts = {place: (slot, component) for place, slot, component in slots_of("", recipe)}
+        marks = {place: _mark(*part) for place, part in parts.items() if part[0].kind in ("engines", "tasks")}
+        self._marks = {**marks, "classes": marks["task"]}
+
+    def begin(
+        self, driver: Driver, problem: Problem, messages: tuple[Message, ...], candidates: Sequence[Candidate]
+    ) -> Search:
+        """Begin to score a problem's candidates; those that did not end by themselves are not asked about."""
+        finished = [candidate for candidate in candidates if candidate.finish_reason == "stop"]
+        search = Search(
+            host=driver,
+            problem=problem,
+            messages=messages,
+            label="scorer",
+            thinking_tags=None,
+            run_seed=self._recipe.seed,
+            num_candidates=0,
+            most_calls=self.scorer.most_calls(len(finished)) if finished else 0,
+            candidates={},
+            log=self.log,
+            recorded=self.log.take(problem.id),
+            may_differ=True,
+            own=PLACE,
+            scope="score/",
+            marks=self._marks,
+            call_seconds=self.scorer.call_seconds,
+        )
+
+        async def scores(problem: Problem, calls: Any) -> list[Score]:
+            return await self.scorer.scores(problem, finished, calls) if finished else []
+
+        begin(search, scores)
+        return search
+
+    def scored(self, search: Search, candidates: Sequence[Candidate]) -> Scored:
+        """Return what came of it, one score per candidate."""
+        error = search.error
+        if error is not None:
+            return Scored((), str(error) if isinstance(error, TTSError) else f"{type(error).__name__}: {error}")
+        finished = [candidate for candidate in candidates if candidate.finish_reason == "stop"]
+        found = list(search.result)
+        wrong = _wrong(found, len(finished))
+        if wrong is not None:
+            return Scored((), f"the scorer must give {len(finished)} scores, one per finished candidate, got {wrong}")
+        given = iter(found)
+        return Scored(
+            tuple(
+                next(given) if one.finish_reason == "stop" else Score(None, f"not asked about: {one.finish_reason}")
+                for one in candidates
+            )
+        )
+
+    def spent(self, problem_id: str) -> Mapping[str, Spent]:
+        """Return what a problem's scores took, by engine, once."""
+        return self.log.spent(problem_id)
+
+
+def _wrong(found: Sequence[Any], number: int) -> str | None:
+    """Say what is wrong with scores; None where nothing is."""
+    if len(found) != number:
+        return f"{len(found)}"
+    for score in found:
+        if not isinstance(score, Score):
+            return f"a {type(score).__name__}"
+        if score.value is not None and not math.isfinite(score.value):
+            return f"{score.value}"
+    return None
+
+
+def _mark(slot: Slot, component: Component) -> str:
+    """Return what tells an engine or verifier from another, but for where and how fast it works."""
+    section = {key: value for key, value in slot.dump(component).items() if key not in component.circumstances}
+    return digest_of(json.dumps(section, sort_keys=True))
