@@ -1,4 +1,4 @@
-"""`tts grade` and `tts select`: verdicts and selections anew from stored candidates, with no model."""
+"""`tts grade` and `tts select`: verdicts and selections anew from stored candidates."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def select(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
     """Choose anew among stored candidates; verdicts that are stored are used as they are.
 
     One record a problem, as from `tts solve`, with `run` before it. Nothing is drawn, and without --write nothing is
-    changed. Exit codes are those of `tts solve`.
+    changed. A scorer that asks a model has that opened; what it asked is kept in the run folder, so that the next time
+    asks nothing again. Exit codes are those of `tts solve`.
     """
     chosen = [] if selector is None else [f"selector={selector}"]
     chosen += [] if scorer is None else [f"selector.scorer={scorer}"]
@@ -67,7 +68,7 @@ def _rejudge(
     from tts.runs.opening import open_stored
 
     stop, stdout = threading.Event(), Terminal()
-    rejudgings = [Rejudging(run, afresh) for run in open_stored(paths, problems, overrides)]
+    rejudgings = [Rejudging(run, afresh, stop) for run in open_stored(paths, problems, overrides)]
     with stop_on_signals(stop, "what is left will be derived later" if write else "nothing is changed") as signals:
         try:
             for rejudging in rejudgings:
@@ -100,6 +101,8 @@ def _show(
             write_outcome(outcome, stderr, run=str(rejudging.run.path))
         if stop.is_set():
             return
+    if stop.is_set():
+        return
 
     # the summary
     tally, run = rejudging.tally, rejudging.run

@@ -10,19 +10,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
 
 from tts.components.component import Component
 from tts.components.slot import Slot, slots_of
-from tts.errors import TTSError
+from tts.errors import EngineError, EngineLoadError, TTSError, UsageError
 from tts.pipeline.calls import Search, begin
-from tts.pipeline.driver import Driver
+from tts.pipeline.driver import Driver, Reads
 from tts.pipeline.judge import Scored
 from tts.protocols import AskingScorer
 from tts.recipe import Recipe
 from tts.runs.call_log import CallLog, digest_of
 from tts.types import Candidate, Message, Problem, Score, Spent
+
+Asked = tuple[Problem, tuple[Message, ...], Sequence[Candidate]]
+"""A problem, what was sent for it, and its candidates."""
+
+MOST_OPEN = 64
+"""How many problems are asked about at once while no engine is full."""
 
 PLACE = "selector.scorer"
 """What is charged where the scorer asks the recipe's own engine."""
@@ -106,3 +113,60 @@ def _mark(slot: Slot, component: Component) -> str:
     """Return what tells an engine or verifier from another, but for where and how fast it works."""
     section = {key: value for key, value in slot.dump(component).items() if key not in component.circumstances}
     return digest_of(json.dumps(section, sort_keys=True))
+
+
+def score_stored(
+    scoring: Scoring, recipe: Recipe, problems: Iterable[Asked], reads: Reads, stop: threading.Event
+) -> Iterator[tuple[str, Scored]]:
+    """Yield what the scorer tells of each problem, as it is told; many are asked about at once, until `stop` is set.
+
+    Only the engines that are asked anything not on record are opened, and closed at the end. Raises UsageError where
+    one cannot do what the scorer needs, EngineError where it cannot go on.
+    """
+    _check(recipe, scoring.scorer)
+    engines = recipe.engines()
+
+    def open_engine(place: str) -> None:
+        try:
+            engines[place].open()
+        except EngineError as error:
+            raise EngineLoadError(str(error)) from error
+
+    def has_room() -> bool:
+        room = min((engines[place].num_free for place in driver.opened), default=MOST_OPEN)
+        return len(running) < MOST_OPEN and room > 0 and not any(map(driver.num_queued, engines))
+
+    driver = Driver(engines, _hands_nothing_in, reads, opens=open_engine)
+    running: dict[str, tuple[Search, Sequence[Candidate]]] = {}
+    coming = iter(problems)
+    exhausted = False
+    try:
+        while not stop.is_set() and not (exhausted and not running):
+            while not exhausted and has_room():
+                asked = next(coming, None)
+                if asked is None:
+                    exhausted = True
+                    break
+                problem, messages, candidates = asked
+                running[problem.id] = (scoring.begin(driver, problem, messages, candidates), candidates)
+                driver.run_ready()
+            driver.step()
+            for problem_id in [one for one, (search, _) in running.items() if search.over]:
+                yield problem_id, scoring.scored(*running.pop(problem_id))
+    finally:
+        driver.close()
+        for engine in engines.values():
+            engine.close()
+
+
+def _check(recipe: Recipe, scorer: AskingScorer) -> None:
+    """Refuse a scorer whose engines cannot do what it needs."""
+    needed = [(place, needs, engine) for place, needs, engine in recipe.needed_of_engines() if place.startswith(PLACE)]
+    needed += [("engine", needs, recipe.engine) for needs in scorer.requires]
+    for place, needs, engine in needed:
+        if needs not in engine.capabilities():
+            raise UsageError(f"the scorer needs the capability `{needs}` of `{place}`, which that engine lacks")
+
+
+def _hands_nothing_in(_: Candidate) -> NoReturn:
+    raise AssertionError("a scorer hands no candidate in")

@@ -16,11 +16,12 @@ from tts.problems.rows import judgeable
 from tts.recipe import Recipe, differences, only_later_stages, rebuild_recipe
 from tts.runs import records
 from tts.runs.call_log import FILE as CALLS
+from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
 from tts.runs.call_log import searched
 from tts.runs.files import StoredFile
 from tts.runs.folder import StoredFolder, candidate_places, input_lines, read_job
 from tts.runs.judgements import StoredJudgements
-from tts.runs.ledger import ledger, superseded
+from tts.runs.ledger import added, ledger, superseded
 from tts.runs.records import InputLine, Session
 from tts.types import Candidate, Given, InputRow, Judged, ProblemRow, Reference, RowError, Spent
 
@@ -173,6 +174,7 @@ class StoredRun(Stored):
             )
         self._superseded = superseded(path)
         self._searched = searched(self._folder[CALLS])
+        self._scored = searched(self._folder[SCORER_CALLS])
         self._derived = self._read_derived(drawn_by)
         self._corrected: dict[str, Reference] = {}
         self.notes = [*refused_rows(self.name, self.errors), *(self._correct(problems) if problems else ())]
@@ -242,10 +244,15 @@ class StoredRun(Stored):
         return tuple(file.read(offsets[index], Candidate) for index in sorted(offsets))
 
     def spent(self, problem_id: str, candidates: Sequence[Candidate]) -> Mapping[str, Spent]:
-        """Return what a problem took, by engine, what was drawn anew or given up included."""
+        """Return what a problem took, by engine, what was drawn anew or given up included, and all that scorers took.
+
+        So it does not depend on which scorer's word stands.
+        """
         if problem_id in self._searched:
-            return self._searched[problem_id].spent
-        return ledger([*candidates, *self._superseded.get(problem_id, ())])
+            drawing = self._searched[problem_id].spent
+        else:
+            drawing = ledger([*candidates, *self._superseded.get(problem_id, ())])
+        return added([drawing, self._scored[problem_id].spent]) if problem_id in self._scored else drawing
 
     def is_complete(self, problem_id: str) -> bool:
         """Tell whether all of a problem's candidates are there: of a search, whether it is over."""
