@@ -147,6 +147,8 @@ class Searching:
                 self._cancelled.add(problem_id)  # it may be yet to come
                 continue
             one.cancelled = True
+            if one.scoring is not None:
+                one.scoring.log.retry(problem_id)
             for search in (one.drawing, one.scoring):
                 if search is not None and search.root is not None and not search.over:
                     search.root.end(error=CallError(CANCELLED))

@@ -131,15 +131,16 @@ class CallLog:
                     self._offsets[line.problem_id].append(offset)
 
     def take(self, problem_id: str) -> dict[str, list[Call]]:
-        """Return a problem's calls by key, once, the latest first; not the errors that were to be tried again.
+        """Return a problem's calls by key, once, the latest first.
 
+        Where it was to be tried again, the errors before that are left out, and what was given up: it may be wanted.
         Raises RunFolderError where a line is none.
         """
         found: dict[str, list[Call]] = {}
         for offset in self._offsets.pop(problem_id, ()):
             call = self._file.read(offset, Call)
-            is_good = call.told and _error_of(call) is None  # what was given up may be wanted this time
-            if is_good or offset > self._retried_at.get(problem_id, -1):
+            again = self._retried_at.get(problem_id, -1)
+            if again < 0 or (call.told and (offset > again or _error_of(call) is None)):
                 found.setdefault(call.key, []).insert(0, call)
         return found
 
