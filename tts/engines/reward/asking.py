@@ -74,12 +74,16 @@ class Asking(ReadsThinking):
         steps = self.read(request.steps)
         ends = range(1, len(steps) + 1) if self.rates == "each" else [len(steps)] if steps else []
         problem = "\n\n".join(message.content for message in request.messages)
+        words = self.words()
         before = (Message("system", self.system),) if self.system else ()
         return tuple(
             Request(
                 problem_id=request.problem_id,
                 key=f"{request.key}?{number}",
-                messages=(*before, Message("user", self._asked(problem, "".join(steps[:end]).strip()))),
+                messages=(
+                    *before,
+                    Message("user", filled(self.prompt, problem=problem, answer="".join(steps[:end]).strip(), **words)),
+                ),
                 decoding=Decoding(1, temperature=0.0, ask_tokens=self.tokens),
                 seed=0,
                 sampler=self.label,
@@ -93,11 +97,6 @@ class Asking(ReadsThinking):
         found = [self.value(self._told(reply)) for reply in replies]
         return tuple(found) if self.rates == "each" else tuple(found * len(request.steps))
 
-    def _asked(self, problem: str, answer: str) -> str:
-        """Return the prompt with its words filled in, once: braces inside them mean nothing."""
-        words = {**self.words(), "problem": problem, "answer": answer}
-        return re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), self.prompt)
-
     def _told(self, reply: Completion) -> list[float]:
         told = reply.asked_logprobs
         if told is None:
@@ -106,3 +105,8 @@ class Asking(ReadsThinking):
         if unknown:
             raise CallError(f"the engine could not tell how likely {unknown} are")
         return [logprob for logprob in told if logprob is not None]
+
+
+def filled(prompt: str, **words: str) -> str:
+    """Return the prompt with its words filled in, once: braces inside them mean nothing."""
+    return re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), prompt)
