@@ -133,7 +133,7 @@ class Rejudging:
         error = self.run.failure(problem_id) or shortfall(candidates)
         drawn = Drawn(number, row, candidates, {**self.run.spent(problem_id, candidates), **asked}, error)
         solution = solution_of(row, drawn, judged)
-        self.tally.add(solution, candidates, judged.verdicts, row.problem.cluster)
+        self.tally.add(solution, candidates, judged.verdicts, row.problem.cluster, judged.scores)
         self.num_failed += solution.error is not None or solution.selection.index is None
         return Solved(row, solution)
 

@@ -315,7 +315,7 @@ class Run:
         if drawn.error == CANCELLED:
             self.tally.num_cancelled += 1
             return Solved(row, solution)
-        self.tally.add(solution, drawn.candidates, judged.verdicts, row.problem.cluster)
+        self.tally.add(solution, drawn.candidates, judged.verdicts, row.problem.cluster, judged.scores)
         return Solved(row, solution)
 
     def _judged(self, row: ProblemRow, drawn: Drawn) -> Judged:

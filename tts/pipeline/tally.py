@@ -16,8 +16,9 @@ import numpy as np
 from tts.errors import plural
 from tts.metrics.bootstrap import estimates_of_units
 from tts.metrics.intervals import Estimate
+from tts.pipeline.heard import Heard
 from tts.pipeline.judge import FAILED, NO_SCORE, SELECTION_FAILED
-from tts.types import TRUNCATED, Candidate, Solution, Verdict
+from tts.types import TRUNCATED, Candidate, Score, Solution, Verdict
 
 Shares: TypeAlias = tuple[float, float, float, float]
 """Of one problem: its candidates that pass, with the undecided; whether what was selected passes, with undecided."""
@@ -60,6 +61,7 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     credit: dict[str, Credit] = field(default_factory=dict)
+    heard: Heard = field(default_factory=Heard)
     _shares: Counter[Shares] = field(default_factory=Counter)  # of the problems that stand alone: how often each comes
     _clusters: dict[str, list[Shares]] = field(default_factory=dict)
 
@@ -69,10 +71,12 @@ class Tally:
         candidates: Sequence[Candidate],
         verdicts: Sequence[Verdict],
         cluster: str | None = None,
+        scores: Sequence[Score] = (),
     ) -> None:
-        """Count one problem; `candidates` and `verdicts` run in parallel."""
+        """Count one problem; `candidates`, `verdicts` and `scores`, if there are any, run in parallel."""
         pairs, counts = list(zip(candidates, verdicts, strict=True)), solution.counts
         self.num_problems += 1
+        self.heard.add(solution.selection, scores)
         self.num_incomplete += solution.error is not None
         self.num_unjudged += solution.verdict.reason in (FAILED, SELECTION_FAILED)
         self.num_unscored += solution.verdict.reason == NO_SCORE
@@ -123,13 +127,17 @@ class Tally:
             "a tie decided {}: for the likeliest candidate, then by text": self.num_tied,
         }
         every = self.num_problems
-        return [what.format(plural(number, "problem", of=every)) for what, number in told.items() if number]
+        counted = [what.format(plural(number, "problem", of=every)) for what, number in told.items() if number]
+        return [*counted, *self.heard.notes(every)]
 
     def summary(self) -> dict[str, Any]:
         """Return all figures for summary.json, in an order that does not depend on the problems' order."""
         counts = {name: getattr(self, name) for name in self.__slots__ if name.startswith("num_") or "tokens" in name}
         graded = dict(zip(("pass_at_1", "accuracy"), self.estimates(), strict=True)) if self.num_graded else {}
-        return {**counts, **graded, "samplers": {name: self.credit[name] for name in sorted(self.credit)}}
+        heard = {name: self.heard.figures[name] for name in sorted(self.heard.figures)}
+        judging = {"num_by_vote": self.heard.num_by_vote, **heard} if heard or self.heard.num_by_vote else {}
+        judged = {"judging": judging} if judging else {}
+        return {**counts, **graded, **judged, "samplers": {name: self.credit[name] for name in sorted(self.credit)}}
 
     @property
     def accuracy(self) -> tuple[float, float]:
