@@ -12,7 +12,7 @@ from tts.cli.streams import harmless, spells_unicode, tell
 from tts.errors import EngineError, NotHereError, plural
 from tts.problems.sources import Specs, known_size
 from tts.problems.taking import Taking
-from tts.protocols import Sampler, SearchingSampler
+from tts.protocols import AskingScorer, Sampler, SearchingSampler
 from tts.recipe import Recipe
 from tts.runs.folder import StoredFolder, candidate_places, input_lines
 from tts.types import InputRow, Problem, ProblemRow
@@ -69,6 +69,13 @@ def print_plan(
         print(harmless("\n\n".join(f"[{message.role}]\n{message.content}" for message in messages)))
 
     _print_budget(recipe.sampler, num_problems, num_missing)
+    scorer, number = recipe.selector.scorer, recipe.sampler.num_candidates
+    if isinstance(scorer, AskingScorer):
+        calls, tokens = scorer.most_calls(number), scorer.most_tokens(number)
+        print(
+            f"the scorer asks, on top: at most {calls} calls a problem (its branches among them), "
+            f"{tokens} tokens to write"
+        )
     for place in [place for place in engines if place != "engine" and "rewards" in engines[place].capabilities()]:
         print(f"what `{place}` reads, and writes in order to rate, comes on top")
     if untold:
