@@ -23,7 +23,8 @@ GROUND_TO_ROOF = (
     *("problems", "recipe", "tasks"),
     *("plugins", "plugins/esamp"),
     "runs",
-    *("engines", "engines/transformers", "engines/reward", "engines/vllm", "samplers", "scorers", "selectors"),
+    *("engines", "engines/transformers", "engines/reward", "engines/vllm", "engines/openai"),
+    *("samplers", "scorers", "selectors"),
     *("verifiers/math", "verifiers"),
     *("metrics", "pipeline", "testing", "report", "report/page", "bench", "cli"),
 )

@@ -28,9 +28,13 @@ from tts.types import (
     Rewards,
     Score,
     Selection,
+    Spent,
     Verdict,
     Written,
 )
+
+FILTERS = frozenset({"top_p", "top_k", "min_p", "top_n_sigma"})
+"""The capabilities of an engine that heeds every filter of a `Decoding`."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -57,7 +61,7 @@ class Engine(Opens, Protocol):
     """
 
     def capabilities(self) -> frozenset[str]:
-        """What the engine can do, known before `open`: `logprobs`, `self_certainty`, `seeds`, `filters`, …
+        """What the engine can do, known before `open`: `logprobs`, `self_certainty`, `seeds`, `top_p`, …
 
         Only an open engine may know whether it is `deterministic`; until then it says `near_deterministic`. A
         `PluginHost` has the names of its plugins among them.
@@ -160,6 +164,21 @@ class SendsAgain(Protocol):
 
         Where that says no, the call comes back with an `error`. It may be called from any thread.
         """
+
+
+@runtime_checkable
+class FindsOut(Protocol):
+    """What an engine offers besides that learns what it can do by trying, when it is opened.
+
+    Its `capabilities` are before that what may be, then what is; a recipe that needs more is refused then.
+    """
+
+    def found(self) -> Mapping[str, str]:
+        """What was seen of each capability that was tried, a sentence each; empty while it is closed."""
+
+    @property
+    def opening(self) -> Spent:
+        """What opening took; while it is closed, what it takes at most."""
 
 
 @runtime_checkable

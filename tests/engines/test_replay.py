@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tts.engines.replay import ReplayEngine
 from tts.errors import EngineError
+from tts.protocols import FILTERS
 from tts.runs.candidates import candidate_of
 from tts.types import Candidate, Completion, Decoding, Message, Request
 
@@ -206,7 +207,7 @@ def test_a_script_is_written_out_as_short_as_it_was_and_read_back_the_same() -> 
     ],
 )
 def test_the_completions_decide_what_scorers_may_read(tmp_path: Path, script: list[Any], brought: set[str]) -> None:
-    always = {"deterministic", "seeds", "filters", "stop_strings", "prefix"}
+    always = {"deterministic", "seeds", "stop_strings", "prefix"} | FILTERS
     assert ReplayEngine(script=script).capabilities() == always | brought
     rows = [{"problem_id": "p", **({"text": entry} if isinstance(entry, str) else entry)} for entry in script]
     from_file = ReplayEngine(source=write(tmp_path / "rows.jsonl", rows)).capabilities()
@@ -215,7 +216,7 @@ def test_the_completions_decide_what_scorers_may_read(tmp_path: Path, script: li
 
 def test_an_empty_source_brings_nothing_and_holds_nothing(tmp_path: Path) -> None:
     engine = ReplayEngine(source=write(tmp_path / "rows.jsonl", []))
-    assert engine.capabilities() == {"deterministic", "seeds", "filters", "stop_strings", "prefix"}
+    assert engine.capabilities() == {"deterministic", "seeds", "stop_strings", "prefix"} | FILTERS
     assert [c.finish_reason for c in replay(engine, [request("p", 0), request("q", 0)])] == ["error", "error"]
 
 

@@ -43,7 +43,7 @@ def test_the_plugin_is_the_settings_and_nothing_else() -> None:
 
 def test_it_asks_for_an_engine_that_hosts_it_and_for_what_its_filters_need() -> None:
     assert ESamp().requires == {"esamp"}
-    assert ESamp(top_n_sigma=1.0, first_token_temperature=30.0).requires == {"esamp", "filters", "first_token"}
+    assert ESamp(top_n_sigma=1.0, first_token_temperature=30.0).requires == {"esamp", "top_n_sigma", "first_token"}
 
 
 def test_its_candidates_depend_on_each_other() -> None:

@@ -59,17 +59,17 @@ def test_the_temperature_reaches_the_engine() -> None:
 
 def test_only_a_filter_that_is_on_asks_the_engine_for_filters() -> None:
     assert Temperature().requires == frozenset()
-    assert Temperature(top_k=5).requires == {"filters"}
-    assert Temperature(top_p=0.99).requires == {"filters"}
-    assert Temperature(min_p=0.01).requires == {"filters"}
-    assert Temperature(top_n_sigma=2).requires == {"filters"}
-    assert MinP().requires == {"filters"}
-    assert TopNSigma().requires == {"filters"}
+    assert Temperature(top_k=5).requires == {"top_k"}
+    assert Temperature(top_p=0.99).requires == {"top_p"}
+    assert Temperature(min_p=0.01).requires == {"min_p"}
+    assert Temperature(top_n_sigma=2).requires == {"top_n_sigma"}
+    assert MinP().requires == {"min_p"}
+    assert TopNSigma().requires == {"top_n_sigma"}
 
 
 def test_only_a_first_token_of_its_own_asks_the_engine_for_it() -> None:
     assert Fire().requires == {"first_token"}
-    assert Fire(min_p=0.05).requires == {"filters", "first_token"}
+    assert Fire(min_p=0.05).requires == {"min_p", "first_token"}
     assert Temperature(first_token_temperature=2.0, first_token_top_k=5).requires == {"first_token"}
     assert Temperature(first_token_top_k=5).decoding().first_token is None
 

@@ -109,7 +109,7 @@ def test_greedy_arms_with_a_random_first_token_may_draw_several() -> None:
 
 def test_the_mixture_requires_what_any_arm_requires() -> None:
     assert Mixture(arms=(Temperature(), Temperature(temperature=1.0))).requires == frozenset()
-    assert Mixture(arms=(Temperature(), MinP())).requires == {"filters"}
+    assert Mixture(arms=(Temperature(), MinP())).requires == {"min_p"}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tts.version import install_extra, pip_install
 EXTRAS = {
     "hf": (("torch", "transformers", "accelerate", "gguf"), "the embedded transformers engine"),
     "vllm": (("vllm",), "the vllm engine"),
+    "openai": (("httpx2",), "the openai engine: any server that speaks OpenAI's protocol"),
     "datasets": (("datasets",), "problems from the Hugging Face hub"),
     "plot": (("resvg_py",), "figures of reports as PNG"),
 }

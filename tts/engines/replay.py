@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from tts.components.component import Component, Section
 from tts.components.slot import PathText
 from tts.errors import EngineError
+from tts.protocols import FILTERS
 from tts.runs.completions import (
     Completions,
     MissingCompletionError,
@@ -83,12 +84,12 @@ class ReplayEngine(Component):
         return StoredCompletions(self.source) if self.source is not None else ScriptedCompletions(self.script or {})
 
     def capabilities(self) -> frozenset[str]:
-        """Return what changes nothing here (`seeds`, `filters`, …), and what the completions bring of the rest.
+        """Return what changes nothing here (`seeds`, `top_p`, …), and what the completions bring of the rest.
 
         A script brings what all its completions have, a file what its first has; errors and cancelled ones do not
         count. Raises EngineError where the file cannot be read.
         """
-        always = {"deterministic", "seeds", "filters", "stop_strings", "prefix"}
+        always = {"deterministic", "seeds", "stop_strings", "prefix"} | FILTERS
         return self._completions().capabilities | always | ({"rewards"} if self.rewards else set())
 
     def open(self) -> None:

@@ -22,7 +22,7 @@ from tts.errors import CapReachedError, UsageError, plural
 from tts.protocols import Priced
 from tts.recipe import Recipe
 from tts.runs.ledger import most_read, wasted
-from tts.types import Completion, Prices, Request, RewardRequest, Rewards
+from tts.types import Completion, Prices, Request, RewardRequest, Rewards, Spent
 
 
 @dataclass(slots=True)
@@ -49,6 +49,7 @@ class Cap:
         self._prices = prices or {}
         self._spent, self._reserved = _Amount(), _Amount()
         self._calls: dict[tuple[str, str, str], list[_Amount]] = {}
+        self._openings: dict[str, _Amount] = {}
         self._refused = _Amount()
         self._lock = threading.Lock()
 
@@ -61,6 +62,23 @@ class Cap:
         """Count what the engine at `place` took already."""
         with self._lock:
             self._spent.add(self._amount(place, num_read, num_written, num_cached))
+
+    def open(self, place: str, spent: Spent) -> None:
+        """Count what opening the engine at `place` takes at most, then what it took in its stead."""
+        amount = self._amount(place, spent.prompt_tokens, spent.written_tokens)
+        with self._lock:
+            before = self._openings.get(place, _Amount())
+            self._spent.add(before, -1)
+            self._spent.add(amount)
+            self._openings[place] = amount
+
+    def check(self) -> None:
+        """Raise CapReachedError where what is spent is too much already."""
+        with self._lock:
+            if self._set_aside(("", "", ""), _Amount()):
+                del self._calls["", "", ""]
+                return
+        raise self.reached()
 
     def reserve(self, place: str, call: Request | RewardRequest) -> bool:
         """Set aside the most that a call may cost; False: it does not fit now."""
@@ -92,18 +110,19 @@ class Cap:
 
     def reached(self) -> CapReachedError:
         """Say which cap is reached, and what is missing."""
-        told = []
+        told, opens = [], not self._refused.tokens and not self._refused.cost
+        what = "spent, or may be to open the engine," if opens else "spent"
         if self.tokens is not None and self._refused.tokens + self._spent.tokens > self.tokens:
             least = self._spent.tokens + self._refused.tokens
             told.append(
                 f"the token budget of {plural(self.tokens, 'token')} is reached: {plural(self._spent.tokens, 'token')} "
-                f"are spent and the next call may write {plural(self._refused.tokens, 'token')}, so "
+                f"are {what} and the next call may write {plural(self._refused.tokens, 'token')}, so "
                 f"{plural(least - self.tokens, 'token')} are missing. Go on with --token-budget {least} or more"
             )
         if self.cost is not None and self._refused.cost + self._spent.cost > self.cost:
             least_cost = self._spent.cost + self._refused.cost
             told.append(
-                f"the cost budget of {self.cost:g} is reached: {self._spent.cost:.6g} are spent and the next call may "
+                f"the cost budget of {self.cost:g} is reached: {self._spent.cost:.6g} are {what} and the next call may "
                 f"cost {self._refused.cost:.6g}, so {least_cost - self.cost:.6g} are missing. Go on with "
                 f"--cost-budget {_rounded_up(least_cost)} or more"
             )

@@ -197,6 +197,7 @@ class Drawing:
         if not self._is_open:
             if isinstance(self.sampler, GuidingSampler) and isinstance(self.engine, PluginHost):
                 self.engine.host(self.sampler.plugin)
+            self.cap.check()
             with self.progress.opening():
                 self.engine.open()
             self._is_open = True

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from tts.errors import RunFolderError, RunWriteError
+from tts.errors import EngineLoadError, RunFolderError, RunWriteError
 from tts.pipeline.cap import Cap, prices_of
 from tts.pipeline.drawing import Drawing, Progress
 from tts.pipeline.intake import Intake, Turn
@@ -29,6 +29,7 @@ from tts.problems.rows import from_python, judgeable
 from tts.problems.sources import Specs
 from tts.protocols import (
     AskingScorer,
+    FindsOut,
     MeasuresWhenAsked,
     OneShotSampler,
     Opens,
@@ -42,9 +43,9 @@ from tts.runs import job
 from tts.runs.call_log import FILE as CALLS
 from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
 from tts.runs.call_log import CallLog
-from tts.runs.folder import RunFolder
+from tts.runs.folder import RunFolder, read_job
 from tts.runs.judgements import DerivedFiles
-from tts.runs.ledger import charges, superseded
+from tts.runs.ledger import added, charges, superseded
 from tts.runs.records import Session
 from tts.types import (
     JSON,
@@ -116,6 +117,7 @@ class Run:
             self._derived = DerivedFiles(folder, scored=recipe.selector.scorer is not None)
         self.intake = Intake(supported, folder["problems.jsonl"], self.stop, turn)
         self._cancels: deque[str] = deque()
+        self._tried: set[str] = set()
         self._abandoned = threading.Event()
         self._queue: queue.Queue[Drawn | BaseException | None] = queue.Queue(QUEUE_SIZE)
 
@@ -197,6 +199,8 @@ class Run:
             for place, engine in recipe.engines().items():
                 if isinstance(engine, SendsAgain):
                     engine.ask_before_sending_again(partial(self.cap.again, place))
+                if isinstance(engine, FindsOut):
+                    self.cap.open(place, engine.opening)
             for drawn in self._drawing().run(self.intake):
                 self._send(drawn)
             self._take_plugin_report()
@@ -226,7 +230,7 @@ class Run:
                 scoring=self._scoring,
                 is_scored=self._derived.has,
                 stop=self.stop,
-                opened=self._note_capabilities,
+                opened=self._opened,
                 told=self.notes.append,
                 progress=self.progress,
                 cap=self.cap,
@@ -242,7 +246,7 @@ class Run:
             file=file,
             recorded=self._recorded,
             superseded=superseded(self.folder.path),
-            opened=self._note_capabilities,
+            opened=self._opened,
             stop=self.stop,
             progress=self.progress,
             cap=self.cap,
@@ -258,10 +262,35 @@ class Run:
         self.evaluators.open(problem.kind)
         return self.evaluators.tasks[problem.kind].messages(problem)
 
-    def _note_capabilities(self) -> None:
-        """Note what the engine can do here; some of it is not known before it is open."""
-        self.capabilities = tuple(sorted(self.recipe.engine.capabilities()))
+    def _opened(self) -> None:
+        """Note what the engines can do here; some of it is not known before they are open.
+
+        Raises EngineLoadError where the recipe needs what one turns out not to do.
+        """
+        recipe, engines = self.recipe, self.recipe.engines()
+        self.capabilities = tuple(sorted(recipe.engine.capabilities()))
         self.folder.write_job(capabilities=self.capabilities)
+        tried = {
+            place: engine
+            for place, engine in engines.items()
+            if isinstance(engine, FindsOut) and place not in self._tried and engine.found()
+        }
+        self._tried |= tried.keys()
+        if tried:
+            before, opening = read_job(self.folder.path), {place: engine.opening for place, engine in tried.items()}
+            for place, spent in opening.items():
+                self.cap.open(place, spent)
+            self.folder.write_job(
+                found={place: engine.found() for place, engine in engines.items() if isinstance(engine, FindsOut)},
+                opening=added([before.opening if before else {}, opening]),
+            )
+        scorer = recipe.selector.scorer
+        of_policy = recipe.sampler.requires | (scorer.requires if scorer is not None else frozenset())
+        needed = [("engine", one, recipe.engine) for one in sorted(of_policy)]
+        for place, capability, engine in (*needed, *recipe.needed_of_engines()):
+            if isinstance(engine, FindsOut) and capability not in engine.capabilities():
+                why = engine.found().get(capability, "no server does that")
+                raise EngineLoadError(f"the recipe needs `{capability}` of `{place}`, which is not to be had: {why}")
 
     def _note_sandbox(self, judge: Opens) -> None:
         """Note what the sandbox found to hold."""
@@ -361,6 +390,9 @@ def open_run(
             by_calls = isinstance(recipe.sampler, SearchingSampler)
             for spent in charges(folder.path, recipe.sampler.max_tokens, by_calls=by_calls):
                 cap.charge(*spent)
+            stored = read_job(folder.path)
+            for place, opening in stored.opening.items() if stored else ():
+                cap.charge(place, opening.prompt_tokens, opening.written_tokens)
         run = Run(
             recipe, None if rows is None else from_python(rows, recipe.task.kind), folder, stop=stop, turn=turn, cap=cap
         )

@@ -27,7 +27,7 @@ from tts.pipeline.intake import Intake
 from tts.pipeline.judge import Scored
 from tts.pipeline.outcomes import CANCELLED, Drawn, shortfall
 from tts.pipeline.scoring import Scoring
-from tts.protocols import Engine, GuidingSampler, OneShotSampler, PluginHost, SearchingSampler
+from tts.protocols import Engine, FindsOut, GuidingSampler, OneShotSampler, PluginHost, SearchingSampler
 from tts.runs.call_log import CallLog
 from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
@@ -262,8 +262,12 @@ class Searching:
             self.progress.opened_at = time.monotonic()
 
     def _open_engine(self, place: str) -> None:
+        self.cap.check()
+        engine = self.engines[place]
         with self.progress.opening():
-            self.engines[place].open()
+            engine.open()
+        if isinstance(engine, FindsOut) and not self.stop.is_set():
+            self.opened()
 
     def _record(self, candidate: Candidate) -> None:
         self.file.append(candidate)

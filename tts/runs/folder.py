@@ -26,6 +26,7 @@ from tts.errors import RunFolderError, RunWriteError
 from tts.runs import records
 from tts.runs.files import AppendFile, Files, StoredFile, read_whole, require_same, write_whole
 from tts.runs.records import CandidateKey, InputLine, Session
+from tts.types import Spent
 
 DERIVED = ("scores.jsonl", "selections.jsonl", "verdicts.jsonl")
 FORMAT = 1
@@ -48,6 +49,7 @@ class Job:
     ids: tuple[str, ...] = ()
     shard: tuple[int, int] | None = None
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    opening: dict[str, Spent] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a shard that is none of so many."""

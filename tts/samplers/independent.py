@@ -67,9 +67,14 @@ class IndependentSampler(Component, ABC):
 
     @property
     def requires(self) -> frozenset[str]:
-        """`filters` and `first_token` where any filter, or another first token, is asked for."""
-        filtered = self.top_p < 1 or self.top_k > 0 or self.min_p > 0 or self.top_n_sigma > 0
-        wanted = {"filters": filtered, "first_token": self.first_token_temperature is not None}
+        """The filters that are asked for, and `first_token` where that is another."""
+        wanted = {
+            "top_p": self.top_p < 1,
+            "top_k": self.top_k > 0,
+            "min_p": self.min_p > 0,
+            "top_n_sigma": self.top_n_sigma > 0,
+            "first_token": self.first_token_temperature is not None,
+        }
         return frozenset(name for name, is_wanted in wanted.items() if is_wanted)
 
     def decoding(self) -> Decoding:

@@ -11,6 +11,7 @@ from tts.engines.transformers.loading import load_configuration, load_model
 from tts.errors import EngineError
 from tts.models.locate import locate
 from tts.models.pretrained import require_packages, resolve, share_cores
+from tts.protocols import FILTERS
 from tts.types import Completion, Message, PluginReport, Request
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class TransformersEngine(TransformersKeys):
         """Return what it can do.
 
         `logprobs`, `token_logprobs` and `self_certainty` fill those fields of a candidate; `seeds`: a request's seed
-        decides its noise; `filters`: temperature, top_n_sigma, min_p, top_k and top_p; `first_token`: another
+        decides its noise; `top_n_sigma`, `min_p`, `top_k`, `top_p`: these filters act; `first_token`: another
         temperature and top_k for it; `stop_strings`; `prefix`: it goes on from what stands in the answer
         already; `ask_tokens`: it tells the probabilities of named tokens; `confidence`: it measures that
         where it is asked to; `esamp`: it hosts that plugin.
@@ -45,16 +46,19 @@ class TransformersEngine(TransformersKeys):
         group depend on each other.
         """
         measured = {"logprobs", "token_logprobs", "self_certainty"}
-        always = {
-            "seeds",
-            "filters",
-            "first_token",
-            "stop_strings",
-            "prefix",
-            "ask_tokens",
-            "confidence",
-            "esamp",
-        } | measured
+        always = (
+            {
+                "seeds",
+                "first_token",
+                "stop_strings",
+                "prefix",
+                "ask_tokens",
+                "confidence",
+                "esamp",
+            }
+            | measured
+            | FILTERS
+        )
         same_bits = self._session is not None and self._session.same_bits
         return frozenset(always | {"deterministic" if same_bits else "near_deterministic"})
 

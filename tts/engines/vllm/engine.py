@@ -12,6 +12,7 @@ from tts.errors import EngineError
 from tts.models.hub import hub_for
 from tts.models.locate import locate
 from tts.models.pretrained import require_packages, resolve, share_cores
+from tts.protocols import FILTERS
 from tts.types import Completion, Message, PluginReport, Request
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ class VLLMEngine(VLLMKeys):
 
         `logprobs`, `token_logprobs` and `self_certainty` (unless it is not recorded) fill those fields of a candidate;
         `confidence`: it measures that where it is asked to;
-        `seeds`: a request's seed decides its noise; `filters`, `first_token`: how a token is drawn; `stop_strings`;
-        `prefix`: it goes on from what stands in the answer already; `ask_tokens`: it tells the probabilities of named
-        tokens; `esamp`: it hosts that plugin.
+        `seeds`: a request's seed decides its noise; `top_p` and the other filters, `first_token`: how a token is drawn;
+        `stop_strings`; `prefix`: it goes on from what stands in the answer already; `ask_tokens`: it tells the
+        probabilities of named tokens; `esamp`: it hosts that plugin.
         """
         measured = {"self_certainty"} if self.record_self_certainty else set()
         return frozenset(
@@ -43,7 +44,6 @@ class VLLMEngine(VLLMKeys):
                 "logprobs",
                 "token_logprobs",
                 "seeds",
-                "filters",
                 "first_token",
                 "stop_strings",
                 "prefix",
@@ -52,6 +52,7 @@ class VLLMEngine(VLLMKeys):
                 "esamp",
             }
             | measured
+            | FILTERS
         )
 
     def plugin_report(self) -> PluginReport | None:

@@ -1,0 +1,14 @@
+"""A good server for all tests of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from server_parts import FakeServer
+
+
+@pytest.fixture(scope="module")
+def good() -> Iterator[FakeServer]:
+    with FakeServer().running() as server:
+        yield server
