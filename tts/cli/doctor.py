@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
+from tts.errors import UsageError
 from tts.version import install_extra, pip_install
 
 EXTRAS = {
@@ -28,6 +29,10 @@ def doctor(
     model: Annotated[
         str | None, typer.Option("--model", metavar="MODEL", help="The engine's model. (default: the quickstart's)")
     ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the engine, as engine.base_url=…; repeatable."),
+    ] = None,
 ) -> None:
     """Show versions, extras, devices and models at hand, and how to get what is missing."""
     from tts.models.devices import devices
@@ -41,8 +46,8 @@ def doctor(
         "Sandbox for programs": sandbox_health(),
         "Models at hand": _models(),
     }
-    if engine is not None or model is not None:
-        sections["Engine"] = _opened(engine or "transformers", model)
+    if engine is not None or model is not None or overrides:
+        sections["Engine"] = _opened(engine or "transformers", model, overrides or [])
     for title, lines in sections.items():
         print(title)
         for line in lines:
@@ -85,15 +90,32 @@ def _models() -> Iterator[str]:
     yield f"sentence embeddings, for the diversity of texts: {embeddings}"
 
 
-def _opened(name: str, model: str | None) -> Iterator[str]:
-    """Open an engine as a recipe would: some of what it can do depends on model and machine."""
+def _opened(name: str, model: str | None, overrides: Sequence[str]) -> Iterator[str]:
+    """Open an engine as a recipe would: some of what it can do depends on model, machine and server."""
+    from tts.components import registry
+    from tts.engines.local_model import StoredModel
+    from tts.protocols import FindsOut
     from tts.recipe import load_recipe
     from tts.runs.job import DEFAULT_RECIPE
 
-    chosen = model or load_recipe(DEFAULT_RECIPE).resolved()["engine"]["model"]
-    engine = load_recipe(DEFAULT_RECIPE, [f"engine={json.dumps({'name': name, 'model': chosen})}"]).engine
+    section = {"name": name}
+    if model is not None:
+        section["model"] = model
+    elif issubclass(registry.load("engines", name), StoredModel):
+        section["model"] = load_recipe(DEFAULT_RECIPE).resolved()["engine"]["model"]
+    stray = [one for one in overrides if not one.startswith("engine.")]
+    if stray:
+        raise UsageError(f"`--set` must begin with `engine.` here, where there is no other part, got {stray[0]}")
+    engine = load_recipe(DEFAULT_RECIPE, [f"engine={json.dumps(section)}", *overrides]).engine
     start = time.monotonic()
     engine.open()
     seconds = time.monotonic() - start
-    yield f"{name} with {chosen}, opened in {seconds:.1f} s: {', '.join(sorted(engine.capabilities()))}"
-    engine.close()
+    try:
+        told = getattr(engine, "model", "")
+        yield f"{name} with {told}, opened in {seconds:.1f} s: {', '.join(sorted(engine.capabilities()))}"
+        if isinstance(engine, FindsOut):
+            for capability, seen in sorted(engine.found().items()):
+                yield f"  {capability:<14} {'yes' if capability in engine.capabilities() else '-':<4} {seen}"
+            yield f"  this took {engine.opening.prompt_tokens} tokens read, {engine.opening.written_tokens} written"
+    finally:
+        engine.close()

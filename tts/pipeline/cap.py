@@ -50,6 +50,7 @@ class Cap:
         self._spent, self._reserved = _Amount(), _Amount()
         self._calls: dict[tuple[str, str, str], list[_Amount]] = {}
         self._openings: dict[str, _Amount] = {}
+        self._unopened: set[str] = set()
         self._refused = _Amount()
         self._lock = threading.Lock()
 
@@ -64,13 +65,14 @@ class Cap:
             self._spent.add(self._amount(place, num_read, num_written, num_cached))
 
     def open(self, place: str, spent: Spent) -> None:
-        """Count what opening the engine at `place` takes at most, then what it took in its stead."""
+        """Count what opening the engine at `place` takes at most; told again, what it took instead."""
         amount = self._amount(place, spent.prompt_tokens, spent.written_tokens)
         with self._lock:
             before = self._openings.get(place, _Amount())
             self._spent.add(before, -1)
             self._spent.add(amount)
             self._openings[place] = amount
+            self._unopened ^= {place}
 
     def check(self) -> None:
         """Raise CapReachedError where what is spent is too much already."""
@@ -110,8 +112,7 @@ class Cap:
 
     def reached(self) -> CapReachedError:
         """Say which cap is reached, and what is missing."""
-        told, opens = [], not self._refused.tokens and not self._refused.cost
-        what = "spent, or may be to open the engine," if opens else "spent"
+        told, what = [], "spent, or may be to open the engine," if self._unopened else "spent"
         if self.tokens is not None and self._refused.tokens + self._spent.tokens > self.tokens:
             least = self._spent.tokens + self._refused.tokens
             told.append(

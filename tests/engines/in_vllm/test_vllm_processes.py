@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("vllm", reason="needs vLLM (make test-vllm)")
 
-from vllm_parts import SMOLLM2
+from vllm_parts import SMOLLM2, serving
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore")]  # vLLM and what it imports warn of themselves
 
@@ -79,30 +75,8 @@ def server():
         + [word for setting in (*SMALL, "engine.enforce_eager=true") for word in ("--set", setting)],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
-    command = f"exec {printed.strip()} --host 127.0.0.1 --port {port} --served-model-name small"
-    process = subprocess.Popen(["bash", "-c", command], env=environment, stdout=subprocess.DEVNULL)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        assert process.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(1)
-    raise AssertionError("the server did not answer")
+    with serving(printed.strip()) as address:
+        yield address
 
 
 def test_a_servers_requests_choose_their_guidance_and_wrong_values_are_refused(server):

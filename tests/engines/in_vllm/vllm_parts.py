@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tts.engines.vllm import VLLMEngine
@@ -83,6 +90,32 @@ def run(engine: VLLMEngine, asked: Iterable[Request]) -> dict[tuple[str, int], C
 def written(candidates: dict[tuple[str, int], Candidate]) -> dict[tuple[str, int], tuple[Any, ...]]:
     """What the model wrote, and how likely it thought it."""
     return {key: (one.text, one.num_tokens, one.token_logprobs) for key, one in candidates.items()}
+
+
+@contextmanager
+def serving(command: str) -> Iterator[str]:
+    """The address of vLLM's server, started by this command; its model is called `small`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
+    words = f"exec {command} --host 127.0.0.1 --port {port} --served-model-name small"
+    process = subprocess.Popen(["bash", "-c", words], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            assert process.poll() is None, "the server ended"
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(1)
+        else:
+            raise AssertionError("the server did not answer")
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def stock(asked: Sequence[Request], prompts: dict[str, list[int]]) -> dict[tuple[str, int], tuple[int, float]]:

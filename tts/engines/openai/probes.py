@@ -31,7 +31,7 @@ QUESTION = (Message("user", "Name one random animal, colour and city."),)
 BEGUN = "My three words are these:"
 ROUNDING = 0.1
 """How far a log-probability may be off where the same is computed in another batch."""
-MOST_READ, MOST_WRITTEN = 40_000, 600
+MOST_READ, MOST_WRITTEN = 5_000, 600
 """What all calls together read and write at most, by far."""
 MAY_BE = frozenset(
     {
@@ -116,9 +116,7 @@ class Probes:
 
     # --- asking
 
-    async def _say(
-        self, *, max_tokens: int = 1, temperature: float = 0.0, path: str = "", **more: Any
-    ) -> Answer | RefusedError:
+    async def _say(self, *, max_tokens: int = 1, temperature: float = 0.0, **more: Any) -> Answer | RefusedError:
         """Return the answer to the question (or to another prompt among `more`), or the refusal."""
         keys, manners = self._keys, self.found.manners
         body: dict[str, Any] = {**keys.extra_body, "model": keys.model, "temperature": temperature}
@@ -128,7 +126,7 @@ class Probes:
         if not more.keys() & {"messages", "prompt"}:
             body |= asked_with(keys, QUESTION)
         body |= more
-        path = path or (TEXT if "prompt" in body else CHAT)
+        path = TEXT if "prompt" in body else CHAT
         try:
             answer = await self._client.ask(lambda: self._server, path, body, Answer)
         except RefusedError as refused:
