@@ -98,7 +98,7 @@ def test_an_unknown_recipe_is_answered_with_the_nearest_shipped_one(tmp_path: Pa
 def test_the_engine_must_offer_what_the_sampler_needs(tmp_path: Path) -> None:
     assert mistakes(tmp_path, with_sampler('"recipe_parts:Steered"')) == [
         "mine.yaml:3: `sampler`: recipe_parts:Steered needs the capability `hidden_states`, which the engine `replay` "
-        "lacks: it has deterministic, filters, prefix, seeds, stop_strings."
+        "lacks: it has deterministic, min_p, prefix, seeds, stop_strings, top_k, top_n_sigma, top_p."
     ]
 
 

@@ -133,6 +133,8 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         """Return all figures for summary.json, in an order that does not depend on the problems' order."""
         counts = {name: getattr(self, name) for name in self.__slots__ if name.startswith("num_") or "tokens" in name}
+        if not self.num_cancelled:
+            del counts["num_cancelled"]
         graded = dict(zip(("pass_at_1", "accuracy"), self.estimates(), strict=True)) if self.num_graded else {}
         heard = {name: self.heard.figures[name] for name in sorted(self.heard.figures)}
         judging = {"num_by_vote": self.heard.num_by_vote, **heard} if heard or self.heard.num_by_vote else {}

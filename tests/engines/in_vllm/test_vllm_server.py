@@ -18,7 +18,7 @@ from tts.pipeline.run import open_run
 from tts.recipe import load_recipe
 from tts.types import Completion, Decoding, Message, Piece, Request
 
-pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore")]
 SMALL = (
     f"engine.model={SMOLLM2}",
     "engine.dtype=float32",
