@@ -122,18 +122,16 @@ class Pairwise(AsksJudge):
         await getattr(self, f"_{self.tournament}")(table, entrants[:number], calls)
         if number > 1 and not any(match.points in (0.0, 1.0) for match in table.matches.values()):
             told = f"none of {len(table.matches)} comparisons was decided: {table.why}"
-            for position, index in enumerate(one.index for one in candidates):
-                found[position] = Score(None, told, table.figures(index))
-            return found
+            return [Score(None, told, table.figures(one.index)) for one in candidates]
 
-        # The places, from 0 for the last: by points, then by votes.
+        # The places, from 0 for the last to 1: by points, then by votes.
         ranks = [(_mean(one.points, self.tournament), one.votes) for one in entrants]
+        order = sorted(set(ranks))
         for entrant, rank in zip(entrants, ranks, strict=True):
-            place = sum(other < rank for other in ranks) / max(1, len(ranks) - 1)
+            place = order.index(rank) / (len(order) - 1) if len(order) > 1 else 1.0
             told = f"{sum(entrant.points):g} points of {len(entrant.points)} comparisons, {entrant.votes} votes"
             for position in entrant.members:
-                index = candidates[position].index
-                found[position] = Score(place if len(ranks) > 1 else 1.0, told, table.figures(index))
+                found[position] = Score(place, told, table.figures(candidates[position].index))
         return found
 
     async def _knockout(self, table: _Table, entrants: Sequence[Entrant], calls: Calls) -> None:
