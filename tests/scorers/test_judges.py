@@ -164,3 +164,13 @@ def test_rationales_come_before_the_question_and_their_mean_counts(tmp_path: Pat
         [0.0] * 6
     )  # it says the last mark, which is No
     assert solutions[0].usage.engines["selector.scorer.judge"].num_calls == 6 * 3 * 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_judged_run_is_read_again_as_it_was_written(tmp_path: Path, name: str) -> None:
+    scorer = {"name": name, "judge": critic("right")}
+    first = solve(tmp_path, scorer, number=2)
+    calls = (tmp_path / "run/scorer_calls.jsonl").read_bytes()
+    again = solve(tmp_path, scorer, number=2)
+    assert [one.selection for one in again] == [one.selection for one in first]
+    assert (tmp_path / "run/scorer_calls.jsonl").read_bytes() == calls

@@ -38,6 +38,8 @@ def records(report: Report) -> Iterator[dict[str, Any]]:
                 yield {"arm": arm.name, "figure": line.figure, **as_dict(point)}
         for gain in arm.gains:
             yield {"arm": arm.name, "gain": gain}
+        if arm.scorer is not None:
+            yield {"arm": arm.name, "scorer": arm.scorer}
     for contrast in report.contrasts:
         yield {"contrast": contrast}
     for one in report.speeds:

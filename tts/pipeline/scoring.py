@@ -106,6 +106,9 @@ def _wrong(found: Sequence[Any], number: int) -> str | None:
             return f"a {type(score).__name__}"
         if score.value is not None and not math.isfinite(score.value):
             return f"{score.value}"
+        odd = [one for one in score.figures.values() if type(one) not in (int, float) or not math.isfinite(one)]
+        if odd:
+            return f"a figure {odd[0]!r}, which is no number"
     return None
 
 

@@ -15,11 +15,13 @@ from tts.metrics.cost import expected_distinct_answers
 from tts.metrics.curves import Curve, curves
 from tts.metrics.resampling import NUM_DRAWS
 from tts.metrics.units import units_of
+from tts.protocols import AskingScorer
 from tts.report import advice
 from tts.report.data import Arm, ArmView, Contrast, Cost, Made, ProblemView, Quality, Report
-from tts.report.gather import Gathered, Wanted, gather
+from tts.report.gather import Gathered, Wanted, gather, name_of
 from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, gained, has_own_curve, line, own_curve
 from tts.report.scope import distinct_names, scope
+from tts.report.scorers import on_scorer, scorer_quality
 from tts.report.speed import speeds
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure
 from tts.report.wording import decimal
@@ -109,6 +111,7 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
 
     for run, one in zip(runs, studied, strict=True):
         warnings += [*run.notes, *one.gathered.notes, *advice.on_arm(one.arm, one.gathered.reasons)]
+        warnings += on_scorer(one.arm, headline_k)
         if run.recipe.sampler.interacting:
             warnings += advice.on_subsets(one.arm, run.recipe.sampler.num_candidates)
     warnings += [*advice.on_claim(arms, found, headline, headline_k), *advice.on_fairness(arms)]
@@ -148,6 +151,7 @@ class _Studied:
 def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...], seed: int) -> _Studied:
     """Return what there is to say of one run alone."""
     counts, selector = gathered.counts, run.recipe.selector
+    own_name, scorer = name_of(selector.scorer, run.given_scores), selector.scorer
 
     if gathered.failures:
         on = plural(len(gathered.failures), "problem", of=gathered.drawn.num_problems)
@@ -156,6 +160,10 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
     # What the graded problems show of the selectors.
     graded, drawn = gathered.graded, gathered.drawn
     found = curves(graded, ks, seed=seed) if graded.num_problems else []
+    if isinstance(scorer, AskingScorer) and not scorer.pointwise:  # its word is on all candidates together
+        whole = [k for k in ks if k == graded.sizes.max(initial=0)]
+        found = [one.at(whole) if one.name.endswith(f"({own_name})") else one for one in found]
+        found = [one for one in found if one.ks]
     if gathered.ballots:
         try:
             found.append(own_curve(selector, gathered.ballots, graded, ks, seed))
@@ -208,6 +216,9 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
             versions=next((one.versions for one in reversed(sessions) if one.versions), {}),
         ),
         gains=gained(found, gathered.clusters, seed),
+        scorer=scorer_quality(own_name, graded, found, gathered.clusters, seed)
+        if own_name is not None and isinstance(scorer, AskingScorer) and own_name in graded.scores and found
+        else None,
     )
     return _Studied(arm, gathered, found)
 

@@ -75,6 +75,57 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
+class PeakOfLine:
+    """Where a line is highest: at `k`, in 95 % of the resamples of the problems from `low` to `high`.
+
+    `turns_down`: it is higher there than at its end, and not by chance.
+    """
+
+    figure: str
+    k: int
+    low: int
+    high: int
+    turns_down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What choosing by a scorer adds to the plain vote over the same k > 1 candidates (columns as in `Contrast`)."""
+
+    figure: str
+    k: int
+    lower: float
+    upper: float
+    interval_low: float
+    interval_high: float
+    p_value: float | None
+    together_low: float
+    together_high: float
+    adjusted_p_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerQuality:
+    """How good the word of the recipe's own scorer is (see `tts.metrics.calibration` and `tts.metrics.peak`).
+
+    `auroc` is of two candidates of one problem, over the `num_problems` with right and wrong ones; `pooled_auroc` of
+    any two. `calibration_error` and `bins` (number, mean score, share right, its interval) are None and empty where the
+    scores are not in [0, 1].
+    """
+
+    name: str
+    auroc: float | None
+    auroc_low: float
+    auroc_high: float
+    pooled_auroc: float | None
+    num_problems: int
+    calibration_error: float | None
+    bins: tuple[tuple[int, float, float, float, float], ...]
+    peaks: tuple[PeakOfLine, ...]
+    added: tuple[Added, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What an arm took. Drawing took `seconds`; cancelled and truncated tokens are part of `completion_tokens`.
 
@@ -154,6 +205,7 @@ class Arm:
     statistics: Mapping[str, JSON]
     made: Made = field(default_factory=Made)
     gains: tuple[Gain, ...] = ()
+    scorer: ScorerQuality | None = None
 
     @property
     def budget(self) -> str:

@@ -12,6 +12,7 @@ from tts.components import registry
 from tts.components.component import Component
 from tts.errors import plural
 from tts.metrics.pool import Pool, PoolRow, joined, picked, pool, pool_row
+from tts.pipeline.heard import Heard
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, is_graded, is_known
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.rejudging import judged_again
@@ -21,6 +22,7 @@ from tts.report.spread import Measure, SpreadSum
 from tts.runs.ledger import added
 from tts.runs.stored import Stored
 from tts.scorers.given import GivenScore, chosen_key
+from tts.selectors.contenders import contenders
 from tts.types import Ballot, Candidate, Judged, Score, Spent
 
 READY_SCORERS = ("likelihood", "self_certainty", "confidence", "novelty", "step_rewards")
@@ -83,9 +85,10 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     width = max((run.num_candidates(one) for one in wanted.problem_ids), default=0)
     graded: list[int] = []
     missing: Counter[str] = Counter()  # candidates without a score of each scorer
+    heard = Heard()
     scorers = {one: cast("Scorer", registry.load("scorers", one)()) for one in READY_SCORERS}
     scorers |= {_apart(one): GivenScore(key=one) for one in run.given_scores}
-    own_name = _name_of(run.recipe.selector.scorer, run.given_scores)  # its scores are stored with the run
+    own_name = name_of(run.recipe.selector.scorer, run.given_scores)  # its scores are stored with the run
     with Evaluators(run.recipe) as evaluators:
         for number, problem_id in enumerate(wanted.problem_ids):
             row, candidates = run.row(problem_id), run.candidates(problem_id)
@@ -95,6 +98,9 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             }
             if own_name is not None:
                 scores[own_name] = judged.scores or [Score(None, "judging failed")] * len(candidates)
+                heard.add(judged.selection, judged.scores)
+                if judged.selection.fallback:
+                    scores[own_name] = vote_shares(Ballot(candidates, judged.answers, judged.nodes))
             rows.append(pool_row(problem_id, candidates, judged, scores))
             missing.update({one: sum(score.value is None for score in found) for one, found in scores.items()})
             if len(rows) == ROWS_AT_ONCE:
@@ -116,6 +122,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
                 gathered.views[problem_id] = _view(name, candidates, judged, scores)
             advance()
     gathered.spread = spread.spread()
+    gathered.notes += [f"{name}: {told}" for told in heard.notes(len(wanted.problem_ids))]
     # Scorers that could tell nothing of any candidate are left out, and those that miss some are told.
     num_candidates = gathered.counts["candidates"]
     telling = [one for one, number in missing.items() if number < num_candidates]
@@ -131,11 +138,21 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     return gathered
 
 
-def _name_of(scorer: Scorer | AskingScorer | None, given_scores: Sequence[str]) -> str | None:
+def name_of(scorer: Scorer | AskingScorer | None, given_scores: Sequence[str]) -> str | None:
     """Return what to call a scorer among others: one of another tool by its figure."""
     if isinstance(scorer, GivenScore):
         return _apart(scorer.key or chosen_key(given_scores))
     return None if scorer is None else registry.name_of("scorers", cast("Component", scorer).__class__)
+
+
+def vote_shares(ballot: Ballot) -> list[Score]:
+    """Return the share of the votes for each candidate's answer, which ranks where the plain vote chose."""
+    entrants = contenders(ballot)
+    votes = Counter(one.node for one in entrants)
+    found = [Score(None, "it has no answer")] * len(ballot.candidates)
+    for one in entrants:
+        found[one.position] = Score(votes[one.node] / len(entrants))
+    return found
 
 
 def _apart(figure: str) -> str:

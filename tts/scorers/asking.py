@@ -129,7 +129,7 @@ class AsksJudge(Asks):
             except CallError as error:
                 return Opinion(None, str(error), {"asked": 1, "unread": 1})
             opinion = _probable(reply, marks, self.least_mass)
-            return replace(opinion, figures={"asked": 1, "unread": opinion.shares is None})
+            return replace(opinion, figures={"asked": 1, "unread": int(opinion.shares is None)})
         decoding = Decoding(self.max_tokens, temperature=self.temperature)
         number = self.num_samples if self.temperature > 0 else 1
         asked = [

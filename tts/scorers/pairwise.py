@@ -220,7 +220,7 @@ class _Table:
         preferred = [_preferred(one) for one in opinions]  # 0: what stood first, 1: what stood second, None
         readable = [one for one in preferred if one is not None]
         decided = len(readable) == 2 and preferred[0] != preferred[1]
-        figures = Counter[str]({"comparisons": 1, "undecided": not decided})
+        figures = Counter[str]({"comparisons": 1, "undecided": int(not decided)})
         for opinion in opinions:
             figures.update(opinion.figures)
         figures.update({"ordered": len(readable), "first_preferred": readable.count(0)})

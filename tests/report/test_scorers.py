@@ -1,0 +1,85 @@
+"""What a report says of scorers that ask models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stored_parts import boxed, draw, write_problems
+
+from tts.report.analyse import report_of
+from tts.report.data import Report
+from tts.report.page import page
+
+LETTERS = "abcdefghijkl"
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Path:
+    return write_problems(tmp_path / "problems.jsonl", dict.fromkeys(LETTERS, "1"))
+
+
+def judged(folder: Path, problems: Path, scorer: dict[str, Any], script: Any = None) -> Report:
+    run = draw(
+        folder, problems, script or boxed("1", "2", "2", "1", "2"), selector={"name": "best_of_n", "scorer": scorer}
+    )
+    return report_of([run], (1, 2, 5), embeddings="none")
+
+
+def p_true(*named: tuple[int, float]) -> dict[str, Any]:
+    """A judge that finds each candidate true with so many logits."""
+    script = [
+        {"key": f"score/@{index}/0/0", "text": "Yes", "asked_logprobs": {"Yes": logprob, "No": -1.0}}
+        for index, logprob in named
+    ]
+    return {"name": "p_true", "judge": {"name": "replay", "script": script}}
+
+
+def test_a_judge_that_knows_separates_and_adds_to_the_vote(tmp_path: Path, problems: Path) -> None:
+    found = judged(tmp_path / "r", problems, p_true((0, -0.1), (1, -3.0), (2, -4.0), (3, -0.2), (4, -2.0)))
+    [arm] = found.arms
+    assert arm.scorer is not None
+    assert (arm.scorer.name, arm.scorer.auroc, arm.scorer.num_problems) == ("p_true", 1.0, 12)
+    added = {(one.figure, one.k): one.lower for one in arm.scorer.added}
+    assert added["best_of_n(p_true)", 5] == 1.0
+    assert {one.figure: one.k for one in arm.scorer.peaks}["best_of_n(p_true)"] == 5
+    assert "scorers read" in "\n".join(found.warnings)
+    assert "Scorers that asked a model" in page(found)
+
+
+def test_a_judge_that_is_deceived_turns_down_is_worse_than_the_vote_and_both_are_said(
+    tmp_path: Path, problems: Path
+) -> None:
+    script = boxed("1", "1", "1", "1", "2")
+    scorer = p_true((0, -2.0), (1, -2.0), (2, -2.0), (3, -2.0), (4, -0.1))
+    told = "\n".join(judged(tmp_path / "r", problems, scorer, script).warnings)
+    assert "best_of_n(p_true) is highest at k = 1 (95 % interval 1 to 1) and lower beyond, not by chance" in told
+    assert "over-optimisation" in told
+    assert "p_true is not told apart from a blind scorer" in told
+
+
+def test_a_judge_that_is_silent_is_told_and_the_plain_vote_is_its_line(tmp_path: Path, problems: Path) -> None:
+    silent = {"name": "pairwise", "judge": {"name": "replay", "script": ["no idea"]}, "num_samples": 1}
+    found = judged(tmp_path / "r", problems, silent)
+    told = "\n".join(found.warnings)
+    assert "the scorer could tell too little of 12 of 12 problems, so the plain vote chose there" in told
+    [arm] = found.arms
+    line = {one.figure: one for one in arm.lines}
+    assert [point.k for point in line["best_of_n(pairwise)"].points] == [5]
+    assert line["best_of_n(pairwise)"].points[0].lower == line["maj@k"].points[-1].lower
+
+
+def test_the_bias_of_a_tournaments_judge_is_told(tmp_path: Path, problems: Path) -> None:
+    first = {"text": "A", "asked_logprobs": {"A": -0.1, "B": -3.0}}
+    found = judged(tmp_path / "r", problems, {"name": "pairwise", "judge": {"name": "replay", "script": [first]}})
+    assert "the judge preferred what stood first in 100 % of 24 questions" in "\n".join(found.warnings)
+
+
+def test_a_recipe_that_asks_nobody_has_no_such_part(tmp_path: Path, problems: Path) -> None:
+    run = draw(tmp_path / "r", problems, boxed("1", "2"))
+    found = report_of([run], embeddings="none")
+    assert found.arms[0].scorer is None
+    assert "Scorers that asked a model" not in page(found)
+    assert json.dumps([warning for warning in found.warnings if "scorer" in warning]) == "[]"
