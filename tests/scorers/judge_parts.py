@@ -84,6 +84,8 @@ class Critic(Component):
             return (*((0.0,) * (len(marks) - 1)), 1.0)
         if marks != ("A", "B"):  # one answer to rate
             good = "boxed{7}" in text
+            if len(marks) == 2:  # yes and no
+                return (0.9, 0.05) if good else (0.1, 0.8)
             return (0.1, 0.0, 0.0, 0.0, 0.8) if good else (0.5, 0.3, 0.2, 0.0, 0.0)
         first, second = (found[1] for found in re.finditer(r"<response_[AB]>\n(.*?)\n</response", text, re.DOTALL))
         likes = {
