@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tts.runs.candidates import candidate_of
 from tts.scorers.asking import Opinion
-from tts.scorers.pairwise import Pairwise, entrants_of
+from tts.scorers.entrants import entrants_of
+from tts.scorers.pairwise import Pairwise
 from tts.types import Candidate, Completion, Grouping, Problem, Score
 
 Tournament = Literal["knockout", "round_robin", "pivot"]

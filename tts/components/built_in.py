@@ -46,6 +46,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "judge": "tts.scorers.judge:Judge",
         "p_true": "tts.scorers.p_true:PTrue",
         "pairwise": "tts.scorers.pairwise:Pairwise",
+        "genselect": "tts.scorers.genselect:GenSelect",
         "reward_model": "tts.scorers.reward_model:RewardModel",
         "public_tests": "tts.scorers.public_tests:PublicTests",
     },

@@ -15,7 +15,8 @@ from tts.types import Score, Selection
 class Heard:
     """Sums over problems. `figures` are those of their scores: how much was `asked`, and of it `unread`; `comparisons`,
     of them `undecided`; `ordered` are the questions about two that were answered, in which what stood first was
-    `first_preferred`. In `num_by_vote` problems the plain vote chose, for `reasons`.
+    `first_preferred`. Of `choices` among several the first was taken `first_chosen` times, and without a bias it would
+    be `first_expected`. In `num_by_vote` problems the plain vote chose, for `reasons`.
     """
 
     num_by_vote: int = 0
@@ -43,6 +44,13 @@ class Heard:
         if figures["unread"]:
             asked = plural(int(figures["asked"]), "question")
             yield f"a judge's word could not be read {figures['unread']:g} times in {asked}: it counts as «cannot tell»"
+        if figures["choices"]:
+            number = int(figures["choices"])
+            first, expected = figures["first_chosen"] / number, figures["first_expected"] / number
+            yield (
+                f"the judge chose the first of those that it was shown in {100 * first:.0f} % of "
+                f"{plural(number, 'choice')}; {100 * expected:.0f} % is no bias"
+            )
         if figures["ordered"]:
             number = int(figures["ordered"])
             share = figures["first_preferred"] / number

@@ -113,8 +113,14 @@ def _wrong(found: Sequence[Any], number: int) -> str | None:
 
 
 def _mark(slot: Slot, component: Component) -> str:
-    """Return what tells an engine or verifier from another, but for where and how fast it works."""
-    section = {key: value for key, value in slot.dump(component).items() if key not in component.circumstances}
+    """Return what tells an engine or a task from another, but for where and how fast it works, and what is in it."""
+    section = slot.dump(component)
+    for place, _, part in [("", slot, component), *slots_of("", component)]:
+        inner: Any = section
+        for key in filter(None, place.split(".")):
+            inner = inner[int(key) if isinstance(inner, list) else key]
+        for key in part.circumstances:
+            inner.pop(key, None)
     return digest_of(json.dumps(section, sort_keys=True))
 
 
