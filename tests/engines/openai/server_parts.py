@@ -138,20 +138,24 @@ class FakeServer:
 
     def refusal(self, body: dict[str, Any]) -> Response | None:
         """What a strict server says of parameters."""
-        known = {"top_k": "top_k", "min_p": "min_p", "return_token_ids": "token_ids", "vllm_xargs": "xargs"}
-        for name, needed in known.items():
-            if name in body and "strict" in self.does and needed not in self.does:
-                return failure(400, f"Unrecognized request argument supplied: {name}", param=name)
-        if "max_tokens" in body and "new_limit" in self.does:
-            return failure(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
-        if body.get("n", 1) > 1 and "n_refused" in self.does:
-            return failure(400, "n must be 1")
         beta = body.get("vllm_xargs", {}).get("esamp_beta")
-        if "plugin" in self.does and isinstance(beta, str):
-            return failure(400, f"`esamp_beta` must be a valid number, got {beta!r}")
-        if body.get("stop") and "stop" not in self.does:
-            return failure(400, "stop is not supported", param="stop")
-        return None
+        known = {"top_k": "top_k", "min_p": "min_p", "return_token_ids": "token_ids", "vllm_xargs": "xargs"}
+        unknown = [name for name, needed in known.items() if name in body and needed not in self.does]
+        taken_away = [one for one in ("temperature", "top_p", "stream_options") if f"no_{one}" in self.does]
+        wrong = {
+            f"Unrecognized request argument supplied: {unknown}": "strict" in self.does and bool(unknown),
+            "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens'": (
+                "max_tokens" in body and "new_limit" in self.does
+            ),
+            f"Unsupported parameter: {[one for one in taken_away if one in body][:1]}": any(
+                one in body for one in taken_away
+            ),
+            "temperature: must be at most 1": body.get("temperature", 1) > 1 and "cool" in self.does,
+            "n must be 1": body.get("n", 1) > 1 and "n_refused" in self.does,
+            f"`esamp_beta` must be a valid number, got {beta!r}": "plugin" in self.does and isinstance(beta, str),
+            "stop is not supported": bool(body.get("stop")) and "stop" not in self.does,
+        }
+        return next((failure(400, told) for told, is_so in wrong.items() if is_so), None)
 
     async def broken(self, kind: str) -> Response | None:
         """What goes wrong before an answer begins."""

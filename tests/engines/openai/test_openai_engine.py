@@ -408,6 +408,19 @@ def test_the_name_of_the_token_limit_is_found() -> None:
         assert server.bodies[-1]["max_completion_tokens"] == 3
 
 
+def test_what_a_server_refuses_is_left_out_and_what_needs_it_is_an_error() -> None:
+    refusing = PLAIN | {"new_limit", "no_temperature", "no_top_p", "no_stream_options"}
+    with FakeServer(refusing).running() as server, opened(server) as engine:
+        assert one(engine, "hi").finish_reason == "length"
+        assert not server.bodies[-1].keys() & {"temperature", "top_p", "stream_options", "max_tokens"}
+        assert "top_p" not in engine.capabilities()
+        error = one(engine, "hi", temperature=0.5).error
+        assert error is not None
+        assert "takes no temperature" in error
+    with FakeServer(GOOD | {"cool"}).running() as server, opened(server) as engine:
+        assert {"top_p", "seeds", "logprobs"} <= engine.capabilities()
+
+
 def test_guided_requests_tell_the_plugin_their_group(good: FakeServer) -> None:
     with opened(good) as engine:
         guided = replace(request(0, "hi", top_n_sigma=1.5), guidance=Guidance("p0", 4, 0.25))

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command_parts import tts
 from server_parts import GOOD, PLAIN, FakeServer
 
 from tts import ProblemRow
@@ -155,3 +156,15 @@ def test_killed_in_the_middle_nothing_is_lost_or_doubled_and_the_same_comes(tmp_
 
     assert len(records(tmp_path / "killed")) == len(texts("killed")) == 80
     assert texts("killed") == texts("whole")
+
+
+def test_doctor_shows_what_was_seen_of_a_server(good: FakeServer, tmp_path: Path) -> None:
+    told = tts(
+        tmp_path, "doctor", "--engine", "openai", "--set", f"engine.base_url={good.url}", "--set", "engine.model=tiny"
+    )
+    assert told.code == 0, told
+    assert "seeds          yes  draws with the same `seed`, are all the same" in told.out
+    assert "openai with tiny, opened in" in told.out
+    wrong = tts(tmp_path, "doctor", "--engine", "openai", "--set", "model=tiny")
+    assert wrong.code == 2
+    assert "must begin with `engine.`" in wrong.err

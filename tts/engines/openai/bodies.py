@@ -23,11 +23,14 @@ class Manners:
 
     `limit` is what it calls `max_tokens`; `filters` are those that it was seen to heed, and `repetition_penalty` where
     it takes that; `prefix` how it goes on from a text: by token `ids`, or as the last `message`; `asked` how it tells
-    the log-probabilities of named tokens: by their `ids`, or among the `top`.
+    the log-probabilities of named tokens: by their `ids`, or among the `top`. `temperature` and `usage` say whether it
+    takes a temperature, and the wish to be told of the usage at the end of a stream.
     """
 
     limit: str = "max_tokens"
-    filters: frozenset[str] = frozenset({"top_p"})
+    filters: frozenset[str] = frozenset()
+    temperature: bool = True
+    usage: bool = True
     prefix: str = ""
     asked: str = ""
     seed: bool = False
@@ -82,10 +85,7 @@ def shared(keys: OpenAIKeys, manners: Manners, decoding: Decoding) -> dict[str, 
     Filters that keep everything are told, too, where the server heeds them: else it takes those that the model's own
     files recommend.
     """
-    told: dict[str, Any] = {**keys.extra_body, "model": keys.model, "temperature": decoding.temperature}
-    told[manners.limit] = decoding.max_tokens
-    if keys.stream:
-        told |= {"stream": True, "stream_options": {"include_usage": True}}
+    told = plain(keys, manners, decoding.max_tokens, decoding.temperature)
     wanted = {
         "top_p": decoding.top_p,
         "top_k": decoding.top_k or -1,
@@ -97,6 +97,18 @@ def shared(keys: OpenAIKeys, manners: Manners, decoding: Decoding) -> dict[str, 
         told["stop"] = list(decoding.stop)
     if manners.token_ids:
         told["return_token_ids"] = True
+    return told
+
+
+def plain(keys: OpenAIKeys, manners: Manners, max_tokens: int, temperature: float) -> dict[str, Any]:
+    """Return what every request holds."""
+    told: dict[str, Any] = {**keys.extra_body, "model": keys.model, manners.limit: max_tokens}
+    if manners.temperature:
+        told["temperature"] = temperature
+    if keys.stream:
+        told["stream"] = True
+        if manners.usage:
+            told["stream_options"] = {"include_usage": True}
     return told
 
 

@@ -58,7 +58,8 @@ class OpenAIKeys(Component):
     """The most requests on their way together, all servers taken together."""
 
     silence_seconds: float = Field(default=300.0, gt=0)
-    """How long a server may say nothing, before its first word or after, until the request is sent anew."""
+    """How long a server may say nothing, before its first word or after, until the request is sent anew. Without
+    `stream` its first word is the whole answer."""
 
     timeout_seconds: float | None = Field(default=None, gt=0)
     """How long one answer may take in all; null: as long as it speaks."""

@@ -19,13 +19,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tts.engines.openai.answer import Answer, Choice
-from tts.engines.openai.bodies import CHAT, CONTINUE, TEXT, Manners, asked_with
+from tts.engines.openai.bodies import CHAT, CONTINUE, TEXT, Manners, asked_with, plain
 from tts.engines.openai.client import Client, RefusedError, Server
 from tts.engines.openai.keys import OpenAIKeys
 from tts.errors import EngineError
 from tts.types import Message
 
-HOT = 2.0
+HOTTEST = (2.0, 1.0)
+"""The highest temperatures that servers take."""
 NUM_DRAWS, DRAW_TOKENS = 3, 10
 QUESTION = (Message("user", "Name one random animal, colour and city."),)
 BEGUN = "My three words are these:"
@@ -99,6 +100,7 @@ class Probes:
     def __init__(self, client: Client, server: Server) -> None:
         self._client, self._keys, self._server = client, client.keys, server
         self.found = Found()
+        self._hottest = HOTTEST[0]
 
     async def run(self) -> Found:
         """Return what the server can do. Raises EngineError where it does not even answer."""
@@ -118,11 +120,8 @@ class Probes:
 
     async def _say(self, *, max_tokens: int = 1, temperature: float = 0.0, **more: Any) -> Answer | RefusedError:
         """Return the answer to the question (or to another prompt among `more`), or the refusal."""
-        keys, manners = self._keys, self.found.manners
-        body: dict[str, Any] = {**keys.extra_body, "model": keys.model, "temperature": temperature}
-        body[manners.limit] = max_tokens
-        if keys.stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        keys = self._keys
+        body = plain(keys, self.found.manners, max_tokens, temperature)
         if not more.keys() & {"messages", "prompt"}:
             body |= asked_with(keys, QUESTION)
         body |= more
@@ -142,10 +141,18 @@ class Probes:
     # --- what is tried
 
     async def _first(self) -> Answer:
-        """Ask in the plainest way, and find what the server calls `max_tokens`. Raises EngineError."""
+        """Ask in the plainest way, then as what is refused of that demands. Raises EngineError."""
+        otherwise: dict[str, dict[str, Any]] = {
+            "max_completion_tokens": {"limit": "max_completion_tokens"},
+            "temperature": {"temperature": False},
+            "stream_options": {"usage": False},
+        }
         answer = await self._say(max_tokens=DRAW_TOKENS)
-        if isinstance(answer, RefusedError) and "max_completion_tokens" in str(answer):
-            self.found.manners = replace(self.found.manners, limit="max_completion_tokens")
+        while isinstance(answer, RefusedError):
+            named = next((name for name in otherwise if name in str(answer)), None)
+            if named is None:
+                break
+            self.found.manners = replace(self.found.manners, **otherwise.pop(named))
             answer = await self._say(max_tokens=DRAW_TOKENS)
         if isinstance(answer, RefusedError):
             hint = ": look at `base_url`, which often ends in /v1, and at `model`" if answer.status == 404 else ""
@@ -154,7 +161,11 @@ class Probes:
 
     async def _draws(self) -> tuple[list[str], bool]:
         """Draw several answers at the highest temperature, in one request if the server can; say if they differ."""
-        told = await self._say(max_tokens=DRAW_TOKENS, temperature=HOT, n=NUM_DRAWS)
+        for hot in HOTTEST:
+            self._hottest = hot
+            told = await self._say(max_tokens=DRAW_TOKENS, temperature=hot, n=NUM_DRAWS)
+            if isinstance(told, Answer):
+                break
         many = isinstance(told, Answer) and len(told.choices) == NUM_DRAWS
         self.found.manners = replace(self.found.manners, n=many)
         got = 0 if isinstance(told, RefusedError) else len(told.choices)
@@ -165,9 +176,10 @@ class Probes:
     async def _hot(self, **more: Any) -> list[str]:
         """Return what several draws at the highest temperature say; [] where it is refused."""
         if self.found.manners.n and "seed" not in more:
-            told = await self._say(max_tokens=DRAW_TOKENS, temperature=HOT, n=NUM_DRAWS, **more)
+            told = await self._say(max_tokens=DRAW_TOKENS, temperature=self._hottest, n=NUM_DRAWS, **more)
             return [] if isinstance(told, RefusedError) else _texts(told)
-        answers = [await self._say(max_tokens=DRAW_TOKENS, temperature=HOT, **more) for _ in range(NUM_DRAWS)]
+        one: dict[str, Any] = {"max_tokens": DRAW_TOKENS, "temperature": self._hottest}
+        answers = [await self._say(**one, **more) for _ in range(NUM_DRAWS)]
         return [text for answer in answers if isinstance(answer, Answer) for text in _texts(answer)]
 
     async def _filters(self, drawn: tuple[list[str], bool]) -> None:
@@ -178,8 +190,7 @@ class Probes:
             told, seen = _sameness(drawn, texts, f"`{name}: {value}`, which keeps one token")
             if self.found.note(name, seen=seen, told=told):
                 heeded |= {name, *extra}
-        # It is in OpenAI's own protocol, so every server takes it, be it heeded or not.
-        self.found.manners = replace(self.found.manners, filters=frozenset(heeded | {"top_p"}))
+        self.found.manners = replace(self.found.manners, filters=frozenset(heeded))
 
     async def _seed(self, drawn: tuple[list[str], bool]) -> None:
         told, seen = _sameness(drawn, await self._hot(seed=7), "the same `seed`")
@@ -191,7 +202,7 @@ class Probes:
         asked: dict[str, Any] = {"logprobs": True, "top_logprobs": 5}
         if self._keys.route == "completions":
             asked = {"logprobs": 5}
-        cold, hot = await asyncio.gather(self._say(**asked), self._say(temperature=HOT, **asked))
+        cold, hot = await asyncio.gather(self._say(**asked), self._say(temperature=self._hottest, **asked))
         first = {} if isinstance(cold, RefusedError) else _top(cold)
         other = {} if isinstance(hot, RefusedError) else _top(hot)
         both = {token: (first[token], other[token]) for token in first if token in other}
@@ -301,7 +312,7 @@ def _sameness(drawn: tuple[list[str], bool], texts: list[str], what: str) -> tup
     if len(texts) < NUM_DRAWS:
         return f"{what}, is refused", False
     if not differ:
-        return f"draws at temperature {HOT:g} do not differ, so nothing shows that {what} is heeded", False
+        return f"draws at the highest temperature do not differ, so nothing shows that {what} is heeded", False
     same = len(set(texts)) == 1
     return f"draws with {what}, {'are all the same' if same else 'differ, so it is ignored'}", same
 

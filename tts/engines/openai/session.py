@@ -245,7 +245,10 @@ class Session:
     def _refuse(self, request: Request) -> None:
         """Raise RefusedError where the request wants what this server does not do."""
         decoding = request.decoding
+        if not self.found.manners.temperature and decoding.temperature != 1:
+            raise RefusedError(f"the server takes no temperature, so it must be 1, got {decoding.temperature:g}")
         wanted = {
+            "top_p": decoding.top_p < 1,
             "top_k": decoding.top_k > 0,
             "min_p": decoding.min_p > 0,
             "top_n_sigma": decoding.top_n_sigma > 0,
