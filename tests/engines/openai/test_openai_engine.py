@@ -19,7 +19,7 @@ from tts.engines.openai import OpenAIEngine
 from tts.engines.openai.answer import Answer, completion_of
 from tts.engines.openai.client import Client, RefusedError
 from tts.errors import EngineError
-from tts.types import Completion, Decoding, Guidance, Message, Piece, Request
+from tts.types import Completion, Decoding, Guidance, Message, Piece, Plugin, Request
 
 QUICK = {"silence_seconds": 1.0, "max_tries": 3}
 
@@ -427,6 +427,29 @@ def test_guided_requests_tell_the_plugin_their_group(good: FakeServer) -> None:
         drawn(engine, [guided])
     values = {"top_n_sigma": 1.5, "esamp_beta": 0.25, "esamp_group": "p0", "esamp_group_size": 4}
     assert good.bodies[-1]["vllm_xargs"] == values
+
+
+def test_no_more_problems_are_guided_at_once_than_there_are_distillers() -> None:
+    with FakeServer().running() as server:
+        engine = OpenAIEngine(base_url=server.url, model="tiny", **QUICK)
+        engine.host(Plugin("esamp", {"num_slots": 2}))
+        with engine:
+            asked = [request(number, "words:4:20") for number in range(40)]
+            guided = [replace(one, guidance=Guidance(one.problem_id, 8, 0.25)) for one in asked]
+            for one_ in guided:
+                engine.add(one_)
+            assert engine.num_free == 0
+            engine.cancel("p4", "7")
+            found: list[Completion] = []
+            while len(found) < 40:
+                found += engine.step()
+                groups = {
+                    values["esamp_group"]
+                    for body in server.bodies
+                    if (values := body.get("vllm_xargs")) and "esamp_group" in values
+                }
+                assert len(groups - {None}) <= 2 + len({done.problem_id for done in found})
+        assert sorted(one_.finish_reason for one_ in found) == ["cancelled"] + ["length"] * 39
 
 
 @pytest.mark.parametrize(

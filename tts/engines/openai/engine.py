@@ -10,7 +10,8 @@ from tts.engines.openai.keys import OpenAIKeys
 from tts.engines.openai.probes import MAY_BE, MOST_READ, MOST_WRITTEN, check_choices
 from tts.engines.openai.session import Session
 from tts.errors import EngineError, NotHereError
-from tts.types import Completion, Message, Request, Spent
+from tts.plugins.esamp.settings import ESampSettings
+from tts.types import Completion, Message, Plugin, PluginReport, Request, Spent
 
 
 class NotToldError(EngineError, NotHereError):
@@ -26,6 +27,7 @@ class OpenAIEngine(OpenAIKeys):
     """
 
     _session: Session | None = PrivateAttr(default=None)
+    _esamp: ESampSettings | None = PrivateAttr(default=None)
     _may: Callable[[str, str], bool] | None = PrivateAttr(default=None)
 
     def capabilities(self) -> frozenset[str]:
@@ -56,6 +58,20 @@ class OpenAIEngine(OpenAIKeys):
         """Ask `may` before a call that may have cost something is sent anew."""
         self._may = may
 
+    def host(self, plugin: Plugin) -> None:
+        """Let no more problems be guided at once than the server's plugin has distillers for, from `open` on.
+
+        Which settings the server was started with (`tts serve-args`) it does not tell. Raises EngineError for another
+        plugin than ESamp.
+        """
+        if plugin.name != "esamp":
+            raise EngineError(f"the plugin must be esamp, the only one that a server can host, got {plugin.name!r}")
+        self._esamp = ESampSettings.from_dict(plugin.settings, "sampler")
+
+    def plugin_report(self) -> PluginReport | None:
+        """Return None: the server does not tell what its plugin did."""
+        return None
+
     def check(self) -> None:
         """Raise MissingExtraError or EngineError where the client, or the key, is not there."""
         try:
@@ -70,7 +86,7 @@ class OpenAIEngine(OpenAIKeys):
         """See what the server can do. Raises EngineError where it does not answer, or does not know the model."""
         self.check()
         self.close()
-        session = Session(self, self._may)
+        session = Session(self, self._may, self._esamp)
         try:
             session.probe()
             check_choices(self, session.found)

@@ -17,9 +17,9 @@ import queue
 import random
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from tts.engines.openai.answer import Answer, Choice, completion_of
@@ -27,7 +27,9 @@ from tts.engines.openai.bodies import CONTINUE, body_of
 from tts.engines.openai.client import Client, RefusedError, Server
 from tts.engines.openai.keys import OpenAIKeys
 from tts.engines.openai.probes import Found, Probes, common, tokenized
+from tts.engines.slots import SlotQueue
 from tts.errors import EngineError
+from tts.plugins.esamp.settings import ESampSettings
 from tts.runs.ledger import WASTED, WASTED_READ, most_read
 from tts.runs.records import finite
 from tts.types import Completion, FinishReason, Message, Request
@@ -55,14 +57,18 @@ class _Job:
 class Session:
     """An open engine."""
 
-    def __init__(self, keys: OpenAIKeys, may: Callable[[str, str], bool] | None) -> None:
+    def __init__(
+        self, keys: OpenAIKeys, may: Callable[[str, str], bool] | None = None, esamp: ESampSettings | None = None
+    ) -> None:
         self.keys, self._may = keys, may
+        self._slots = SlotQueue(esamp)
+        self._held: deque[Request] = deque()
         self._client = Client(keys, rng=random.Random(), clock=time.monotonic)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="tts-openai")
         self._out: queue.SimpleQueue[Completion | EngineError] = queue.SimpleQueue()
         self._jobs: dict[Name, _Job] = {}
-        self._flying: set[Name] = set()
+        self._flying: dict[Name, Request] = {}
         self._waiting: dict[Any, list[Request]] = {}
         self._homes: OrderedDict[str, Server] = OrderedDict()
         self._ids: OrderedDict[Any, tuple[int, ...]] = OrderedDict()
@@ -103,8 +109,10 @@ class Session:
 
     @property
     def num_free(self) -> int:
-        """How many more requests may be on their way."""
-        return max(0, self.keys.max_concurrency * self.keys.choices_per_request - len(self._flying))
+        """How many more requests may be on their way; 0 while one waits for a distiller."""
+        return (
+            0 if self._held else max(0, self.keys.max_concurrency * self.keys.choices_per_request - len(self._flying))
+        )
 
     @property
     def num_tokens(self) -> int:
@@ -114,21 +122,31 @@ class Session:
 
     def add(self, request: Request) -> None:
         """Take one request. Those that can go together wait for each other until the next step."""
-        self._flying.add((request.problem_id, request.key))
+        if self._held or not self._slots.lets_in(request):
+            return self._held.append(request)
+        self._slots.enter(request)
+        self._flying[request.problem_id, request.key] = request
         most = self.keys.choices_per_request
         if most == 1:
             self._loop.call_soon_threadsafe(self._begin, _Job((request,)))
-            return
+            return None
         kind = (request.problem_id, request.messages, request.decoding, request.prefix, request.guidance)
         group = self._waiting.setdefault(kind, [])
         group.append(request)
         if len(group) == most:
             self._flush(kind)
+        return None
 
     def cancel(self, problem_id: str, key: str) -> None:
         """Stop one request."""
         self._flush()
+        for request in self._held:
+            if (request.problem_id, request.key) == (problem_id, key):
+                self._held.remove(request)
+                self._flying[problem_id, key] = replace(request, guidance=None)  # it was in no group yet
+                return self._out.put(Completion(problem_id, key, "", "cancelled", 0, 0))
         self._loop.call_soon_threadsafe(self._cancel, (problem_id, key))
+        return None
 
     def step(self, patience_seconds: float) -> list[Completion]:
         """Return what finished; wait for the first at most that long."""
@@ -141,8 +159,12 @@ class Session:
                 break
             if isinstance(got, EngineError):
                 raise got
-            self._flying.discard((got.problem_id, got.key))
+            self._slots.leave(self._flying.pop((got.problem_id, got.key)))
             finished.append(got)
+        while self._held and self._slots.lets_in(self._held[0]):
+            held, self._held = self._held, deque()
+            self.add(held.popleft())
+            self._held.extend(held)
         return finished
 
     def forget(self, problem_id: str) -> None:
