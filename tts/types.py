@@ -11,11 +11,18 @@ if TYPE_CHECKING:
 else:
     JSON: TypeAlias = Any  # what decodes our records knows no type that contains itself
 Kind: TypeAlias = Literal["math", "choice", "code", "text"]
-FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error"]
+FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error", "abandoned"]
 Status: TypeAlias = Literal["passed", "failed", "undecided"]
 
 TRUNCATED = "truncated"
 """Why a candidate that its length limit cut is undecided: figures count it as wrong, within that limit."""
+
+ABANDONED = "abandoned"
+"""Why a candidate is undecided whose confidence fell below its floor: nobody can hand it in, so figures count it as
+wrong."""
+
+COUNTED_WRONG = frozenset({TRUNCATED, ABANDONED})
+"""The reasons of undecided verdicts that leave no figure open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,20 @@ class FirstToken:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfidenceFloor:
+    """Where a completion is given up: as soon as the mean confidence of `window` tokens in a row is below `threshold`.
+
+    A token's confidence is -(1/k) Σ log p over the k = `top_k` likeliest tokens (see `tts.engines.confidence`); never
+    below 0, so a threshold of 0 gives nothing up and has the confidence measured. Shorter completions are never given
+    up. The defaults are DeepConf's.
+    """
+
+    window: int = 2048
+    top_k: int = 20
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Decoding:
     """How an engine turns logits into tokens.
 
@@ -106,6 +127,8 @@ class Decoding:
     them all, and its temperature takes the place of `temperature`, also where that is 0.
 
     `ask_tokens`: texts, each one token of this model, whose log-probabilities the completion tells (`asked_logprobs`).
+
+    `floor`: below which confidence the completion ends as `abandoned`; its confidence is measured as the floor says.
     """
 
     max_tokens: int
@@ -117,6 +140,7 @@ class Decoding:
     first_token: FirstToken | None = None
     stop: tuple[str, ...] = ()
     ask_tokens: tuple[str, ...] = ()
+    floor: ConfidenceFloor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +246,8 @@ class Completion:
     messages end inside an open thinking section. `num_tokens` counts every generated token, the end token and what ran
     past the stop string too. Log-probabilities are natural logarithms under the model (guided, where a plugin guides
     it) at temperature 1 without filters; `self_certainty` is the mean over tokens of KL(uniform ‖ model) in nats; None
-    where the engine has none. `error` is set exactly when `finish_reason` is "error".
+    where the engine has none. `error` is set exactly when `finish_reason` is "error". The token at which one was
+    abandoned gave way to an end token: it is counted, with a log-probability of 0, and stands in no text.
 
     `token_ids` are those of `text`, without the end token; None where the engine has none, or a token runs past the
     stop string. `num_ids_before_stop` of them stand before the stop string, where that begins at a token's edge; else
@@ -429,6 +454,8 @@ class Counts:
     `num_distinct_answers` counts the nodes of their `Grouping`.
     """
 
+    LATER: ClassVar[Mapping[str, Any]] = {"num_abandoned": 0}
+
     num_candidates: int
     num_truncated: int
     num_no_answer: int
@@ -436,6 +463,7 @@ class Counts:
     num_distinct_answers: int
     num_passed: int | None
     num_undecided: int | None
+    num_abandoned: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,9 +174,10 @@ def notes(run: Run) -> list[str]:
     tally = run.tally
     if not run.intake.num_rows:  # interrupted before the first
         return []
+    gone = f", {tally.num_abandoned} abandoned" if tally.num_abandoned else ""
     lines = [
         f"problems: {tally.num_problems} ({tally.num_abstained} unanswered); candidates: {tally.num_candidates} "
-        f"({tally.num_truncated} truncated, {tally.num_no_answer} without an answer, {tally.num_errors} failed)",
+        f"({tally.num_truncated} truncated, {tally.num_no_answer} without an answer, {tally.num_errors} failed{gone})",
         f"tokens: {tally.completion_tokens} written, {tally.prompt_tokens} read{_speed(run)}",
     ]
     num_waiting = run.progress.num_resumed + run.progress.num_candidates - tally.num_candidates

@@ -167,6 +167,7 @@ def _show_contrasts(report: Report, console: Console) -> None:
 
 
 def _costs(arms: Sequence[Arm]) -> Table:
+    gave_up = any(arm.quality.num_abandoned for arm in arms)
     rows = [
         (
             arm.name,
@@ -176,10 +177,11 @@ def _costs(arms: Sequence[Arm]) -> Table:
             seconds(arm.cost.seconds),
             count(arm.quality.num_truncated),
             count(arm.quality.num_no_answer),
+            *((count(arm.quality.num_abandoned),) if gave_up else ()),
         )
         for arm in arms
     ]
-    titles = ("tokens written", "read", "tok/s", "time", "truncated", "no answer")
+    titles = ("tokens written", "read", "tok/s", "time", "truncated", "no answer", *(("abandoned",) if gave_up else ()))
     return [("cost",), *((title,) for title in titles)], rows
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tts.errors import ScorerError, UsageError
 from tts.metrics.subsets import Bools, Floats, Ints
 from tts.selectors.contenders import contenders
-from tts.types import TRUNCATED, Ballot, Candidate, Judged, Score, Status
+from tts.types import ABANDONED, TRUNCATED, Ballot, Candidate, Judged, Score, Status
 
 ABSTAINS = -1
 """The class of a candidate that no selector can hand in: unfinished, or without an answer."""
@@ -27,7 +27,8 @@ class PoolRow:
     """One problem's candidates, as parallel sequences.
 
     `classes` are the nodes of the answers; None abstains. `links` are those of the answers' `Grouping`. `scores` holds
-    one sequence per scorer; None: the scorer could not tell. `cut` says whom the length limit cut; empty: nobody.
+    one sequence per scorer; None: the scorer could not tell. `cut` says whom the length limit cut; empty: nobody. An
+    abandoned candidate is a failed one.
     """
 
     problem_id: str
@@ -74,7 +75,7 @@ def pool_row(
     runs = {contender.position for contender in contenders(ballot)}
     return PoolRow(
         problem_id=problem_id,
-        statuses=[verdict.status for verdict in judged.verdicts],
+        statuses=["failed" if verdict.reason == ABANDONED else verdict.status for verdict in judged.verdicts],
         classes=[node if position in runs else None for position, node in enumerate(judged.nodes)],
         num_tokens=[candidate.num_tokens for candidate in candidates],
         num_prompt_tokens=[candidate.num_prompt_tokens for candidate in candidates],

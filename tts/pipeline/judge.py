@@ -11,6 +11,8 @@ from tts.errors import ScorerError, TTSError
 from tts.protocols import AskingScorer, BoundSelector, Scorer, Selector, Task
 from tts.selectors.contenders import contenders, vote
 from tts.types import (
+    ABANDONED,
+    COUNTED_WRONG,
     TRUNCATED,
     Answer,
     Ballot,
@@ -25,7 +27,7 @@ from tts.types import (
     Verdict,
 )
 
-UNFINISHED = {"length": TRUNCATED, "cancelled": "cancelled", "error": "engine_error"}
+UNFINISHED = {"length": TRUNCATED, "cancelled": "cancelled", "error": "engine_error", "abandoned": ABANDONED}
 """Why a candidate that did not end by itself has no verdict: it is neither right nor wrong, and counted apart."""
 
 FAILED = "judging_failed"
@@ -192,8 +194,9 @@ def _selected(ballot: Ballot, selection: Selection, verdicts: Sequence[Verdict])
         return Verdict("undecided", NO_SCORE, told)
     if verdicts and all(verdict.status == "undecided" for verdict in verdicts):
         reasons = Counter(verdict.reason for verdict in verdicts)  # the most common first, then the earliest
-        # Those that were cut are wrong within their limit; it is the others that leave the outcome open.
-        reason = next((name for name, _ in reasons.most_common() if name != TRUNCATED), TRUNCATED)
+        # Some are wrong all the same, such as those cut by their limit; it is the others that leave the outcome open.
+        common = [name for name, _ in reasons.most_common()]
+        reason = next((name for name in common if name not in COUNTED_WRONG), common[0])
         # A missing reference is no reason to have no answer: what became of the candidates is told.
         became = Counter(
             UNFINISHED.get(candidate.finish_reason)
@@ -219,4 +222,5 @@ def count(candidates: Sequence[Candidate], judged: Judged) -> Counts:
         num_distinct_answers=len({node for node in judged.nodes if node is not None}),
         num_passed=statuses.count("passed") if graded else None,
         num_undecided=statuses.count("undecided") if graded else None,
+        num_abandoned=reasons.count("abandoned"),
     )

@@ -18,7 +18,7 @@ from tts.metrics.bootstrap import estimates_of_units
 from tts.metrics.intervals import Estimate
 from tts.pipeline.heard import Heard
 from tts.pipeline.judge import FAILED, NO_SCORE, SELECTION_FAILED
-from tts.types import TRUNCATED, Candidate, Score, Solution, Verdict
+from tts.types import COUNTED_WRONG, Candidate, Score, Solution, Verdict
 
 Shares: TypeAlias = tuple[float, float, float, float]
 """Of one problem: its candidates that pass, with the undecided; whether what was selected passes, with undecided."""
@@ -38,9 +38,9 @@ class Credit:
 class Tally:
     """Sums over the problems so far. Only problems with a reference count as graded.
 
-    Candidates that were cut are wrong, within their limit. `num_unjudged` problems could not be judged, or nothing be
-    selected, because something raised; of `num_unscored` the scorer could tell nothing; of `num_tied` a tie decided.
-    Those that were cancelled are in `num_cancelled` alone.
+    Candidates that were cut are wrong, within their limit, and so are abandoned ones. `num_unjudged` problems could not
+    be judged, or nothing be selected, because something raised; of `num_unscored` the scorer could tell nothing; of
+    `num_tied` a tie decided. Those that were cancelled are in `num_cancelled` alone.
     """
 
     num_problems: int = 0
@@ -58,6 +58,7 @@ class Tally:
     num_truncated: int = 0
     num_no_answer: int = 0
     num_errors: int = 0
+    num_abandoned: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     credit: dict[str, Credit] = field(default_factory=dict)
@@ -86,15 +87,16 @@ class Tally:
         self.num_truncated += counts.num_truncated
         self.num_no_answer += counts.num_no_answer
         self.num_errors += counts.num_errors
+        self.num_abandoned += counts.num_abandoned
         self.prompt_tokens += solution.usage.prompt_tokens
         self.completion_tokens += solution.usage.completion_tokens
         if counts.num_passed is not None and counts.num_undecided is not None and counts.num_candidates:
             self.num_graded += 1
             self.num_correct += solution.verdict.status == "passed"
-            is_open = solution.verdict.status == "undecided" and solution.verdict.reason != TRUNCATED
+            is_open = solution.verdict.status == "undecided" and solution.verdict.reason not in COUNTED_WRONG
             self.num_undecided += is_open
-            num_cut = sum(verdict.reason == TRUNCATED for verdict in verdicts)
-            passed, either = counts.num_passed, counts.num_passed + counts.num_undecided - num_cut
+            num_wrong = sum(verdict.reason in COUNTED_WRONG for verdict in verdicts)
+            passed, either = counts.num_passed, counts.num_passed + counts.num_undecided - num_wrong
             is_right, num = solution.verdict.status == "passed", counts.num_candidates
             self._add_shares((passed / num, either / num, float(is_right), float(is_right or is_open)), cluster)
         for candidate, verdict in pairs:
@@ -133,8 +135,9 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         """Return all figures for summary.json, in an order that does not depend on the problems' order."""
         counts = {name: getattr(self, name) for name in self.__slots__ if name.startswith("num_") or "tokens" in name}
-        if not self.num_cancelled:
-            del counts["num_cancelled"]
+        for rare in ("num_cancelled", "num_abandoned"):
+            if not counts[rare]:
+                del counts[rare]
         graded = dict(zip(("pass_at_1", "accuracy"), self.estimates(), strict=True)) if self.num_graded else {}
         heard = {name: self.heard.figures[name] for name in sorted(self.heard.figures)}
         judging = {"num_by_vote": self.heard.num_by_vote, **heard} if heard or self.heard.num_by_vote else {}

@@ -13,7 +13,7 @@ from tts.errors import plural
 from tts.report.data import Arm, Contrast
 from tts.report.headline import MOST_PAIRS, chance
 from tts.report.wording import NBSP, at_k, count, percent
-from tts.types import TRUNCATED
+from tts.types import COUNTED_WRONG
 
 NOTABLE = 0.05  # share of candidates from which a warning is due
 MUCH_FALLBACK = 0.25
@@ -47,6 +47,11 @@ def on_arm(arm: Arm, reasons: Counter[str]) -> Iterator[str]:
             f"{arm.name}: {_share(quality.num_fallback_answers, arm)} of the answers were found only because they "
             "stood last, which may be no answer at all: ask for \\boxed{} in task.template, or take a better model"
         )
+    if quality.num_abandoned:
+        yield (
+            f"{arm.name}: {_share(quality.num_abandoned, arm)} of the candidates were abandoned, since their "
+            "confidence fell below the floor: they have no vote and count as wrong, and their tokens are paid for"
+        )
     if quality.num_errors:
         how = (
             f" with tts solve --run {arm.run} --retry-errors" if "engine" in arm.recipe else ""
@@ -55,7 +60,7 @@ def on_arm(arm: Arm, reasons: Counter[str]) -> Iterator[str]:
         yield f"{arm.name}: the engine failed on {failed}, undecided for that: draw them anew{how}"
 
     # What could not be judged, and what has no reference to be judged by.
-    rest = {name: number for name, number in reasons.items() if name not in (TRUNCATED, "engine_error")}
+    rest = {name: number for name, number in reasons.items() if name not in {*COUNTED_WRONG, "engine_error"}}
     if sum(rest.values()) > NOTABLE * quality.num_candidates:
         told = ", ".join(f"{number} {name}" for name, number in sorted(rest.items()))
         yield (

@@ -185,6 +185,7 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
         engines=gathered.engines,
         seconds=seconds if all_known else None,
         tokens_per_second=sum(session.num_tokens for session in sessions) / seconds if seconds else None,
+        abandoned_tokens=counts["abandoned_tokens"],
     )
 
     # What became of the candidates, those of ungraded problems among them.
@@ -197,6 +198,7 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
         num_errors=counts["errors"],
         num_undecided=counts["undecided"],
         distinct_answers=tuple(np.nanmean(expected_distinct_answers(drawn, ks), axis=1).tolist()),
+        num_abandoned=counts["abandoned"],
     )
     arm = Arm(
         name=name,

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from tts.report.data import Arm, ArmView, CandidateView, Contrast, Point, Report, Speed
 from tts.runs.files import write_whole
+from tts.runs.records import as_dict
 
 Row: TypeAlias = "Mapping[str, Any]"
 TEXTS = {"text", "reasoning", "detail", "scores"}
@@ -66,7 +67,7 @@ def _cell(value: Any) -> Any:
 
 def _arm(arm: Arm) -> Row:
     """Return an arm's counts, costs and diversity side by side; what an engine took, and each order, have columns."""
-    cost, quality = asdict(arm.cost), asdict(arm.quality)
+    cost, quality = as_dict(arm.cost), as_dict(arm.quality)
     engines = cost.pop("engines")
     distinct = quality.pop("distinct_answers")
     spread = asdict(arm.spread) if arm.spread else {}
@@ -77,7 +78,7 @@ def _arm(arm: Arm) -> Row:
         "num_problems": arm.num_problems,
         "num_graded": arm.num_graded,
         **cost,
-        **{f"{engine}:{name}": value for engine, spent in engines.items() for name, value in spent.items()},
+        **{f"{engine}:{name}": value for engine, spent in engines.items() for name, value in as_dict(spent).items()},
         **quality,
         "distinct_answers": distinct[-1] if distinct else None,
         **spread,

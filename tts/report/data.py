@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from tts.metrics.paired import SIGNIFICANCE
 from tts.types import JSON, FinishReason, Spent, Status
@@ -127,10 +128,13 @@ class ScorerQuality:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an arm took. Drawing took `seconds`; cancelled and truncated tokens are part of `completion_tokens`.
+    """What an arm took. Drawing took `seconds`.
 
-    `engines` is all that was paid for, candidates that were drawn anew included.
+    Cancelled, truncated and abandoned tokens are part of `completion_tokens`. `engines` is all that was paid for,
+    candidates that were drawn anew included.
     """
+
+    LATER: ClassVar[Mapping[str, Any]] = {"abandoned_tokens": 0}
 
     prompt_tokens: int
     completion_tokens: int
@@ -139,11 +143,14 @@ class Cost:
     engines: Mapping[str, Spent]
     seconds: float | None
     tokens_per_second: float | None
+    abandoned_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
     """What became of an arm's candidates: how many did what, and how many answers differ (mean over problems)."""
+
+    LATER: ClassVar[Mapping[str, Any]] = {"num_abandoned": 0}
 
     num_candidates: int
     num_truncated: int
@@ -153,6 +160,7 @@ class Quality:
     num_errors: int
     num_undecided: int
     distinct_answers: tuple[float, ...]  # expected among k candidates, one per k
+    num_abandoned: int = 0
 
     @property
     def share_cut(self) -> float:

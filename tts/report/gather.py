@@ -176,13 +176,15 @@ def _count(gathered: Gathered, candidates: Sequence[Candidate], judged: Judged, 
         counts["candidates"] += 1
         counts["truncated"] += ended == "length"
         counts["errors"] += ended == "error"
-        counts["unclosed_thinking"] += never_closes(candidate)
+        counts["abandoned"] += ended == "abandoned"
+        counts["unclosed_thinking"] += ended != "abandoned" and never_closes(candidate)
         counts["no_answer"] += ended == "stop" and answer is None
         counts["fallback"] += answer is not None and answer.rule in FALLBACK_RULES
         counts["prompt_tokens"] += candidate.num_prompt_tokens
         counts["completion_tokens"] += candidate.num_tokens
         counts["cancelled_tokens"] += (ended == "cancelled") * candidate.num_tokens
         counts["truncated_tokens"] += (ended == "length") * candidate.num_tokens
+        counts["abandoned_tokens"] += (ended == "abandoned") * candidate.num_tokens
         if graded and verdict.status == "undecided":
             counts["undecided"] += 1
             gathered.reasons[verdict.reason] += 1

@@ -36,7 +36,7 @@ from tts.report.wording import (
     shortened,
     visible,
 )
-from tts.types import JSON, TRUNCATED
+from tts.types import COUNTED_WRONG, JSON
 
 WINDOW = 100
 """Problems that stand in the table from the start, with or without JavaScript."""
@@ -126,7 +126,7 @@ class Right:
 
 def num_right(view: ArmView) -> Right:
     """Return how many of an arm's candidates are right on one problem."""
-    statuses = [one.status for one in view.candidates if one.reason != TRUNCATED]  # those are wrong, within their limit
+    statuses = [one.status for one in view.candidates if one.reason not in COUNTED_WRONG]
     right, undecided = statuses.count("passed"), statuses.count("undecided")
     told = f"{right}–{right + undecided}" if undecided else f"{right}"
     return Right(told, (right + undecided / 2) / len(view.candidates) if view.candidates else -1.0)
