@@ -13,10 +13,7 @@ from tts.engines.prompts import Prompts
 from tts.errors import EngineError
 from tts.models.pretrained import load_tokenizer, resolve, share_cores
 from tts.plugins.esamp.settings import ESampSettings
-from tts.types import Plugin
-
-CONFIDENCE_WINDOW = 2048
-"""DeepConf's."""
+from tts.types import ConfidenceFloor, Plugin
 
 Tag = Annotated[str, Field(min_length=1)]
 
@@ -45,7 +42,7 @@ class LocalModel(StoredModel):
 
     confidence_window: int | None = Field(default=None, ge=1)
     """Measure every candidate's confidence (see the scorer `confidence`), over windows of so many tokens. null: only
-    where a scorer asks for it, and then over 2048."""
+    where a scorer asks for it, and then over 2048. Where a sampler sets a floor (`deepconf`), its window is used."""
 
     _asked: frozenset[str] = PrivateAttr(default=frozenset())
     _esamp: ESampSettings | None = PrivateAttr(default=None)
@@ -63,4 +60,4 @@ class LocalModel(StoredModel):
     @property
     def measured_window(self) -> int | None:
         """The window over which confidence is measured; None: it is not."""
-        return self.confidence_window or (CONFIDENCE_WINDOW if "confidence" in self._asked else None)
+        return self.confidence_window or (ConfidenceFloor().window if "confidence" in self._asked else None)

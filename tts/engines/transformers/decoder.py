@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from tts.engines.confidence import confidences_for
 from tts.engines.filters import Filters, at_token
 from tts.engines.transformers.guide import Guide, Projection
 from tts.engines.transformers.kv_cache import KVBudget, Prefix, Prefixes, RowCache
@@ -33,12 +34,10 @@ class Decoder:
         budget: KVBudget,
         end: Callable[[Row], None],
         guide: Guide,
-        *,
-        with_confidence: bool = False,
     ) -> None:
         self.num_generated_tokens = 0
         self._model, self._one_token, self._vocabulary = loaded.model, loaded.one_token, loaded.vocabulary
-        self._budget, self._end, self._guide, self._with_confidence = budget, end, guide, with_confidence
+        self._budget, self._end, self._guide = budget, end, guide
         self._waiting: deque[Row] = deque()
         self._rows: list[Row | None] = []
         self._cache: RowCache | None = None
@@ -157,7 +156,7 @@ class Decoder:
             self._filters,
             torch.from_numpy(noise).to(logits.device),
             projection.reference,
-            with_confidence=self._with_confidence,
+            confidences_for(logits, [None if row is None else row.floor for row in self._rows]),
         )
 
 

@@ -37,7 +37,8 @@ class TransformersEngine(TransformersKeys):
         decides its noise; `top_n_sigma`, `min_p`, `top_k`, `top_p`: these filters act; `first_token`: another
         temperature and top_k for it; `stop_strings`; `prefix`: it goes on from what stands in the answer
         already; `ask_tokens`: it tells the probabilities of named tokens; `confidence`: it measures that
-        where it is asked to; `esamp`: it hosts that plugin.
+        where it is asked to; `floor`: it gives a candidate up when its confidence falls below one; `esamp`: it hosts
+        that plugin.
 
         And one of two, whatever else is in flight: `deterministic`, the same request gives the same candidate, bit for
         bit; `near_deterministic`, the last digits may differ, and with them the tokens where two are about equally
@@ -54,6 +55,7 @@ class TransformersEngine(TransformersKeys):
                 "prefix",
                 "ask_tokens",
                 "confidence",
+                "floor",
                 "esamp",
             }
             | measured

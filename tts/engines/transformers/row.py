@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tts.engines.confidence import confidence_figures
+from tts.engines.confidence import ROUNDING, confidence_figures
 from tts.engines.text import Detokenizer, ids_of_text, opens_thinking, up_to_stop
-from tts.types import Completion, FinishReason, Request
+from tts.types import Completion, ConfidenceFloor, FinishReason, Request
 
 
 @dataclass(slots=True)
@@ -18,6 +18,8 @@ class Row:
     """The state of one request. `context` is how many tokens prompt and completion may have together.
 
     `chunks` are the tokens to read: those of the prompt, and of each part of the answer that stands there already.
+    `floor` says how its confidence is measured, if it is, and below what it ends; `recent_confidence` is the sum of the
+    last window.
     """
 
     request: Request
@@ -26,12 +28,14 @@ class Row:
     context: int
     noise: np.random.Generator
     asked_ids: tuple[int, ...] = ()
+    floor: ConfidenceFloor | None = None
     asked_logprobs: tuple[float | None, ...] | None = None
     num_cached: int = 0
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     total_certainty: float = 0.0
     confidences: list[float] = field(default_factory=list)
+    recent_confidence: float = 0.0
     finish_reason: FinishReason | None = None
     error: str | None = None
     stopped_by_string: bool = False
@@ -72,7 +76,17 @@ class Row:
         self.token_ids.append(token_id)
         self.logprobs.append(logprob)
         self.total_certainty += certainty
-        self.confidences += confidence
+        if self.floor is not None:
+            self.confidences += confidence
+            left_behind = self.confidences[-1 - self.floor.window] if len(self.confidences) > self.floor.window else 0.0
+            self.recent_confidence += self.confidences[-1] - left_behind
+
+    @property
+    def is_below_floor(self) -> bool:
+        """Whether the mean confidence of the last full window is below the floor."""
+        if self.floor is None or len(self.confidences) < self.floor.window:
+            return False
+        return self.recent_confidence / self.floor.window < self.floor.threshold * (1 - ROUNDING)
 
     def finish(self, reason: FinishReason, error: str | None = None) -> None:
         """End the row."""
@@ -81,15 +95,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """When a completion ends: at one of the model's end tokens, at a stop string, or at a limit."""
+    """When a completion ends: below its floor, at one of the model's end tokens, at a stop string, or at a limit."""
 
     detokenizer: Detokenizer
     end_ids: frozenset[int]
 
     def apply(self, row: Row) -> None:
-        """Finish `row` if its last token ended it. An end token beats a stop string, which beats the limits."""
+        """Finish `row` if its last token ended it. The floor beats an end token, that a stop string, that a limit."""
         if not math.isfinite(row.logprobs[-1]):
             row.finish("error", "the model's logits are not a number, or infinite; try `dtype: float32`")
+        elif row.is_below_floor:
+            row.logprobs[-1] = 0.0  # the token gives way to an end token, which nothing else could be
+            row.finish("abandoned")
         elif row.token_ids[-1] in self.end_ids:
             row.finish("stop")
         elif self._at_stop_string(row):
@@ -114,7 +131,6 @@ class CompletionWriter:
     ending: Ending
     thinking_tags: tuple[str, str]
     with_token_logprobs: bool
-    confidence_window: int | None = None
 
     def completion(self, row: Row) -> Completion:
         """Return what `row` has, whole or cut off."""
@@ -122,14 +138,14 @@ class CompletionWriter:
         text, written, num_before_stop = "", None, None
         if row.error is None:
             ended = row.token_ids and row.token_ids[-1] in self.ending.end_ids
-            ids = row.token_ids[:-1] if ended else row.token_ids
+            ids = row.token_ids[:-1] if ended or row.finish_reason == "abandoned" else row.token_ids
             text, stop = up_to_stop(
                 self.ending.detokenizer.text(ids), request.decoding.stop if row.stopped_by_string else ()
             )
             written, num_before_stop = ids_of_text(self.ending.detokenizer, ids, text, stop)
         context_full = row.finish_reason == "length" and num_tokens < request.decoding.max_tokens
         cumulative = math.fsum(row.logprobs) if num_tokens else None
-        confidence = confidence_figures(row.confidences, self.confidence_window) if self.confidence_window else {}
+        confidence = {} if row.floor is None else confidence_figures(row.confidences, row.floor.window)
         return Completion(
             problem_id=request.problem_id,
             key=request.key,

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tts.engines.confidence import token_confidences
 from tts.engines.filters import Filters
 from tts.plugins.esamp.fusion import within_kept
 
@@ -41,14 +40,13 @@ def draw(
     filters: Filters,
     noise: torch.Tensor,
     reference: torch.Tensor | None = None,
-    *,
-    with_confidence: bool = False,
+    confidences: torch.Tensor | None = None,
 ) -> Draw:
     """Draw one token per row from `logits` `[num_rows, vocabulary]`, float32.
 
     `noise` is `[num_rows, noise_size(vocabulary)]` of standard exponentials; greedy rows ignore theirs and take the
     likeliest token, the lowest id among equals. With a `reference`, also `[num_rows, vocabulary]`, the filters judge
-    that one, and what they keep of it is drawn by `logits`.
+    that one, and what they keep of it is drawn by `logits`. `confidences` go along to the host.
     """
     if reference is None:
         kept, weights = logits, filters.weights(logits)
@@ -61,7 +59,7 @@ def draw(
         tokens=tokens,
         logprobs=logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - normaliser,
         certainties=normaliser - logits.mean(-1) - math.log(logits.shape[-1]),
-        confidences=token_confidences(logits) if with_confidence else None,
+        confidences=confidences,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from tts.engines.confidence import measured, refusal_of
 from tts.engines.prompts import Prompts
 from tts.engines.text import Detokenizer
 from tts.engines.transformers.decoder import Decoder
@@ -21,7 +22,7 @@ from tts.engines.transformers.self_check import check_decoding, has_same_bits
 from tts.engines.transformers.skinny_linear import settle
 from tts.errors import EngineError
 from tts.plugins.esamp.settings import ESampSettings
-from tts.types import Request
+from tts.types import ConfidenceFloor, Request
 
 MEGABYTE = 2**20
 
@@ -30,7 +31,8 @@ MEGABYTE = 2**20
 class Session:
     """An open engine. `context` is how many tokens prompt and completion may have together.
 
-    `same_bits`: whether a row's logits are the same, bit for bit, whatever else is decoded.
+    `same_bits`: whether a row's logits are the same, bit for bit, whatever else is decoded. `floor`: how the confidence
+    of requests without a floor of their own is measured, if it is.
     """
 
     prompts: Prompts
@@ -40,6 +42,7 @@ class Session:
     context: int
     same_bits: bool
     threads_before: int
+    floor: ConfidenceFloor | None
 
     @classmethod
     def start(
@@ -67,11 +70,12 @@ class Session:
         return cls(
             prompts=prompts,
             guide=guide,
-            decoder=Decoder(loaded, budget, ending.apply, guide, with_confidence=keys.measured_window is not None),
-            writer=CompletionWriter(ending, tags, keys.record_token_logprobs, keys.measured_window),
+            decoder=Decoder(loaded, budget, ending.apply, guide),
+            writer=CompletionWriter(ending, tags, keys.record_token_logprobs),
             context=context,
             same_bits=same_bits,
             threads_before=threads_before,
+            floor=measured(keys.measured_window),
         )
 
     def end(self) -> None:
@@ -93,7 +97,8 @@ class Session:
         else:
             chunks = self.prompts.chunks(prompt_ids, request.prefix)
             refusal = self._refusal(request, len(prompt_ids))
-        row = Row(request, prompt, chunks, self.context, noise_source(request.seed), asked_ids)
+        floor = request.decoding.floor or self.floor
+        row = Row(request, prompt, chunks, self.context, noise_source(request.seed), asked_ids, floor)
         if refusal:
             row.finish("error", refusal)
         elif row.num_read >= self.context:  # what stands there already fills the context
@@ -112,7 +117,7 @@ class Session:
             return "`stop` must hold no empty string, got one"
         if request.guidance is not None and isinstance(self.guide, Unguided):
             return "`guidance` must be None where no plugin runs; call the engine's `host` before `open`"
-        return ""
+        return refusal_of(request.decoding.floor) or ""
 
 
 def guide_of(esamp: ESampSettings | None, loaded: Loaded, batch_size: int) -> Guide:
