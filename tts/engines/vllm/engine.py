@@ -36,9 +36,13 @@ class VLLMEngine(VLLMKeys):
         `confidence`: it measures that where it is asked to;
         `seeds`: a request's seed decides its noise; `top_p` and the other filters, `first_token`: how a token is drawn;
         `stop_strings`; `prefix`: it goes on from what stands in the answer already; `ask_tokens`: it tells the
-        probabilities of named tokens; `esamp`: it hosts that plugin.
+        probabilities of named tokens; `floor` (unless tokens are drafted): it gives a candidate up when its confidence
+        falls below one; `esamp`: it hosts that plugin.
         """
-        measured = {"self_certainty"} if self.record_self_certainty else set()
+        sometimes = {
+            "self_certainty": self.record_self_certainty,
+            "floor": not self.engine_args.get("speculative_config"),
+        }
         return frozenset(
             {
                 "logprobs",
@@ -51,7 +55,7 @@ class VLLMEngine(VLLMKeys):
                 "confidence",
                 "esamp",
             }
-            | measured
+            | {name for name, is_there in sometimes.items() if is_there}
             | FILTERS
         )
 

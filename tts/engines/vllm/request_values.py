@@ -9,6 +9,10 @@ from pydantic import Field, ValidationError
 
 from tts.components.component import Section
 from tts.errors import nearest
+from tts.types import ConfidenceFloor
+
+AGAINST_A_FLOOR = {"ignore_eos": False, "min_tokens": 0, "allowed_token_ids": None, "structured_outputs": None}
+"""vLLM's parameters that may keep a request from ending, and what they are where they do not."""
 
 
 class RequestValues(Section):
@@ -36,13 +40,29 @@ class RequestValues(Section):
     high_temperature: float | None = Field(default=None, gt=0)
     """Takes the place of `temperature` where that is above what vLLM allows."""
 
+    floor_threshold: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """End the request as soon as the mean confidence of `floor_window` tokens in a row is below this; absent: never."""
+
+    floor_window: int = Field(default=ConfidenceFloor().window, ge=1)
+    """With `floor_threshold`: over how many tokens the mean is."""
+
+    floor_top_k: int = Field(default=ConfidenceFloor().top_k, ge=1)
+    """With `floor_threshold`: over how many of the likeliest tokens a token's confidence is measured."""
+
     tts_id: str | None = Field(default=None, min_length=1)
     """The name under which to ask for this request's figures; absent: vLLM's own."""
+
+    @property
+    def floor(self) -> ConfidenceFloor | None:
+        """The floor, if there is one."""
+        if self.floor_threshold is None:
+            return None
+        return ConfidenceFloor(self.floor_window, self.floor_top_k, self.floor_threshold)
 
     @classmethod
     def of(cls, extra_args: Mapping[str, Any] | None) -> Self:
         """Read them. Raises ValueError with one line that names the key, the value and what is allowed."""
-        prefixes = ("esamp_", "tts_", "first_token_")
+        prefixes = ("esamp_", "tts_", "first_token_", "floor_")
         given = (extra_args or {}).items()
         ours = {key: value for key, value in given if key in cls.model_fields or key.startswith(prefixes)}
         try:
@@ -55,3 +75,17 @@ class RequestValues(Section):
                 raise ValueError(f"`{key}` is no key.{nearest(key, valid)} The keys are: {', '.join(valid)}") from None
             wanted = details["msg"].removeprefix("Input should be ")
             raise ValueError(f"`{key}` must be {wanted}, got {details['input']!r}") from None
+
+
+def values_of(params: Any) -> RequestValues:
+    """Return the values in vLLM's parameters of a request. Raises ValueError where they are wrong (see `of`), or where
+    a parameter contradicts them."""
+    values = RequestValues.of(params.extra_args)
+    for name, neutral in AGAINST_A_FLOOR.items():
+        given = getattr(params, name, neutral)
+        if values.floor is not None and given != neutral:
+            raise ValueError(
+                f"`{name}` must be left out where there is a `floor_threshold`, below which the request must end, "
+                f"got {given!r}"
+            )
+    return values

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tts.engines.confidence import refusal_of
 from tts.engines.prompts import Prompts
 from tts.engines.slots import SlotQueue
 from tts.engines.text import Detokenizer, ids_of_text, opens_thinking, up_to_stop
@@ -152,7 +153,11 @@ class Session:
             )
         if request.decoding.max_tokens < 1:
             return f"`max_tokens` must be at least 1, got {request.decoding.max_tokens}"
-        return None
+        if request.decoding.floor is not None and self._vllm.vllm_config.speculative_config is not None:
+            return "a `floor` cannot be held where tokens are drafted. Leave `speculative_config` out of `engine_args`"
+        if request.decoding.floor is not None and self._prompts.tokenizer.eos_token_id is None:
+            return "a `floor` needs a model with an end token, which this one's tokenizer does not name"
+        return refusal_of(request.decoding.floor)
 
     # --- out of vLLM
 
@@ -195,19 +200,24 @@ class Session:
 
     def _figures(self, names: list[str]) -> dict[str, dict[str, float]]:
         """Return what the workers measured of the requests, by name."""
-        options = self._keys.worker_options()
-        if not names or (options.esamp is None and not options.measures):
+        options, flights = self._keys.worker_options(), {name: self._running[name] for name in names}
+        has_floor = any(flight.request.decoding.floor is not None for flight in flights.values())
+        if not names or not (options.esamp is not None or options.measures or has_floor):
             return {}
-        figures: dict[str, dict[str, float]] = self._vllm.collective_rpc("tts_request_figures", args=(names,))[0]
+        num_tokens = {name: len(flight.token_ids) for name, flight in flights.items()}
+        figures: dict[str, dict[str, float]] = self._vllm.collective_rpc("tts_request_figures", args=(num_tokens,))[0]
         return figures
 
     def _completion(self, flight: InFlight, figures: dict[str, float]) -> Completion:
         request, num_tokens, stop = flight.request, len(flight.token_ids), None
         text, written, num_before_stop = "", None, None
+        if figures.pop("abandoned", 0.0) and flight.error is None:
+            flight.finish_reason, flight.stop = "abandoned", None
+            flight.logprobs[-1] = 0.0  # nothing else could be drawn
         if flight.error is None:
             # The end token is no text; where a stop string ended it, there is none, but maybe more than the string.
             by_string = isinstance(flight.stop, str)
-            ended = flight.finish_reason == "stop" and not by_string
+            ended = flight.finish_reason in ("stop", "abandoned") and not by_string
             ids = flight.token_ids[:-1] if ended else flight.token_ids
             text, stop = up_to_stop(self._detokenizer.text(ids), (str(flight.stop),) if by_string else ())
             written, num_before_stop = ids_of_text(self._detokenizer, ids, text, stop)
@@ -271,6 +281,10 @@ def _values(request: Request, decoding: Decoding, name: str) -> Iterator[tuple[s
     if decoding.first_token is not None:
         yield "first_token_temperature", decoding.first_token.temperature
         yield "first_token_top_k", decoding.first_token.top_k
+    if decoding.floor is not None:
+        yield "floor_threshold", decoding.floor.threshold
+        yield "floor_window", decoding.floor.window
+        yield "floor_top_k", decoding.floor.top_k
     if request.guidance is not None:
         yield "esamp_beta", request.guidance.beta
         yield "esamp_group", request.guidance.group

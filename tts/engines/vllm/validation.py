@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from tts.engines.vllm.request_values import RequestValues
+from tts.engines.vllm.request_values import values_of
 
 INTERFACES = (
     "vllm.v1.sample.logits_processor",
@@ -30,7 +30,7 @@ class CheckedValues(*_interfaces()):  # type: ignore[misc]  # the bases depend o
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
         """Raise ValueError with one line that names the key, the value and what is allowed."""
-        RequestValues.of(sampling_params.extra_args)
+        values_of(sampling_params)
 
     def __init__(self, *_: Any) -> None:
         """Take what either runner gives, and keep nothing."""

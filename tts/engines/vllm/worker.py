@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from vllm.platforms import current_platform
@@ -40,9 +40,9 @@ class Worker(OwnWorker):  # type: ignore[misc]  # which class it is depends on t
             mixins = (RunnerV1Mixin, CPUSeedsMixin) if on_cpu else (RunnerV1Mixin,)
         put_in_front(self.model_runner, *mixins, tap=tap)
 
-    def tts_request_figures(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    def tts_request_figures(self, num_tokens: Mapping[str, int]) -> dict[str, dict[str, float]]:
         """Return `WorkerPlugin.request_figures`."""
-        figures: dict[str, dict[str, float]] = self.model_runner.worker_plugin.request_figures(names)
+        figures: dict[str, dict[str, float]] = self.model_runner.worker_plugin.request_figures(num_tokens)
         return figures
 
     def tts_report(self) -> dict[str, Any] | None:

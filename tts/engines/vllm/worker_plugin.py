@@ -16,7 +16,8 @@ where their hidden states and logits are. All decisions are made here. The order
    reference, and for the KL on every `kl_every`-th step) h^L is projected once more here.
 5. `measure` sees the raw logits of all rows: self-certainty, confidence, and KL(mixed ‖ reference).
 6. `shape` applies what vLLM has no parameter for, before it divides by the temperature: top-nσ, a first token of its
-   own, filters on the reference. Then vLLM draws.
+   own, filters on the reference; and of a row whose confidence fell below its floor it leaves the end token alone, so
+   that the scheduler ends it like any other. Then vLLM draws.
 
 What holds:
 
@@ -31,17 +32,18 @@ What holds:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import torch
 
+from tts.engines.confidence import measured
 from tts.engines.filters import Filters, at_token
-from tts.engines.vllm.certainty import Certainties
+from tts.engines.vllm.certainty import Certainties, Token
 from tts.engines.vllm.options import WorkerOptions
-from tts.engines.vllm.request_values import RequestValues
+from tts.engines.vllm.request_values import RequestValues, values_of
 from tts.plugins.esamp.core import ESampCore, StepRow
 from tts.plugins.esamp.fusion import kl_divergence
 from tts.types import Decoding, FirstToken
@@ -63,12 +65,13 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request on its way: the name under which its figures are asked for, how it wants to be decoded, and by what
-    temperature vLLM divides its logits."""
+    """A request on its way: the name under which its figures are asked for, how it wants to be decoded, by what
+    temperature vLLM divides its logits, and a token that ends it (-1: there is none)."""
 
     name: str
     decoding: Decoding
     vllm_temperature: float
+    end_id: int
 
     def now(self, row: StepRow) -> Decoding:
         """Return how the token that this row draws is decoded."""
@@ -109,12 +112,12 @@ class WorkerPlugin:
         if options.esamp is not None:
             self._core = ESampCore(options.esamp, hidden_size, max_rows, device=device, head=head)
         self._on_reference = options.esamp is not None and options.esamp.filter == "reference"
-        self._certainties = None
-        if options.measures:
-            self._certainties = Certainties(self_certainty=options.self_certainty, window=options.confidence_window)
+        self._certainties = Certainties(self_certainty=options.self_certainty)
+        self._floor = measured(options.confidence_window)
         self._requests: dict[str, Admitted] = {}
         self._step = Step([], [])
         self._reference: torch.Tensor | None = None
+        self._fallen: torch.Tensor | None = None
         self._num_steps = 0
         self._refusals: list[str] = []
 
@@ -127,7 +130,7 @@ class WorkerPlugin:
         """
         # Its values: wrong ones are refused before they come here; if not, the engine must live on.
         try:
-            values = RequestValues.of(params.extra_args)
+            values = values_of(params)
         except ValueError as error:
             self._refusals.append(str(error))
             values = RequestValues(esamp_beta=0.0)
@@ -145,7 +148,8 @@ class WorkerPlugin:
         # Its name: the one that it asked for, unless another request has that.
         others = {admitted.name for other, admitted in self._requests.items() if other != request_id}
         name = values.tts_id if values.tts_id and values.tts_id not in others else request_id
-        self._requests[request_id] = Admitted(name, decoding, params.temperature)
+        end_id = min(params.all_stop_token_ids, default=-1)
+        self._requests[request_id] = Admitted(name, decoding, params.temperature, end_id)
         if self._core is not None:
             group = values.esamp_group or parent_of(request_id)
             seed = crc32(name.encode()) if params.seed is None else params.seed
@@ -156,14 +160,16 @@ class WorkerPlugin:
         """Let go of requests that ended; unknown ones are ignored."""
         for request_id in request_ids:
             admitted = self._requests.pop(request_id, None)
-            if admitted is not None and self._core is not None:
-                self._core.leave(admitted.name)
+            if admitted is not None:
+                self._certainties.release(admitted.name)
+                if self._core is not None:
+                    self._core.leave(admitted.name)
 
     # --- one step
 
     def begin(self, step: Step) -> None:
         """Take the rows of a step."""
-        self._step, self._reference = step, None
+        self._step, self._reference, self._fallen = step, None, None
 
     @property
     def guides(self) -> bool:
@@ -183,24 +189,30 @@ class WorkerPlugin:
 
     def measure(self, logits: torch.Tensor) -> None:
         """Look at the raw logits of all rows `[num_places, vocabulary]`, before anything shapes them."""
-        if not self._step.rows or (self._reference is None and self._certainties is None):
+        tokens = [
+            Token(request.name, row.position - row.num_prompt_tokens + 1, request.decoding.floor or self._floor)
+            for request, row in self._rows()
+        ]
+        measures = self._certainties.measures(tokens)
+        if not tokens or not (measures or self._reference is not None):
             return
         rows = logits[self._places(logits.device)].float()
-        if self._certainties is not None:
-            self._certainties.add([self._requests[row.request_id].name for row in self._step.rows], rows)
+        if measures:
+            self._fallen = self._certainties.add(tokens, rows)
         if self._reference is not None and self._core is not None:
             self._core.record_kl(kl_divergence(rows, self._reference))
 
     @property
     def shapes(self) -> bool:
         """Whether anything is to be done to this step's logits."""
-        return any(
+        return self._fallen is not None or any(
             self._on_reference or request.kept(row) != NOTHING or request.relative_temperature(row) != 1
             for request, row in self._rows()
         )
 
     def shape(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return logits after what vLLM has no parameter for: top-nσ, another first token, filters on the reference.
+        """Return logits after what vLLM has no parameter for: top-nσ, another first token, filters on the reference,
+        and the end of rows that fell below their floor.
 
         They are `[num_places, vocabulary]`, float32, before the temperature, and are changed in place.
         """
@@ -212,7 +224,12 @@ class WorkerPlugin:
         kept = [request.now(row) if self._on_reference else request.kept(row) for request, row in self._rows()]
         shaped = shaped.masked_fill(Filters.of(kept, logits.device).weights(judged) == 0, -torch.inf)
         temperatures = [request.relative_temperature(row) for request, row in self._rows()]
-        logits[places] = shaped / torch.tensor(temperatures, device=logits.device).unsqueeze(1)
+        shaped = shaped / torch.tensor(temperatures, device=logits.device).unsqueeze(1)
+        if self._fallen is not None:
+            ends = torch.tensor([request.end_id for request, _ in self._rows()], device=logits.device).unsqueeze(1)
+            is_end = torch.arange(logits.shape[-1], device=logits.device) == ends
+            shaped = torch.where(self._fallen.unsqueeze(1), torch.where(is_end, 0.0, -torch.inf), shaped)
+        logits[places] = shaped
         return logits
 
     def _rows(self) -> Iterator[tuple[Admitted, StepRow]]:
@@ -223,14 +240,16 @@ class WorkerPlugin:
 
     # --- figures
 
-    def request_figures(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Return what was measured of requests, by the names they gave, as plain numbers. Waits for the device."""
-        found: dict[str, dict[str, float]] = {}
-        for name in names:
-            found[name] = {} if self._core is None else self._core.request_statistics(name)
-            if self._certainties is not None:
-                found[name] |= self._certainties.take(name)
-        return found
+    def request_figures(self, num_tokens: Mapping[str, int]) -> dict[str, dict[str, float]]:
+        """Return what was measured of requests as plain numbers, by the names they gave. Waits for the device.
+
+        `num_tokens` says how many tokens each of them has.
+        """
+        return {
+            name: ({} if self._core is None else self._core.request_statistics(name))
+            | self._certainties.take(name, number)
+            for name, number in num_tokens.items()
+        }
 
     def report(self) -> dict[str, Any] | None:
         """Return the plugin's figures and warnings as plain data; None where none runs."""
@@ -257,6 +276,7 @@ def decoding_of(params: Any, values: RequestValues) -> Decoding:
         min_p=params.min_p,
         top_n_sigma=values.top_n_sigma,
         first_token=None if start is None else FirstToken(start, values.first_token_top_k),
+        floor=values.floor,
     )
 
 
