@@ -40,7 +40,8 @@ class Failure(Section):
 class ReplayEngine(Component):
     """Answers each request with a completion that exists already; where there is none, with an `error`.
 
-    The decoding parameters change nothing: a completion is handed out as it is.
+    The decoding parameters change nothing: a completion is handed out as it is. So is one whose confidence is below the
+    request's floor, unless it is `abandoned` on record.
     """
 
     source: PathText | None = None

@@ -30,7 +30,7 @@ class ScriptedCompletion(Section):
     reasoning: str | None = None
     """What stood inside the thinking tags, if any."""
     finish_reason: FinishReason = "stop"
-    """Why it ended: `stop`, `length`, `cancelled` or `error`."""
+    """Why it ended: `stop`, `length`, `cancelled`, `error` or `abandoned` (below its floor)."""
     error: str | None = None
     """What went wrong; given exactly when `finish_reason` is `error`."""
     num_prompt_tokens: int | None = Field(default=None, ge=0, lt=2**53)
@@ -105,12 +105,14 @@ class ScriptedCompletion(Section):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What may be read from it: `logprobs`, `self_certainty`, `confidence`, `ask_tokens`."""
+        """What may be read from it: `logprobs`, `self_certainty`, `confidence`, `ask_tokens`; `floor`: its least
+        confidence."""
         found = {
             "logprobs": self.mean_logprob,
             "self_certainty": self.self_certainty,
             "confidence": self.engine_stats.get("mean_confidence"),
             "ask_tokens": self.asked_logprobs,
+            "floor": self.engine_stats.get("least_confidence"),
         }
         return frozenset(name for name, value in found.items() if value is not None)
 
