@@ -20,11 +20,12 @@ engine:
   delay_seconds: 0.004
   batch_size: 5
   script:
-    - "first we add"
-    - "so \\\\boxed{2}"
-    - "so \\\\boxed{4}"
-    - {text: "step one\\n\\n", stop: "\\n\\n"}
-    - {text: "step two\\n\\n", stop: "\\n\\n"}
+    - {text: "first we add", engine_stats: {least_confidence: 3.0}}
+    - {text: "so \\\\boxed{2}", engine_stats: {least_confidence: 5.0}}
+    - {text: "so \\\\boxed{4}", engine_stats: {least_confidence: 4.0}}
+    - {text: "so", finish_reason: abandoned, engine_stats: {least_confidence: 1.0}}
+    - {text: "step one\\n\\n", stop: "\\n\\n", engine_stats: {least_confidence: 2.0}}
+    - {text: "step two\\n\\n", stop: "\\n\\n", engine_stats: {least_confidence: 6.0}}
     - {text: "", finish_reason: error, error: overloaded}
 sampler: SAMPLER
 selector: majority_vote
@@ -41,6 +42,7 @@ SAMPLERS = {
     "particle_filter": f"{{name: particle_filter, num_candidates: 6, {REWARD}}}",
     "ab_mcts": f"{{name: ab_mcts, num_candidates: 4, max_expansions: 60, {REWARD}}}",
     "adaptive_consistency": "{name: adaptive_consistency, num_candidates: 24}",
+    "deepconf": "{name: deepconf, num_candidates: 24, warmup: 6}",
     "budget_forcing": "{name: budget_forcing, num_candidates: 5, max_thinking_tokens: 20}",
 }
 VARIES = ("num_cached_tokens",)

@@ -9,13 +9,16 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tts.samplers.ab_mcts import posterior
 from tts.samplers.particle_filter import evenly, multinomial, odds
 from tts.samplers.prm_beam import PRMBeam
 from tts.samplers.rebase import shares
-from tts.samplers.stopping import leaders, settled, unanimous
+from tts.samplers.stopping import agreed, leaders, quantile, settled, unanimous
 from tts.samplers.tree_of_thoughts import best, worth
 from tts.types import Grouping
 
@@ -56,6 +59,51 @@ def test_only_a_whole_window_that_says_one_thing_stops() -> None:
     assert not unanimous(Grouping((None,) * 5), 5)
     assert unanimous(Grouping((1, 0, 1, 0, 0, 0)), 3)
     assert not unanimous(Grouping((0, 0, 0, 1, 0, 0)), 3)
+
+
+WARM_UP = (3.1, 5.2, 4.0, 2.2, 6.6, 4.8, 5.9, 3.7, 4.4, 5.0, 2.9, 6.1, 4.1, 3.3, 5.5, 4.6)
+
+
+@pytest.mark.parametrize(("keep", "floor"), [(0.1, 6.0), (0.9, 3.0), (1.0, 2.2)])
+def test_the_floor_is_a_quantile_of_the_warm_ups_least_confidences(keep: float, floor: float) -> None:
+    assert quantile(WARM_UP, keep) == pytest.approx(floor)
+
+
+@given(st.lists(st.floats(0, 30), min_size=1, max_size=40), st.integers(1, 100))
+def test_the_quantile_is_numpys_and_one_of_the_values_where_these_are_equal(values: list[float], percent: int) -> None:
+    found = quantile(values, percent / 100)
+    assert found == pytest.approx(float(np.percentile(values, 100 - percent)), abs=1e-9)
+    assert min(values) <= found <= max(values)
+    assert quantile([values[0]] * 7, percent / 100) == values[0]
+
+
+def test_a_consensus_is_of_the_weight_of_those_that_answer() -> None:
+    assert agreed(votes(19, 1), [1 / 3] * 20, 0.95)
+    assert not agreed(votes(18, 1), [1 / 3] * 19, 0.95)
+    assert agreed(votes(1, 1), [6.0, 0.2], 0.95)
+    assert not agreed(votes(1, 1), [6.0, 0.4], 0.95)
+    assert agreed(votes(2, missing=3), [1.0, None, 9.0, 9.0, None], 0.95)
+    assert not agreed(votes(2), [None, 0.0], 0.95)
+    assert not agreed(votes(0, missing=2), [3.0, 3.0], 0.95)
+    assert not agreed(Grouping(()), [], 0.95)
+
+
+def test_a_linked_answer_adds_its_weight_to_the_consensus() -> None:
+    grouping = Grouping((0, 1, 2), frozenset({(0, 1)}))
+    assert agreed(grouping, [5.0, 4.5, 0.5], 0.95)
+    assert not agreed(Grouping((0, 1, 2)), [5.0, 4.5, 0.5], 0.95)
+
+
+@given(st.lists(st.tuples(st.none() | st.integers(0, 3), st.none() | st.integers(0, 9)), max_size=12))
+def test_with_equal_answers_linked_or_not_a_consensus_is_found_in_any_order(drawn: list[tuple[int, int]]) -> None:
+    def said(rows: list[tuple[int, int]]) -> bool:
+        return agreed(Grouping(tuple(node for node, _ in rows)), [weight for _, weight in rows], 0.75)
+
+    weights = Counter[int]()
+    for node, weight in drawn:
+        weights[-1 if node is None else node] += 0 if node is None else weight or 0
+    total = sum(weights.values())
+    assert said(drawn) is said(drawn[::-1]) is (total > 0 and max(weights.values()) >= 0.75 * total)
 
 
 def test_windows_draw_as_many_as_the_sum_over_geometric_stops_says() -> None:

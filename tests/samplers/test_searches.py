@@ -19,6 +19,7 @@ KEYS = {
     "ab_mcts": {"max_expansions": 80},
     "adaptive_consistency": {"num_candidates": 40},
     "esc": {"num_candidates": 40, "window": 3},
+    "deepconf": {"num_candidates": 40, "warmup": 6, "consensus": 0.9},
     "tree_of_thoughts": {"num_candidates": 3, "num_steps": 2, "num_evaluations": 2},
 }
 SEARCHES = sorted(name for name in registry.builtin("samplers") if hasattr(registry.load("samplers", name), "search"))
@@ -31,7 +32,7 @@ def sampler(name: str, **keys: object) -> SearchingSampler:
 
 
 def reply(request: Request) -> Completion:
-    """Write steps that become likelier to end the deeper they are, and answers that mostly agree."""
+    """Write steps that become likelier to end the deeper they are, and answers that mostly agree; hold a floor."""
     written = "".join(piece.text for piece in request.prefix)
     asked = request.messages[0].content
     if "possible next steps" in asked or "lead to the right answer" in asked:
@@ -48,7 +49,12 @@ def reply(request: Request) -> Completion:
         finish = "length"
     else:
         text += f" \\boxed{{{chance.choice((7, 7, 7, 8, 9))}}}"
-    return Completion(request.problem_id, request.key, text, finish, len(written.split()), len(words), stop=stop)
+    least, floor = chance.choice((2.0, 3.0, 4.0)), request.decoding.floor
+    if floor is not None and least < floor.threshold:
+        text, finish, stop = " ".join(words), "abandoned", None
+    stats = {} if floor is None else {"least_confidence": least}
+    read = len(written.split())
+    return Completion(request.problem_id, request.key, text, finish, read, len(words), stop=stop, engine_stats=stats)
 
 
 def reads(_: Problem, answers: tuple[str | None, ...]) -> Grouping:

@@ -28,6 +28,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "mixture": "tts.samplers.mixture:Mixture",
         "adaptive_consistency": "tts.samplers.adaptive_consistency:AdaptiveConsistency",
         "esc": "tts.samplers.esc:ESC",
+        "deepconf": "tts.samplers.deepconf:DeepConf",
         "budget_forcing": "tts.samplers.budget_forcing:BudgetForcing",
         "prm_beam": "tts.samplers.prm_beam:PRMBeam",
         "dvts": "tts.samplers.dvts:DVTS",

@@ -10,7 +10,7 @@ from pydantic import Field
 from tts.errors import CallError
 from tts.protocols import Calls, Pending
 from tts.samplers.searching import SearchKeys
-from tts.types import Completion, Written
+from tts.types import Completion, Decoding, Written
 
 
 class OneByOne(SearchKeys):
@@ -24,15 +24,27 @@ class OneByOne(SearchKeys):
 
     async def drawn(self, calls: Calls) -> AsyncIterator[Written]:
         """Hand in and yield one candidate after the other; () for one that did not end by itself."""
+        async for completion in self.completions(calls, self.decoding(), range(self.num_candidates), self.window):
+            yield answer_of(completion)
+
+    async def completions(
+        self, calls: Calls, decoding: Decoding, indices: range, window: int
+    ) -> AsyncIterator[Completion | None]:
+        """Hand in and yield the candidates of these indices, one after the other; None for one that failed."""
         ahead: deque[Pending[Completion]] = deque()
-        for index in range(self.num_candidates):
-            while len(ahead) < self.window and index + len(ahead) < self.num_candidates:
-                ahead.append(calls.generate(self.decoding()))
+        for index in indices:
+            while len(ahead) < window and index + len(ahead) < indices.stop:
+                ahead.append(calls.generate(decoding))
             try:
                 completion = await ahead.popleft()
             except CallError as error:
                 calls.emit(index, (), "error", error=str(error))
-                yield ()
+                yield None
                 continue
             calls.emit(index, (completion.piece,), completion.finish_reason)
-            yield (completion.piece,) if completion.finish_reason == "stop" else ()
+            yield completion
+
+
+def answer_of(completion: Completion | None) -> Written:
+    """Return what a completion says to the vote: nothing where it failed or did not end by itself."""
+    return (completion.piece,) if completion is not None and completion.finish_reason == "stop" else ()
