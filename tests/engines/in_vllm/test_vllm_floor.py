@@ -91,7 +91,9 @@ def test_so_it_is_in_vllms_second_runner():
     code = "import test_vllm_floor as one; one.compare_engines()"
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1]), *sys.path]
     environment["PYTHONPATH"] = os.pathsep.join(folders)
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
     assert done.returncode == 0, json.dumps(done.stderr[-3000:])
 
 
