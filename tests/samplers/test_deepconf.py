@@ -90,9 +90,10 @@ def test_without_any_confidence_there_is_no_floor_and_the_search_says_so() -> No
         drawn(DeepConf(num_candidates=24), least=lambda _: None)
 
 
-def test_more_first_candidates_than_candidates_are_refused() -> None:
-    with pytest.raises(ValueError, match="`warmup` must be at most num_candidates, which is 8, got 16"):
-        DeepConf(num_candidates=8)
+def test_fewer_candidates_than_the_first_ones_are_all_whole() -> None:
+    candidates, asked = drawn(DeepConf(num_candidates=5))
+    assert len(candidates) == 5
+    assert {one.floor for one in asked.values()} == {ConfidenceFloor(2048, 20, 0.0)}
 
 
 def test_it_needs_an_engine_that_holds_a_floor() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tts.errors import CallError
 from tts.protocols import Calls
@@ -26,7 +26,7 @@ class DeepConf(OneByOne):
     label: ClassVar[str] = "deepconf"
 
     warmup: int = Field(default=16, ge=1)
-    """How many candidates are drawn whole, all at once; at most `num_candidates`."""
+    """How many candidates are drawn whole, all at once; all of them where `num_candidates` is no more."""
 
     keep: float = Field(default=0.1, gt=0, le=1)
     """The share of the first candidates that reach the floor: 0.1 is the paper's «low», 0.9 its «high»."""
@@ -40,15 +40,6 @@ class DeepConf(OneByOne):
     confidence_top_k: int = Field(default=ConfidenceFloor().top_k, ge=1)
     """Over how many of the likeliest tokens the confidence of one token is measured."""
 
-    @model_validator(mode="after")
-    def _warms_up(self) -> Self:
-        if self.warmup > self.num_candidates:
-            raise ValueError(
-                f"`warmup` must be at most num_candidates, which is {self.num_candidates}, got {self.warmup}. Lower "
-                "it, or raise num_candidates"
-            )
-        return self
-
     @property
     def requires(self) -> frozenset[str]:
         """The filters', and that the engine gives up what falls below a floor."""
@@ -59,7 +50,8 @@ class DeepConf(OneByOne):
         del problem
         seen: list[Written] = []
         least: list[float | None] = []
-        async for one in self.completions(calls, self._above(0.0), range(self.warmup), self.warmup):
+        warmup = min(self.warmup, self.num_candidates)
+        async for one in self.completions(calls, self._above(0.0), range(warmup), warmup):
             seen.append(answer_of(one))
             least.append(least_of(one))
         known = [value for value in least if value is not None]
@@ -68,7 +60,7 @@ class DeepConf(OneByOne):
         if agreed(await calls.classes(seen), least, self.consensus):
             return
         above = self._above(quantile(known, self.keep))
-        async for one in self.completions(calls, above, range(self.warmup, self.num_candidates), self.window):
+        async for one in self.completions(calls, above, range(warmup, self.num_candidates), self.window):
             seen.append(answer_of(one))
             least.append(least_of(one))
             if seen[-1] and agreed(await calls.classes(seen), least, self.consensus):
