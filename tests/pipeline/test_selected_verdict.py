@@ -28,6 +28,18 @@ def test_where_all_are_undecided_for_different_reasons_so_is_what_is_handed_in()
     assert judged(candidate(0, "Ro", "length"), candidate(1, "R", "length")).verdict.reason == "truncated"
 
 
+def test_abandoned_ones_leave_nothing_open_as_cut_ones_do() -> None:
+    gone = [candidate(index, "Rome", "abandoned") for index in range(2)]
+    found = judged(*gone, candidate(2, "Ro", "length"))
+    assert found.verdicts[0] == Verdict("undecided", "abandoned")
+    assert found.nodes == (None, None, None)
+    assert found.verdict == Verdict(
+        "undecided", "abandoned", "no candidate finished with an answer: 2 abandoned, 1 truncated"
+    )
+    assert judged(*gone, candidate(2, "R", "cancelled")).verdict.reason == "cancelled"
+    assert judged(*gone, candidate(2, "Oslo")).selection.answer == "Oslo"
+
+
 def test_where_one_finished_without_an_answer_handing_in_nothing_is_failed() -> None:
     found = judged(candidate(0, "Ro", "length"), candidate(1, " "))
     assert (found.verdict.status, found.verdict.reason) == ("failed", "no_answer")
