@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from tts.types import ConfidenceFloor  # as above
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore")]  # vLLM and what it imports warn of themselves
 
-WINDOW, NUM_TOKENS = 6, 40
+WINDOW, NUM_TOKENS = 6, 32
 
 
 def asked(threshold: float, window: int = WINDOW, top_k: int = 20):
@@ -50,7 +49,7 @@ def compare_engines() -> None:
         whole = run(embedded, asked(0.0))
         assert outcome(run(engine, asked(0.0))) == outcome(whole)
         least = sorted(one.engine_stats["least_confidence"] for one in whole.values())
-        for threshold in (least[0] + 1e-3, (least[1] + least[2]) / 2, least[2] + 0.5):
+        for threshold in (least[0] + 1e-3, (least[1] + least[2]) / 2):
             here, there = run(embedded, asked(threshold)), run(engine, asked(threshold))
             fell = [key for key, one in here.items() if one.finish_reason == "abandoned"]
             assert fell
@@ -70,14 +69,13 @@ def compare_engines() -> None:
         assert not any(one.engine_stats for (_, index), one in there.items() if index == 9)
         sampled = requests(PROMPTS[:1], num=4, max_tokens=30, floor=ConfidenceFloor(5, 20, 1e6), top_n_sigma=1.0)
         assert {(one.finish_reason, one.num_tokens) for one in run(engine, sampled).values()} == {("abandoned", 5)}
-        plugin = engine._running._vllm.collective_rpc(slots_in_use)[0]
-        assert plugin == 0
+        assert engine._running._vllm.collective_rpc(slots_of_the_ended)[0] == 0
 
 
-def slots_in_use(worker) -> int:
-    return len(worker.model_runner.worker_plugin._certainties._floors._slots) - len(
-        worker.model_runner.worker_plugin._requests
-    )
+def slots_of_the_ended(worker) -> int:
+    """How many slots requests hold that the worker knows no more."""
+    plugin = worker.model_runner.worker_plugin
+    return len(plugin._certainties._floors._slots.keys() - {request.name for request in plugin._requests.values()})
 
 
 def test_a_candidate_is_abandoned_at_the_token_where_the_embedded_engine_abandons_it():
@@ -94,7 +92,9 @@ def test_so_it_is_in_vllms_second_runner():
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600, check=False
     )
-    assert done.returncode == 0, json.dumps(done.stderr[-3000:])
+    if "Model Runner V2 requires Triton" in done.stderr:
+        pytest.skip("vLLM's second runner needs Triton, which has no CPU backend here")
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 def test_where_tokens_are_drafted_no_floor_is_promised_and_none_is_held():

@@ -11,7 +11,13 @@ from tts.components.component import Section
 from tts.errors import nearest
 from tts.types import ConfidenceFloor
 
-AGAINST_A_FLOOR = {"ignore_eos": False, "min_tokens": 0, "allowed_token_ids": None, "structured_outputs": None}
+AGAINST_A_FLOOR = {
+    "ignore_eos": False,
+    "min_tokens": 0,
+    "allowed_token_ids": None,
+    "structured_outputs": None,
+    "thinking_token_budget": None,
+}
 """vLLM's parameters that may keep a request from ending, and what they are where they do not."""
 
 
