@@ -16,7 +16,7 @@ from tts.engines.confidence import (  # noqa: E402  # after the skip
     refusal_of,
     token_confidences,
 )
-from tts.engines.vllm.certainty import MOST_RELEASED, Certainties, Token  # noqa: E402  # as above
+from tts.engines.vllm.certainty import MOST_RELEASED, Certainties  # noqa: E402  # as above
 from tts.types import ConfidenceFloor  # noqa: E402  # as above
 
 
@@ -100,14 +100,14 @@ def drawn_together(floors: list[ConfidenceFloor | None], num_steps: int, **keys:
     fell: dict[str, int] = {}
     for step in range(num_steps):
         names = [name for row, name in enumerate(logits) if (step + row) % 4]  # the others are preempted
-        tokens = [Token(name, len(logits[name]), floors[int(name)]) for name in names]
+        numbers = [len(logits[name]) for name in names]
         drawn = torch.randn(len(names), 30, generator=chance)
         for name, row in zip(names, drawn, strict=True):
             logits[name].append(row)
-        fallen = kept.add(tokens, drawn)
-        for token in tokens if fallen is not None else ():
-            if fallen[names.index(token.name)]:
-                fell.setdefault(token.name, token.number)
+        fallen = kept.add(names, drawn, [floors[int(name)] for name in names], numbers)
+        for name, number, is_below in zip(names, numbers, fallen if fallen is not None else (), strict=False):
+            if is_below:
+                fell.setdefault(name, number)
     return kept, logits, fell
 
 
@@ -150,21 +150,21 @@ def test_what_a_request_drew_behind_its_end_is_no_figure_of_it():
     sure, unsure = torch.zeros(1, 30), torch.zeros(1, 30)
     sure[0, 0] = 9.0
     for number, logits in enumerate((sure, sure, unsure)):
-        fallen = kept.add([Token("a", number, ConfidenceFloor(1, 20, 4.0))], logits)
+        fallen = kept.add(["a"], logits, [ConfidenceFloor(1, 20, 4.0)], [number])
         assert fallen is not None
         assert bool(fallen[0]) is (number == 2)
     figures = kept.take("a", 2)
     assert "abandoned" not in figures
     assert figures["least_confidence"] == pytest.approx(float(token_confidences(sure)))
-    assert not kept.add([Token("b", 0, floor)], unsure)[0]
+    assert not kept.add(["b"], unsure, [floor], [0])[0]
 
 
 def test_slots_are_given_back_and_figures_of_requests_that_nobody_asks_for_are_let_go():
     kept, floor = Certainties(self_certainty=False), ConfidenceFloor(2, 20, 1.0)
     for number in range(MOST_RELEASED + 70):
-        kept.add([Token(str(number), 0, floor)], torch.zeros(1, 30))
+        kept.add([str(number)], torch.zeros(1, 30), [floor], [0])
         kept.release(str(number))
     assert len(kept._floors._rings[2]) == 8
-    assert len(kept._known) <= MOST_RELEASED + 70 - 64
+    assert len(kept._confidences) <= MOST_RELEASED + 70 - 64
     assert kept.take("0", 1) == {}
     assert "mean_confidence" in kept.take(str(MOST_RELEASED + 69), 1)

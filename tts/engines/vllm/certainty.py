@@ -6,8 +6,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import torch
 
@@ -20,25 +18,6 @@ MOST_RELEASED = 4096
 """Of how many requests that ended the figures are kept; those of cancelled ones, for instance, nobody asks for."""
 
 
-class Token(NamedTuple):
-    """A token that is drawn in a step: whose it is, how many that one has before it, and how confidence is measured."""
-
-    name: str
-    number: int
-    floor: ConfidenceFloor | None = None
-
-
-@dataclass(slots=True)
-class Measured:
-    """What is known of one request, on the host. `fell_at` is the number of the token that gave way to an end token."""
-
-    total: float = 0.0
-    count: int = 0
-    floor: ConfidenceFloor | None = None
-    confidences: list[float] = field(default_factory=list)
-    fell_at: int | None = None
-
-
 class Certainties:
     """Keeps what is measured of each request's tokens.
 
@@ -48,27 +27,33 @@ class Certainties:
     def __init__(self, *, self_certainty: bool = True) -> None:
         self._self_certainty = self_certainty
         self._floors = Floors()
-        self._unread: list[tuple[Sequence[Token], torch.Tensor]] = []
-        self._known: dict[str, Measured] = {}
+        self._unread: list[tuple[Sequence[str], Sequence[ConfidenceFloor | None], Sequence[int], torch.Tensor]] = []
+        self._sums: dict[str, tuple[float, int]] = {}
+        self._confidences: dict[str, tuple[ConfidenceFloor, list[float]]] = {}
+        self._fell_at: dict[str, int] = {}  # the number of the token that gave way to an end token
         self._released: deque[str] = deque()
 
-    def measures(self, tokens: Sequence[Token]) -> bool:
-        """Tell whether these tokens' logits are to be looked at."""
-        return self._self_certainty or any(token.floor is not None for token in tokens)
+    def add(
+        self,
+        names: Sequence[str],
+        logits: torch.Tensor,
+        floors: Sequence[ConfidenceFloor | None] = (),
+        numbers: Sequence[int] = (),
+    ) -> torch.Tensor | None:
+        """Take the raw logits of one token each `[num_names, vocabulary]`, float32.
 
-    def add(self, tokens: Sequence[Token], logits: torch.Tensor) -> torch.Tensor | None:
-        """Take the raw logits of these tokens `[num_tokens, vocabulary]`, float32.
-
-        Return which of them fell below their floor, `[num_tokens]`, on the device; None where nobody can.
+        `floors` say how their confidence is measured (none: it is not), and `numbers` how many tokens each request had
+        before. Return which of them fell below their floor, `[num_names]`, on the device; None where nobody can.
         """
-        nothing = torch.zeros(len(tokens), device=logits.device)
-        certainties = nothing
+        measured = []
         if self._self_certainty:
-            certainties = logits.logsumexp(-1) - logits.mean(-1) - math.log(logits.shape[-1])
-        confidences = confidences_for(logits, [token.floor for token in tokens])
-        fallen = None if confidences is None else self._floors.fallen(tokens, confidences)
-        columns = [certainties, nothing if confidences is None else confidences, nothing if fallen is None else fallen]
-        self._unread.append((tokens, torch.stack([column.float() for column in columns])))
+            measured.append(logits.logsumexp(-1) - logits.mean(-1) - math.log(logits.shape[-1]))
+        confidences = confidences_for(logits, floors)
+        fallen = None if confidences is None else self._floors.fallen(names, floors, numbers, confidences)
+        if confidences is not None:
+            measured += [confidences, torch.zeros_like(confidences) if fallen is None else fallen.float()]
+        if measured:
+            self._unread.append((names, floors, numbers, torch.stack(measured)))
         if len(self._unread) >= MAX_UNREAD:
             self._read()
         return fallen
@@ -78,7 +63,7 @@ class Certainties:
         self._floors.release(name)
         self._released.append(name)
         if len(self._released) > MOST_RELEASED:
-            self._known.pop(self._released.popleft(), None)
+            self._forget(self._released.popleft())
 
     def take(self, name: str, num_tokens: int) -> dict[str, float]:
         """Return a request's `self_certainty` (the mean, in nats) and confidences, as far as measured; forget it.
@@ -87,23 +72,40 @@ class Certainties:
         vLLM knew that the request had ended, there is no confidence.
         """
         self._read()
-        known = self._known.pop(name, Measured())
-        found = {"self_certainty": known.total / known.count} if self._self_certainty and known.count else {}
-        if known.floor is not None:
-            found |= confidence_figures(known.confidences[:num_tokens], known.floor.window)
-        if known.fell_at is not None and known.fell_at < num_tokens:
+        total, count = self._sums.get(name, (0.0, 0))
+        found = {"self_certainty": total / count} if count else {}
+        if name in self._confidences:
+            floor, confidences = self._confidences[name]
+            found |= confidence_figures(confidences[:num_tokens], floor.window)
+        if self._fell_at.get(name, num_tokens) < num_tokens:
             found["abandoned"] = 1.0
+        self._forget(name)
         return found
 
+    def _forget(self, name: str) -> None:
+        self._sums.pop(name, None)
+        self._confidences.pop(name, None)
+        self._fell_at.pop(name, None)
+
     def _read(self) -> None:
-        for tokens, measured in self._unread:
-            for token, certainty, confidence, fell in zip(tokens, *measured.tolist(), strict=True):
-                known = self._known.setdefault(token.name, Measured(floor=token.floor))
-                known.total, known.count = known.total + certainty, known.count + 1
-                if token.floor is not None:
-                    known.confidences.append(confidence)
-                if fell and known.fell_at is None:
-                    known.fell_at = token.number
+        for names, floors, numbers, measured in self._unread:
+            columns = measured.tolist()
+            if self._self_certainty:
+                for name, value in zip(names, columns[0], strict=True):
+                    total, count = self._sums.get(name, (0.0, 0))
+                    self._sums[name] = (total + value, count + 1)
+            if len(columns) < 2:
+                continue
+            for name, floor, value in zip(names, floors, columns[-2], strict=True):
+                if floor is not None:
+                    known = self._confidences.get(name)
+                    if known is None:
+                        known = self._confidences[name] = (floor, [])
+                    known[1].append(value)
+            if any(columns[-1]):
+                for name, number, fell in zip(names, numbers, columns[-1], strict=True):
+                    if fell:
+                        self._fell_at.setdefault(name, number)
         self._unread.clear()
 
 
@@ -119,28 +121,32 @@ class Floors:
         self._free: dict[int, list[int]] = {}
         self._slots: dict[str, tuple[int, int]] = {}  # window and slot
 
-    def fallen(self, tokens: Sequence[Token], confidences: torch.Tensor) -> torch.Tensor | None:
-        """Take one confidence a token, `[num_tokens]`; return which of them fell, None where nobody can."""
-        held = [
-            (place, token, token.floor)
-            for place, token in enumerate(tokens)
-            if token.floor is not None and token.floor.threshold > 0
-        ]
+    def fallen(
+        self,
+        names: Sequence[str],
+        floors: Sequence[ConfidenceFloor | None],
+        numbers: Sequence[int],
+        confidences: torch.Tensor,
+    ) -> torch.Tensor | None:
+        """Take one confidence each, `[num_names]`; return which of them fell, None where nobody can.
+
+        `numbers` says how many each request had before.
+        """
+        held: dict[int, list[tuple[int, ConfidenceFloor]]] = {}  # by the window
+        for place, floor in enumerate(floors):
+            if floor is not None and floor.threshold > 0:
+                held.setdefault(floor.window, []).append((place, floor))
         if not held:
             return None
-        fallen = torch.zeros_like(confidences, dtype=torch.bool)
-        for window in {floor.window for _, _, floor in held}:
-            here = [(place, token, floor) for place, token, floor in held if floor.window == window]
-            slots = [self._slot(token.name, window, confidences.device) for _, token, _ in here]
-            index = [[place for place, _, _ in here], slots, [token.number % window for _, token, _ in here]]
-            places, rows, columns = torch.tensor(index, device=confidences.device)
-            least = [
-                floor.threshold * (1 - ROUNDING) if token.number + 1 >= window else -math.inf
-                for _, token, floor in here
-            ]
+        fallen, device = torch.zeros_like(confidences, dtype=torch.bool), confidences.device
+        for window, here in held.items():
+            slots = [self._slot(names[place], window, device) for place, _ in here]
+            columns = [numbers[place] % window for place, _ in here]
+            least = [floor.threshold if numbers[place] + 1 >= window else 0.0 for place, floor in here]
+            at, slot, column = torch.tensor([[place for place, _ in here], slots, columns], device=device)
             ring = self._rings[window]
-            ring[rows, columns] = confidences[places]
-            fallen[places] = ring[rows].mean(-1) < torch.tensor(least, device=confidences.device)
+            ring[slot, column] = confidences[at]
+            fallen[at] = ring[slot].mean(-1) < torch.tensor(least, device=device) * (1 - ROUNDING)
         return fallen
 
     def release(self, name: str) -> None:

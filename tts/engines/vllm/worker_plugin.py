@@ -41,7 +41,7 @@ import torch
 
 from tts.engines.confidence import measured
 from tts.engines.filters import Filters, at_token
-from tts.engines.vllm.certainty import Certainties, Token
+from tts.engines.vllm.certainty import Certainties
 from tts.engines.vllm.options import WorkerOptions
 from tts.engines.vllm.request_values import RequestValues, values_of
 from tts.plugins.esamp.core import ESampCore, StepRow
@@ -112,6 +112,7 @@ class WorkerPlugin:
         if options.esamp is not None:
             self._core = ESampCore(options.esamp, hidden_size, max_rows, device=device, head=head)
         self._on_reference = options.esamp is not None and options.esamp.filter == "reference"
+        self._self_certainty = options.self_certainty
         self._certainties = Certainties(self_certainty=options.self_certainty)
         self._floor = measured(options.confidence_window)
         self._requests: dict[str, Admitted] = {}
@@ -189,16 +190,17 @@ class WorkerPlugin:
 
     def measure(self, logits: torch.Tensor) -> None:
         """Look at the raw logits of all rows `[num_places, vocabulary]`, before anything shapes them."""
-        tokens = [
-            Token(request.name, row.position - row.num_prompt_tokens + 1, request.decoding.floor or self._floor)
-            for request, row in self._rows()
-        ]
-        measures = self._certainties.measures(tokens)
-        if not tokens or not (measures or self._reference is not None):
+        floors = [request.decoding.floor or self._floor for request, _ in self._rows()]
+        has_floors = any(floor is not None for floor in floors)
+        if not floors or not (self._self_certainty or has_floors or self._reference is not None):
             return
         rows = logits[self._places(logits.device)].float()
-        if measures:
-            self._fallen = self._certainties.add(tokens, rows)
+        names = [request.name for request, _ in self._rows()]
+        if has_floors:
+            numbers = [row.position - row.num_prompt_tokens + 1 for row in self._step.rows]
+            self._fallen = self._certainties.add(names, rows, floors, numbers)
+        elif self._self_certainty:
+            self._certainties.add(names, rows)
         if self._reference is not None and self._core is not None:
             self._core.record_kl(kl_divergence(rows, self._reference))
 
