@@ -61,6 +61,7 @@ class Tap:
             max_rows=runner.max_num_reqs,
             device=runner.device,
             head=head,
+            drafts=runner.vllm_config.speculative_config is not None,
         )
 
 

@@ -94,7 +94,8 @@ class Admitted:
 class WorkerPlugin:
     """One per worker. The runner's mix-in tells it of requests, hands over the rows of each step, and its logits.
 
-    `project` is the model's: it turns hidden states `[num_rows, hidden_size]` into logits.
+    `project` is the model's: it turns hidden states `[num_rows, hidden_size]` into logits. `drafts`: several tokens of
+    a request are drawn in one step.
     """
 
     def __init__(
@@ -106,8 +107,9 @@ class WorkerPlugin:
         max_rows: int,
         device: torch.device,
         head: torch.Tensor | None,
+        drafts: bool = False,
     ) -> None:
-        self.settings = options.esamp
+        self.settings, self._drafts = options.esamp, drafts
         self._project, self._core = project, None
         if options.esamp is not None:
             self._core = ESampCore(options.esamp, hidden_size, max_rows, device=device, head=head)
@@ -132,6 +134,8 @@ class WorkerPlugin:
         # Its values: wrong ones are refused before they come here; if not, the engine must live on.
         try:
             values = values_of(params)
+            if values.floor is not None and (self._drafts or not params.all_stop_token_ids):
+                raise ValueError("`floor_threshold` must be left out where tokens are drafted, or none ends a request")
         except ValueError as error:
             self._refusals.append(str(error))
             values = RequestValues(esamp_beta=0.0)
@@ -261,7 +265,8 @@ class WorkerPlugin:
         warnings = statistics.warnings(self.settings.beta)
         if self._refusals:
             warnings.append(
-                f"{len(self._refusals)} requests ran unguided because their values were wrong ({self._refusals[0]}). "
+                f"{len(self._refusals)} requests ran without what they asked of ESamp or of a floor, because their "
+                f"values were wrong ({self._refusals[0]}). "
                 "Start the server with `--logits-processors`, as `tts serve-args` prints it, to have them refused"
             )
         return {"figures": dict(statistics.to_dict()), "warnings": warnings}
