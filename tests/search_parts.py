@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tts.pipeline.calls import Search, SearchCalls, begin
-from tts.pipeline.driver import Driver, Reads
+from tts.pipeline.driver import Driver
+from tts.pipeline.reading import Reads
 from tts.runs.call_log import CallLog
 from tts.runs.files import AppendFile
 from tts.types import Candidate, Completion, Decoding, Grouping, Message, Problem, RewardRequest, Rewards

@@ -182,6 +182,23 @@ class FindsOut(Protocol):
 
 
 @runtime_checkable
+class Sized(Protocol):
+    """What an engine offers besides whose model has a known size, for the cost in FLOPs."""
+
+    @property
+    def num_parameters(self) -> int | None:
+        """How many parameters one token passes through; None where that is not known, or the engine not open yet."""
+
+
+@runtime_checkable
+class Forgets(Protocol):
+    """What an engine offers besides that keeps something for a problem's later calls."""
+
+    def forget(self, problem_id: str) -> None:
+        """Free it: no call of this problem will come any more."""
+
+
+@runtime_checkable
 class PluginHost(Protocol):
     """What an engine offers besides that runs a sampler's plugin inside; `Request.guidance` says whom it guides.
 

@@ -84,8 +84,9 @@ class Search:
     """One problem's search.
 
     `candidates` are those that were handed in, in an earlier session too; `recorded` is what an earlier session has on
-    record in `log`, and nobody asked for yet. `in_flight` counts what will still be told; `may_differ` says that
-    records which do not fit are asked anew. `error` says why it failed, once it is `over`.
+    record in `log`, and nobody asked for yet. `in_flight` counts what will still be told, `num_untold` what was given
+    up and has not come back yet; `may_differ` says that records which do not fit are asked anew. `error` says why it
+    failed, once it is `over`.
 
     What sets a scorer's search apart: what it asks engines that are not its own is charged to the place `own`, its keys
     begin with `scope`, `marks` are what tells the calls to a place apart besides what is asked (which model is there),
@@ -114,12 +115,18 @@ class Search:
     completions: dict[str, Completion] = field(default_factory=dict)
     num_calls: int = 0
     in_flight: int = 0
+    num_untold: int = 0
     root: Branch | None = None
 
     @property
     def over(self) -> bool:
         """Whether it has ended."""
         return self.root is not None and self.root.over
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, and all that it gave up has come back and is charged."""
+        return self.over and not self.num_untold
 
     @property
     def error(self) -> BaseException | None:
@@ -349,9 +356,15 @@ class SearchCalls:
         calls = tuple(piece.call for piece in written if piece.call)
         drawn = [search.completions[call] for call in calls]
         reasoning, text = search.answer(written)
-        num_tokens = sum(one.num_tokens for one in drawn)
+        each_written = [one.num_tokens for one in drawn]
+        num_tokens = None if None in each_written else sum(one or 0 for one in each_written)
         logprob = _sum([one.cumulative_logprob for one in drawn])
-        certainty = _sum([None if one.self_certainty is None else one.self_certainty * one.num_tokens for one in drawn])
+        certainty = _sum(
+            [
+                None if one.self_certainty is None or one.num_tokens is None else one.self_certainty * one.num_tokens
+                for one in drawn
+            ]
+        )
         each = [one.token_logprobs for one in drawn]
         return Candidate(
             problem_id=search.problem.id,

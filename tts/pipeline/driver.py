@@ -15,15 +15,13 @@ Waiting. While anything comes, engines are asked without patience; when a whole 
 little longer than before (1, 2, 4 … 20 ms), so that several that compute elsewhere cost no processor. One that computes
 here ignores its patience.
 
-The verifier that `classes` asks may hang or raise: it works on threads, at most four, each with a deadline, and what it
-says is recorded like any reply, since a time limit is no function.
+The verifier that `classes` asks works on threads (`reading.py`), each with a deadline, and what it says is recorded
+like any reply, since a time limit is no function.
 """
 
 from __future__ import annotations
 
 import math
-import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -34,22 +32,17 @@ from tts.errors import CallError, EngineError, MisuseError, OtherSearchError
 from tts.pipeline.asking import Asked, Name
 from tts.pipeline.calls import Branch, Promise, Search
 from tts.pipeline.cap import Cap
+from tts.pipeline.reading import SECONDS, Reading, Readings, Reads
 from tts.pipeline.watch import Watch
-from tts.protocols import AskingRewardEngine, Engine, RewardEngine
+from tts.protocols import AskingRewardEngine, Engine, Forgets, RewardEngine
 from tts.runs.call_log import Call, digest, digest_of
 from tts.runs.ledger import POLICY
-from tts.types import Candidate, Completion, Grouping, Problem, Request, RewardRequest, Rewards
+from tts.types import Candidate, Completion, Grouping, Request, RewardRequest, Rewards
 
 TURN_SECONDS = 60.0
 """How long a search may compute without awaiting anything."""
-CLASSES_SECONDS = 60.0
-"""How long a verifier may take over the answers of one call."""
-CLASSES_THREADS = 4
 LONGEST_PATIENCE_SECONDS = 0.02
 HURRY_SECONDS = 0.1
-
-Reads = Callable[[Problem, tuple[str | None, ...]], Grouping]
-"""Extracts and groups the answers of these texts; None has none."""
 
 
 @dataclass(slots=True)
@@ -68,19 +61,6 @@ class _InFlight:
     told: bool = True
     asked: Asked | None = None
     due: float = math.inf
-
-
-@dataclass(slots=True)
-class _Reading:
-    """Answers that the verifier is asked about."""
-
-    search: Search
-    key: str
-    digest: str
-    answers: tuple[str | None, ...]
-    promise: Promise[Grouping]
-    began: float = 0.0
-    box: queue.SimpleQueue[Grouping | CallError] | None = None
 
 
 class Driver:
@@ -102,7 +82,7 @@ class Driver:
         cap: Cap | None = None,
         opens: Callable[[str], None] | None = None,
         turn_seconds: float = TURN_SECONDS,
-        classes_seconds: float = CLASSES_SECONDS,
+        classes_seconds: float = SECONDS,
     ) -> None:
         self._askers = {place: one for place, one in engines.items() if isinstance(one, AskingRewardEngine)}
         self.engines = {place: one for place, one in engines.items() if not isinstance(one, AskingRewardEngine)}
@@ -113,23 +93,20 @@ class Driver:
         self.ready: deque[Branch] = deque()
         self.running: Branch | None = None
         self.num_replies = 0
-        self._reads, self._classes_seconds = reads, classes_seconds
         self._refusal: OtherSearchError | None = None
         self._touched: list[Search] = []  # something ran or came for them: do they still wait for anything?
         self._queues: dict[str, dict[Name, Request | RewardRequest]] = {place: {} for place in engines}
         self._in_flight: dict[Name, _InFlight] = {}
         self._questions: dict[Name, Asked] = {}
         self._num_working = dict.fromkeys(engines, 0)
-        self._waiting_readings: deque[_Reading] = deque()
-        self._readings: list[_Reading] = []
-        self._read = threading.Event()
+        self._readings = Readings(reads, classes_seconds)
         self._watch = Watch(turn_seconds, told)
         self._patience = self._hurried = 0.0
 
     @property
     def busy(self) -> bool:
         """Whether anything is on its way."""
-        return bool(self._in_flight or self._readings or self._waiting_readings)
+        return bool(self._in_flight or self._readings)
 
     @property
     def is_asking(self) -> bool:
@@ -143,6 +120,12 @@ class Driver:
     def num_working(self, place: str) -> int:
         """Return how many calls an engine works on, or has waiting."""
         return self._num_working[place] + len(self._queues[place])
+
+    def forget(self, problem_id: str) -> None:
+        """Tell the engines that no call of this problem will come any more."""
+        for place, engine in self.engines.items():
+            if place in self.opened and isinstance(engine, Forgets):
+                engine.forget(problem_id)
 
     def close(self) -> None:
         """Let go. What is on its way is not recorded: it will be asked again."""
@@ -207,7 +190,7 @@ class Driver:
             self._tell(search, promise, recorded.reply)
             return promise
         search.in_flight += 1
-        self._waiting_readings.append(_Reading(search, key, mark, answers, promise))
+        self._readings.add(Reading(search, key, mark, answers, promise))
         return promise
 
     def _recorded(self, search: Search, key: str, mark: str) -> Call | None:
@@ -231,6 +214,7 @@ class Driver:
             return
         flight.told = False
         flight.search.in_flight -= 1
+        flight.search.num_untold += 1
         self._stop(name, flight)
 
     def _stop(self, name: Name, flight: _InFlight) -> None:
@@ -244,12 +228,12 @@ class Driver:
             if asked is not None:
                 del asked.awaited[part], self._questions[part]
             else:
-                del self._in_flight[name]
+                self._in_flight.pop(name).search.num_untold -= 1
         if asked is not None and not asked.awaited:  # what came already was paid for
             if asked.has_replies or flight.told:
                 self._replied(name, asked.rewards)
             else:
-                del self._in_flight[name]
+                self._in_flight.pop(name).search.num_untold -= 1
 
     # --- a round
 
@@ -283,8 +267,8 @@ class Driver:
         self._hurry()
         self.run_ready()
         self._patience = 0.0 if progress else min(LONGEST_PATIENCE_SECONDS, 2 * self._patience or 0.001)
-        if not progress and self._readings and not any(self._num_working.values()):
-            self._read.wait(self._patience)
+        if not progress and not any(self._num_working.values()):
+            self._readings.wait(self._patience)
 
     def run_ready(self) -> None:
         """Run all branches that can go on; end searches that wait for nothing."""
@@ -332,6 +316,7 @@ class Driver:
     def _replied(self, name: Name, reply: Completion | Rewards) -> None:
         flight = self._in_flight.pop(name)
         self.num_replies += 1
+        flight.search.num_untold -= not flight.told
         if flight.search.keep is not None:
             assert isinstance(reply, Completion)
             flight.search.keep(reply)
@@ -370,47 +355,20 @@ class Driver:
             search.completions[reply.key] = reply
         return promise.tell(reply)
 
-    # --- classes
-
     def _take_readings(self) -> bool:
-        """Take what the verifier said, or did not say in time; give it what waits. Returns whether anything came."""
-        self._read.clear()
-        still, came = [], False
-        for reading in self._readings:
-            reply: Grouping | CallError
-            assert reading.box is not None
-            if not reading.box.empty():
-                reply = reading.box.get()
-            elif time.monotonic() - reading.began > self._classes_seconds:
-                reply = CallError(f"the verifier took more than {self._classes_seconds:g} s")
-            else:
-                still.append(reading)
-                continue
+        """Record what the verifier said, then tell it. Returns whether anything came."""
+        came = False
+        for reading, reply in self._readings.take():
             came = True
-            reading.search.log.grouping(reading.search.problem.id, reading.key, reading.digest, reply)
-            reading.search.in_flight -= 1
-            self._touched.append(reading.search)
-            if not reading.promise.cancelled:
-                self._tell(reading.search, reading.promise, reply)
-        self._readings = still
-        while self._waiting_readings and len(self._readings) < CLASSES_THREADS:
-            reading = self._waiting_readings.popleft()
-            if reading.promise.cancelled:
-                reading.search.in_flight -= 1
-                self._touched.append(reading.search)
+            search = reading.search
+            search.in_flight -= 1
+            self._touched.append(search)
+            if reply is None:
                 continue
-            reading.began, reading.box = time.monotonic(), queue.SimpleQueue()
-            threading.Thread(target=self._read_answers, args=(reading,), name="tts-classes", daemon=True).start()
-            self._readings.append(reading)
+            search.log.grouping(search.problem.id, reading.key, reading.digest, reply)
+            if not reading.promise.cancelled:
+                self._tell(search, reading.promise, reply)
         return came
-
-    def _read_answers(self, reading: _Reading) -> None:
-        assert reading.box is not None
-        try:
-            reading.box.put(self._reads(reading.search.problem, reading.answers))
-        except Exception as error:
-            reading.box.put(CallError(f"{type(error).__name__}: {error}"))
-        self._read.set()
 
 
 def _marked(search: Search, place: str, mark: str) -> str:

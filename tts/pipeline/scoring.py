@@ -18,8 +18,9 @@ from tts.components.component import Component
 from tts.components.slot import Slot, slots_of
 from tts.errors import EngineError, EngineLoadError, TTSError, UsageError
 from tts.pipeline.calls import Search, begin
-from tts.pipeline.driver import Driver, Reads
+from tts.pipeline.driver import Driver
 from tts.pipeline.judge import Scored
+from tts.pipeline.reading import Reads
 from tts.protocols import AskingScorer
 from tts.recipe import Recipe
 from tts.runs.call_log import CallLog, digest_of
@@ -94,7 +95,7 @@ class Scoring:
 
     def spent(self, problem_id: str) -> Mapping[str, Spent]:
         """Return what a problem's scores took, by engine, once."""
-        return self.log.spent(problem_id)
+        return self.log.let_go(problem_id).spent
 
 
 def _wrong(found: Sequence[Any], number: int) -> str | None:
@@ -160,7 +161,7 @@ def score_stored(
                 running[problem.id] = (scoring.begin(driver, problem, messages, candidates), candidates)
                 driver.run_ready()
             driver.step()
-            for problem_id in [one for one, (search, _) in running.items() if search.over]:
+            for problem_id in [one for one, (search, _) in running.items() if search.done]:
                 yield problem_id, scoring.scored(*running.pop(problem_id))
     finally:
         driver.close()

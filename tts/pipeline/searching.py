@@ -22,10 +22,11 @@ from tts.errors import CallError, EngineError, MisuseError
 from tts.pipeline.calls import Search, SearchCalls, begin, call_seed
 from tts.pipeline.cap import Cap
 from tts.pipeline.drawing import IDLE_SECONDS, Progress
-from tts.pipeline.driver import Driver, Reads
+from tts.pipeline.driver import Driver
 from tts.pipeline.intake import Intake
 from tts.pipeline.judge import Scored
 from tts.pipeline.outcomes import CANCELLED, Drawn, shortfall
+from tts.pipeline.reading import Reads
 from tts.pipeline.scoring import Scoring
 from tts.protocols import Engine, FindsOut, GuidingSampler, OneShotSampler, PluginHost, SearchingSampler
 from tts.runs.call_log import CallLog
@@ -131,7 +132,7 @@ class Searching:
             number, self._num_rows = self._num_rows, self._num_rows + 1
             if isinstance(row, RowError):
                 yield Drawn(number, row)
-            elif row.problem.id in self._cancelled and row.problem.id not in self.log.ended:
+            elif row.problem.id in self._cancelled and not self.log.of(row.problem.id).over:
                 self._cancelled.discard(row.problem.id)
                 yield Drawn(number, row, error=CANCELLED)
             else:
@@ -168,13 +169,13 @@ class Searching:
         self.progress.num_resumed += len(candidates)
         one = self._open[problem.id] = _Open(number, row, time.monotonic(), None)
         if isinstance(self.sampler, SearchingSampler):
-            if problem.id not in self.log.ended:
+            if not self.log.of(problem.id).over:
                 one.drawing = self._begin_search(self.sampler, problem, candidates)
         elif len(candidates) < self.sampler.num_candidates:
             one.drawing = self._begin_draws(self.sampler, problem, candidates)
         if one.drawing is None:  # an earlier session drew them all
             one.candidates = tuple(candidates.values())
-            one.error = self.log.ended.get(problem.id) or shortfall(one.candidates)
+            one.error = self.log.of(problem.id).error or shortfall(one.candidates)
             self._begin_scoring(one)
 
     def _begin_search(self, sampler: SearchingSampler, problem: Problem, candidates: dict[int, Candidate]) -> Search:
@@ -185,7 +186,7 @@ class Searching:
             num_candidates=sampler.num_candidates,
             most_calls=sampler.most_calls,
             recorded=self.log.take(problem.id),
-            may_differ=problem.id in self.log.retried,
+            may_differ=self.log.of(problem.id).again,
         )
         begin(search, sampler.search)
         self._driver.run_ready()
@@ -276,12 +277,13 @@ class Searching:
     def _ended(self) -> Iterator[Drawn]:
         """Hand on the problems that are over; of those whose candidates are all there, begin the scores."""
         for problem_id, one in list(self._open.items()):
-            if one.drawing is not None and one.drawing.over and not one.candidates:
+            if one.drawing is not None and one.drawing.done and not one.candidates:
                 self._end_drawing(one, one.drawing)
                 self._begin_scoring(one)
-            is_drawn = one.drawing is None or one.drawing.over
-            if is_drawn and (one.scoring is None or one.scoring.over):
+            is_drawn = one.drawing is None or one.drawing.done
+            if is_drawn and (one.scoring is None or one.scoring.done):
                 del self._open[problem_id]
+                self._driver.forget(problem_id)
                 yield self._drawn(one)
 
     def _end_drawing(self, one: _Open, search: Search) -> None:
@@ -305,7 +307,7 @@ class Searching:
         problem_id, scored = one.row.problem.id, None
         spent: list[Mapping[str, Spent]] = []
         if isinstance(self.sampler, SearchingSampler):
-            spent.append(self.log.spent(problem_id))
+            spent.append(self.log.let_go(problem_id).spent)
         else:
             spent.append(ledger([*one.candidates, *self.superseded.get(problem_id, ())]))
         if self.scoring is not None:

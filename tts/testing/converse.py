@@ -13,7 +13,8 @@ from tts.components.component import Section
 from tts.components.slot import slots_of
 from tts.errors import TTSError
 from tts.pipeline.calls import Search, begin
-from tts.pipeline.driver import Driver, Reads
+from tts.pipeline.driver import Driver
+from tts.pipeline.reading import Reads
 from tts.protocols import SearchingSampler
 from tts.runs.call_log import FILE, CallLog
 from tts.runs.files import AppendFile
