@@ -84,3 +84,19 @@ def test_a_stop_string_says_how_many_ids_stand_before_it(engine):
     assert before.text == cut.text.removesuffix(stop)
     if before.token_ids is not None:
         assert detokenizer.text(before.token_ids) == before.text
+
+
+def test_what_a_problems_calls_left_is_freed_once_it_is_over_but_not_what_another_needs(engine):
+    stored = engine._running.decoder._prefixes._stored
+    [one] = drawn(engine, greedy(6))
+    drawn(engine, greedy(6, one.piece, key="1"), replace(greedy(6), problem_id="q"))
+    assert len(stored) == 2  # the prompt, which both ask, and what stands behind it
+    engine.forget("p")
+    assert len(stored) == 1
+    [again] = drawn(engine, replace(greedy(6), problem_id="q", key="1"))
+    assert again.num_cached_tokens > 0
+    engine.forget("q")
+    engine.forget("unheard of")
+    assert not stored
+    [anew] = drawn(engine, greedy(6, key="2"))
+    assert (anew.text, anew.num_cached_tokens) == (one.text, 0)

@@ -66,7 +66,12 @@ class ReplayEngine(Component):
     batch_size: int = Field(default=256, ge=1)
     """How many requests are worked on together."""
 
-    circumstances: ClassVar[frozenset[str]] = frozenset({"batch_size", "crash_after", "delay_seconds"})
+    num_parameters: int | None = Field(default=None, ge=1)
+    """How many parameters one token passes through, for the cost in FLOPs; null: that is not known."""
+
+    circumstances: ClassVar[frozenset[str]] = frozenset(
+        {"batch_size", "crash_after", "delay_seconds", "num_parameters"}
+    )
 
     thinking_tags: ClassVar[None] = None
     """Completions on record come split already."""
@@ -182,7 +187,7 @@ class _Playback:
         while self._running and self._running[0].due <= now and len(finished) < left:
             finished.append(heapq.heappop(self._running).reply)
         self._num_finished += len(finished)
-        self.num_tokens += sum(reply.num_tokens for reply in finished)
+        self.num_tokens += sum(reply.num_tokens or 0 for reply in finished)
         return finished
 
     def cancel(self, problem_id: str, key: str) -> None:

@@ -35,7 +35,7 @@ from tts.pipeline.calls import call_seed
 from tts.pipeline.cap import Cap
 from tts.pipeline.intake import Intake
 from tts.pipeline.outcomes import CANCELLED, Drawn, shortfall
-from tts.protocols import Engine, GuidingSampler, OneShotSampler, PluginHost
+from tts.protocols import Engine, Forgets, GuidingSampler, OneShotSampler, PluginHost
 from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
 from tts.runs.ledger import POLICY, Superseded, ledger
@@ -242,6 +242,8 @@ class Drawing:
             self.progress.num_candidates += len(candidates)
         for problem_id in dict.fromkeys(completion.problem_id for completion in finished):
             if not self._pending[problem_id].awaited:
+                if isinstance(self.engine, Forgets):
+                    self.engine.forget(problem_id)
                 yield self._drawn(self._pending.pop(problem_id), resumed=False)
 
     def _taken(self, completion: Completion) -> Candidate | None:

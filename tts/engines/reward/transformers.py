@@ -12,6 +12,7 @@ from tts.engines.reward.formats import Read, Reading, reader
 from tts.engines.reward.keys import RewardModelKeys
 from tts.errors import EngineError
 from tts.models.locate import locate
+from tts.models.parameters import active_parameters
 from tts.models.pretrained import require_packages, resolve, share_cores
 from tts.types import RewardRequest, Rewards
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 class _Session(NamedTuple):
     read: Read
     net: RewardNet
+    num_parameters: int | None
 
 
 class TransformersReward(RewardModelKeys):
@@ -51,13 +53,19 @@ class TransformersReward(RewardModelKeys):
         prompts = self._prompts_of(self.chat_template_kwargs, source)
         padding = load_configuration(source).get_text_config(decoder=True).pad_token_id
         read = reader(self, prompts, padding)  # before the weights: what the tokenizer lacks is found in a moment
-        self._session = _Session(read, load(self, source, prompts, self.device))
+        net = load(self, source, prompts, self.device)
+        self._session = _Session(read, net, active_parameters(net.body))
 
     def close(self) -> None:
         """Free the model."""
         self._session = self._prompts = None
         self._waiting.clear()
         self._ended.clear()
+
+    @property
+    def num_parameters(self) -> int | None:
+        """How many parameters one token passes through, the few of the head left out; None while it is closed."""
+        return None if self._session is None else self._session.num_parameters
 
     @property
     def num_free(self) -> int:

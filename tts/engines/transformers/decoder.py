@@ -60,6 +60,10 @@ class Decoder:
             if row is not None and (row.request.problem_id, row.request.key) == (problem_id, key):
                 row.finish("cancelled")
 
+    def forget(self, problem_id: str) -> None:
+        """Free what was kept for a problem's later rows."""
+        self._prefixes.forget(problem_id)
+
     def release(self) -> None:
         """Let go of all memory."""
         self._guide.release()
@@ -112,7 +116,7 @@ class Decoder:
         assert self._cache is not None
         chunks = inputs_of(row.chunks)
         if chunks:
-            prefix, row.num_cached = self._prefixes.get(chunks, self._cache.max_capacity)
+            prefix, row.num_cached = self._prefixes.get(chunks, self._cache.max_capacity, row.request.problem_id)
             self._cache.put(place, prefix)
         self._guide.start(row)
         self._rows[place] = row

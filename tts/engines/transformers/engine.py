@@ -109,6 +109,15 @@ class TransformersEngine(TransformersKeys):
         """Tokens generated since `open`, unfinished requests included."""
         return self._running.decoder.num_generated_tokens
 
+    @property
+    def num_parameters(self) -> int | None:
+        """How many parameters one token passes through; None while it is closed."""
+        return None if self._session is None else self._session.num_parameters
+
+    def forget(self, problem_id: str) -> None:
+        """Free what was kept for a problem's later requests."""
+        self._running.decoder.forget(problem_id)
+
     def add(self, request: Request) -> None:
         """Take one request; one that cannot be served comes back from `step` as an `error` completion."""
         self._running.decoder.add(self._running.row(request))

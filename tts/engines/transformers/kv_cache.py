@@ -125,11 +125,12 @@ class Prefixes:
     def __init__(self, compute: Callable[[tuple[int, ...], Prefix | None], Prefix]) -> None:
         self._compute = compute
         self._stored: OrderedDict[Chunks, Prefix] = OrderedDict()
+        self._users: dict[Chunks, set[str]] = {}
 
-    def get(self, chunks: Chunks, max_tokens: int) -> tuple[Prefix, int]:
+    def get(self, chunks: Chunks, max_tokens: int, user: str = "") -> tuple[Prefix, int]:
         """Return keys and values of all chunks, and how many tokens of them were found.
 
-        Then all that is stored holds at most `max_tokens` together.
+        Then all that is stored holds at most `max_tokens` together. It is kept for the `user` until `forget`.
         """
         found = next((end for end in range(len(chunks), 0, -1) if chunks[:end] in self._stored), 0)
         prefix = self._stored[chunks[:found]] if found else None
@@ -138,12 +139,23 @@ class Prefixes:
         for end in range(found, len(chunks)):
             self._shrink(max_tokens - sum(map(len, chunks[: end + 1])))
             prefix = self._stored[chunks[: end + 1]] = self._compute(chunks[end], prefix)
+        for end in range(1, len(chunks) + 1):
+            if chunks[:end] in self._stored:
+                self._users.setdefault(chunks[:end], set()).add(user)
         assert prefix is not None, "there is at least one chunk"
         return prefix, sum(map(len, chunks[:found]))
 
+    def forget(self, user: str) -> None:
+        """Let go of what this user alone had asked for."""
+        for chunks in [chunks for chunks, users in self._users.items() if user in users]:
+            self._users[chunks].discard(user)
+            if not self._users[chunks]:
+                del self._users[chunks], self._stored[chunks]
+
     def _shrink(self, max_tokens: int) -> None:
         while self._stored and sum(len(chunk) for chunks in self._stored for chunk in chunks) > max_tokens:
-            self._stored.popitem(last=False)
+            chunks, _ = self._stored.popitem(last=False)
+            self._users.pop(chunks, None)
 
 
 def _empty(like: torch.Tensor, num_rows: int) -> torch.Tensor:

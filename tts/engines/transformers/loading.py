@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tts.errors import EngineError
+from tts.models.parameters import active_parameters
 from tts.models.pretrained import cpu_multiplies_bfloat16, quiet, readable_errors
 
 
@@ -13,13 +14,15 @@ from tts.models.pretrained import cpu_multiplies_bfloat16, quiet, readable_error
 class Loaded:
     """A model ready to decode, the tokens it allows in one row, the token ids it may draw (those below `vocabulary`).
 
-    `one_token` holds the keys and values of a single token, per layer: the shapes and types of all later ones.
+    `one_token` holds the keys and values of a single token, per layer: the shapes and types of all later ones. A token
+    passes through `num_parameters` of the model; None: nobody knows.
     """
 
     model: Any
     context: int
     vocabulary: int
     one_token: list[tuple[Any, Any]]
+    num_parameters: int | None = None
 
     @property
     def bytes_per_token(self) -> int:
@@ -33,6 +36,7 @@ def load_model(source: str, tokenizer: Any, device: str, dtype: str) -> Loaded:
 
     where = pick_device(device)
     model = _read(source, where, dtype)
+    num_parameters = active_parameters(model)
     one_token = probe(model)
     if where.type == "cpu" and model.dtype == torch.float32:
         from tts.engines.transformers.row_attention import use_row_attention
@@ -44,7 +48,7 @@ def load_model(source: str, tokenizer: Any, device: str, dtype: str) -> Loaded:
     vocabulary = min(
         config.vocab_size, max(tokenizer.get_vocab().values()) + 1
     )  # ids beyond the tokenizer's are padding
-    return Loaded(model.eval(), config.max_position_embeddings, vocabulary, one_token)
+    return Loaded(model.eval(), config.max_position_embeddings, vocabulary, one_token, num_parameters)
 
 
 def load_configuration(source: str) -> Any:

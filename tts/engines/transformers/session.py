@@ -41,6 +41,7 @@ class Session:
     writer: CompletionWriter
     context: int
     same_bits: bool
+    num_parameters: int | None
     threads_before: int
     floor: ConfidenceFloor | None
 
@@ -74,6 +75,7 @@ class Session:
             writer=CompletionWriter(ending, tags, keys.record_token_logprobs),
             context=context,
             same_bits=same_bits,
+            num_parameters=loaded.num_parameters,
             threads_before=threads_before,
             floor=measured(keys.measured_window),
         )

@@ -11,6 +11,7 @@ from tts.engines.vllm.keys import VLLMKeys
 from tts.errors import EngineError
 from tts.models.hub import hub_for
 from tts.models.locate import locate
+from tts.models.parameters import parameters_of
 from tts.models.pretrained import require_packages, resolve, share_cores
 from tts.protocols import FILTERS
 from tts.types import Completion, Message, PluginReport, Request
@@ -28,6 +29,7 @@ class VLLMEngine(VLLMKeys):
     """
 
     _session: Session | None = PrivateAttr(default=None)
+    _num_parameters: int | None = PrivateAttr(default=None)
 
     def capabilities(self) -> frozenset[str]:
         """Return what it can do.
@@ -80,6 +82,7 @@ class VLLMEngine(VLLMKeys):
 
         with hub_for(source):
             self._session = Session.start(self, source, prompts)
+        self._num_parameters = parameters_of(source)
 
     def close(self) -> None:
         """Stop vLLM and free the memory."""
@@ -101,6 +104,11 @@ class VLLMEngine(VLLMKeys):
     def num_generated_tokens(self) -> int:
         """Tokens generated since `open`; those of unfinished requests are counted a few at a time."""
         return self._running.num_tokens
+
+    @property
+    def num_parameters(self) -> int | None:
+        """How many parameters one token passes through, as far as transformers knows the model; None while closed."""
+        return None if self._session is None else self._num_parameters
 
     def add(self, request: Request) -> None:
         """Take one request; one that cannot be served comes back from `step` as an `error` completion."""

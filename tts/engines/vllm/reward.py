@@ -18,6 +18,7 @@ from tts.engines.vllm import installation
 from tts.engines.vllm.keys import StartKeys
 from tts.errors import EngineError
 from tts.models.locate import locate
+from tts.models.parameters import parameters_of
 from tts.models.pretrained import require_packages, resolve, share_cores
 from tts.types import RewardRequest, Rewards
 
@@ -46,6 +47,7 @@ class _Session(NamedTuple):
     read: Read
     vllm: Any
     context: int
+    num_parameters: int | None
 
 
 class VLLMReward(RewardModelKeys, StartKeys):
@@ -95,7 +97,8 @@ class VLLMReward(RewardModelKeys, StartKeys):
             ours["hf_overrides"] = {"classifier_from_token": words, "method": "from_2_way_softmax"}
         pooling = {"seq_pooling_type": "LAST"} if self.format == "outcome" else {"tok_pooling_type": "ALL"}
         vllm = launch(with_further(self.engine_args, {**ours, "pooler_config": pooling}), source)
-        self._session = _Session(read, vllm, vllm.vllm_config.model_config.max_model_len)
+        context = vllm.vllm_config.model_config.max_model_len
+        self._session = _Session(read, vllm, context, parameters_of(source, rewards=True))
 
     def close(self) -> None:
         """Stop vLLM and free the memory."""
@@ -107,6 +110,11 @@ class VLLMReward(RewardModelKeys, StartKeys):
             from tts.engines.vllm.start import stop_vllm
 
             stop_vllm(session.vllm)
+
+    @property
+    def num_parameters(self) -> int | None:
+        """How many parameters one token passes through, the few of the head left out; None while it is closed."""
+        return None if self._session is None else self._session.num_parameters
 
     @property
     def num_free(self) -> int:
