@@ -244,10 +244,11 @@ class Completion:
     `text` is all that was written, thinking section and stop string included, the end token not. `stop` is the stop
     string that ended it, and then `text` ends with it; None: the model did, or nothing. `opened` says that the rendered
     messages end inside an open thinking section. `num_tokens` counts every generated token, the end token and what ran
-    past the stop string too. Log-probabilities are natural logarithms under the model (guided, where a plugin guides
-    it) at temperature 1 without filters; `self_certainty` is the mean over tokens of KL(uniform ‖ model) in nats; None
-    where the engine has none. `error` is set exactly when `finish_reason` is "error". The token at which one was
-    abandoned gave way to an end token: it is counted, with a log-probability of 0, and stands in no text.
+    past the stop string too; None: a server did not say. Log-probabilities are natural logarithms under the model
+    (guided, where a plugin guides it) at temperature 1 without filters; `self_certainty` is the mean over tokens of
+    KL(uniform ‖ model) in nats; None where the engine has none. `error` is set exactly when `finish_reason` is "error".
+    The token at which one was abandoned gave way to an end token: it is counted, with a log-probability of 0, and
+    stands in no text.
 
     `token_ids` are those of `text`, without the end token; None where the engine has none, or a token runs past the
     stop string. `num_ids_before_stop` of them stand before the stop string, where that begins at a token's edge; else
@@ -265,7 +266,7 @@ class Completion:
     text: str
     finish_reason: FinishReason
     num_prompt_tokens: int
-    num_tokens: int
+    num_tokens: int | None
     cumulative_logprob: float | None = None
     mean_logprob: float | None = None
     self_certainty: float | None = None
@@ -310,7 +311,7 @@ class Rewards:
     num_prompt_tokens: int
     num_cached_tokens: int = 0
     error: str | None = None
-    num_tokens: int = 0
+    num_tokens: int | None = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +332,7 @@ class Candidate:
     reasoning: str | None
     finish_reason: FinishReason
     num_prompt_tokens: int
-    num_tokens: int
+    num_tokens: int | None
     cumulative_logprob: float | None
     mean_logprob: float | None
     self_certainty: float | None
@@ -468,11 +469,30 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one engine was asked for, and the tokens that it read and wrote for it."""
+    """What one engine was asked for, and what it took.
+
+    Of `prompt_tokens`, those of prompts and prefixes, `cached_tokens` were read from a cache; what a cache saved a
+    candidate that was drawn in one go is not on record. `untold_tokens` are those that were read anew or written for
+    calls that were given up, so that nobody was told. `flops` are 2 · parameters · (prompt - cached + written), None
+    where the model's size is unknown. A server did not say what it wrote for `num_uncounted` calls: if there are any,
+    tokens and FLOPs are at least these.
+    """
+
+    LATER: ClassVar[Mapping[str, Any]] = {
+        "cached_tokens": 0,
+        "untold_tokens": 0,
+        "flops": None,
+        "num_uncounted": 0,
+    }
+    """Fields that came after others, and what they are where they are left out."""
 
     num_calls: int
     prompt_tokens: int
     written_tokens: int
+    cached_tokens: int = 0
+    untold_tokens: int = 0
+    flops: float | None = None
+    num_uncounted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from tts.errors import RecipeError
 from tts.pipeline.rejudging import Rejudging
 from tts.pipeline.run import open_run
 from tts.recipe import load_recipe
+from tts.report.analyse import Options, analyse
 from tts.runs.stored import StoredRun
-from tts.types import Problem, Reference
+from tts.types import Problem, Reference, Spent
 
 RECIPE = """
 task: math
@@ -51,20 +52,69 @@ def calls_of(folder: Path) -> list[dict]:
 BEAM = "{name: prm_beam, num_candidates: 8, reward: {name: replay, rewards: [0.1, 0.9, 0.5]}}"
 
 
-def test_the_ledger_is_the_sum_over_the_lines_by_engine_resumed_or_not(tmp_path):
-    recipe = recipe_of(tmp_path, BEAM)
-    first = solved(recipe, tmp_path / "run")
-    again = solved(recipe, tmp_path / "run")
-    for name, solution in first.items():
-        lines = [line for line in calls_of(tmp_path / "run") if line["problem_id"] == name and "engine" in line]
-        for engine, kind in (("engine", "completion"), ("sampler.reward", "rewards")):
-            of_engine = [line[kind] for line in lines if line["engine"] == engine]
-            spent = solution.usage.engines[engine]
-            assert spent.num_calls == len(of_engine) > 0
-            assert spent.prompt_tokens == sum(line["num_prompt_tokens"] for line in of_engine)
-            assert spent.written_tokens == sum(line.get("num_tokens", 0) for line in of_engine)
-        assert again[name].usage.engines == solution.usage.engines
-        assert again[name].selection == solution.selection
+ADAPTIVE = "{name: adaptive_consistency, num_candidates: 12}"
+SLOW = """{name: replay, batch_size: 6, num_parameters: 1000, script: [
+  {text: "so \\\\boxed{2}", num_tokens: 5}, {text: "so \\\\boxed{2}", num_tokens: 6, delay_seconds: 0.01}]}"""
+
+
+def summed(lines: list[dict], engine: str, num_parameters: int | None) -> Spent:
+    """What the lines of calls.jsonl charge an engine."""
+    own = [(line, line.get("completion") or line["rewards"]) for line in lines if line.get("engine") == engine]
+    read = sum(cost["num_prompt_tokens"] for _, cost in own)
+    cached = sum(cost.get("num_cached_tokens", 0) for _, cost in own)
+    written = sum(cost.get("num_tokens", 0) for _, cost in own)
+    untold = sum(
+        cost["num_prompt_tokens"] - cost.get("num_cached_tokens", 0) + cost.get("num_tokens", 0)
+        for line, cost in own
+        if not line.get("told", True)
+    )
+    flops = None if num_parameters is None else 2.0 * num_parameters * (read - cached + written)
+    return Spent(len(own), read, written, cached, untold, flops)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "engine", "sizes"),
+    [
+        (BEAM, REPLAY, {"engine": None, "sampler.reward": None}),
+        (BEAM.replace("rewards:", "num_parameters: 7, rewards:"), REPLAY, {"engine": None, "sampler.reward": 7}),
+        (ADAPTIVE, SLOW, {"engine": 1000}),
+    ],
+)
+def test_the_ledger_is_the_sum_over_the_lines_resumed_or_not_and_the_reports_cost(tmp_path, sampler, engine, sizes):
+    recipe, run = recipe_of(tmp_path, sampler, engine), tmp_path / "run"
+    with open_run(recipe, rows(6), run) as begun:
+        first = {}
+        for outcome in begun.outcomes():  # stopped in the middle, while calls are on their way
+            first[outcome.solution.problem_id] = outcome.solution
+            if len(first) == 2:
+                begun.stop.set()
+    again = solved(recipe, run, 6)
+    last = solved(recipe, run, 6)
+    lines = calls_of(run)
+    stored = StoredRun(run)
+    for name, solution in last.items():
+        own = [line for line in lines if line["problem_id"] == name]
+        wanted = {place: summed(own, place, size) for place, size in sizes.items()}
+        assert solution.usage.engines == again[name].usage.engines == wanted
+        assert stored.spent(name, ()) == wanted
+        assert name not in first or first[name].usage.engines == wanted
+    [arm] = analyse([stored], Options()).arms
+    stored.close()
+    assert arm.cost.engines == {place: summed(lines, place, size) for place, size in sizes.items()}
+    if sampler == ADAPTIVE:
+        assert arm.cost.engines["engine"].untold_tokens > 0  # what it had asked for ahead, and gave up
+
+
+def test_what_was_drawn_in_one_go_is_the_sum_over_its_candidates(tmp_path):
+    recipe, run = recipe_of(tmp_path, "{name: temperature, num_candidates: 2}", SLOW), tmp_path / "run"
+    first, again = solved(recipe, run), solved(recipe, run)
+    assert json.loads((run / "run.json").read_bytes())["num_parameters"] == {"engine": 1000}
+    lines = [json.loads(line) for line in (run / "candidates.jsonl").read_bytes().splitlines()]
+    for name, solution in again.items():
+        own = [line for line in lines if line["problem_id"] == name]
+        read, written = sum(one["num_prompt_tokens"] for one in own), sum(one["num_tokens"] for one in own)
+        wanted = {"engine": Spent(2, read, written, flops=2000.0 * (read + written))}
+        assert solution.usage.engines == first[name].usage.engines == wanted
 
 
 def test_candidates_name_their_calls_and_bring_the_rewards_of_their_steps(tmp_path):

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tts.errors import CallError
-from tts.protocols import AskingRewardEngine
+from tts.protocols import AskingRewardEngine, Sized
 from tts.types import Completion, Request, RewardRequest, Rewards
 
 Name = tuple[str, str]
 """A call by its problem and key."""
+
+
+def sizes(engines: Mapping[str, object]) -> dict[str, int]:
+    """Return how many parameters of each engine one token passes through, where that is known, by its place.
+
+    Of one that asks another it is that one's; what asks nobody in particular asks the first, which draws candidates.
+    """
+    policy, found = next(iter(engines.values())), dict[str, int]()
+    for place, engine in engines.items():
+        worker = engine.engine or policy if isinstance(engine, AskingRewardEngine) else engine
+        if isinstance(worker, Sized) and worker.num_parameters is not None:
+            found[place] = worker.num_parameters
+    return found
 
 
 class Asked:
@@ -33,6 +48,7 @@ class Asked:
         error = next((reply.error for reply in replies if reply.error is not None), None)
         if error is None and len(replies) < len(self._replies):
             error = "it was given up"
+        written = [reply.num_tokens for reply in replies]
         values: tuple[float, ...] = ()
         if error is None:
             try:
@@ -46,5 +62,5 @@ class Asked:
             num_prompt_tokens=sum(reply.num_prompt_tokens for reply in replies),
             num_cached_tokens=sum(reply.num_cached_tokens for reply in replies),
             error=error,
-            num_tokens=sum(reply.num_tokens for reply in replies),
+            num_tokens=None if None in written else sum(one or 0 for one in written),
         )

@@ -108,7 +108,8 @@ class Cap:
             for amount in reserved:
                 self._reserved.add(amount, -1)
             self._spent.add(self._amount(place, more_read, more_written))
-            self._spent.add(self._amount(place, reply.num_prompt_tokens, reply.num_tokens, reply.num_cached_tokens))
+            written = reserved[0].tokens if reply.num_tokens is None else reply.num_tokens  # at most
+            self._spent.add(self._amount(place, reply.num_prompt_tokens, written, reply.num_cached_tokens))
 
     def reached(self) -> CapReachedError:
         """Say which cap is reached, and what is missing."""

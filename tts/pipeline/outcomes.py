@@ -74,7 +74,7 @@ def solution_of(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:
 def _usage(drawn: Drawn) -> Usage:
     return Usage(
         prompt_tokens=sum(candidate.num_prompt_tokens for candidate in drawn.candidates),
-        completion_tokens=sum(candidate.num_tokens for candidate in drawn.candidates),
+        completion_tokens=sum(candidate.num_tokens or 0 for candidate in drawn.candidates),
         engines=drawn.spent,
         wall_seconds=drawn.wall_seconds,
     )

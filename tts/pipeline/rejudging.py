@@ -18,6 +18,7 @@ from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
 from tts.runs.call_log import CallLog
 from tts.runs.folder import RunFolder
 from tts.runs.judgements import DerivedFiles
+from tts.runs.ledger import priced
 from tts.runs.stored import Stored, StoredRun
 from tts.types import Candidate, Judged, ProblemRow, RowError, Spent
 
@@ -131,7 +132,8 @@ class Rejudging:
         if keep is not None and judged.verdict.reason not in (FAILED, SELECTION_FAILED):
             keep(problem_id, judged)
         error = self.run.failure(problem_id) or shortfall(candidates)
-        drawn = Drawn(number, row, candidates, {**self.run.spent(problem_id, candidates), **asked}, error)
+        spent = {**self.run.spent(problem_id, candidates), **priced(asked, self.run.num_parameters)}
+        drawn = Drawn(number, row, candidates, spent, error)
         solution = solution_of(row, drawn, judged)
         self.tally.add(solution, candidates, judged.verdicts, row.problem.cluster, judged.scores)
         self.num_failed += solution.error is not None or solution.selection.index is None

@@ -12,17 +12,19 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from tts.errors import EngineLoadError, RunFolderError, RunWriteError
+from tts.pipeline.asking import sizes
 from tts.pipeline.cap import Cap, prices_of
 from tts.pipeline.drawing import Drawing, Progress
 from tts.pipeline.intake import Intake, Turn
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, unjudged
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import CANCELLED, Drawn, Outcome, Solved, solution_of
-from tts.pipeline.scoring import Scoring
+from tts.pipeline.scoring import PLACE, Scoring
 from tts.pipeline.searching import Searching
 from tts.pipeline.tally import Tally
 from tts.problems.rows import from_python, judgeable
@@ -45,7 +47,7 @@ from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
 from tts.runs.call_log import CallLog
 from tts.runs.folder import RunFolder, read_job
 from tts.runs.judgements import DerivedFiles
-from tts.runs.ledger import added, charges, superseded
+from tts.runs.ledger import POLICY, added, charges, priced, superseded
 from tts.runs.records import Session
 from tts.types import (
     JSON,
@@ -90,6 +92,8 @@ class Run:
         self.notes: list[str] = []
         self.plugin: PluginReport | None = None
         self.capabilities: tuple[str, ...] | None = None
+        noted = read_job(folder.path)
+        self._num_parameters = noted.num_parameters if noted else {}
         self.evaluators = Evaluators(recipe, self._note_sandbox)
         supported = None if rows is None else (self._supported(row) for row in rows)
         self.turn = turn
@@ -176,7 +180,7 @@ class Run:
         """Return how many candidates a problem has once it is drawn; -1: what is there may not be all."""
         if self._log is None:
             return self.recipe.sampler.num_candidates
-        return len(self._recorded[problem_id]) if problem_id in self._log.ended else -1
+        return len(self._recorded[problem_id]) if self._log.of(problem_id).over else -1
 
     def _supported(self, row: InputRow) -> InputRow:
         """Return the row, or an error in its place where no task knows its kind, or cannot read its answer."""
@@ -269,7 +273,12 @@ class Run:
         """
         recipe, engines = self.recipe, self.recipe.engines()
         self.capabilities = tuple(sorted(recipe.engine.capabilities()))
-        self.folder.write_job(capabilities=self.capabilities)
+        found = sizes(engines)
+        if self._scoring is not None and POLICY in found:  # what a scorer asks of it is charged to the scorer's place
+            found.setdefault(PLACE, found[POLICY])
+        self._num_parameters = {**self._num_parameters, **found}
+        known = {"num_parameters": self._num_parameters} if self._num_parameters else {}
+        self.folder.write_job(capabilities=self.capabilities, **known)
         tried = {
             place: engine
             for place, engine in engines.items()
@@ -326,7 +335,7 @@ class Run:
             yield item
 
     def _outcome(self, drawn: Drawn) -> Outcome:
-        row = drawn.row
+        row, drawn = drawn.row, replace(drawn, spent=priced(drawn.spent, self._num_parameters))
         if isinstance(row, RowError):
             self.tally.num_row_errors += 1
             return row

@@ -102,7 +102,7 @@ class Tally:
         for candidate, verdict in pairs:
             credit = self.credit.setdefault(candidate.sampler, Credit())
             credit.num_candidates += 1
-            credit.num_tokens += candidate.num_tokens
+            credit.num_tokens += candidate.num_tokens or 0
             credit.num_passed += verdict.status == "passed"
             credit.num_selected += candidate.index == solution.selection.index
 

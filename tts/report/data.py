@@ -145,6 +145,12 @@ class Cost:
     tokens_per_second: float | None
     abandoned_tokens: int = 0
 
+    @property
+    def flops(self) -> float | None:
+        """What all engines computed; None where the size of a model is unknown."""
+        known = [one.flops for one in self.engines.values() if one.flops is not None]
+        return sum(known) if known and len(known) == len(self.engines) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Quality:
@@ -295,7 +301,7 @@ class CandidateView:
     text: str
     reasoning: str | None
     finish_reason: FinishReason
-    num_tokens: int
+    num_tokens: int | None
     sampler: str
     answer: str | None
     rule: str | None

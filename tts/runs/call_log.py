@@ -20,7 +20,7 @@ import base64
 import hashlib
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ import msgspec
 
 from tts.errors import CallError
 from tts.runs.files import AppendFile, StoredFile
-from tts.runs.ledger import POLICY, added
+from tts.runs.ledger import POLICY, charge, charge_of
 from tts.types import Completion, Grouping, Request, RewardRequest, Rewards, Spent
 
 FILE = "calls.jsonl"
@@ -36,9 +36,12 @@ SCORER_FILE = "scorer_calls.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class _Tokens:
+class _Cost:
+    """What a line says of its completion's, or its rewards', cost."""
+
     num_prompt_tokens: int = 0
-    num_tokens: int = 0
+    num_tokens: int | None = 0
+    num_cached_tokens: int = 0
     error: str | None = None
 
 
@@ -48,23 +51,39 @@ class CallKey:
 
     problem_id: str
     engine: str = POLICY
-    completion: _Tokens | None = None
-    rewards: _Tokens | None = None
+    told: bool = True
+    completion: _Cost | None = None
+    rewards: _Cost | None = None
     error: str | None = None
     end: bool = False
     retry: bool = False
 
-    @property
-    def failed(self) -> bool:
-        """Whether something went wrong: with a call, or with the search."""
-        cost = self.completion or self.rewards
-        return self.error is not None or (cost is not None and cost.error is not None)
 
-    @property
-    def spent(self) -> dict[str, Spent]:
-        """What this line was charged, by engine."""
-        cost = self.completion or self.rewards
-        return {} if cost is None else {self.engine: Spent(1, cost.num_prompt_tokens, cost.num_tokens)}
+@dataclass(slots=True)
+class Searched:
+    """What is on record of a problem's search: whether it is over, why it failed, and what it took by engine.
+
+    `failed`: something went wrong in it, a call or the whole; `again`: it is drawn again because of that, and then
+    only what came since counts for the rest.
+    """
+
+    over: bool = False
+    error: str | None = None
+    failed: bool = False
+    again: bool = False
+    spent: dict[str, Spent] = field(default_factory=dict)
+
+    def hear(self, line: CallKey) -> None:
+        """Take the next line of this problem."""
+        cost = line.completion or line.rewards
+        if cost is not None:
+            charge(self.spent, line.engine, charge_of(cost, told=line.told))
+        if line.retry:
+            self.over, self.error, self.failed, self.again = False, None, False, True
+        else:
+            self.failed |= line.error is not None or (cost is not None and cost.error is not None)
+        if line.end:
+            self.over, self.error = True, line.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +124,30 @@ class CallLog:
 
     def __init__(self, file: AppendFile, *, with_ids: bool = True) -> None:
         self._file, self._with_ids = file, with_ids
-        self.ended: dict[str, str | None] = {}
-        """The problems whose search is over, and why where it failed."""
-        self.retried: set[str] = set()
-        """The problems that are drawn again because something failed."""
         self._offsets: dict[str, array[int]] = {}
         self._retried_at: dict[str, int] = {}
-        self._spent: dict[str, dict[str, Spent]] = {}
-        for offset, line in file.records(CallKey):
-            self._charge(line.problem_id, line.spent)
+        self._searched: dict[str, Searched] = {}
+        for offset, line in _heard(file, self._searched):
             if line.end:
-                self.ended[line.problem_id] = line.error
                 self._offsets.pop(line.problem_id, None)
             elif line.retry:
-                self.ended.pop(line.problem_id, None)
-                self.retried.add(line.problem_id)
                 self._retried_at[line.problem_id] = offset
             else:
                 self._offsets.setdefault(line.problem_id, array("Q")).append(offset)
-        again = self.retried - self.ended.keys()
+        again = {problem_id for problem_id, one in self._searched.items() if one.again and not one.over}
         if again:  # their ends came after their calls, which are needed now
             self._offsets |= {problem_id: array("Q") for problem_id in again}
             for offset, line in file.records(CallKey):
                 if line.problem_id in again and not (line.end or line.retry):
                     self._offsets[line.problem_id].append(offset)
+
+    def of(self, problem_id: str) -> Searched:
+        """Return what is known of a problem's search."""
+        return self._searched.get(problem_id) or Searched()
+
+    def let_go(self, problem_id: str) -> Searched:
+        """Return it, and keep it no longer: the problem is handed on."""
+        return self._searched.pop(problem_id, None) or Searched()
 
     def take(self, problem_id: str) -> dict[str, list[Call]]:
         """Return a problem's calls by key, once, the latest first.
@@ -144,14 +163,6 @@ class CallLog:
                 found.setdefault(call.key, []).insert(0, call)
         return found
 
-    def spent(self, problem_id: str) -> dict[str, Spent]:
-        """Return what a problem's calls on record took, by engine, once."""
-        return self._spent.pop(problem_id, {})
-
-    def _charge(self, problem_id: str, spent: dict[str, Spent]) -> None:
-        if spent:
-            self._spent[problem_id] = added([self._spent.get(problem_id, {}), spent])
-
     def reply(self, engine: str, digest: str, reply: Completion | Rewards, *, told: bool) -> None:
         """Record what an engine replied to the call of this digest."""
         kind = "completion" if isinstance(reply, Completion) else "rewards"
@@ -159,7 +170,8 @@ class CallLog:
         if not told:
             line["told"] = False
         self._file.append({**line, kind: _as_stored(reply, with_ids=self._with_ids)})
-        self._charge(reply.problem_id, {engine: Spent(1, reply.num_prompt_tokens, reply.num_tokens)})
+        account = self._searched.setdefault(reply.problem_id, Searched()).spent
+        charge(account, engine, charge_of(reply, told=told))
 
     def grouping(self, problem_id: str, key: str, digest: str, reply: Grouping | CallError) -> None:
         """Record what the verifier said of some answers."""
@@ -173,7 +185,8 @@ class CallLog:
     def end(self, problem_id: str, error: str | None) -> None:
         """Record that a search is over: a later session need not run it."""
         self._file.append({"problem_id": problem_id, "end": True} | ({} if error is None else {"error": error}))
-        self.ended[problem_id] = error
+        one = self._searched.setdefault(problem_id, Searched())
+        one.over, one.error = True, error
 
     def retry(self, problem_id: str) -> None:
         """Record that a later session draws this problem again, since it was given up."""
@@ -185,40 +198,30 @@ def retried(file: AppendFile, failed: Iterable[str] = (), *, retry_errors: bool)
 
     With `retry_errors` they become those, too, in which something failed, or which are among the `failed`.
     """
-    bad, again = set(failed), set[str]()
-    for _, line in file.records(CallKey):
-        if line.retry:
-            bad.discard(line.problem_id)
-            again.add(line.problem_id)
-        elif line.failed:
-            bad.add(line.problem_id)
-        if line.end:
-            again.discard(line.problem_id)
+    found = searched(file)
+    again = {problem_id for problem_id, one in found.items() if one.again and not one.over}
     if not retry_errors:
         return again
+    bad = {problem_id for problem_id, one in found.items() if one.failed}
+    bad |= {problem_id for problem_id in failed if problem_id not in again}
     if bad:
         file.append(*({"problem_id": problem_id, "retry": True} for problem_id in sorted(bad)))
     return again | bad
 
 
-@dataclass(slots=True)
-class Searched:
-    """What is on record of a problem's search: whether it is over, why it failed, and what it took by engine."""
-
-    over: bool = False
-    error: str | None = None
-    spent: dict[str, Spent] = field(default_factory=dict)
-
-
 def searched(file: StoredFile) -> dict[str, Searched]:
     """Return what a run's calls.jsonl says of each problem."""
     found: dict[str, Searched] = {}
-    for _, line in file.records(CallKey):
-        one = found.setdefault(line.problem_id, Searched())
-        one.spent = added([one.spent, line.spent])
-        if line.end or line.retry:
-            one.over, one.error = line.end, line.error
+    for _ in _heard(file, found):
+        pass
     return found
+
+
+def _heard(file: StoredFile, found: dict[str, Searched]) -> Iterator[tuple[int, CallKey]]:
+    """Yield where each line begins, and the line, once `found` has it."""
+    for offset, line in file.records(CallKey):
+        found.setdefault(line.problem_id, Searched()).hear(line)
+        yield offset, line
 
 
 def digest(engine: str, call: Request | RewardRequest) -> str:

@@ -38,7 +38,8 @@ class Job:
 
     `recipe` is the resolved one, `problems` where the rows came from, `limit` how many of them at most, `shuffle`
     whether in an order of their own, and `ids` which ones (none: all); of N shards of these, `shard` (I, N) is the one
-    that the run has; `statistics` is what plugins told of it.
+    that the run has; `statistics` is what plugins told of it. `num_parameters` is how many parameters of each engine
+    one token passes through, as far as that is known.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Job:
     shard: tuple[int, int] | None = None
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
     opening: dict[str, Spent] = field(default_factory=dict)
+    num_parameters: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse a shard that is none of so many."""

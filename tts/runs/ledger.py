@@ -1,12 +1,13 @@
 """What a run has been charged for, by engine: a sum over the lines of its folder, so that it can be computed anew.
 
-A candidate that was drawn anew (`superseded.jsonl`) has been paid for, too.
+A candidate that was drawn anew (`superseded.jsonl`) has been paid for, too. What a model's size makes of the tokens is
+not on the lines: run.json notes the sizes, and `priced` fills the FLOPs in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -43,8 +44,16 @@ class Charged(Protocol):
         """Tokens read."""
 
     @property
-    def num_tokens(self) -> int:
-        """Tokens written."""
+    def num_tokens(self) -> int | None:
+        """Tokens written; None: nobody knows."""
+
+
+class ChargedCall(Charged, Protocol):
+    """What is known of a call's cost besides; a `Completion` and `Rewards` do."""
+
+    @property
+    def num_cached_tokens(self) -> int:
+        """Of those read, how many a cache had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class Superseded:
 
     problem_id: str
     num_prompt_tokens: int
-    num_tokens: int
+    num_tokens: int | None
 
 
 def superseded(path: Path) -> dict[str, list[Superseded]]:
@@ -69,8 +78,23 @@ def superseded(path: Path) -> dict[str, list[Superseded]]:
 def ledger(lines: Iterable[Charged]) -> dict[str, Spent]:
     """Return what the completions on these lines took."""
     lines = list(lines)
-    read, written = sum(line.num_prompt_tokens for line in lines), sum(line.num_tokens for line in lines)
-    return {POLICY: Spent(len(lines), read, written)}
+    read, written = sum(line.num_prompt_tokens for line in lines), sum(line.num_tokens or 0 for line in lines)
+    uncounted = sum(line.num_tokens is None for line in lines)
+    return {POLICY: Spent(len(lines), read, written, num_uncounted=uncounted)}
+
+
+def charge_of(call: ChargedCall, *, told: bool) -> Spent:
+    """Return what one call took; `told` False: it had been given up."""
+    written = call.num_tokens or 0
+    untold = 0 if told else call.num_prompt_tokens - call.num_cached_tokens + written
+    uncounted = int(call.num_tokens is None)
+    return Spent(1, call.num_prompt_tokens, written, call.num_cached_tokens, untold, num_uncounted=uncounted)
+
+
+def charge(account: dict[str, Spent], engine: str, spent: Spent) -> None:
+    """Add to an account what an engine took."""
+    so_far = account.get(engine)
+    account[engine] = spent if so_far is None else _sum(so_far, spent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +143,30 @@ def added(ledgers: Iterable[Mapping[str, Spent]]) -> dict[str, Spent]:
     total: dict[str, Spent] = {}
     for one in ledgers:
         for engine, spent in one.items():
-            so_far = total.get(engine, Spent(0, 0, 0))
-            total[engine] = Spent(
-                so_far.num_calls + spent.num_calls,
-                so_far.prompt_tokens + spent.prompt_tokens,
-                so_far.written_tokens + spent.written_tokens,
-            )
+            charge(total, engine, spent)
     return total
+
+
+def priced(account: Mapping[str, Spent], num_parameters: Mapping[str, int]) -> dict[str, Spent]:
+    """Return the ledger with the FLOPs of the engines whose parameters are known."""
+    return {
+        engine: replace(spent, flops=_flops(spent, num_parameters.get(engine))) for engine, spent in account.items()
+    }
+
+
+def _flops(spent: Spent, num_parameters: int | None) -> float | None:
+    if num_parameters is None:
+        return None
+    return 2.0 * num_parameters * (spent.prompt_tokens - spent.cached_tokens + spent.written_tokens)
+
+
+def _sum(one: Spent, other: Spent) -> Spent:
+    return Spent(
+        one.num_calls + other.num_calls,
+        one.prompt_tokens + other.prompt_tokens,
+        one.written_tokens + other.written_tokens,
+        one.cached_tokens + other.cached_tokens,
+        one.untold_tokens + other.untold_tokens,
+        None if one.flops is None or other.flops is None else one.flops + other.flops,
+        one.num_uncounted + other.num_uncounted,
+    )

@@ -135,12 +135,12 @@ class CandidateKey:
     index: int
     finish_reason: FinishReason
     num_prompt_tokens: int
-    num_tokens: int
+    num_tokens: int | None
 
     def __post_init__(self) -> None:
         """Refuse numbers that no engine counts."""
         for name in ("index", "num_prompt_tokens", "num_tokens"):
-            if not 0 <= getattr(self, name) < MOST:
+            if not 0 <= (getattr(self, name) or 0) < MOST:
                 raise ValueError(f"`{name}` must be from 0 to 2**53 - 1, got {getattr(self, name)}")
 
 

@@ -21,7 +21,7 @@ from tts.runs.call_log import searched
 from tts.runs.files import StoredFile
 from tts.runs.folder import StoredFolder, candidate_places, input_lines, read_job
 from tts.runs.judgements import StoredJudgements
-from tts.runs.ledger import added, ledger, superseded
+from tts.runs.ledger import added, ledger, priced, superseded
 from tts.runs.records import InputLine, Session
 from tts.types import Candidate, Given, InputRow, Judged, ProblemRow, Reference, RowError, Spent
 
@@ -33,8 +33,9 @@ class Stored:
     another tool, only task and selector mean something. `origin` is the resolved recipe as far as it is known, and
     `statistics` what plugins told of the run. `errors` are rows that are no problem or no candidate, and `notes` say
     what is not known of these candidates, a sentence each. `selected_anew`: whether another selector was asked for than
-    the one whose selections `graded` returns. `given_scores` names the figures of the candidates that are scores of
-    another tool; `verdicts_stand`: whether the verdicts that came with them are asked for, and no verifier's.
+    the one whose selections `graded` returns. `num_parameters` is what is known of the engines' sizes. `given_scores`
+    names the figures of the candidates that are scores of another tool; `verdicts_stand`: whether the verdicts that
+    came with them are asked for, and no verifier's.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Stored:
     selected_anew: bool = False
     given_scores: Sequence[str] = ()
     verdicts_stand: bool = True
+    num_parameters: Mapping[str, int] = MappingProxyType({})
     _rows: Mapping[str, Any]
     """Problem → where its row is."""
     _drawn: Mapping[str, Mapping[int, Any]]
@@ -172,7 +174,7 @@ class StoredRun(Stored):
                 f"{path / 'candidates.jsonl'} holds candidates of the problem {problem_id!r}, which problems.jsonl "
                 "lacks. The files were changed from outside"
             )
-        self._superseded = superseded(path)
+        self._superseded, self.num_parameters = superseded(path), job.num_parameters
         self._searched = searched(self._folder[CALLS])
         self._scored = searched(self._folder[SCORER_CALLS])
         self._derived = self._read_derived(drawn_by)
@@ -252,7 +254,8 @@ class StoredRun(Stored):
             drawing = self._searched[problem_id].spent
         else:
             drawing = ledger([*candidates, *self._superseded.get(problem_id, ())])
-        return added([drawing, self._scored[problem_id].spent]) if problem_id in self._scored else drawing
+        both = added([drawing, self._scored[problem_id].spent]) if problem_id in self._scored else drawing
+        return priced(both, self.num_parameters)
 
     def is_complete(self, problem_id: str) -> bool:
         """Tell whether all of a problem's candidates are there: of a search, whether it is over."""
