@@ -138,7 +138,11 @@ def _problem(run: Stored, problem_id: str, evaluators: Evaluators) -> Iterator[s
 
 
 def _candidate(candidate: Candidate, judged: Judged, place: int) -> Iterator[str]:
-    figures = [candidate.sampler, f"{candidate.num_tokens} tokens", candidate.finish_reason]
+    figures = [
+        candidate.sampler,
+        f"{'unknown' if candidate.num_tokens is None else candidate.num_tokens} tokens",
+        candidate.finish_reason,
+    ]
     if candidate.mean_logprob is not None:
         figures.append(f"mean logprob {candidate.mean_logprob:.3f}")
     if judged.scores:

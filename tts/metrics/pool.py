@@ -77,7 +77,7 @@ def pool_row(
         problem_id=problem_id,
         statuses=["failed" if verdict.reason == ABANDONED else verdict.status for verdict in judged.verdicts],
         classes=[node if position in runs else None for position, node in enumerate(judged.nodes)],
-        num_tokens=[candidate.num_tokens for candidate in candidates],
+        num_tokens=[candidate.num_tokens or 0 for candidate in candidates],
         num_prompt_tokens=[candidate.num_prompt_tokens for candidate in candidates],
         scores={name: [score.value for score in values] for name, values in scores.items()},
         links=judged.links,

@@ -129,6 +129,11 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     drawn = joined([*pools, pool(rows, width=width)] if rows or not pools else pools)
     gathered.drawn = replace(drawn, scores={one: drawn.scores[one] for one in telling})
     gathered.graded = picked(gathered.drawn, graded)
+    if counted := gathered.counts["uncounted"]:
+        gathered.notes.append(
+            f"{name}: the server did not say how many tokens {plural(counted, 'candidate', of=num_candidates)} have: "
+            "figures in tokens are at least these"
+        )
     for one, number in missing.items():
         if number and (one in telling or one == own_name):
             told = "they abstain where it chooses" if one in telling else "nothing can be chosen by it: it has no curve"
@@ -181,10 +186,12 @@ def _count(gathered: Gathered, candidates: Sequence[Candidate], judged: Judged, 
         counts["no_answer"] += ended == "stop" and answer is None
         counts["fallback"] += answer is not None and answer.rule in FALLBACK_RULES
         counts["prompt_tokens"] += candidate.num_prompt_tokens
-        counts["completion_tokens"] += candidate.num_tokens
-        counts["cancelled_tokens"] += (ended == "cancelled") * candidate.num_tokens
-        counts["truncated_tokens"] += (ended == "length") * candidate.num_tokens
-        counts["abandoned_tokens"] += (ended == "abandoned") * candidate.num_tokens
+        num_tokens = candidate.num_tokens or 0
+        counts["completion_tokens"] += num_tokens
+        counts["cancelled_tokens"] += (ended == "cancelled") * num_tokens
+        counts["truncated_tokens"] += (ended == "length") * num_tokens
+        counts["abandoned_tokens"] += (ended == "abandoned") * num_tokens
+        counts["uncounted"] += candidate.num_tokens is None
         if graded and verdict.status == "undecided":
             counts["undecided"] += 1
             gathered.reasons[verdict.reason] += 1

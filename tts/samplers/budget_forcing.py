@@ -73,6 +73,8 @@ class BudgetForcing(SearchKeys):
         while left > 0:
             thinking = replace(self.decoding(), max_tokens=left, stop=(closing,))
             thought = await calls.generate(thinking, written)
+            if thought.num_tokens is None:
+                raise CallError("the engine did not say how many tokens it wrote, and the budget is one of tokens")
             left -= thought.num_tokens
             written = (*written, thought.before_stop)
             if thought.stop is None or waits == 0:

@@ -250,7 +250,7 @@ function group(data, start, end) {
 }
 
 function candidate(data, place) {
-  const facts = [`${data.num_tokens[place]} tokens`, data.finish_reason[place], data.sampler[place]];
+  const facts = [`${data.num_tokens[place] ?? "unknown"} tokens`, data.finish_reason[place], data.sampler[place]];
   if (data.rule[place]) facts.push(`answer by ${data.rule[place].replaceAll("_", " ")}`);
   for (const [name, scores] of Object.entries(data.scores)) {
     facts.push(`${name} ${scores[place] === null ? "–" : String(scores[place]).replace("-", "−")}`);
