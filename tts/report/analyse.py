@@ -157,6 +157,10 @@ def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...],
         on = plural(len(gathered.failures), "problem", of=gathered.drawn.num_problems)
         gathered.notes.append(f"{name}: judging or selecting failed on {on}, first since {gathered.failures[0]}")
 
+    if counts["uncounted"]:
+        of = plural(counts["uncounted"], "candidate", of=counts["candidates"])
+        gathered.notes.append(f"{name}: no server said how many tokens {of} have: token figures are at least these")
+
     # What the graded problems show of the selectors.
     graded, drawn = gathered.graded, gathered.drawn
     found = curves(graded, ks, seed=seed) if graded.num_problems else []

@@ -129,11 +129,6 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     drawn = joined([*pools, pool(rows, width=width)] if rows or not pools else pools)
     gathered.drawn = replace(drawn, scores={one: drawn.scores[one] for one in telling})
     gathered.graded = picked(gathered.drawn, graded)
-    if counted := gathered.counts["uncounted"]:
-        gathered.notes.append(
-            f"{name}: the server did not say how many tokens {plural(counted, 'candidate', of=num_candidates)} have: "
-            "figures in tokens are at least these"
-        )
     for one, number in missing.items():
         if number and (one in telling or one == own_name):
             told = "they abstain where it chooses" if one in telling else "nothing can be chosen by it: it has no curve"

@@ -311,7 +311,7 @@ class Session:
             asked=_asked(request, job.answer.choices.get(index), job.asked_ids),
             stats=stats,
         )
-        self._num_written += completion.num_tokens
+        self._num_written += completion.num_tokens or 0
         self._out.put(completion)
 
     # --- tokens, where the server tells them
