@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
 
 from tts.components.slot import Slot
-from tts.errors import CallError, EngineError
+from tts.errors import CallError, EngineError, UsageError
 from tts.pipeline.rejudging import Rejudging
 from tts.pipeline.run import open_run
 from tts.protocols import Engine
@@ -227,3 +231,59 @@ def test_a_scorer_with_a_fault_hands_nothing_in_and_says_why(tmp_path: Path, giv
         assert told in (one.error or "")
         assert one.selection.index is None
         assert one.verdict.reason == "selection_failed"
+
+
+def test_a_scorer_that_an_engine_cannot_serve_is_refused_before_it_is_asked(tmp_path: Path) -> None:
+    solve(tmp_path, "one_shot", "selector=majority_vote")
+    with pytest.raises(UsageError, match="needs the capability `ask_tokens` of `engine`"):
+        rejudged(tmp_path, "selector=best_of_n", "selector.scorer={name: p_true, by: probabilities}")
+
+
+def test_another_batch_size_within_a_judge_asks_nothing_anew(tmp_path: Path) -> None:
+    judge = "{name: replay, batch_size: SIZE, script: [{text: a, asked_logprobs: {'Yes': -1.0, 'No': -2.0}}]}"
+    scorer = f"selector.scorer={{name: reward_model, reward: {{name: p_true, engine: {judge}}}}}"
+    solve(tmp_path, "one_shot", scorer.replace("SIZE", "3"))
+    calls = (tmp_path / "run/scorer_calls.jsonl").read_bytes()
+    for name in ("scores.jsonl", "selections.jsonl", "verdicts.jsonl"):
+        (tmp_path / "run" / name).unlink()
+    solve(tmp_path, "one_shot", scorer.replace("SIZE", "4"))
+    assert (tmp_path / "run/scorer_calls.jsonl").read_bytes() == calls
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_problem_that_is_cancelled_while_it_is_scored_is_asked_about_when_the_run_goes_on(
+    tmp_path: Path, sampler: str
+) -> None:
+    slow = "selector.scorer.reward.delay_seconds=100"
+    (tmp_path / "r.yaml").write_text(RECIPE.replace("SAMPLER", SAMPLERS[sampler]))
+    with open_run(load_recipe(str(tmp_path / "r.yaml"), [slow]), PROBLEMS[:2], tmp_path / "run") as work:
+        timer = threading.Timer(0.5, lambda: [work.cancel(problem["id"]) for problem in PROBLEMS[:2]])
+        timer.start()
+        outcomes = [outcome.solution for outcome in work.outcomes()]
+    assert [one.error for one in outcomes] == ["it was cancelled"] * 2
+    again = solve(tmp_path, sampler)
+    assert [one.error for one in again] == [None] * 7
+    whole = solve(tmp_path, sampler, run="whole")
+    assert [one.selection for one in again] == [one.selection for one in whole]
+
+
+def test_a_process_that_is_killed_while_it_scores_asks_the_rest_and_nothing_twice(tmp_path: Path) -> None:
+    slow = ("selector.scorer.reward.delay_seconds=0.05", "selector.scorer.reward.batch_size=2")
+    whole = solve(tmp_path, run="whole")
+    rows = "".join(json.dumps(problem) + "\n" for problem in PROBLEMS)
+    (tmp_path / "p.jsonl").write_text(rows)
+    command = [sys.executable, "-m", "tts", "solve", "p.jsonl", "-r", "r.yaml", "--run", "run"]
+    for number in (5,):
+        settings = [part for one in slow for part in ("--set", one)]
+        process = subprocess.Popen([*command, *settings], cwd=tmp_path, stdout=subprocess.DEVNULL)
+        calls, deadline = tmp_path / "run/scorer_calls.jsonl", time.monotonic() + 60
+        while not (calls.exists() and calls.read_bytes().count(b"\n") >= number):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+    again = solve(tmp_path)
+    assert [one.selection for one in again] == [one.selection for one in whole]
+    asked = [(line["problem_id"], line["key"]) for line in lines(calls)]
+    assert len(asked) == len(set(asked)) == 21

@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 from test_judges import plain_vote, scores_of
 
 from tts.components.component import Component
+from tts.errors import RecipeError
 from tts.scorers.genselect import GenSelect, read_choice
 from tts.types import Completion, Request
 
@@ -116,3 +117,26 @@ def test_many_answers_are_read_in_windows_and_a_last_round(tmp_path: Path) -> No
     made = GenSelect(window=4, orders=2)
     assert made.windows(11) == 3 + 1
     assert solutions[0].usage.engines["selector.scorer.judge"].num_calls == 2 * 4 < made.most_calls(11)
+
+
+def test_universal_self_consistency_shows_all_candidates_and_goes_by_their_answers(tmp_path: Path) -> None:
+    solutions = solve(tmp_path, {"name": "universal_self_consistency", "judge": chooser("right")})
+    assert [one.selection.answer for one in solutions] == ["7"] * 3
+    assert solutions[0].usage.engines["selector.scorer.judge"].num_calls == 2
+    for character in ("first", "nonsense"):
+        scorer = {"name": "universal_self_consistency", "judge": chooser(character)}
+        for one in solve(tmp_path / character, scorer):
+            assert (one.selection.answer, bool(one.selection.fallback)) == ("4", True)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "told"),
+    [
+        ({"name": "universal_self_consistency", "criteria": "Short ones."}, "criteria` must be left out"),
+        ({"name": "judge", "criteria": "Short.", "prompt": "{problem} {answer}"}, "criteria` must be left out"),
+        ({"name": "genselect", "prompt": "{problem}"}, "must hold {solutions}"),
+    ],
+)
+def test_a_prompt_that_does_not_ask_is_refused(tmp_path: Path, scorer: dict[str, Any], told: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(told)):
+        solve(tmp_path, scorer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -174,3 +175,19 @@ def test_a_judged_run_is_read_again_as_it_was_written(tmp_path: Path, name: str)
     again = solve(tmp_path, scorer, number=2)
     assert [one.selection for one in again] == [one.selection for one in first]
     assert (tmp_path / "run/scorer_calls.jsonl").read_bytes() == calls
+
+
+def told(**logprobs: float) -> dict[str, Any]:
+    return {"name": "replay", "script": [{"text": "4", "asked_logprobs": logprobs}]}
+
+
+def test_a_mark_of_which_a_server_does_not_tell_is_none_only_where_it_can_be_next_to_nothing(tmp_path: Path) -> None:
+    sure = told(**{"4": math.log(0.9), "5": math.log(0.09)})
+    solve(tmp_path / "sure", {"name": "judge", "judge": sure, "by": "probabilities"}, number=1)
+    assert scores_of(tmp_path / "sure")[0][0]["value"] == pytest.approx((0.9 * 0.75 + 0.09) / 0.99)
+    unsure = told(**{"4": math.log(0.5)})
+    solve(tmp_path / "unsure", {"name": "judge", "judge": unsure, "by": "probabilities"}, number=1)
+    assert "could not tell how likely 1, 2, 3, 5 are" in scores_of(tmp_path / "unsure")[0][0]["detail"]
+    [one] = solve(tmp_path / "auto", {"name": "judge", "judge": unsure, "num_samples": 2}, number=1)
+    assert scores_of(tmp_path / "auto")[0][0]["value"] == 0.75  # replies were read instead
+    assert one.usage.engines["selector.scorer.judge"].num_calls == 6 * 3

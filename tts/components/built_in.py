@@ -48,6 +48,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "p_true": "tts.scorers.p_true:PTrue",
         "pairwise": "tts.scorers.pairwise:Pairwise",
         "genselect": "tts.scorers.genselect:GenSelect",
+        "universal_self_consistency": "tts.scorers.universal_self_consistency:UniversalSelfConsistency",
         "reward_model": "tts.scorers.reward_model:RewardModel",
         "public_tests": "tts.scorers.public_tests:PublicTests",
     },

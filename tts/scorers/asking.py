@@ -34,6 +34,9 @@ CRITERIA: Final[Mapping[Kind, str]] = {
 }
 """What a judge is told to look at, by the kind of problem."""
 
+MOST_UNTOLD = 0.02
+"""How likely together the marks may be of which an engine did not tell, to count as 0."""
+
 NAMED = r"(?:score|mark|rating|grade|verdict|judge?ment|answer|winner|choice|response|solution)"
 
 
@@ -48,15 +51,26 @@ class Asks(Component):
     """How many seconds a model may take over one question. Then it counts as silent."""
 
 
+def check_prompt(prompt: str, criteria: str | None, *words: str) -> None:
+    """Raise ValueError where a prompt lacks one of the words that make it ask, or criteria that are given."""
+    for word in words:
+        if f"{{{word}}}" not in prompt:
+            raise ValueError(f"`prompt` must hold {{{word}}}, else it does not ask about these answers")
+    if criteria is not None and "{criteria}" not in prompt:
+        raise ValueError("`criteria` must be left out where `prompt` does not hold {criteria}, since nobody reads them")
+
+
 @dataclass(frozen=True, slots=True)
 class Opinion:
     """What a judge thinks: the share of each mark, summing to 1; None: it could not be told, and `why`.
 
-    `figures` counts what was `asked`, and the replies that were `unread`.
+    `figures` counts what was `asked`, and the replies that were `unread`. `untold`: it is the engine that could not
+    tell, and not the judge.
     """
 
     shares: tuple[float, ...] | None
     why: str = ""
+    untold: bool = False
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -68,7 +82,7 @@ class AsksJudge(Asks):
 
     by: Literal["auto", "probabilities", "samples"] = "auto"
     """probabilities: those of the marks as the judge's first token, exactly (one token a question). samples: replies
-    are drawn, and read. auto: the first where the engine can (`ask_tokens`), else the second."""
+    are drawn, and read. auto: the first where the engine can (`ask_tokens`) and tells enough, else the second."""
 
     system: str = ""
     """A system message before the question; empty: none."""
@@ -109,12 +123,13 @@ class AsksJudge(Asks):
     @property
     def most_asked(self) -> int:
         """The most calls that one question takes."""
-        return 1 if self.by == "probabilities" else self.num_samples
+        return {"probabilities": 1, "samples": self.num_samples}.get(self.by, 1 + self.num_samples)
 
     @property
     def most_written(self) -> int:
         """The most tokens that one question has written."""
-        return 1 if self.by == "probabilities" else self.num_samples * self.max_tokens
+        samples = self.num_samples * self.max_tokens
+        return {"probabilities": 1, "samples": samples}.get(self.by, 1 + samples)
 
     def shown(self, candidate: Candidate) -> str:
         """Return what the judge reads of a candidate."""
@@ -127,9 +142,10 @@ class AsksJudge(Asks):
             try:
                 reply = await calls.generate(decoding, question.prefix, messages=question.messages, engine=self.judge)
             except CallError as error:
-                return Opinion(None, str(error), {"asked": 1, "unread": 1})
+                return Opinion(None, str(error), figures={"asked": 1, "unread": 1})
             opinion = _probable(reply, marks, self.least_mass)
-            return replace(opinion, figures={"asked": 1, "unread": int(opinion.shares is None)})
+            if self.by == "probabilities" or not opinion.untold:
+                return replace(opinion, figures={"asked": 1, "unread": int(opinion.shares is None)})
         decoding = Decoding(self.max_tokens, temperature=self.temperature)
         number = self.num_samples if self.temperature > 0 else 1
         asked = [
@@ -148,19 +164,24 @@ class AsksJudge(Asks):
         counted = {"asked": number, "unread": number - votes.total()}
         if 2 * votes.total() <= number:
             reason = why.most_common(1)[0][0]
-            return Opinion(None, f"{votes.total()} of {number} replies could be read: {reason}", counted)
-        return Opinion(tuple(votes[mark] / votes.total() for mark in marks), "", counted)
+            return Opinion(None, f"{votes.total()} of {number} replies could be read: {reason}", figures=counted)
+        return Opinion(tuple(votes[mark] / votes.total() for mark in marks), figures=counted)
 
 
 def _probable(reply: Completion, marks: Sequence[str], least_mass: float) -> Opinion:
+    """Return the shares of the marks by their probabilities.
+
+    A mark of which a server did not tell, because others were likelier, counts as 0 where all that was told leaves no
+    more than `MOST_UNTOLD`.
+    """
     told = reply.asked_logprobs
     if told is None:
-        return Opinion(None, f"the engine did not tell how likely {', '.join(marks)} are")
-    unknown = [mark for mark, logprob in zip(marks, told, strict=True) if logprob is None]
-    if unknown:
-        return Opinion(None, f"the engine could not tell how likely {', '.join(unknown)} are")
-    masses = [math.exp(logprob) for logprob in told if logprob is not None]
+        return Opinion(None, f"the engine did not tell how likely {', '.join(marks)} are", untold=True)
+    masses = [0.0 if logprob is None else math.exp(logprob) for logprob in told]
     mass = math.fsum(masses)
+    unknown = [mark for mark, logprob in zip(marks, told, strict=True) if logprob is None]
+    if unknown and 1 - mass > MOST_UNTOLD:
+        return Opinion(None, f"the engine could not tell how likely {', '.join(unknown)} are", untold=True)
     if mass < least_mass or mass == 0:
         return Opinion(None, f"the judge would rather say something else: the marks have {100 * mass:.1g} % together")
     return Opinion(tuple(one / mass for one in masses))

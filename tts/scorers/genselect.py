@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tts.components.slot import Slot
 from tts.engines.local_model import Tag
@@ -24,7 +24,7 @@ from tts.engines.reward.asking import filled
 from tts.errors import CallError
 from tts.protocols import Calls, Engine
 from tts.runs.candidates import split_thinking
-from tts.scorers.asking import CRITERIA, Asks, whole
+from tts.scorers.asking import CRITERIA, Asks, check_prompt, whole
 from tts.scorers.entrants import Entrant, entrants_of
 from tts.types import Candidate, Completion, Decoding, Message, Piece, Problem, Score
 
@@ -70,6 +70,11 @@ class GenSelect(Asks):
     """The question. `{problem}` is what was sent to draw the answers, `{solutions}` are those of the window, `{number}`
     how many they are and `{last}` the number of the last one; `{criteria}`."""
 
+    @model_validator(mode="after")
+    def _prompt_asks(self) -> Self:
+        check_prompt(self.prompt, self.criteria, "problem", "solutions")
+        return self
+
     def windows(self, number: int) -> int:
         """Return how many windows so many answers take, all rounds together."""
         total = 0
@@ -89,7 +94,7 @@ class GenSelect(Asks):
     async def scores(self, problem: Problem, candidates: Sequence[Candidate], calls: Calls) -> list[Score]:
         """Return one score per candidate, order kept."""
         grouping = await calls.classes([(Piece(one.text),) for one in candidates])
-        entrants = entrants_of(candidates, grouping.nodes, grouping.links)
+        entrants = self.shown(entrants_of(candidates, grouping.nodes, grouping.links), candidates)
         found = [Score(None, "it has no answer")] * len(candidates)
         if not entrants:
             return found
@@ -130,6 +135,11 @@ class GenSelect(Asks):
         for position in left[0].members:
             found[position] = Score(1.0, "the model names its answer")
         return [Score(one.value, one.detail, counted if not place else {}) for place, one in enumerate(found)]
+
+    def shown(self, entrants: list[Entrant], candidates: Sequence[Candidate]) -> list[Entrant]:
+        """Return who is shown: one candidate of each answer."""
+        del candidates
+        return entrants
 
     def _question(self, problem: Problem, shown: Sequence[Entrant], calls: Calls) -> tuple[Message, ...]:
         texts = [whole(one.candidate) if self.thinking == "keep" else one.candidate.text for one in shown]
@@ -176,7 +186,7 @@ def _winner(choices: Sequence[tuple[Sequence[Entrant], int | None]], figures: Fi
     figures["first_chosen"] += sum(place == 0 for _, place, _ in named)
     figures["first_expected"] += sum(1 / size for _, _, size in named)
     for entrant, _, _ in named:
-        places = [place for one, place, _ in named if one is entrant]
+        places = [place for one, place, _ in named if one.members == entrant.members]
         if 2 * len(places) > len(choices) and len(set(places)) > 1:
             return entrant
     return None

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from tts.engines.reward.expected_score import ExpectedScore
 from tts.protocols import Calls
-from tts.scorers.asking import CRITERIA, AsksJudge
+from tts.scorers.asking import CRITERIA, AsksJudge, check_prompt
 from tts.types import Candidate, Problem, RewardRequest, Score
 
 
@@ -36,7 +36,7 @@ class Judge(AsksJudge):
 
     @model_validator(mode="after")
     def _prompt_asks(self) -> Self:
-        self._asker("")
+        check_prompt(self.prompt, self.criteria, "problem", "answer")
         return self
 
     def most_calls(self, num_candidates: int) -> int:

@@ -98,7 +98,7 @@ class PTrue(AsksJudge):
         try:
             rationale = await calls.generate(decoding, messages=question.messages, engine=self.judge)
         except CallError as error:
-            return Opinion(None, f"no rationale: {error}", {"asked": 1, "unread": 1})
+            return Opinion(None, f"no rationale: {error}", figures={"asked": 1, "unread": 1})
         then = Message("user", filled(self.rationale_question, yes=self.yes, no=self.no))
         messages = (*question.messages, Message("assistant", rationale.text), then)
         return await self.opinion(calls, replace(question, messages=messages), asker.tokens)

@@ -28,7 +28,7 @@ from pydantic import Field, model_validator
 
 from tts.engines.reward.asking import filled
 from tts.protocols import Calls
-from tts.scorers.asking import CRITERIA, AsksJudge, Opinion
+from tts.scorers.asking import CRITERIA, AsksJudge, Opinion, check_prompt
 from tts.scorers.entrants import Entrant, entrants_of
 from tts.types import Candidate, Decoding, Message, Piece, Problem, Request, Score
 
@@ -75,9 +75,7 @@ class Pairwise(AsksJudge):
 
     @model_validator(mode="after")
     def _prompt_compares(self) -> Self:
-        for name in ("problem", "first", "second"):
-            if f"{{{name}}}" not in self.prompt:
-                raise ValueError(f"`prompt` must hold {{{name}}}, else it does not compare these answers")
+        check_prompt(self.prompt, self.criteria, "problem", "first", "second")
         if self.tournament != "pivot" and self.num_pivots != 2:
             raise ValueError(f"`num_pivots` must be left out in a {self.tournament}, which has none")
         return self
