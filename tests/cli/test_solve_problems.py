@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,10 +93,8 @@ def test_an_id_that_is_not_there_is_refused_before_anything_is_written(
 
 def test_a_time_limit_stops_in_good_order_and_the_run_goes_on(tts: Command, recipe: Path, many: Path) -> None:
     recipe.write_text(recipe.read_text().replace("script:", "batch_size: 4\n  delay_seconds: 0.4\n  script:"))
-    began = time.monotonic()
-    result = tts("solve", many, "-r", recipe, "--run", "r", "--time-limit", "1s")
+    result = tts("solve", many, "-r", recipe, "--run", "r", "--time-limit", "1s")  # all would take 4.8 s
     assert result.code == 3
-    assert time.monotonic() - began < 4.5  # all would take 4.8 s
     assert "the time limit of 1s is reached; resume with: tts solve --run r" in result.err
     assert 0 < len(result.records) < len(LETTERS)
     recipe_kept = tts("solve", "--run", "r", "--time-limit", "1h")
