@@ -165,3 +165,15 @@ def test_the_recipes_of_a_benchmark_are_listed_one_by_one(tts: Command, recipe: 
         "# runs/bench/scripted",
         "# runs/bench/other",
     ]
+
+
+def test_where_the_plain_vote_chose_it_is_said_and_why(tts: Command, tmp_path: Path) -> None:
+    judge = "{name: replay, script: [no idea]}"
+    (tmp_path / "r.yaml").write_text(
+        'task: math\nengine: {name: replay, script: ["\\\\boxed{1}", "\\\\boxed{2}"]}\n'
+        "sampler: {name: temperature, num_candidates: 2}\n"
+        f"selector: {{name: best_of_n, scorer: {{name: judge, judge: {judge}, num_samples: 1}}}}\n"
+    )
+    assert tts("solve", "-r", "r.yaml", "--run", "run", stdin=rows([("q", "1")])).code == 0
+    shown = tts("show", "run", "q").out
+    assert "by the plain vote, since the scorer could tell nothing of 2 of 2 candidates with an answer: " in shown

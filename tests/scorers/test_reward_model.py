@@ -122,3 +122,18 @@ def test_steps_together_are_the_text_and_none_is_blank_alone(text: str, delimite
     steps = steps_of(text, delimiter)
     assert "".join(steps) == text
     assert all(step.strip() for step in steps) or len(steps) == 1
+
+
+def test_a_reward_model_that_asks_a_silent_one_is_given_up_with_all_its_questions(tmp_path: Path) -> None:
+    silent = {
+        "name": "replay",
+        "delay_seconds": 1000,
+        "batch_size": 2,
+        "script": [{"text": "Yes", "asked_logprobs": {"Yes": -0.1, "No": -3.0}}],
+    }
+    for model in ({"name": "p_true", "engine": silent}, {**silent, "rewards": [0.5]}):
+        scorer = {"name": "reward_model", "reward": model, "call_seconds": 0.1}
+        folder = tmp_path / str(model["name"])
+        for one in solve(folder, scorer, answers=ANSWERS, number=2):
+            assert one.selection.answer == "4"
+            assert "no reply within 0.1 s" in one.selection.fallback

@@ -118,6 +118,8 @@ def _problem(run: Stored, problem_id: str, evaluators: Evaluators) -> Iterator[s
     votes = f"; weights {', '.join(f'{weight:g}' for weight in selection.weights)}" if selection.weights else ""
     chosen = "nothing" if selection.index is None else f"candidate {selection.index}, {selection.answer}"
     yield f"handed in: {chosen}{votes}"
+    if selection.fallback:
+        yield f"by the plain vote, since {selection.fallback}"
     yield f"verdict: {_verdict(judged.verdict)}"
 
     # candidates by answer: the one handed in first, then by how many gave it; those without one last
