@@ -1,4 +1,4 @@
-"""A sampler of another package, really built and installed, works from a recipe like a built-in."""
+"""Samplers of another package, really built and installed, work from a recipe like built-ins."""
 
 from __future__ import annotations
 
@@ -67,10 +67,54 @@ def test_the_plugins_mistakes_names_and_schema_are_like_a_built_ins(site: Path, 
         str(recipe),
     )
     assert done.stdout.splitlines() == [
-        "alternating True",
+        "second_thoughts True",
         f"{recipe}:3: `sampler.hto` is no key of the sampler `alternating`. Did you mean `hot`? "
         "The keys are: name, num_candidates, max_tokens, cold, hot",
     ]
+
+
+THOUGHTS = """\
+task: math
+engine:
+  name: replay
+  script:
+    p: ["\\\\boxed{6}", "No: \\\\boxed{7}", "Yes: \\\\boxed{7}", "\\\\boxed{8}"]
+    q: ["\\\\boxed{1}", "Yes: \\\\boxed{1}", "\\\\boxed{8}", "\\\\boxed{8}"]
+sampler: second_thoughts
+selector: majority_vote
+"""
+
+
+def test_a_search_of_a_plugin_runs_from_the_command_line(site: Path, tmp_path: Path) -> None:
+    recipe = write(tmp_path, THOUGHTS)
+    rows = [{"id": "p", "problem": "3 + 4?", "answer": "7"}, {"id": "q", "problem": "1?", "answer": "1"}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    solve = "from tts.__main__ import main; main()"
+    done = python(site, solve, "solve", str(tmp_path / "p.jsonl"), "-r", str(recipe), "--run", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    solved = {one["id"]: one for one in map(json.loads, done.stdout.splitlines())}
+    assert {name: one["counts"]["num_candidates"] for name, one in solved.items()} == {"p": 3, "q": 2}
+    assert {name: one["answer"] for name, one in solved.items()} == {"p": "7", "q": "1"}
+    lines = [json.loads(line) for line in (tmp_path / "run" / "candidates.jsonl").read_text().splitlines()]
+    assert [line["calls"] for line in lines if line["problem_id"] == "p"] == [["0"], ["0", "1"], ["0", "1", "2"]]
+    assert {line["sampler"] for line in lines} == {"second_thoughts"}
+
+
+def test_a_search_of_a_plugin_is_tried_in_every_order_of_arrival(site: Path) -> None:
+    done = python(
+        site,
+        "from tts.components import registry\n"
+        "from tts.testing import converse\n"
+        "from tts.types import Completion, Problem\n"
+        "texts = {'0': 'six', '1': 'seven'}\n"
+        "def reply(request):\n"
+        "    text = texts.get(request.key, '')\n"
+        "    return Completion(request.problem_id, request.key, text, 'stop', 3, 1)\n"
+        "search = registry.load('samplers', 'second_thoughts')(doubt='', num_candidates=3)\n"
+        "print([one.text for one in converse(search, Problem('p', 'x', 'text'), reply)])",
+    )
+    assert done.stderr == ""
+    assert done.stdout == "['six', 'sixseven', 'sixseven']\n"
 
 
 def test_without_the_plugin_its_name_is_unknown(tmp_path: Path) -> None:
