@@ -25,11 +25,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+def environment(site: Path) -> dict[str, str]:
+    """Return this process's environment, with what is installed in `site`, and the tests' own modules."""
+    path = [str(site), str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+
 def python(site: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(site), str(Path(__file__).parents[1])])
-    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment(site), check=False)
 
 
 def test_a_recipe_names_the_plugin_and_sets_its_keys(site: Path, tmp_path: Path) -> None:
