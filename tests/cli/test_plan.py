@@ -111,3 +111,14 @@ def test_of_a_run_that_goes_on_what_is_missing_is_counted(tts: Command, recipe: 
     told = tts("solve", "--run", "r", "--dry-run").out
     assert "3 problems × 4 candidates = 12 candidates\n7 of them are drawn already, 5 are missing\n" in told
     assert "at most 5 × 1024 = 5120 tokens to write" in told
+
+
+def test_a_reward_engine_that_cannot_be_opened_is_refused_before_anything_is_written(
+    tts: Command, recipe: Path, tmp_path: Path
+) -> None:
+    lost = "{name: transformers_reward, model: package://no_such/x.gguf, format: outcome}"
+    search = f"sampler={{name: dvts, num_candidates: 4, reward: {lost}}}"
+    told = tts("solve", "-r", recipe, "--set", search, "--run", "r", stdin=rows([("a", "42")]))
+    assert (told.code, told.out) == (2, "")
+    assert "no_such" in told.err
+    assert not (tmp_path / "r").exists()

@@ -163,10 +163,10 @@ def note_resumable(error: Exception, resume: str) -> None:
 
 
 def check_engine(recipe: Recipe) -> None:
-    """Refuse a recipe whose engine or selector could not even be opened, before anything is written."""
+    """Refuse a recipe one of whose engines, or whose sampler or selector, could not even be opened; writes nothing."""
     try:
-        recipe.engine.check()
-        recipe.selector.check()
+        for part in (*recipe.engines().values(), recipe.sampler, recipe.selector):
+            part.check()
     except EngineError as error:
         raise UsageError(str(error)) from error
 
