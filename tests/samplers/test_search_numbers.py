@@ -19,7 +19,7 @@ from tts.samplers.particle_filter import evenly, multinomial, odds
 from tts.samplers.prm_beam import PRMBeam
 from tts.samplers.rebase import shares
 from tts.samplers.stopping import agreed, leaders, quantile, settled, unanimous
-from tts.samplers.tree_of_thoughts import best, worth
+from tts.samplers.thoughts import best, worth
 from tts.types import Grouping
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import io
 import random
+import tokenize
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +78,23 @@ def test_a_search_comes_out_the_same_in_every_order_of_arrival(name: str) -> Non
 
 def test_all_searches_of_the_package_are_tried() -> None:
     assert len(SEARCHES) >= 8
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_is_short(name: str) -> None:
+    """Under 60 lines of code, so that it reads like its paper; docstrings, comments and blank lines aside."""
+    path = inspect.getsourcefile(registry.load("samplers", name))
+    assert path is not None
+    code = Path(path).read_text(encoding="utf-8")
+    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    lines = set[int]()
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type not in blank:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines -= set(range(node.lineno, (node.end_lineno or 0) + 1))
+    assert 10 < len(lines) < 60
 
 
 class Impatient(registry.load("samplers", "esc")):  # type: ignore[misc]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
@@ -12,10 +11,8 @@ from tts.components.slot import Slot
 from tts.errors import CallError
 from tts.protocols import Calls, Engine
 from tts.samplers.searching import SearchKeys
+from tts.samplers.thoughts import best, said, worth
 from tts.types import Message, Piece, Problem, Written
-
-VALUES = {"impossible": 0.001, "likely": 1.0, "sure": 20.0}
-"""What the last word of an evaluation counts; all evaluations of a thought are summed."""
 
 
 class TreeOfThoughts(SearchKeys):
@@ -82,10 +79,7 @@ class TreeOfThoughts(SearchKeys):
 
     async def _proposals(self, calls: Calls, problem: Problem, thoughts: str) -> list[str]:
         asked = self.propose.replace("{problem}", problem.prompt).replace("{written}", thoughts)
-        try:
-            lines = (await calls.generate(self.decoding(), messages=(Message("user", asked),))).text.splitlines()
-        except CallError:
-            return []
+        lines = (await said(calls.generate(self.decoding(), messages=(Message("user", asked),)))).splitlines()
         return [f"{thoughts}{line.strip()}\n" for line in lines[:64] if line.strip()]
 
     async def _value(self, calls: Calls, problem: Problem, thoughts: str) -> float:
@@ -95,23 +89,4 @@ class TreeOfThoughts(SearchKeys):
             calls.generate(decoding, messages=(Message("user", asked),), engine=self.judge)
             for _ in range(self.num_evaluations)
         ]
-        total = 0.0
-        for one in told:
-            try:
-                total += worth((await one).text)
-            except CallError:
-                continue
-        return total
-
-
-def worth(evaluation: str) -> float:
-    """Return what the last word says; 0 where it is none of the three."""
-    words = evaluation.split()
-    return VALUES.get(words[-1].strip(".,:;!*`'\"").lower(), 0.0) if words else 0.0
-
-
-def best(thoughts: Sequence[str], values: Sequence[float], number: int) -> list[str]:
-    """Return the `number` thoughts of the highest values, the earlier first; what is repeated counts 0."""
-    first = {thought: place for place, thought in reversed(list(enumerate(thoughts)))}
-    order = sorted(range(len(thoughts)), key=lambda place: -values[place] if first[thoughts[place]] == place else 0.0)
-    return [thoughts[place] for place in order[:number]]
+        return sum([worth(await said(one)) for one in told])
