@@ -68,7 +68,16 @@ def test_deepconf_on_a_real_model_is_the_same_in_every_batch_size_and_votes_by_w
     assert all(line["engine_stats"]["mean_confidence"] > 0 for line in found[1].values())
 
 
-@pytest.mark.parametrize("sampler", ["{name: temperature, num_candidates: 2", "{name: esc, num_candidates: 2"])
+STEPS = (
+    "{name: dvts, num_candidates: 2, beam_width: 2, max_steps: 3, delimiter: e, reward: {name: replay, rewards: [1]}"
+)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    ["{name: temperature, num_candidates: 2", "{name: esc, num_candidates: 2", STEPS],
+    ids=lambda one: one[7:11],
+)
 @pytest.mark.parametrize("selector", ["confidence_vote", "majority_vote"])
 def test_candidates_bring_their_confidence_where_the_selector_reads_it(tmp_path, tiny_model, sampler, selector):
     path = tmp_path / "r.yaml"

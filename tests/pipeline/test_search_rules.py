@@ -245,6 +245,28 @@ def test_a_candidate_is_handed_in_once_within_range_and_while_the_search_runs(tm
         kept[0].emit(1, (Piece("a"),), "stop")
 
 
+class _Sure(ShuffledEngine):
+    """Notes how sure it was of the first two calls; the third writes nothing, of the fourth it does not tell."""
+
+    def reply(self, call: Any) -> Any:
+        noted = {"0": (3, 2.0), "1": (1, 6.0), "2": (0, None), "3": (5, None)}
+        num_tokens, confidence = noted[call.key]
+        stats = {} if confidence is None else {"mean_confidence": confidence, f"of_{call.key}": 1.0}
+        return Completion("p", call.key, "x", "stop", 1, num_tokens, self_certainty=confidence, engine_stats=stats)
+
+
+def test_a_candidate_of_several_calls_is_as_confident_as_its_tokens_are_together(table: Table) -> None:
+    async def search(calls: SearchCalls) -> None:
+        pieces = [(await calls.generate(SHORT)).piece for _ in range(4)]
+        for index, of in enumerate(((0, 1), (0,), (0, 1, 2), (0, 3), (2, 2), ())):
+            calls.emit(index, tuple(pieces[number] for number in of), "stop")
+
+    found = table.run(search, _Sure()).candidates
+    assert [found[index].engine_stats.get("mean_confidence") for index in range(6)] == [3.0, 2.0, 3.0, None, None, None]
+    assert [found[index].self_certainty for index in range(6)] == [3.0, 2.0, 3.0, None, None, None]
+    assert found[0].engine_stats.keys() == {"mean_confidence"}  # what one call alone noted says nothing of all
+
+
 def test_a_named_place_is_named_once_and_shared_by_any_order(tmp_path: Path) -> None:
     async def search(calls: SearchCalls, pairs: list[tuple[int, int]]) -> dict[Any, str]:
         return {pair: (await calls.at(*pair).generate(SHORT)).text for pair in pairs}

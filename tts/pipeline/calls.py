@@ -350,11 +350,12 @@ class SearchCalls:
     def _candidate(self, index: int, written: Written, finish_reason: FinishReason) -> Candidate:
         """Put a candidate together of what its calls wrote; each figure is None where one of them has none.
 
-        What the engine noted besides is kept where one call wrote it all.
+        What the engine noted besides is the mean over its tokens, of what it noted of all calls that wrote any.
         """
         search = self._search
         calls = tuple(piece.call for piece in written if piece.call)
         drawn = [search.completions[call] for call in calls]
+        wrote = [one for one in drawn if one.num_tokens != 0] or drawn[:1]
         reasoning, text = search.answer(written)
         each_written = [one.num_tokens for one in drawn]
         num_tokens = None if None in each_written else sum(one or 0 for one in each_written)
@@ -362,10 +363,17 @@ class SearchCalls:
         certainty = _sum(
             [
                 None if one.self_certainty is None or one.num_tokens is None else one.self_certainty * one.num_tokens
-                for one in drawn
+                for one in wrote
             ]
         )
         each = [one.token_logprobs for one in drawn]
+        stats = dict(wrote[0].engine_stats) if wrote else {}
+        if len(wrote) > 1:
+            stats = {
+                name: math.fsum(one.engine_stats[name] * (one.num_tokens or 0) for one in wrote) / num_tokens
+                for name in stats
+                if num_tokens and all(name in one.engine_stats for one in wrote)
+            }
         return Candidate(
             problem_id=search.problem.id,
             index=index,
@@ -380,7 +388,7 @@ class SearchCalls:
             seed=call_seed(search.run_seed, search.problem.id, str(index)),
             sampler=search.label,
             token_logprobs=None if None in each or not each else tuple(one for many in each for one in many or ()),
-            engine_stats=drawn[0].engine_stats if len(drawn) == 1 else {},
+            engine_stats=stats,
             calls=calls,
         )
 

@@ -14,7 +14,8 @@ class Confidence(Component):
     """Scores a candidate by how peaked the model's next-token distributions were, in nats, 0 or above.
 
     A token's confidence is -(1/20) Σ log p over its 20 likeliest tokens. The engine measures it where this scorer is in
-    the recipe (its key `confidence_window` says over which windows). None where it did not.
+    the recipe (its key `confidence_window` says over which windows). None where it did not. Of a candidate that several
+    calls wrote it is the mean over its tokens of what each call has: no window reaches from one call into the next.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"confidence"})
