@@ -316,8 +316,12 @@ class Calls(Protocol):
         rewards: Sequence[float] | None = None,
         *,
         error: str = "",
+        arm: str = "",
     ) -> None:
-        """Hand in candidate `index`, once. It is in the file when this returns. `error` says why one failed."""
+        """Hand in candidate `index`, once. It is in the file when this returns. `error` says why one failed.
+
+        Where a sampler draws in several ways, `arm` tells which: the credit goes to `label/arm`.
+        """
 
 
 @runtime_checkable

@@ -21,6 +21,7 @@ PROBLEM = Problem("p", "What is 3 + 7?", "math")
 WORDS = ("so", "then", "we", "add", "three", "and", "seven", "which", "gives", "ten", "but", "wait", "maybe", "eleven")
 KEYS = {
     "budget_forcing": {"max_thinking_tokens": 60, "num_waits": 2},
+    "budget_sweep": {"budgets": [5, 9, 20], "max_thinking_tokens": 60},
     "ab_mcts": {"max_expansions": 80},
     "adaptive_consistency": {"num_candidates": 40},
     "esc": {"num_candidates": 40, "window": 3},

@@ -30,6 +30,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "esc": "tts.samplers.esc:ESC",
         "deepconf": "tts.samplers.deepconf:DeepConf",
         "budget_forcing": "tts.samplers.budget_forcing:BudgetForcing",
+        "budget_sweep": "tts.samplers.budget_sweep:BudgetSweep",
         "prm_beam": "tts.samplers.prm_beam:PRMBeam",
         "dvts": "tts.samplers.dvts:DVTS",
         "particle_filter": "tts.samplers.particle_filter:ParticleFilter",

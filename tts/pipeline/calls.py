@@ -321,6 +321,7 @@ class SearchCalls:
         rewards: Sequence[float] | None = None,
         *,
         error: str = "",
+        arm: str = "",
     ) -> None:
         """Hand in candidate `index`."""
         self._running()
@@ -332,7 +333,9 @@ class SearchCalls:
             )
         search.emitted.add(index)
         candidate = replace(
-            self._candidate(index, written, finish_reason), rewards=None if rewards is None else tuple(rewards)
+            self._candidate(index, written, finish_reason),
+            sampler=f"{search.label}/{arm}" if arm else search.label,
+            rewards=None if rewards is None else tuple(rewards),
         )
         if finish_reason == "error":
             candidate = replace(candidate, error=error or "a call that it needed failed")

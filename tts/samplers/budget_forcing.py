@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic import Field
 
 from tts.errors import CallError
 from tts.protocols import Calls
-from tts.samplers.searching import SearchKeys
+from tts.samplers.searching import WritesOn
 from tts.types import FinishReason, Piece, Problem, Written
 
 
-class BudgetForcing(SearchKeys):
+class Thought(NamedTuple):
+    """What was thought, how often it may be prolonged, and whether the model ended it: else it was cut."""
+
+    written: Written
+    waits: int
+    ended: bool = False
+
+
+class BudgetForcing(WritesOn):
     """Makes the model think again where it would stop, and stops it where its budget is used up.
 
-    The budget holds for all thoughts together; the words put in are not counted. The answer has `max_tokens` of its
-    own. Candidates are independent, so every k comes from one pool.
+    The budget holds for all thoughts together. Differs from the source: the words put in are not counted. The answer
+    has `max_tokens` of its own. Candidates are independent, so every k comes from one pool.
     """
 
     label: ClassVar[str] = "budget_forcing"
@@ -39,12 +47,10 @@ class BudgetForcing(SearchKeys):
     """Whether to open the thought here: for a model whose prompt does not, and which does not do so by itself."""
 
     answer_begins: str = "\n\n"
-    """What stands behind the end of the thought, before the answer; «Final Answer:» for a model that needs telling."""
+    """What stands behind the end of a thought that the model ended, before the answer."""
 
-    @property
-    def requires(self) -> frozenset[str]:
-        """`prefix` and `stop_strings`, beside what its keys need."""
-        return super().requires | {"prefix", "stop_strings"}
+    forced_answer_begins: str = "\nFinal Answer:"
+    """What stands there where its thought was cut."""
 
     @property
     def most_calls(self) -> int:
@@ -67,19 +73,31 @@ class BudgetForcing(SearchKeys):
                 calls.emit(index, (), "error", error=str(error))
 
     async def _candidate(self, calls: Calls) -> tuple[Written, FinishReason]:
-        opening, closing = self.thinking_tags
-        written: Written = (Piece(f"{opening}\n"),) if self.opens else ()
-        left, waits = self.max_thinking_tokens, self.num_waits
-        while left > 0:
-            thinking = replace(self.decoding(), max_tokens=left, stop=(closing,))
-            thought = await calls.generate(thinking, written)
-            if thought.num_tokens is None:
+        thought = await self.think(calls, self.beginning(), self.max_thinking_tokens)
+        return await self.answer(calls, thought, self.max_tokens)
+
+    def beginning(self) -> Thought:
+        """Return what stands there before the model thinks."""
+        return Thought((Piece(f"{self.thinking_tags[0]}\n"),) if self.opens else (), self.num_waits)
+
+    async def think(self, calls: Calls, thought: Thought, budget: int) -> Thought:
+        """Return the thought, gone on with for at most `budget` tokens; one that ended is prolonged where it may be."""
+        written, waits, ended = thought.written, thought.waits, thought.ended
+        while budget > 0 and not (ended and waits == 0):
+            if ended:
+                written, waits = (*written, Piece(self.wait)), waits - 1
+            decoding = replace(self.decoding(), max_tokens=budget, stop=(self.thinking_tags[1],))
+            step = await calls.generate(decoding, written)
+            if step.num_tokens is None:
                 raise CallError("the engine did not say how many tokens it wrote, and the budget is one of tokens")
-            left -= thought.num_tokens
-            written = (*written, thought.before_stop)
-            if thought.stop is None or waits == 0:
-                break
-            written, waits = (*written, Piece(self.wait)), waits - 1
-        written = (*written, Piece(f"{closing}{self.answer_begins}"))
-        answer = await calls.generate(self.decoding(), written)
+            written, ended = (*written, step.before_stop), step.finish_reason == "stop"
+            budget = budget - step.num_tokens if ended else 0
+        return Thought(written, waits, ended)
+
+    async def answer(self, calls: Calls, thought: Thought, max_tokens: int) -> tuple[Written, FinishReason]:
+        """Return the thought, closed, with the answer behind it. A cut one is closed on a line of its own."""
+        line = "" if thought.ended or thought.written[-1].text.endswith("\n") else "\n"
+        begins = self.answer_begins if thought.ended else self.forced_answer_begins
+        written = (*thought.written, Piece(f"{line}{self.thinking_tags[1]}{begins}"))
+        answer = await calls.generate(replace(self.decoding(), max_tokens=max_tokens), written)
         return (*written, answer.piece), answer.finish_reason

@@ -21,3 +21,12 @@ class SearchKeys(Temperature):
     def most_tokens(self) -> int:
         """Return the most tokens that one problem may take."""
         return self.num_candidates * self.max_tokens
+
+
+class WritesOn(SearchKeys):
+    """The keys of a search that lets the model go on from what is written, up to a stop string."""
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """`prefix` and `stop_strings`, beside what its keys need."""
+        return super().requires | {"prefix", "stop_strings"}

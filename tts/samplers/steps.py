@@ -11,7 +11,7 @@ from pydantic import Field
 from tts.components.slot import Slot
 from tts.errors import CallError
 from tts.protocols import AskingRewardEngine, Calls, RewardEngine
-from tts.samplers.searching import SearchKeys
+from tts.samplers.searching import WritesOn
 from tts.types import FinishReason, Written
 
 
@@ -30,7 +30,7 @@ class Path:
         return self.rewards[-1] if self.rewards else 0.0
 
 
-class StepSearch(SearchKeys):
+class StepSearch(WritesOn):
     """The keys of step-level searches. A step ends at the `delimiter`, or where the answer does.
 
     What one call of a step fails for makes its path an error; the others go on.
@@ -47,11 +47,6 @@ class StepSearch(SearchKeys):
 
     delimiter: str = Field(default="\n\n", min_length=1)
     """What ends a step."""
-
-    @property
-    def requires(self) -> frozenset[str]:
-        """`prefix` and `stop_strings`, beside what its keys need."""
-        return super().requires | {"prefix", "stop_strings"}
 
     @property
     def most_calls(self) -> int:
