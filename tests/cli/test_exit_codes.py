@@ -44,3 +44,16 @@ def test_an_engine_that_dies_is_exit_code_3_and_one_that_cannot_load_2(folder: P
         assert told in done.stderr
         assert len(done.stderr.splitlines()) <= 2
         assert ("resume with: tts solve --run runs/" in done.stderr) == (code == 3)
+
+
+def test_a_budget_that_is_reached_is_exit_code_3_and_a_larger_one_goes_on(folder: Path) -> None:
+    reached = tts(folder, "solve", "p.jsonl", "-r", "scripted.yaml", "--run", "r", "--token-budget", "1025")
+    assert reached.code == 3
+    told = reached.err.splitlines()
+    assert "the token budget of 1\u202f025 tokens is reached" in told[-2]
+    assert "Go on with --token-budget " in told[-2]
+    assert told[-1] == "tts: What was drawn is kept; resume with: tts solve --run r"
+    assert tts(folder, "solve", "p.jsonl", "--run", "r", "--token-budget", "100000").code in (0, 1)
+    unpriced = tts(folder, "solve", "p.jsonl", "-r", "scripted.yaml", "--run", "s", "--cost-budget", "5")
+    assert (unpriced.code, "needs an engine with prices" in unpriced.err) == (2, True)
+    assert not (folder / "s").exists()
