@@ -39,12 +39,13 @@ task = Task(dataset=MemoryDataset([Sample(input=f"What is {one}?") for one in ra
 assert log.status == "success" and len(log.samples) == number, log.error
 """,
     "its_hub": """
-import sys
-from its_hub.lms import OpenAICompatibleLanguageModel
-from its_hub.types import ChatMessages
+import asyncio, sys, warnings
+from its_hub.api.types import ChatMessage
+from its_hub.core.lms.openai_lm import OpenAICompatibleLanguageModel
+warnings.simplefilter("ignore")
 url, number, flying = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 model = OpenAICompatibleLanguageModel(endpoint=url, api_key="none", model_name="tiny", max_concurrency=flying)
-found = model.generate([ChatMessages(f"What is {one}?").to_chat_messages() for one in range(number)])
+found = asyncio.run(model.agenerate([[ChatMessage("user", f"What is {one}?")] for one in range(number)]))
 assert len(found) == number
 """,
 }

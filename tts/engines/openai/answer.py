@@ -97,8 +97,8 @@ class Answer:
 
     @property
     def num_pieces(self) -> int:
-        """Tokens that came, at least."""
-        return sum(choice.pieces for choice in self.choices.values())
+        """Tokens that came, at least. Other threads may ask while more come."""
+        return sum(choice.pieces for choice in list(self.choices.values()))
 
     @property
     def num_read(self) -> int:

@@ -127,10 +127,10 @@ class Session:
         self._slots.enter(request)
         self._flying[request.problem_id, request.key] = request
         most = self.keys.choices_per_request
-        if most == 1:
+        if most == 1 or request.prefix:
             self._loop.call_soon_threadsafe(self._begin, _Job((request,)))
             return None
-        kind = (request.problem_id, request.messages, request.decoding, request.prefix, request.guidance)
+        kind = (request.problem_id, request.messages, request.decoding, request.guidance)
         group = self._waiting.setdefault(kind, [])
         group.append(request)
         if len(group) == most:
@@ -170,10 +170,6 @@ class Session:
     def forget(self, problem_id: str) -> None:
         """Let go of what was kept for a problem."""
         self._loop.call_soon_threadsafe(self._homes.pop, problem_id, None)
-
-    def prompt_ids(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
-        """Return the tokens of a prompt. Raises RefusedError where the server does not tell them."""
-        return self._run(self._rendered(self._client.servers[0], messages))
 
     def _flush(self, kind: Any = None) -> None:
         for one in [kind] if kind is not None else list(self._waiting):
