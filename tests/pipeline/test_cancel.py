@@ -31,12 +31,20 @@ def rows() -> list[ProblemRow]:
     return [ProblemRow(Problem(f"p{one}", f"{one}?", "math"), Reference("1"), one + 1) for one in range(3)]
 
 
-def solved(recipe, folder: Path, *cancelled: str):
+def solved(recipe, folder: Path, *cancelled: str, once: int = 8):
+    """Solve all; give some up `once` so many candidates are there."""
     with open_run(recipe, rows(), folder) as run:
-        timer = threading.Timer(0.3, lambda: [run.cancel(one) for one in cancelled])
-        timer.start()
+
+        def cancel() -> None:
+            while run.progress.num_candidates < once and not run.stop.is_set():
+                time.sleep(0.01)
+            for one in cancelled:
+                run.cancel(one)
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
         found = {outcome.solution.problem_id: outcome.solution for outcome in run.outcomes()}
-        timer.cancel()
+        thread.join()
         return found, run.tally
 
 
@@ -45,7 +53,7 @@ def test_a_cancelled_problem_ends_at_once_is_in_no_figure_and_is_drawn_when_the_
     tmp_path: Path, sampler: str
 ) -> None:
     began = time.monotonic()
-    found, tally = solved(recipe_of(tmp_path, sampler), tmp_path / "run", "p1", "unknown")
+    found, tally = solved(recipe_of(tmp_path, sampler), tmp_path / "run", "p1", "unknown", once=5)
     assert time.monotonic() - began < 20
     assert found["p1"].error == "it was cancelled"
     assert found["p1"].verdict.reason == "cancelled"
@@ -71,7 +79,7 @@ def test_a_problem_that_is_cancelled_before_it_is_read_is_not_drawn(tmp_path: Pa
 
 
 def test_what_a_cancelled_problem_took_stays_on_record(tmp_path: Path) -> None:
-    found, _ = solved(recipe_of(tmp_path, SAMPLE), tmp_path / "run", "p1")
+    found, _ = solved(recipe_of(tmp_path, SAMPLE), tmp_path / "run", "p1", once=10)
     assert found["p1"].counts.num_candidates == 2
     assert found["p1"].usage.engines["engine"].num_calls == 4
     aside = [json.loads(line) for line in (tmp_path / "run" / "superseded.jsonl").read_bytes().splitlines()]

@@ -108,8 +108,11 @@ class Cap:
             for amount in reserved:
                 self._reserved.add(amount, -1)
             self._spent.add(self._amount(place, more_read, more_written))
-            written = reserved[0].tokens if reply.num_tokens is None else reply.num_tokens  # at most
-            self._spent.add(self._amount(place, reply.num_prompt_tokens, written, reply.num_cached_tokens))
+            if reply.num_tokens is None:  # as much as it may have been
+                self._spent.add(reserved[0])
+            else:
+                read, cached = reply.num_prompt_tokens, reply.num_cached_tokens
+                self._spent.add(self._amount(place, read, reply.num_tokens, cached))
 
     def reached(self) -> CapReachedError:
         """Say which cap is reached, and what is missing."""

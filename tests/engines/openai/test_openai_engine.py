@@ -126,7 +126,7 @@ def test_thinking_that_the_server_splits_off_stands_between_the_tags_again() -> 
         assert (joined.text, joined.reasoning) == ("<think>hm</think>42", None)
         split = completion_of(request(), answer, 0, tags=None, stats={})
         assert (split.text, split.reasoning) == ("42", "hm")
-        assert split.num_tokens == 4
+        assert split.num_tokens is None, "the pieces are tokens at least"
         assert split.engine_stats["usage_unknown"] == 1.0
 
 
@@ -191,7 +191,7 @@ def test_a_cancelled_stream_is_closed_on_the_server_within_a_second_and_its_text
         while server.flying:
             time.sleep(0.005)
             assert time.monotonic() - began < 1.0
-        assert {one.finish_reason for one in found} == {"cancelled"}
+        assert {(one.finish_reason, one.num_tokens) for one in found} == {("cancelled", None)}
         assert all(one.text for one in found)
         assert one(engine, "hi").finish_reason == "length"
 

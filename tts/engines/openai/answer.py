@@ -143,6 +143,8 @@ def completion_of(
     # A server leaves the stop string out; here a text that one ended ends with it.
     text += stop or ""
     num_tokens = answer.num_written(index)
+    if finish_reason == "cancelled" and answer.usage is None:
+        num_tokens = None  # more may have been written than has come
     known = [one for one in choice.logprobs if not math.isnan(one)]
     whole = len(known) == len(choice.logprobs) > 0
     total = finite(math.fsum(known)) if whole else None
@@ -158,7 +160,7 @@ def completion_of(
         text=text,
         finish_reason=finish_reason or FINISH.get(choice.finish or "", "stop"),
         num_prompt_tokens=answer.num_read if index == 0 else 0,
-        num_tokens=choice.pieces if num_tokens is None else num_tokens,
+        num_tokens=num_tokens,
         cumulative_logprob=total,
         mean_logprob=None if total is None else total / len(known),
         token_logprobs=tuple(known) if with_token_logprobs and whole else None,

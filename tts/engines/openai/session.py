@@ -307,7 +307,8 @@ class Session:
             asked=_asked(request, job.answer.choices.get(index), job.asked_ids),
             stats=stats,
         )
-        self._num_written += completion.num_tokens or 0
+        done = job.answer.choices.get(index)
+        self._num_written += (done.pieces if done else 0) if completion.num_tokens is None else completion.num_tokens
         self._out.put(completion)
 
     # --- tokens, where the server tells them
