@@ -207,6 +207,8 @@ class Made:
 class Arm:
     """One recipe's run. `name` is unique in the report; `recipe` is resolved, `statistics` are its plugins'."""
 
+    LATER: ClassVar[Mapping[str, Any]] = {"scorer": None}
+
     name: str
     run: str
     recipe: Mapping[str, JSON]
