@@ -51,6 +51,7 @@ def test_bench_json_has_its_keys_in_a_fixed_order(settings: BenchSettings, tmp_p
         ),
         "judged_by",
         "baseline",
+        "axis",
     ]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts.bench.settings import RESERVED, BenchSettings, _folder_names, resolve
-from tts.errors import RunFolderError, UsageError
+from tts.errors import RecipeError, RunFolderError, UsageError
 from tts.runs.opening import StoredArm
 
 FOLDER = Path("b")
@@ -157,9 +157,50 @@ def test_a_stored_benchmark_refuses_other_recipes_and_a_lonely_seed(asked: Bench
         resolve(BenchSettings(seeds=(1,)), stored, FOLDER)
 
 
-def test_a_search_whose_candidates_influence_each_other_is_no_arm(tmp_path: Path) -> None:
-    path = Path(recipe(tmp_path, "adaptive"))
-    path.write_text(path.read_text().replace("name: temperature", "name: adaptive_consistency"))
-    assert "adaptive_consistency" in path.read_text()
-    with pytest.raises(UsageError, match=r"those of adaptive are drawn by a search: solve with it once for each"):
-        resolve(BenchSettings(recipes=(str(path),), problems="p.jsonl"), None, FOLDER)
+def searching(folder: Path, name: str, sampler: str) -> str:
+    path = Path(recipe(folder, name))
+    path.write_text(path.read_text().replace("{name: temperature, num_candidates: 4}", sampler))
+    return str(path)
+
+
+REWARD = "{name: replay, rewards: [0.5]}"
+BEAM = f"{{name: prm_beam, num_candidates: 8, beam_width: 4, reward: {REWARD}}}"
+
+
+def runs_of(found: BenchSettings) -> list[tuple[str, str, int]]:
+    return [(arm.name, arm.line, arm.recipe.sampler.num_candidates) for arm in found.arms]
+
+
+def test_where_candidates_influence_each_other_there_is_a_run_for_each_k(asked: BenchSettings, tmp_path: Path) -> None:
+    names = (asked.recipes[0], searching(tmp_path, "adaptive", "{name: adaptive_consistency}"))
+    found = resolve(BenchSettings(recipes=names, ks=(1, 4, 16)), None, FOLDER)
+    assert runs_of(found) == [
+        ("one", "", 16),
+        ("adaptive-k1", "adaptive", 1),
+        ("adaptive-k4", "adaptive", 4),
+        ("adaptive-k16", "adaptive", 16),
+    ]
+    assert {arm.recipe.name for arm in found.arms} == {"one", "adaptive"}
+    assert runs_of(resolve(BenchSettings(recipes=names[1:]), None, FOLDER)) == [("adaptive", "", 40)]
+    more = resolve(BenchSettings(recipes=names, ks=(1, 4), overrides=("sampler.num_candidates=9",)), None, FOLDER)
+    assert runs_of(more) == [("one", "", 9), ("adaptive-k1", "adaptive", 1), ("adaptive-k4", "adaptive", 4)]
+
+
+def test_a_k_that_a_sampler_cannot_take_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    beam = searching(tmp_path, "beam", BEAM)
+    found = resolve(BenchSettings(recipes=(beam,), ks=(1, 4, 16)), None, FOLDER)
+    assert runs_of(found) == [("beam-k4", "beam", 4), ("beam-k16", "beam", 16)]
+    (told,) = found.without
+    assert told.startswith("beam: no run at k = 1, which its sampler cannot take: ")
+    assert "num_candidates" in told
+    with pytest.raises(RecipeError, match="num_candidates"):
+        resolve(BenchSettings(recipes=(beam,), ks=(1, 2)), None, FOLDER)
+
+
+def test_a_benchmark_with_a_run_for_each_k_is_gone_on_with(asked: BenchSettings, tmp_path: Path) -> None:
+    names = (asked.recipes[0], searching(tmp_path, "adaptive", "{name: adaptive_consistency}"))
+    stored = resolve(BenchSettings(recipes=names, ks=(1, 4), axis="tokens"), None, FOLDER)
+    assert resolve(BenchSettings(recipes=names, ks=(4,)), stored, FOLDER) == replace(stored, ks=(4,))
+    assert resolve(BenchSettings(axis="k"), stored, FOLDER) == replace(stored, axis="k")
+    with pytest.raises(RunFolderError, match="b has 4 candidates a problem, got --k 8"):
+        resolve(BenchSettings(ks=(8,)), stored, FOLDER)

@@ -24,7 +24,7 @@ def test_wins_losses_and_ties_are_counted_per_problem_in_any_order() -> None:
     first = curve_of(a="++--", b="----", c="+---", d="++++")
     second = curve_of(d="++++", c="++--", b="----", a="----")
     one, two = compared(first, second)
-    assert (one.figure, one.k, one.record, one.look.num_problems) == ("pass@k", 1, Record(1, 1, 2, 0), 4)
+    assert (one.figure, one.place, one.record, one.look.num_problems) == ("pass@k", 1, Record(1, 1, 2, 0), 4)
     assert one.look.lower == one.look.upper == pytest.approx((2 / 4 - 1 / 4) / 4)
     assert two.look.lower == pytest.approx((5 / 6 + (1 / 2 - 5 / 6)) / 4)
     assert one.look.interval[0] < one.look.lower < one.look.interval[1]

@@ -11,7 +11,7 @@ from pool_parts import Case, Shares, by_enumeration, labelled, pool_of, random_c
 
 from tts.errors import ScorerError
 from tts.metrics.best_of_n import best_of_n_odds, random_choice_odds
-from tts.metrics.curves import curves, selected_curve
+from tts.metrics.curves import curves, selected_curve, subsets
 from tts.metrics.majority import majority_odds, vote_odds
 from tts.metrics.parties import shared_by_vote
 from tts.metrics.pass_at_k import pass_at_k
@@ -300,4 +300,6 @@ def test_negative_scores_rank_but_do_not_vote() -> None:
     names = [curve.name for curve in curves(cases, [1, 2])]
     assert "best_of_n(reward)" in names
     assert "self_consistency(reward)" not in names
-    assert selected_curve("best", partial(best_of_n_odds, scorer="reward"), cases, [2]).lower.tolist() == [[1, 1]]
+    assert selected_curve("best", partial(best_of_n_odds, scorer="reward"), subsets(cases, [2])).lower.tolist() == [
+        [1, 1]
+    ]

@@ -53,7 +53,7 @@ def settled(text: str) -> str:
     """
     text = re.sub(r'"examples": \[\],\s+"examples_as": "turns",\s+', "", text)
     text = re.sub(r'"(rewards": \[\]|confidence_window": null),\s+', "", text)
-    text = re.sub(r',\s+"(judged_by": \[\]|baseline": null|num_parameters": null)', "", text)
+    text = re.sub(r',\s+"(judged_by": \[\]|baseline": null|num_parameters": null|axis": "")', "", text)
     text = re.sub(r'"(wall_seconds|seconds|tokens_per_second|began|ended)": [^,}]+', r'"\1": null', text)
     text = re.sub(r'"(hosts|versions)": [\[{][^\]}]*[\]}]', r'"\1": null', text)
     return re.sub(r"\d+\.\d{12,}(e-?\d+)?", lambda number: f"{float(number[0]):.12g}", text)

@@ -152,12 +152,3 @@ def test_failed_candidates_name_the_command_that_draws_them_anew(tmp_path: Path,
     failed = {"text": "", "finish_reason": "error", "error": "out of paper"}
     run = draw(tmp_path / "r", problems, [*boxed("1"), failed])
     assert f"tts solve --run {run} --retry-errors" in warnings(run)
-
-
-def test_lines_over_k_of_candidates_that_influence_each_other_are_subsets_and_said_to_be(
-    tmp_path: Path, problems: Path
-) -> None:
-    run = draw(tmp_path / "r", problems, boxed("1", "1", "2", "1"), sampler={"name": "adaptive_consistency"})
-    assert "its candidates influence each other, so at a k below 4" in warnings(run)
-    plain = draw(tmp_path / "plain", problems, boxed("1", "1", "2", "1"))
-    assert "influence each other" not in warnings(plain)

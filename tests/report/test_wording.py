@@ -123,7 +123,7 @@ def test_csv_files_hold_every_record_and_no_text(tmp_path: Path) -> None:
 
 def test_of_several_recipes_the_headline_says_which_are_told_apart() -> None:
     made = report(arms=("one", "two", "three"))
-    (look,) = [one for one in made.contrasts if one.is_headline("maj@k", made.headline_k)]
+    (look,) = [one for one in made.headline_contrasts if one.pair == "two − one"]
     looks = [
         replace(look, first=first, second=second, lower=gain, upper=gain, adjusted_p_value=p)
         for first, second, gain, p in (

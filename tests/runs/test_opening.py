@@ -48,6 +48,6 @@ def test_recipes_that_were_never_begun_are_told_and_a_benchmark_of_none_is_refus
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text("{}")
     told = f"{tmp_path}: of its recipes, a was never begun"
-    assert list(run_folders([tmp_path])) == [(tmp_path / "b", (told,)), (tmp_path / "c", ())]
+    assert list(run_folders([tmp_path])) == [(tmp_path / "b", "", (told,)), (tmp_path / "c", "", ())]
     (tmp_path / "bench.json").write_text(json.dumps({**PLAN, "arms": [], "stored": ["x", "y"]}))
     assert list(run_folders([tmp_path])) == []

@@ -1,7 +1,7 @@
 """A benchmark: several recipes over the same problems, each in a run folder of its own below one folder.
 
 bench.json        what was asked: the arms' names and resolved recipes, the problems, the values of k
-<arm>/            a run folder, as `tts solve` writes it
+<arm>/            a run folder, as `tts solve` writes it; <arm>-k4/ where a recipe has a run for each k
 report.json       what was found; report.html shows it
 """
 
@@ -39,7 +39,9 @@ class BenchFolder:
             return None
         where = str(self.path / PLAN)
         arms = tuple(
-            BenchArm(arm.name, rebuild_recipe(arm.recipe, name=arm.name, purpose="bench", where=where))
+            BenchArm(
+                arm.name, rebuild_recipe(arm.recipe, name=arm.line or arm.name, purpose="bench", where=where), arm.line
+            )
             for arm in stored.arms
         )
         return BenchSettings(**{**records.as_dict(stored), "arms": arms})
@@ -64,7 +66,10 @@ class BenchFolder:
 
     def write_settings(self, settings: BenchSettings) -> None:
         """Write bench.json, whole or not at all."""
-        arms = [{"name": arm.name, "recipe": arm.recipe.resolved()} for arm in settings.arms]
+        arms = [
+            {"name": arm.name, "recipe": arm.recipe.resolved()} | ({"line": arm.line} if arm.line else {})
+            for arm in settings.arms
+        ]
         kept = {name: getattr(settings, name) for name in StoredPlan.__slots__}
         content = {"format": FORMAT, **kept, "arms": arms}
         write_whole(self.path / PLAN, records.pretty(content))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, count
 from pathlib import Path
 
-from tts.errors import RunFolderError, UsageError
+from tts.errors import RecipeError, RunFolderError, UsageError
 from tts.problems.sources import Specs
-from tts.protocols import SearchingSampler
 from tts.recipe import (
     Difference,
     Recipe,
@@ -32,10 +30,19 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class BenchArm:
-    """One recipe of a benchmark, under a name that no other arm has; its run folder is called so."""
+    """One run of a benchmark: a recipe, under a name that no other has; its folder is called so.
+
+    Where candidates influence each other a recipe has a run for each k, and these the same `line`, the recipe's name.
+    """
 
     name: str
     recipe: Recipe
+    line: str = ""
+
+    @property
+    def called(self) -> str:
+        """What to call its recipe."""
+        return self.line or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,8 @@ class BenchSettings:
     `problems` None: each recipe's own; `ks` empty: powers of two. `stored` are the runs and files that are taken as
     they are, `stored_problems` what goes with such a file, `judged_by` the overrides by which they are judged. In each
     of the `turns` every arm draws its share of the problems. All others are compared with `baseline` alone (None: with
-    each other). `arms` is what `recipes`, `overrides` and `seeds` come to.
+    each other). `arms` is what `recipes`, `overrides`, `seeds` and `ks` come to; `without` says of which k there is no
+    run, a sentence each. `axis` is what accuracy is held against ("": as fits the arms).
     """
 
     recipes: tuple[str, ...] = ()
@@ -63,6 +71,8 @@ class BenchSettings:
     perplexity: str | None = None
     turns: int = 0
     baseline: str | None = None
+    axis: str = ""
+    without: tuple[str, ...] = ()
 
     @property
     def names_nothing(self) -> bool:
@@ -81,7 +91,7 @@ def resolve(asked: BenchSettings, stored: BenchSettings | None, path: Path) -> B
 
 def _new(asked: BenchSettings) -> BenchSettings:
     names = (job.DEFAULT_RECIPE,) if asked.names_nothing else asked.recipes
-    arms = _arms(asked, names, max(asked.ks, default=None))
+    arms, without = _arms(asked, names, asked.ks, max(asked.ks, default=None))
     if not arms and isinstance(asked.problems, tuple):
         raise UsageError(f"PROBLEMS must be one file beside --from, got {len(asked.problems)}: join them")
     if not arms:
@@ -89,6 +99,7 @@ def _new(asked: BenchSettings) -> BenchSettings:
     return replace(
         asked,
         arms=arms,
+        without=without,
         judged_by=_judging(asked),
         turns=asked.turns or 1,
         stored_problems=asked.stored_problems
@@ -132,10 +143,15 @@ def _again(asked: BenchSettings, stored: BenchSettings, path: Path) -> BenchSett
         raise UsageError("`--seed` must go with a --recipe: the folder's recipes have theirs")
     judged_by = _judging(replace(asked, stored=stored.stored, recipes=tuple(arm.name for arm in stored.arms)))
     if asked.recipes:
-        arms = _arms(asked, asked.recipes, most)
+        arms, _ = _arms(asked, asked.recipes, _ks_of(stored), most)
     else:
         arms = tuple(
-            BenchArm(arm.name, rebuild_recipe(arm.recipe.resolved(), asked.overrides, name=arm.name, purpose="bench"))
+            replace(
+                arm,
+                recipe=rebuild_recipe(
+                    arm.recipe.resolved(), asked.overrides, name=arm.line or arm.name, purpose="bench"
+                ),
+            )
             for arm in stored.arms
         )
     _refuse_changes(stored.arms, arms, path)
@@ -149,7 +165,13 @@ def _again(asked: BenchSettings, stored: BenchSettings, path: Path) -> BenchSett
         embeddings=asked.embeddings or stored.embeddings,
         perplexity=asked.perplexity or stored.perplexity,
         baseline=asked.baseline or stored.baseline,
+        axis=asked.axis or stored.axis,
     )
+
+
+def _ks_of(stored: BenchSettings) -> tuple[int, ...]:
+    """Return the ks for which a stored benchmark made runs; () where it was not asked for any."""
+    return tuple(sorted({arm.recipe.sampler.num_candidates for arm in stored.arms if arm.line}))
 
 
 def _refuse_drawing(asked: BenchSettings) -> None:
@@ -199,34 +221,38 @@ def _changed(before: BenchArm, after: BenchArm) -> BenchArm:
     return after if differences(before.recipe.resolved(), after.recipe.resolved()) else before
 
 
-def _arms(asked: BenchSettings, names: tuple[str, ...], most: int | None) -> tuple[BenchArm, ...]:
-    """Return one arm a recipe, which draws `most` candidates unless an override says otherwise (None: its own number).
+def _arms(
+    asked: BenchSettings, names: tuple[str, ...], ks: tuple[int, ...], most: int | None
+) -> tuple[tuple[BenchArm, ...], tuple[str, ...]]:
+    """Return the runs of each recipe, and of which k there is none.
 
+    Candidates that know nothing of each other are drawn once, `most` of them unless an override says otherwise (None:
+    the recipe's own number). Where they influence each other there is a run for each of `ks` that the sampler can take.
     Raises UsageError where an arm would draw fewer, or two arms the same ones.
     """
     if len(asked.seeds) not in (0, 1, len(names)):
         raise UsageError(
             f"`--seed` must come once, or once for each of {len(names)} recipes, got it {len(asked.seeds)} times"
         )
-    drawn = [] if most is None else [f"sampler.num_candidates={most}"]
     seeds = [[f"seed={seed}"] for seed in asked.seeds] or [[]]
-    recipes = [
-        load_recipe(name, [*drawn, *asked.overrides, *seeds[place % len(seeds)]], purpose="bench")
+    without: list[str] = []
+    made = [
+        _runs(name, [*asked.overrides, *seeds[place % len(seeds)]], ks, most, without)
         for place, name in enumerate(names)
     ]
 
-    arms = tuple(map(BenchArm, _folder_names([recipe.name for recipe in recipes]), recipes))
+    called = _folder_names([runs[0][1].name for runs in made])
+    flat = [
+        (recipe, name if k else "", f"{name}-k{k}" if k else name)
+        for name, runs in zip(called, made, strict=True)
+        for k, recipe in runs
+    ]
+    folders = _folder_names([folder for _, _, folder in flat])
+    arms = tuple(BenchArm(folder, recipe, line) for folder, (recipe, line, _) in zip(folders, flat, strict=True))
 
     for arm in arms:
         number = arm.recipe.sampler.num_candidates
-        if isinstance(arm.recipe.sampler, SearchingSampler) and arm.recipe.sampler.interacting:
-            raise UsageError(
-                f"a benchmark reads its lines over k off candidates that know nothing of each other, and those of "
-                f"{arm.name} are drawn by a search: solve with it once for each number of candidates "
-                f"(tts solve --recipe {shlex.quote(arm.recipe.source)}), and compare what the solutions say of tokens "
-                "and accuracy"
-            )
-        if most is not None and number < most:
+        if most is not None and not arm.line and number < most:
             raise UsageError(f"`--k` must be at most sampler.num_candidates, got {most}, but {number} in {arm.name}")
     for first, second in combinations(arms, 2):
         if only_later_stages(differences(first.recipe.resolved(), second.recipe.resolved())):
@@ -235,4 +261,34 @@ def _arms(asked: BenchSettings, names: tuple[str, ...], most: int | None) -> tup
                 "sampler and seed. Every selector is in every arm's report; for a second sample give each its own "
                 "--seed, as in --seed 0 --seed 1"
             )
-    return arms
+    return arms, tuple(without)
+
+
+def _runs(
+    name: str, overrides: Sequence[str], ks: tuple[int, ...], most: int | None, without: list[str]
+) -> list[tuple[int, Recipe]]:
+    """Return the recipe for the one run of a sampler, at 0, or for each k of one whose candidates influence each other.
+
+    `without` takes a sentence for each k that there is no run of. Raises RecipeError where there is none at all.
+    """
+    refused: dict[int, RecipeError] = {}
+    try:
+        drawn = [] if most is None else [f"sampler.num_candidates={most}"]
+        recipe = load_recipe(name, [*drawn, *overrides], purpose="bench")
+        if not ks or not recipe.sampler.interacting:
+            return [(0, recipe)]
+    except RecipeError as error:  # so many it may not take; it is wrong where it takes no other number, either
+        refused[0] = error
+    runs: list[tuple[int, Recipe]] = []
+    for k in ks:
+        try:
+            runs.append((k, load_recipe(name, [*overrides, f"sampler.num_candidates={k}"], purpose="bench")))
+        except RecipeError as error:
+            refused[k] = error
+    if not runs or not runs[0][1].sampler.interacting:
+        raise next(iter(refused.values()))
+    for k in ks:
+        if k in refused:
+            why = str(refused[k]).strip().splitlines()[-1].removeprefix(f"--set sampler.num_candidates={k}: ")
+            without.append(f"{runs[0][1].name}: no run at k = {k}, which its sampler cannot take: {why}")
+    return runs

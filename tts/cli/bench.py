@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from tts.cli.options import (
+    Axis,
     Baseline,
     Embeddings,
     NoCandidates,
     PerplexityModel,
     StoredProblems,
     TimeLimit,
+    read_axis,
     read_ks,
     read_seconds,
 )
@@ -43,7 +45,11 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     ] = None,
     k: Annotated[
         str | None,
-        typer.Option("--k", metavar="1,8,64", help="Candidates to choose from; the most are drawn. (default: 1,2,4,…)"),
+        typer.Option(
+            "--k",
+            metavar="1,8,64",
+            help="Candidates to choose from; the most are drawn, of a search a run for each. (default: 1,2,4,…)",
+        ),
     ] = None,
     stored: Annotated[
         list[Path] | None,
@@ -72,6 +78,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     perplexity: PerplexityModel = None,
     no_candidates: NoCandidates = False,
     baseline: Baseline = None,
+    axis: Axis = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole report as one JSON object.")] = False,
 ) -> None:
     """Draw candidates by one recipe or several on the same problems, grade all, and say what k candidates buy.
@@ -99,6 +106,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         perplexity=perplexity,
         turns=turns or 0,
         baseline=baseline,
+        axis=read_axis(axis),
     )
     benching = Benching(asked, run)
     resume = shlex.join(["tts", "bench", "--run", str(benching.folder.path)])

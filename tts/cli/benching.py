@@ -26,7 +26,7 @@ from tts.pipeline.run import open_run
 from tts.problems.taking import Taking
 from tts.report.analyse import Options, analyse
 from tts.report.data import Report
-from tts.report.scope import distinct_names
+from tts.report.scope import arms_of, distinct_names
 from tts.report.spread import check_measure
 from tts.runs import job
 from tts.runs.opening import open_stored
@@ -93,11 +93,24 @@ class Benching:
             runs = self._open_stored()
             for run in runs:
                 run.close()
-            names = [(run.name, run.path.name) for run in runs] + [(arm.recipe.name, arm.name) for arm in arms]
-            distinct_names(names, self.settings.baseline)
-        if not self.resumed and self.asked.ks and arms:
-            numbers = " and ".join(sorted({str(arm.recipe.sampler.num_candidates) for arm in arms}))
+            stored_arms = [(arm.runs[0].name, arm.runs[0].line or arm.runs[0].path.name) for arm in arms_of(runs)]
+            drawn = dict.fromkeys((arm.recipe.name, arm.called) for arm in arms)
+            distinct_names([*stored_arms, *drawn], self.settings.baseline)
+        if not self.resumed and self.asked.ks:
+            self._tell_numbers()
+
+    def _tell_numbers(self) -> None:
+        """Tell how many candidates are drawn, whatever a recipe says."""
+        arms = self.settings.arms
+        pools = sorted({str(arm.recipe.sampler.num_candidates) for arm in arms if not arm.line})
+        if pools:
+            numbers = " and ".join(pools)
             self._tell(f"candidates drawn of each problem: {numbers}, as --k asks, whatever a recipe says")
+        for line in dict.fromkeys(arm.line for arm in arms if arm.line):
+            made = ", ".join(str(arm.recipe.sampler.num_candidates) for arm in arms if arm.line == line)
+            self._tell(f"{line}: a run of its own for k = {made}, since its candidates influence each other")
+        for sentence in self.settings.without:
+            self._tell(sentence)
 
     # --- drawing
 
@@ -114,7 +127,8 @@ class Benching:
                 assert first is not None
                 if len(arms) > 1:
                     part = f", turn {turn.number + 1} of {num_turns}" if num_turns > 1 else ""
-                    self._tell(f"recipe {arms.index(arm) + 1} of {len(arms)}: {arm.name}{part}")
+                    what = "run" if any(one.line for one in arms) else "recipe"
+                    self._tell(f"{what} {arms.index(arm) + 1} of {len(arms)}: {arm.name}{part}")
                 self._draw_arm(arm, self._source_of(arm, first, turn), turn, as_json=as_json)
         if limit is not None:
             self._notes.append(f"The first {plural(limit, 'problem')}, as --limit says.")
@@ -195,12 +209,17 @@ class Benching:
             candidates=settings.candidates,
             baseline=settings.baseline,
             notes=tuple(self._notes),
+            axis=settings.axis,
         )
         columns = (TextColumn("analysing"), BarColumn(bar_width=12), MofNCompleteColumn())
         hidden = not self._stderr.is_terminal
         runs = self._open_stored()
         num_stored = len(runs)
-        runs += open_stored([self.folder.arm(arm.name) for arm in settings.arms])
+        for arm, run in zip(
+            settings.arms, open_stored([self.folder.arm(arm.name) for arm in settings.arms]), strict=True
+        ):
+            run.line = arm.line
+            runs.append(run)
         try:
             self.num_failed += sum(len(run.waiting_ids) for run in runs[:num_stored])
             for error in [error for run in runs[:num_stored] for error in run.errors]:

@@ -49,7 +49,7 @@ def export(
     if to is None and push is None:
         raise UsageError("`--to` or `--push` must say where the table goes, as in --to candidates.parquet")
     put = None if push is None else pusher(push)
-    folders = [path for path, _ in run_folders(runs)]
+    folders = [path for path, *_ in run_folders(runs)]
     if not folders:
         raise UsageError(f"{runs[0]} is a benchmark in which nothing was drawn: give what it compares")
     opened = [StoredRun(path) for path in folders]

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from tts.cli.layout import Heads, say, table, wrapped
 from tts.cli.output import PLAIN
 from tts.cli.plot import ASCII, MARKS, Curve, plot
 from tts.errors import plural
-from tts.report.data import Arm, Contrast, Gain, Line, Point, Report
-from tts.report.headline import headline, record, speed
+from tts.report.data import Arm, Contrast, Gain, Line, Point, Report, StoppingPoint
+from tts.report.headline import headline, look, record, speed
 from tts.report.wording import (
+    COSTS,
     NBSP,
+    amount,
     at_k,
     count,
     decimal,
@@ -27,7 +30,8 @@ from tts.report.wording import (
 from tts.runs.records import as_dict
 
 HEADLINES = ("pass@k", "maj@k")
-NOT_CHOICES = ("random", "pass@k", "pass^k")
+SELECTIONS = ("maj@k", "selected")
+NOT_CHOICES = ("random", "pass@k", "pass^k", "selected")
 
 
 def records(report: Report) -> Iterator[dict[str, Any]]:
@@ -46,6 +50,11 @@ def records(report: Report) -> Iterator[dict[str, Any]]:
         yield {"speed": one}
     for arm in report.arms:
         yield {"arm": arm.name, "cost": arm.cost, "quality": arm.quality, "spread": arm.spread}
+        for rule in arm.stopping:
+            for stopped in rule.points:
+                yield {"arm": arm.name, "stopping": rule.rule, **as_dict(stopped)}
+    for best in report.frontier:
+        yield {"frontier": best}
     for warning in report.warnings:
         yield {"warning": warning}
 
@@ -59,11 +68,12 @@ def show(report: Report, console: Console) -> None:
         drawn = plural(arm.quality.num_candidates, "candidate")
         say(console, f"\n{arm.name}: {plural(arm.num_problems, 'problem')}{graded}, {drawn}", style="bold")
         if arm.lines:
-            _show_table(console, *_curves(arm))
+            _show_table(console, *_curves(arm, report))
             say(console, "")
             _show_table(console, *_choices(arm, report.headline_k))
     if any(arm.lines for arm in report.arms):
         _show_plot(report, console)
+    _show_frontier(report, console)
     _show_contrasts(report, console)
     _show_table(console, *_costs(report.arms))
     say(console, "")
@@ -86,18 +96,27 @@ def _line(arm: Arm, figure: str) -> Line | None:
     return next((line for line in arm.lines if line.figure == figure), None)
 
 
-def _curves(arm: Arm) -> Table:
-    """Return the headline figures over k, each with its 95 % interval; a vote of one is its only candidate."""
+def _curves(arm: Arm, report: Report) -> Table:
+    """Return the headline figures over k, each with its 95 % interval; a vote of one is its only candidate.
+
+    On an axis of costs, beside what all engines took.
+    """
     rows: list[Sequence[str]] = []
-    covered, voted = (_line(arm, figure) for figure in HEADLINES)
+    figures = (HEADLINES[0], report.headline if report.headline in SELECTIONS else HEADLINES[1])
+    covered, voted = (_line(arm, figure) for figure in figures)
     if covered is not None and voted is not None:
         for one, two in zip(covered.points, voted.points, strict=True):
             same = one.k == 1 and _cells(one) == _cells(two)
-            rows.append((str(one.k), count(one.tokens), *_cells(one), *(("same", "") if same else _cells(two))))
-    return [("k",), ("tokens",), ("pass@k", "95 %"), ("maj@k", "95 %")], rows
+            tokens = one.tokens if report.axis == "k" else one.amount(report.axis)
+            rows.append((str(one.k), _cost(tokens, report), *_cells(one), *(("same", "") if same else _cells(two))))
+    return [("k",), (COSTS.get(report.axis, "tokens"),), (figures[0], "95 %"), (figures[1], "95 %")], rows
 
 
-def _cells(point: Point) -> tuple[str, str]:
+def _cost(value: float | None, report: Report) -> str:
+    return amount(value, report.axis) if report.axis == "flops" else count(value)
+
+
+def _cells(point: Point | StoppingPoint) -> tuple[str, str]:
     return percent_range(point.lower, point.upper), interval(point.interval_low, point.interval_high)
 
 
@@ -122,38 +141,83 @@ def _choices(arm: Arm, k: int) -> Table:
 
 
 def _show_plot(report: Report, console: Console) -> None:
-    """Print the headline figures of all arms over k, undecided counted as wrong."""
-    found = [(arm, figure, _line(arm, figure)) for arm in report.arms for figure in HEADLINES]
+    """Print the headline figures of all arms, undecided counted as wrong: over k, or over all costs of points.
+
+    At a cost between two points of an arm stands their mixture (see `tts.metrics.matched`).
+    """
+    figures = (HEADLINES[0], report.headline if report.headline in SELECTIONS else HEADLINES[1])
+    found = [(arm, figure, _line(arm, figure)) for arm in report.arms for figure in figures]
     lines = [(arm, figure, line) for arm, figure, line in found if line is not None][: len(MARKS)]
-    curves = [
-        Curve(mark, tuple(point.lower for point in line.points))
-        for mark, (_, _, line) in zip(MARKS, lines, strict=False)
+    known = [
+        sorted((cost, point.lower) for point in line.points if (cost := point.amount(report.axis)) is not None)
+        for _, _, line in lines
     ]
+    places = sorted({cost for points in known for cost, _ in points})
+    curves = []
+    for mark, points in zip(MARKS, known, strict=False):
+        costs = [cost for cost, _ in points]
+        mixes = report.axis != "k" and len(costs) > 1
+        at = [costs[0] <= place <= costs[-1] if mixes else place in costs for place in places]
+        values = np.interp(places, costs, [value for _, value in points]).tolist() if costs else []
+        curves.append(Curve(mark, tuple(one if there else None for one, there in zip(values, at, strict=False))))
     legend = "   ".join(
         f"{mark}{NBSP}{figure}{f'{NBSP}{arm.name}' if len(report.arms) > 1 else ''}"
         for mark, (arm, figure, _) in zip(MARKS, lines, strict=False)
     )
     width = max(24, min(64, console.width - 8))
-    drawn = plot(curves, [f"k={k}" if place == 0 else str(k) for place, k in enumerate(report.ks)], width=width)
+    first = "k=" if report.axis == "k" else ""
+    labels = [f"{first if number == 0 else ''}{_cost(place, report)}" for number, place in enumerate(places)]
+    drawn = plot(curves, labels, width=width)
     ranges = any(point.lower < point.upper for _, _, line in lines for point in line.points)
     note = ["%  (undecided counted as wrong)"] if ranges else []
+    note += [f"   over {COSTS[report.axis]} a problem, not to scale"] if report.axis != "k" else []
     for text in ["", *wrapped(f"%  {legend}", console.width), *note, *drawn, ""]:
         shown = text if console.encoding.lower().startswith("utf") else text.translate(ASCII)
         console.print(shown, **PLAIN)
 
 
+def _show_frontier(report: Report, console: Console) -> None:
+    """Print what nothing dominates, and what rules would have bought for nothing."""
+    if report.axis == "k":
+        return
+    unit = COSTS[report.axis]
+    for arm in report.arms:
+        rows = [
+            (f"{line.rule} {decimal(one.setting)}", _cost(getattr(one.budget, report.axis), report), *_cells(one))
+            for line in arm.stopping
+            for one in line.points
+        ]
+        if rows:
+            say(console, f"{arm.name}, had a rule stopped it: the vote, over random orders", style="bold")
+            _show_table(console, [("",), (unit,), ("accuracy", "95 %")], rows)
+            say(console, "")
+    if report.frontier:
+        say(
+            console, f"frontier of {report.headline}: nothing cheaper is as good, nothing as cheap better", style="bold"
+        )
+        best = [
+            (f"{one.arm}, {one.at}", _cost(one.cost, report), percent_range(one.lower, one.upper))
+            for one in report.frontier
+        ]
+        _show_table(console, [("",), (unit,), ("accuracy",)], best)
+        say(console, "")
+
+
 def _show_contrasts(report: Report, console: Console) -> None:
-    """Print the comparisons of two arms, or of more those at the headline's k."""
+    """Print the comparisons of two arms, or of more those of the headline."""
     pairs = dict.fromkeys(f"{one.first} minus {one.second}" for one in report.contrasts)
     if not pairs:
         return
     title, shown = next(iter(pairs)), report.contrasts
-    if len(pairs) > 1:
+    if len(pairs) > 1 and report.axis == "k":
         k = report.headline_k
         title, shown = f"k = {k} (the page has all)", tuple(one for one in shown if one.k == k)
+    elif len(pairs) > 1:
+        shown = tuple(one for one in shown if one.figure == report.headline)
+        title = f"{report.headline} at equal {COSTS[report.axis]} (the page has all)"
     rows = [
         (
-            at_k(one.figure, one.k) + (f" {one.pair}" if len(pairs) > 1 else ""),
+            look(one) + (f" {one.pair}" if len(pairs) > 1 else ""),
             points_range(one.lower, one.upper),
             _bounds(one),
             p_value(one.adjusted_p_value) + "*" * one.told_apart,
@@ -168,11 +232,13 @@ def _show_contrasts(report: Report, console: Console) -> None:
 
 def _costs(arms: Sequence[Arm]) -> Table:
     gave_up = any(arm.quality.num_abandoned for arm in arms)
+    wasted = any(arm.cost.thrown_away for arm in arms)
     rows = [
         (
             arm.name,
             count(arm.cost.completion_tokens),
             count(arm.cost.prompt_tokens),
+            *([count(arm.cost.thrown_away)] if wasted else []),
             decimal(arm.cost.tokens_per_second),
             seconds(arm.cost.seconds),
             count(arm.quality.num_truncated),
@@ -181,7 +247,8 @@ def _costs(arms: Sequence[Arm]) -> Table:
         )
         for arm in arms
     ]
-    titles = ("tokens written", "read", "tok/s", "time", "truncated", "no answer", *(("abandoned",) if gave_up else ()))
+    titles = ("tokens written", "read", *(["thrown away"] if wasted else []), "tok/s", "time", "truncated", "no answer")
+    titles += ("abandoned",) if gave_up else ()
     return [("cost",), *((title,) for title in titles)], rows
 
 
@@ -190,7 +257,7 @@ def _texts(arms: Sequence[Arm]) -> Table:
     for arm in arms:
         spread = arm.spread
         values = (
-            arm.quality.distinct_answers[-1],
+            arm.quality.most_distinct,
             spread.vendi.get("1") if spread else None,
             spread.mean_similarity if spread else None,
             spread.distinct_2 if spread else None,

@@ -46,6 +46,15 @@ Baseline = Annotated[
     str | None,
     typer.Option("--baseline", metavar="NAME", help="Compare every other recipe with this one alone: fewer looks."),
 ]
+Axis = Annotated[
+    str | None,
+    typer.Option(
+        "--axis",
+        metavar="k|tokens|flops",
+        help="What accuracy is held against: the number of candidates, or what all engines read and wrote; then "
+        "recipes are compared at equal cost. (default: k, or tokens where a recipe searches)",
+    ),
+]
 NoCandidates = Annotated[
     bool, typer.Option("--no-candidates", help="Leave the candidates' texts out of the report (for huge runs).")
 ]
@@ -113,6 +122,13 @@ def read_ks(text: str | None) -> tuple[int, ...]:
     if not all(part.isdecimal() and len(part) < 10 and int(part) > 0 for part in numbers):
         raise UsageError(f"`--k` must be whole numbers from 1 on with commas between, as in 1,8,64, got {shown(text)}")
     return tuple(sorted({int(part) for part in numbers}))
+
+
+def read_axis(text: str | None) -> str:
+    """Return the axis that is asked for, "" for none. Raises UsageError."""
+    if text not in (None, "k", "tokens", "flops"):
+        raise UsageError(f"`--axis` must be k, tokens or flops, got {shown(text)}")
+    return text or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from tts.cli.options import Baseline, Embeddings, NoCandidates, PerplexityModel, StoredProblems, read_ks
+from tts.cli.options import (
+    Axis,
+    Baseline,
+    Embeddings,
+    NoCandidates,
+    PerplexityModel,
+    StoredProblems,
+    read_axis,
+    read_ks,
+)
 from tts.cli.streams import tell
 
 
@@ -36,6 +45,7 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
     perplexity: PerplexityModel = None,
     no_candidates: NoCandidates = False,
     baseline: Baseline = None,
+    axis: Axis = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of intervals, tests and subsets.")] = 0,
 ) -> None:
     """Write one self-contained HTML page about stored runs: curves, comparison, cost, diversity, every candidate.
@@ -80,6 +90,7 @@ def report(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
         perplexity=perplexity,
         candidates=not no_candidates,
         baseline=baseline,
+        axis=read_axis(axis),
     )
     if page is not None:
         write_page(found, page, command())

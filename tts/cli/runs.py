@@ -34,7 +34,7 @@ def runs(
     num_unreadable = 0
     for path in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
         try:
-            found += [listed(run) for run, _ in run_folders([path]) if (run / "run.json").exists()]
+            found += [listed(run) for run, *_ in run_folders([path]) if (run / "run.json").exists()]
         except RunFolderError as error:
             num_unreadable += 1
             tell(str(error))

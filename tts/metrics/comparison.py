@@ -1,18 +1,46 @@
-"""Two recipes on the same problems: paired differences at each k, with interval, p-value, wins and losses."""
+"""Two recipes on the same problems: paired differences at each k or budget, with interval, p-value, wins and losses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from tts.errors import UsageError
-from tts.metrics.curves import Curve
 from tts.metrics.paired import Look, family, rounded
 from tts.metrics.power import Power, detectable
 from tts.metrics.subsets import Floats
 from tts.metrics.units import by_unit, units_of
+
+
+class Figures(Protocol):
+    """A figure of each problem at several places; a `Curve` is one, whose places are its ks (see there)."""
+
+    @property
+    def name(self) -> str:
+        """What it is a figure of."""
+
+    @property
+    def places(self) -> Sequence[float]:
+        """Where its rows are: numbers of candidates, or budgets."""
+
+    @property
+    def problem_ids(self) -> tuple[str, ...]:
+        """Whose values its columns are."""
+
+    @property
+    def num_candidates(self) -> int:
+        """The candidates of a problem that they rest on."""
+
+    @property
+    def lower(self) -> Floats:
+        """The values with all undecided wrong, [num_places, num_problems]."""
+
+    @property
+    def upper(self) -> Floats:
+        """The same with all right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +55,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The first recipe minus the second, at one k, on the problems that both have.
+    """The first recipe minus the second, at one place of an axis (k, or a budget), on the problems that both have.
 
     The lower end of `look` counts the first's undecided verdicts as wrong and the second's as right, the upper end the
     other way round. Its p-values are NaN where problems come in fewer than 6 clusters. `power` counts all as wrong.
     """
 
     figure: str
-    k: int
+    place: float
     look: Look
     record: Record
     power: Power
@@ -49,30 +77,30 @@ class Compared:
 
 
 def compare(
-    pairs: Sequence[tuple[Curve, Curve]], *, clusters: Mapping[str, str] | None = None, seed: int = 0
+    pairs: Sequence[tuple[Figures, Figures]], *, clusters: Mapping[str, str] | None = None, seed: int = 0
 ) -> Compared:
-    """Return the comparison of each pair of curves at each k, in that order, corrected for all of them.
+    """Return the comparison of each pair of curves at each place, in that order, corrected for all of them.
 
     A pair is compared on the problems that both its curves have; problems' order does not matter. `clusters` names by
-    problem id what problems are drawn together. Raises UsageError where a pair's figures or ks are not the same, or no
-    problem is in both.
+    problem id what problems are drawn together. Raises UsageError where a pair's figures or places are not the same, or
+    no problem is in both.
     """
     ids = sorted({one for pair in pairs for curve in pair for one in curve.problem_ids})
     units = units_of(ids, clusters or {})
-    shared: list[tuple[Curve, Curve, int]] = []
+    shared: list[tuple[Figures, Figures, int]] = []
     ends: list[Floats] = []  # of each look: the lower end, the upper, and all undecided counted as wrong
     for first, second in pairs:
-        if (first.name, first.ks) != (second.name, second.ks):
+        if (first.name, list(first.places)) != (second.name, list(second.places)):
             raise UsageError(
-                f"both curves must be of the same figure at the same ks, got {first.name} at {list(first.ks)} "
-                f"and {second.name} at {list(second.ks)}"
+                f"both curves must be of the same figure at the same places, got {first.name} at "
+                f"{list(first.places)} and {second.name} at {list(second.places)}"
             )
         if not set(first.problem_ids) & set(second.problem_ids):
             raise UsageError("a comparison must have at least one problem that both recipes solved, got none")
         (low, high), (other_low, other_high) = (
             (_at(ids, curve, curve.lower), _at(ids, curve, curve.upper)) for curve in (first, second)
         )
-        shared += [(first, second, row) for row in range(len(first.ks))]
+        shared += [(first, second, row) for row in range(len(first.places))]
         ends += list(np.stack([low - other_high, high - other_low, low - other_low], axis=1))
 
     lower, upper, as_wrong = np.moveaxis(rounded(np.reshape(ends, (len(shared), 3, len(ids)))), 1, 0)
@@ -84,7 +112,7 @@ def compare(
         comparisons.append(
             Comparison(
                 first.name,
-                first.ks[row],
+                first.places[row],
                 look.of_clusters(int(in_pair.sum())) if clusters else look,
                 _record(lower[place], upper[place]),
                 Power(
@@ -99,7 +127,7 @@ def compare(
     return Compared(tuple(comparisons), found.level)
 
 
-def _at(ids: Sequence[str], curve: Curve, values: Floats) -> Floats:
+def _at(ids: Sequence[str], curve: Figures, values: Floats) -> Floats:
     """Return a curve's values at these problems, [num_ks, ids]; NaN where it has none."""
     table = np.full((len(values), len(ids)), np.nan)
     place = {name: number for number, name in enumerate(ids)}

@@ -1,7 +1,13 @@
-"""Curves over k: each problem's value at each k, as a range where verdicts are undecided."""
+"""Curves over k: each problem's value at each k, as a range where verdicts are undecided.
+
+Of a pool whose candidates know nothing of each other every k is an expectation over its subsets. Where they influence
+each other a part of them is no smaller draw: then a run was made for each k, a point is what is made of all its
+candidates, however many each problem has (`whole_curves`), and the points of several runs are `joined`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +21,7 @@ from tts.metrics.majority import majority_odds
 from tts.metrics.pass_at_k import pass_at_k, pass_hat_k
 from tts.metrics.pool import Pool, picked
 from tts.metrics.selection import SelectionOdds
-from tts.metrics.subsets import Floats, Ints, require_ks, short
+from tts.metrics.subsets import Bools, Floats, Ints, require_ks, short
 from tts.metrics.weighted_vote import weighted_vote_odds
 
 DIGITS = 12  # decimals of a problem's value
@@ -47,6 +53,11 @@ class Curve:
     cut_upper: Floats | None = None
     tie_shares: Floats | None = None
 
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Where its values are."""
+        return self.ks
+
     def at(self, ks: Sequence[int]) -> Curve:
         """Return the curve at some of its ks, in the order given."""
         rows = [self.ks.index(k) for k in ks]
@@ -62,28 +73,54 @@ class Curve:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a curve is read off. A row of it is named by one of `ks`, and is `num` candidates of the problems `where`.
+
+    `rows` has several such parts a row where problems differ in how many there are; a problem in none is unknown.
+    """
+
+    pool: Pool
+    ks: tuple[int, ...]
+    rows: tuple[tuple[tuple[int, Bools], ...], ...]
+    num_candidates: int  # the fewest of any problem that is not short
+
+
+def subsets(pool: Pool, ks: Sequence[int]) -> Drawn:
+    """Return k of the candidates of each problem, for each k. Raises UsageError as `require_ks` does."""
+    require_ks(ks, pool.sizes, pool.problem_ids)
+    fewest = min(pool.sizes[~short(pool.sizes)].tolist(), default=0)
+    return Drawn(pool, tuple(ks), tuple(((k, pool.sizes >= k),) for k in ks), fewest)
+
+
+def whole(pool: Pool, k: int, complete: Bools) -> Drawn:
+    """Return all the candidates of each problem that is `complete`, [num_problems], as the draw of k that they are."""
+    sizes = np.unique(pool.sizes[complete & (pool.sizes > 0)]).tolist()
+    return Drawn(pool, (k,), (tuple((size, complete & (pool.sizes == size)) for size in sizes),), k)
+
+
 def pass_curve(pool: Pool, ks: Sequence[int]) -> Curve:
     """Return pass@k: coverage, which is also the oracle's line."""
-    return _counted("pass@k", pass_at_k, pool, ks)
+    return _counted("pass@k", pass_at_k, subsets(pool, ks))
 
 
 def pass_hat_curve(pool: Pool, ks: Sequence[int]) -> Curve:
     """Return pass^k: all k are right."""
-    return _counted("pass^k", pass_hat_k, pool, ks)
+    return _counted("pass^k", pass_hat_k, subsets(pool, ks))
 
 
 def random_curve(pool: Pool, ks: Sequence[int]) -> Curve:
     """Return the line of a blind choice among the k candidates: pass@1 at every k."""
     require_ks(ks, pool.sizes, pool.problem_ids)
-    return replace(_counted("random", pass_at_k, pool, [1]).at([1] * len(ks)), ks=tuple(ks))
+    return replace(_counted("random", pass_at_k, subsets(pool, [1])).at([1] * len(ks)), ks=tuple(ks))
 
 
-def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int], *, votes: bool = False) -> Curve:
+def selected_curve(name: str, odds: Odds, drawn: Drawn, *, votes: bool = False) -> Curve:
     """Return a selector's accuracy@k, given its `odds`: the expectation over random k-subsets.
 
     `votes`: it is a plain vote, so that it can be said what cut candidates could have made of it.
     """
-    require_ks(ks, pool.sizes, pool.problem_ids)
+    pool, ks = drawn.pool, drawn.ks
     tables = {side: _unknown(pool, ks) for side in ("lower", "upper", "cut_lower", "cut_upper", "tie_shares")}
     errors = []
 
@@ -91,22 +128,25 @@ def selected_curve(name: str, odds: Odds, pool: Pool, ks: Sequence[int], *, vote
     swayed = pool.cut.any(axis=1) & votes
     others = [had_voted(pool, right=right) for right in (False, True)] if swayed.any() else []
 
-    for row, k in enumerate(ks):
-        known = pool.sizes >= k
-        part = picked(pool, np.flatnonzero(known).tolist())
-        found = odds(part, k)
-        lower, upper = found.accuracy(part)
-        tables["lower"][row, known], tables["upper"][row, known] = lower, upper
+    for row, parts in enumerate(drawn.rows):
         tables["tie_shares"][row] = np.nan
-        tables["tie_shares"][row, known] = found.tied
-        errors.append(float(known.mean() if known.size else 0) * max(map(found.sampling_error, (lower, upper))))
-        tables["cut_lower"][row, known], tables["cut_upper"][row, known] = lower, upper
-        for side, other in enumerate(others):
-            there = picked(other, np.flatnonzero(known & swayed).tolist())
-            tables[("cut_lower", "cut_upper")[side]][row, known & swayed] = odds(there, k).accuracy(there)[side]
+        variances = 0.0
+        for num, where in parts:
+            part = picked(pool, np.flatnonzero(where).tolist())
+            found = odds(part, num)
+            lower, upper = found.accuracy(part)
+            tables["lower"][row, where], tables["upper"][row, where] = lower, upper
+            tables["tie_shares"][row, where] = found.tied
+            share = float(where.mean() if where.size else 0)
+            variances += (share * max(map(found.sampling_error, (lower, upper)))) ** 2
+            tables["cut_lower"][row, where], tables["cut_upper"][row, where] = lower, upper
+            for side, other in enumerate(others):
+                there = picked(other, np.flatnonzero(where & swayed).tolist())
+                tables[("cut_lower", "cut_upper")[side]][row, where & swayed] = odds(there, num).accuracy(there)[side]
+        errors.append(math.sqrt(variances))
     if not votes:
         del tables["cut_lower"], tables["cut_upper"]
-    return _curve(name, pool, ks, tables, errors)
+    return _curve(name, drawn, tables, errors)
 
 
 def curves(pool: Pool, ks: Sequence[int], *, seed: int = 0) -> list[Curve]:
@@ -115,40 +155,88 @@ def curves(pool: Pool, ks: Sequence[int], *, seed: int = 0) -> list[Curve]:
     A scorer with negative scores cannot weigh votes, and gets best-of-n alone.
     Raises UsageError where a problem that is not `short` has fewer than k candidates.
     """
+    return [random_curve(pool, ks), *_all_but_random(subsets(pool, ks), seed)]
+
+
+def whole_curves(pool: Pool, k: int, complete: Bools, *, seed: int = 0) -> list[Curve]:
+    """Return the same curves of candidates that influence each other: a point at `k`, the number that was asked for.
+
+    It is what is made of all candidates of a problem, as many as there are: any of them right, a blind choice, the
+    vote. Nothing is known of a problem that is not `complete`, [num_problems], or has no candidates.
+    """
+    drawn = whole(pool, k, complete)
+    blind = _counted("random", lambda sizes, right, _: pass_at_k(sizes, right, 1), drawn)
+    return [blind, *_all_but_random(drawn, seed)]
+
+
+def joined(curves: Sequence[Curve]) -> Curve:
+    """Return one curve of the points of several, whose ks differ; nothing is known of a problem that one lacks."""
+    curves = sorted(curves, key=lambda one: one.ks)
+    ids = tuple(dict.fromkeys(name for one in curves for name in one.problem_ids))
+    ks = tuple(k for one in curves for k in one.ks)
+    place = {name: number for number, name in enumerate(ids)}
+
+    def table(side: str) -> Floats | None:
+        parts = [getattr(one, side) for one in curves]
+        if any(part is None for part in parts):
+            return None
+        found = np.full((len(ks), len(ids)), np.nan if side == "tie_shares" else float(side.endswith("upper")))
+        row = 0
+        for one, part in zip(curves, parts, strict=True):
+            found[row : row + len(part), [place[name] for name in one.problem_ids]] = part
+            row += len(part)
+        return found
+
+    lower, upper = table("lower"), table("upper")
+    assert lower is not None
+    assert upper is not None
+    return Curve(
+        curves[0].name,
+        ks,
+        ids,
+        max(one.num_candidates for one in curves),
+        lower,
+        upper,
+        tuple(error for one in curves for error in one.sampling_errors),
+        table("cut_lower"),
+        table("cut_upper"),
+        table("tie_shares"),
+    )
+
+
+def _all_but_random(drawn: Drawn, seed: int) -> list[Curve]:
     selectors: dict[str, Odds] = {"maj@k": majority_odds, "first": random_choice_odds}
-    for scorer, scores in pool.scores.items():
+    for scorer, scores in drawn.pool.scores.items():
         selectors[f"best_of_n({scorer})"] = partial(best_of_n_odds, scorer=scorer)
         if not np.any(scores < 0):
             selectors[f"self_consistency({scorer})"] = partial(weighted_vote_odds, scorer=scorer, seed=seed)
-    lines = [random_curve(pool, ks), pass_curve(pool, ks), pass_hat_curve(pool, ks)]
-    return lines + [selected_curve(name, odds, pool, ks, votes=name == "maj@k") for name, odds in selectors.items()]
+    lines = [_counted("pass@k", pass_at_k, drawn), _counted("pass^k", pass_hat_k, drawn)]
+    return lines + [selected_curve(name, odds, drawn, votes=name == "maj@k") for name, odds in selectors.items()]
 
 
-def _counted(name: str, figure: Callable[[Ints, Ints, int], Floats], pool: Pool, ks: Sequence[int]) -> Curve:
+def _counted(name: str, figure: Callable[[Ints, Ints, int], Floats], drawn: Drawn) -> Curve:
     """Return a figure that depends on nothing but how many candidates are right."""
-    require_ks(ks, pool.sizes, pool.problem_ids)
+    pool = drawn.pool
     passed = pool.passed.sum(axis=1)
     either = passed + pool.open.sum(axis=1)
     sides = {"lower": passed, "upper": either, "cut_lower": passed, "cut_upper": either + pool.cut.sum(axis=1)}
-    tables = {side: _unknown(pool, ks) for side in sides}
-    for row, k in enumerate(ks):
-        known = pool.sizes >= k
-        for side, right in sides.items():
-            tables[side][row, known] = figure(pool.sizes[known], right[known], k)
-    return _curve(name, pool, ks, tables, [0.0] * len(ks))
+    tables = {side: _unknown(pool, drawn.ks) for side in sides}
+    for row, parts in enumerate(drawn.rows):
+        for num, where in parts:
+            for side, right in sides.items():
+                tables[side][row, where] = figure(pool.sizes[where], right[where], num)
+    return _curve(name, drawn, tables, [0.0] * len(drawn.ks))
 
 
 def _unknown(pool: Pool, ks: Sequence[int]) -> Floats:
     return np.full((len(ks), pool.num_problems), np.nan)
 
 
-def _curve(
-    name: str, pool: Pool, ks: Sequence[int], tables: Mapping[str, Floats], sampling_errors: Sequence[float]
-) -> Curve:
-    num_candidates = min(pool.sizes[~short(pool.sizes)].tolist(), default=0)
+def _curve(name: str, drawn: Drawn, tables: Mapping[str, Floats], sampling_errors: Sequence[float]) -> Curve:
     cleared = {}
     for side, table in tables.items():
         unknown = np.nan if side == "tie_shares" else float(side.endswith("upper"))
         # Clear of what logarithms and sums leave: 0.4999999999999996 is 1/2, 1e-18 is 0.
         cleared[side] = np.where(np.isnan(table), unknown, np.clip(np.round(table, DIGITS), 0.0, 1.0) + 0.0)
-    return Curve(name, tuple(ks), pool.problem_ids, num_candidates, sampling_errors=tuple(sampling_errors), **cleared)
+    ids, errors = drawn.pool.problem_ids, tuple(sampling_errors)
+    return Curve(name, drawn.ks, ids, drawn.num_candidates, sampling_errors=errors, **cleared)

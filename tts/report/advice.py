@@ -10,8 +10,8 @@ from itertools import combinations
 from typing import Any
 
 from tts.errors import plural
-from tts.report.data import Arm, Contrast
-from tts.report.headline import MOST_PAIRS, chance
+from tts.report.data import Arm, Report
+from tts.report.headline import MOST_PAIRS, chance, look
 from tts.report.wording import NBSP, at_k, count, percent
 from tts.types import COUNTED_WRONG
 
@@ -83,18 +83,10 @@ def _now(arm: Arm, section: str, key: str) -> str:
     return "" if value is None else f" (now {value})"
 
 
-def on_subsets(arm: Arm, num_candidates: int) -> Iterator[str]:
-    """Yield what a line over k says of a sampler whose candidates influence each other."""
-    if any(point.k < num_candidates for line in arm.lines for point in line.points):
-        yield (
-            f"{arm.name}: its candidates influence each other, so at a k below {num_candidates} its lines say what "
-            "subsets of this run are worth, not what a run of k candidates would be"
-        )
-
-
-def on_claim(arms: Sequence[Arm], contrasts: Sequence[Contrast], headline: str, k: int) -> Iterator[str]:
-    """Yield where the problems are too few for what the figures seem to say at the headline's k."""
-    for arm in arms:
+def on_claim(report: Report) -> Iterator[str]:
+    """Yield where the problems are too few for what the figures seem to say at the headline's k or cost."""
+    headline, k = report.headline, report.headline_k
+    for arm in report.arms:
         for point in [point for line in arm.lines if line.figure == headline for point in line.points if point.k == k]:
             width = point.interval_high - point.interval_low
             if width > WIDE:
@@ -102,23 +94,25 @@ def on_claim(arms: Sequence[Arm], contrasts: Sequence[Contrast], headline: str, 
                     f"{arm.name}: with {plural(arm.num_graded, 'problem')} the 95 % interval of {at_k(headline, k)} is "
                     f"{100 * width:.0f} points wide: take more problems (PROBLEMS, --limit) before you claim much"
                 )
-    looks = [one for one in contrasts if one.is_headline(headline, k)]
+    looks = report.headline_contrasts
     unsettled = [one for one in looks if (one.lower > 0 or one.upper < 0) and not one.told_apart]
     if len(unsettled) > MOST_PAIRS:
+        where = look(unsettled[0]) if report.axis == "k" else f"{headline} at equal cost"
         yield (
-            f"{len(unsettled)} of {len(looks)} pairs of recipes differ in {at_k(unsettled[0].figure, k)} and are not "
+            f"{len(unsettled)} of {len(looks)} pairs of recipes differ in {where} and are not "
             "told apart from chance. Take more problems (PROBLEMS, --limit)"
         )
         return
     for one in unsettled:
         yield (
-            f"{one.first} and {one.second} are not told apart from chance in {at_k(one.figure, k)} ({chance(one)}); "
+            f"{one.first} and {one.second} are not told apart from chance in {look(one)} ({chance(one)}); "
             f"{one.power}. Take more problems (PROBLEMS, --limit)"
         )
 
 
-def on_fairness(arms: Sequence[Arm]) -> Iterator[str]:
+def on_fairness(report: Report) -> Iterator[str]:
     """Yield which recipes differ in so much that nobody can tell what made a difference, and what unlike ones spend."""
+    arms = report.arms
     pairs: dict[str, list[str]] = {}
     for first, second in combinations(arms, 2):
         changed = list(differing_keys(first.recipe, second.recipe))
@@ -147,11 +141,11 @@ def on_fairness(arms: Sequence[Arm]) -> Iterator[str]:
             "can be lengths"
         )
     spent = {arm.name: arm.cost.completion_tokens / max(1, arm.quality.num_candidates) for arm in arms}
-    if spent and max(spent.values()) > UNLIKE * min(spent.values()):
+    if report.axis == "k" and spent and max(spent.values()) > UNLIKE * min(spent.values()):
         numbers = ", ".join(f"{name} {count(tokens)}" for name, tokens in spent.items())
         yield (
             f"Recipes that are compared write unlike numbers of tokens a candidate ({numbers}), so at the same k they "
-            "do not cost the same: compare them at equal tokens"
+            "do not cost the same: compare them at equal tokens (--axis tokens)"
         )
 
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from tts.errors import UsageError, plural
 from tts.metrics.bootstrap import METHOD
-from tts.metrics.cost import expected_distinct_answers
-from tts.metrics.curves import Curve, curves
+from tts.metrics.matched import Buys
 from tts.metrics.resampling import NUM_DRAWS
-from tts.metrics.units import units_of
-from tts.protocols import AskingScorer
+from tts.protocols import AskingScorer, SearchingSampler
 from tts.report import advice
-from tts.report.data import Arm, ArmView, Contrast, Cost, Made, ProblemView, Quality, Report
-from tts.report.gather import Gathered, Wanted, gather, name_of
-from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, contrasts, gained, has_own_curve, line, own_curve
-from tts.report.scope import distinct_names, scope
-from tts.report.scorers import on_scorer, scorer_quality
+from tts.report.data import ArmView, Contrast, ProblemView, Report
+from tts.report.gather import Wanted, gather
+from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, SELECTED, contrasts, has_own_curve
+from tts.report.scope import ArmRuns, arms_of, scope
+from tts.report.scorers import on_scorer
 from tts.report.speed import speeds
+from tts.report.spending import amounts, frontier, selecting, with_stopping_rules
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure
-from tts.report.wording import decimal
+from tts.report.study import Studied, study
+from tts.report.wording import COSTS, amount, decimal
 from tts.runs.opening import open_stored
 from tts.runs.stored import Stored
 
@@ -36,7 +35,9 @@ class Options:
     `embeddings` is `auto`, `ngrams`, `none` or a model (see `tts.report.spread`); `perplexity` a causal model or None.
     `candidates` False leaves the texts out of the report, which is then small however large the run. With a `baseline`,
     the name of an arm, every other arm is compared with that one alone.
-    `notes` are sentences for `method`: what the caller knows of how the runs were made.
+    `notes` are sentences for `method`: what the caller knows of how the runs were made. `axis` is what accuracy is held
+    against: `k`, `tokens` or `flops`; empty: k where every arm draws in one go
+    and no scorer asks a model, else tokens.
     """
 
     ks: tuple[int, ...] = ()
@@ -46,6 +47,7 @@ class Options:
     candidates: bool = True
     baseline: str | None = None
     notes: tuple[str, ...] = ()
+    axis: str = ""
 
 
 def report_of(
@@ -58,6 +60,7 @@ def report_of(
     perplexity: str | None = None,
     candidates: bool = True,
     baseline: str | None = None,
+    axis: str = "",
 ) -> Report:
     """Return the report of run folders, folders that `tts bench` wrote, or files of candidates; they are only read.
 
@@ -66,7 +69,7 @@ def report_of(
     """
     runs = open_stored([Path(path) for path in paths], problems)
     try:
-        return analyse(runs, Options(tuple(ks), seed, embeddings, perplexity, candidates, baseline))
+        return analyse(runs, Options(tuple(ks), seed, embeddings, perplexity, candidates, baseline, axis=axis))
     finally:
         for run in runs:
             run.close()
@@ -79,166 +82,135 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
     if not runs:
         raise UsageError("`runs` must be at least one run, got none")
     check_measure(options.embeddings, options.perplexity)
-    names = distinct_names([(run.name, run.path.name) for run in runs], options.baseline)
-    about = scope(names, runs, options.ks)
-    ks, warnings = about.ks, list(about.warnings)
-    headline_k = max((k for k in ks if 2 * k <= about.fewest), default=min(ks))
+    about = scope(arms_of(runs, options.baseline), options.ks)
+    made, keys = about.arms, about.keys
     compared = measure(options.embeddings, options.perplexity)
-    num_texts = min(MOST_TEXTS, max(ks))
+    num_texts = min(MOST_TEXTS, max(about.ks))
+    with_hits = all(isinstance(run.recipe.sampler, SearchingSampler) for run in runs)
     studied = []
-    for run, name in zip(runs, names, strict=True):
-        own = has_own_curve(run.recipe.selector)
-        wanted = Wanted(tuple(run.asked_ids), compared, num_texts, options.candidates, ballots=own)
-        gathered = gather(run, name, wanted, advance)
-        studied.append(_studied(run, name, gathered, ks=ks, seed=options.seed))
+    for arm in made:
+        gathered = []
+        for name, run in zip(arm.views, arm.runs, strict=True):
+            own = has_own_curve(run.recipe.selector)
+            wanted = Wanted(tuple(run.asked_ids), compared, num_texts, options.candidates, ballots=own)
+            gathered.append(gather(run, name, wanted, advance))
+        studied.append(study(arm, gathered, about, with_hits=with_hits, seed=options.seed))
+    axis = _axis(options.axis, made, studied)
+    figures, headline = list(PRIMARY), "maj@k" if any(one.arm.num_graded for one in studied) else "vendi"
+    if axis != "k":
+        if headline == PRIMARY[1] and {one.own_figure for one in studied if one.curves} != {headline}:
+            headline = figures[1] = SELECTED
+            studied = [selecting(one) for one in studied]
+        studied = [with_stopping_rules(one, run.runs[0], options.seed) for one, run in zip(studied, made, strict=True)]
     arms = tuple(one.arm for one in studied)
-    headline = "maj@k" if any(arm.num_graded for arm in arms) else "vendi"
 
     # Arms are compared on the problems that each two of them could grade.
     clusters = {
-        keys[name]: cluster
-        for keys, one in zip(about.keys, studied, strict=True)
-        for name, cluster in one.gathered.clusters.items()
+        of_run[name]: cluster
+        for of_arm, one in zip(keys, studied, strict=True)
+        for of_run, gathered in zip(of_arm, one.gathered, strict=True)
+        for name, cluster in gathered.clusters.items()
     }
-    of_arms = [
-        (
-            one.arm.name,
-            [replace(curve, problem_ids=tuple(map(keys.__getitem__, curve.problem_ids))) for curve in one.curves],
-        )
-        for keys, one in zip(about.keys, studied, strict=True)
-    ]
-    found, level = contrasts(of_arms, baseline=options.baseline, clusters=clusters, seed=options.seed)
+    bought = [one.buys(of_arm, about.most) for one, of_arm in zip(studied, keys, strict=True) if one.curves]
+    found, level = contrasts(
+        bought, axis=axis, figures=figures, baseline=options.baseline, clusters=clusters, seed=options.seed
+    )
 
-    for run, one in zip(runs, studied, strict=True):
-        warnings += [*run.notes, *one.gathered.notes, *advice.on_arm(one.arm, one.gathered.reasons)]
-        warnings += on_scorer(one.arm, headline_k)
-        if run.recipe.sampler.interacting:
-            warnings += advice.on_subsets(one.arm, run.recipe.sampler.num_candidates)
-    warnings += [*advice.on_claim(arms, found, headline, headline_k), *advice.on_fairness(arms)]
-    for first, second in combinations(studied, 2):
-        if first.gathered.digest.digest() == second.gathered.digest.digest():
-            warnings.append(
-                f"{first.arm.name} and {second.arm.name} hold the same candidates (the same recipe and seed?), "
-                "so comparing them says nothing: give one of them another seed"
-            )
-    if not options.candidates:
-        warnings.append("the candidates themselves were left out of this report, as asked")
-    return Report(
-        title=", ".join(names),
+    warnings = list(about.warnings)
+    for arm, one in zip(made, studied, strict=True):
+        for run, of_run in zip(arm.runs, one.gathered, strict=True):
+            warnings += [*run.notes, *of_run.notes]
+        warnings += advice.on_arm(one.arm, sum((of_run.reasons for of_run in one.gathered), Counter()))
+        warnings += on_scorer(one.arm, about.headline_k)
+    report = Report(
+        title=", ".join(arm.name for arm in made),
         headline=headline,
-        headline_k=headline_k,
-        ks=ks,
+        headline_k=about.headline_k,
+        ks=about.ks,
         arms=arms,
         contrasts=found,
         method=(
             *options.notes,
-            *_how_compared(found, level, options.baseline),
-            *_method(clusters, compared, num_texts, options.seed),
+            *_how_compared(found, level, options.baseline, axis),
+            *_method(made, clusters, compared, num_texts, options.seed),
+            *_how_spent(axis, with_hits=with_hits),
         ),
-        warnings=tuple(advice.said_once(arms, warnings)),
-        problems=tuple(_problem_views(runs, about.keys, studied)) if options.candidates else (),
-        speeds=speeds({name: run.sessions() for name, run in zip(names, runs, strict=True)}),
+        warnings=(),
+        problems=tuple(_problem_views(made, keys, studied)) if options.candidates else (),
+        speeds=speeds({arm.name: [one for run in arm.runs for one in run.sessions()] for arm in made}),
+        axis=axis,
+        frontier=frontier(arms, headline, axis),
     )
+    warnings += [*advice.on_claim(report), *advice.on_fairness(report), *_uncompared(report, bought, options.baseline)]
+    warnings += _the_same(studied)
+    if not options.candidates:
+        warnings.append("the candidates themselves were left out of this report, as asked")
+    return replace(report, warnings=tuple(advice.said_once(arms, warnings)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Studied:
-    arm: Arm
-    gathered: Gathered
-    curves: Sequence[Curve]
+def _axis(asked: str, made: Sequence[ArmRuns], studied: Sequence[Studied]) -> str:
+    """Return the axis that is asked for; else tokens where an arm searches or its scorer asks a model, else k.
+
+    Raises UsageError where an arm has nothing to show on an axis that is asked for.
+    """
+    if asked == "k":
+        return asked
+    axis = asked or "tokens"
+    unknown = [one.arm.name for one in studied if any(amount is None for amount in amounts(one.arm, axis))]
+    if asked and unknown:
+        what = "how many tokens each call wrote" if axis == "tokens" else "how large each of its models is"
+        raise UsageError(
+            f"`--axis {asked}` must have arms whose cost is known, got {', '.join(unknown)}, of which it is not on "
+            f"record {what}: take --axis {'k' if axis == 'tokens' else 'tokens'}"
+        )
+    recipes = [run.recipe for arm in made for run in arm.runs]
+    asks = any(
+        isinstance(one.sampler, SearchingSampler) or isinstance(one.selector.scorer, AskingScorer) for one in recipes
+    )
+    return axis if asked or (asks and not unknown) else "k"
 
 
-def _studied(run: Stored, name: str, gathered: Gathered, *, ks: tuple[int, ...], seed: int) -> _Studied:
-    """Return what there is to say of one run alone."""
-    counts, selector = gathered.counts, run.recipe.selector
-    own_name, scorer = name_of(selector.scorer, run.given_scores), selector.scorer
-
-    if gathered.failures:
-        on = plural(len(gathered.failures), "problem", of=gathered.drawn.num_problems)
-        gathered.notes.append(f"{name}: judging or selecting failed on {on}, first since {gathered.failures[0]}")
-
-    if counts["uncounted"]:
-        of = plural(counts["uncounted"], "candidate", of=counts["candidates"])
-        gathered.notes.append(f"{name}: no server said how many tokens {of} have: token figures are at least these")
-
-    # What the graded problems show of the selectors.
-    graded, drawn = gathered.graded, gathered.drawn
-    found = curves(graded, ks, seed=seed) if graded.num_problems else []
-    if isinstance(scorer, AskingScorer) and not scorer.pointwise:  # its word is on all candidates together
-        whole = [k for k in ks if k == graded.sizes.max(initial=0)]
-        found = [one.at(whole) if one.name.endswith(f"({own_name})") else one for one in found]
-        found = [one for one in found if one.ks]
-    if gathered.ballots:
-        try:
-            found.append(own_curve(selector, gathered.ballots, graded, ks, seed))
-        except Exception as error:  # of the selector, a plugin's: the other figures stand
-            gathered.notes.append(
-                f"{name}: the selector has no curve, since it failed: {type(error).__name__}: {error}"
+def _uncompared(report: Report, bought: Sequence[Buys], baseline: str | None) -> Iterator[str]:
+    """Yield which arms have no cost in common, so that they are in no comparison at equal cost."""
+    if report.axis == "k":
+        return
+    compared = {frozenset((one.first, one.second)) for one in report.contrasts}
+    for first, second in combinations(bought, 2):
+        named = {first.name, second.name}
+        common = first.shared(second, PRIMARY[0])
+        if common and named not in compared and (baseline is None or baseline in named):
+            ends = [(one.name, one.reach(PRIMARY[0], report.axis, common)) for one in (first, second)]
+            reaches = " and ".join(
+                f"{name} {amount(low, report.axis)} to {amount(high, report.axis)}" for name, (low, high) in ends
             )
-    units = units_of(graded.problem_ids, gathered.clusters)
+            yield (
+                f"{first.name} and {second.name} are not compared, since nothing that both could have spent is known "
+                f"of ({reaches} a problem): give --k values at which they cost as much"
+            )
 
-    # What drawing took; how long is known only where every candidate's session is.
-    sessions = run.sessions()
-    seconds = sum(session.drawing_seconds for session in sessions)
-    all_known = sum(session.num_candidates for session in sessions) == counts["candidates"]
-    cost = Cost(
-        prompt_tokens=counts["prompt_tokens"],
-        completion_tokens=counts["completion_tokens"],
-        cancelled_tokens=counts["cancelled_tokens"],
-        truncated_tokens=counts["truncated_tokens"],
-        engines=gathered.engines,
-        seconds=seconds if all_known else None,
-        tokens_per_second=sum(session.num_tokens for session in sessions) / seconds if seconds else None,
-        abandoned_tokens=counts["abandoned_tokens"],
-    )
 
-    # What became of the candidates, those of ungraded problems among them.
-    quality = Quality(
-        num_candidates=counts["candidates"],
-        num_truncated=counts["truncated"],
-        num_unclosed_thinking=counts["unclosed_thinking"],
-        num_no_answer=counts["no_answer"],
-        num_fallback_answers=counts["fallback"],
-        num_errors=counts["errors"],
-        num_undecided=counts["undecided"],
-        distinct_answers=tuple(np.nanmean(expected_distinct_answers(drawn, ks), axis=1).tolist()),
-        num_abandoned=counts["abandoned"],
-    )
-    arm = Arm(
-        name=name,
-        run=str(run.path),
-        recipe=dict(run.origin),
-        num_problems=drawn.num_problems,
-        num_graded=counts["graded"],
-        lines=tuple(line(curve, graded, units, seed) for curve in found),
-        cost=cost,
-        quality=quality,
-        spread=gathered.spread,
-        statistics=dict(run.statistics),
-        made=Made(
-            began=min((one.began for one in sessions), default=None),
-            ended=max((one.ended for one in sessions), default=None),
-            hosts=tuple(dict.fromkeys(str(one.host["name"]) for one in sessions if one.host)),
-            versions=next((one.versions for one in reversed(sessions) if one.versions), {}),
-        ),
-        gains=gained(found, gathered.clusters, seed),
-        scorer=scorer_quality(own_name, graded, found, gathered.clusters, seed)
-        if own_name is not None and isinstance(scorer, AskingScorer) and own_name in graded.scores and found
-        else None,
-    )
-    return _Studied(arm, gathered, found)
+def _the_same(studied: Sequence[Studied]) -> Iterator[str]:
+    """Yield which arms hold the same candidates."""
+    for first, second in combinations(studied, 2):
+        digests = [{gathered.digest.digest() for gathered in one.gathered} for one in (first, second)]
+        if digests[0] & digests[1]:
+            yield (
+                f"{first.arm.name} and {second.arm.name} hold the same candidates (the same recipe and seed?), "
+                "so comparing them says nothing: give one of them another seed"
+            )
 
 
 def _problem_views(
-    runs: Sequence[Stored], keys: Sequence[Mapping[str, str]], studied: Sequence[_Studied]
+    made: Sequence[ArmRuns], keys: Sequence[Sequence[Mapping[str, str]]], studied: Sequence[Studied]
 ) -> Iterator[ProblemView]:
     """Yield every problem with all arms' candidates; a problem that only some arms have shows those."""
     first_with: dict[str, tuple[str, Stored]] = {}
     views: dict[str, list[ArmView]] = {}
-    for run, of_run, one in zip(runs, keys, studied, strict=True):
-        for name, key in of_run.items():
-            first_with.setdefault(key, (name, run))
-            views.setdefault(key, []).append(one.gathered.views[name])
+    for arm, of_arm, one in zip(made, keys, studied, strict=True):
+        for run, of_run, gathered in zip(arm.runs, of_arm, one.gathered, strict=True):
+            for name, key in of_run.items():
+                first_with.setdefault(key, (name, run))
+                views.setdefault(key, []).append(gathered.views[name])
     for key, (name, run) in first_with.items():
         row, arms = run.row(name), tuple(views[key])
         hidden = "hidden tests" if row.reference.tests is not None else None
@@ -246,7 +218,16 @@ def _problem_views(
         yield ProblemView(name, row.problem.kind, row.problem.prompt, shown, arms)
 
 
-def _method(clusters: Mapping[str, str], compared: Measure, num_texts: int, seed: int) -> Iterator[str]:
+def _method(
+    made: Sequence[ArmRuns], clusters: Mapping[str, str], compared: Measure, num_texts: int, seed: int
+) -> Iterator[str]:
+    whole = [arm.name for arm in made if arm.whole]
+    if whole:
+        yield (
+            f"Candidates of {', '.join(whole)} influence each other, so a part of them is no smaller draw: each point "
+            "is a run that was made for its k, over the problems whose end is on record, and what is made of all its "
+            "candidates, however many a problem has."
+        )
     yield (
         "pass@k and pass^k are unbiased estimates from all candidates; maj@k, first and best_of_n are expectations "
         "over all subsets of k candidates, exact; self_consistency is one over "
@@ -281,13 +262,43 @@ def _method(clusters: Mapping[str, str], compared: Measure, num_texts: int, seed
         )
 
 
-def _how_compared(found: Sequence[Contrast], level: float, baseline: str | None) -> Iterator[str]:
-    if found:
-        ks = ", ".join(str(k) for k in sorted({one.k for one in found}))
-        who = "every two arms" if baseline is None else f"every arm with {baseline}"
+def _how_compared(found: Sequence[Contrast], level: float, baseline: str | None, axis: str) -> Iterator[str]:
+    if not found:
+        return
+    who = "every two arms" if baseline is None else f"every arm with {baseline}"
+    at = f"k = {', '.join(str(k) for k in sorted({one.k for one in found if one.k is not None}))}"
+    if axis != "k":
+        at = f"equal {COSTS[axis]}, wherever one of two arms has a point inside the range that both cover"
+    figures = dict.fromkeys(one.figure for one in found)
+    named = " and ".join(one for one in (*PRIMARY, SELECTED) if one in figures or (axis == "k" and one in PRIMARY))
+    yield (
+        f"Comparisons: {named} at {at}, {who}, fixed beforehand "
+        f"({plural(len(found), 'look')}). Signs are flipped problem by problem, for all looks at once; a look is "
+        f"told apart at p ≤ {decimal(level)}, which keeps the chance of any false alarm at 5 % (min-P). Intervals "
+        "are for all looks together."
+    )
+    if axis != "k":
         yield (
-            f"Comparisons: {' and '.join(PRIMARY)} at k = {ks}, {who}, fixed beforehand "
-            f"({plural(len(found), 'look')}). Signs are flipped problem by problem, for all looks at once; a look is "
-            f"told apart at p ≤ {decimal(level)}, which keeps the chance of any false alarm at 5 % (min-P). Intervals "
-            "are for all looks together."
+            "At a cost between two points of an arm its value is their mixture, problem by problem: what taking the "
+            "dearer one with a fixed chance reaches at that cost. The neighbours are two runs, or k and k + 1 of a "
+            "pool. Nothing is extrapolated."
         )
+
+
+def _how_spent(axis: str, *, with_hits: bool) -> Iterator[str]:
+    if axis == "k":
+        return
+    saved = (
+        "without what a cache saved, which is on record of all arms"
+        if with_hits
+        else "each prompt in full, since what a cache saved is not on record of candidates that are drawn in one go"
+    )
+    yield (
+        f"{COSTS[axis].capitalize()} a problem are those of all engines, read and written, {saved}; what was given "
+        "up or drawn anew is among them. Of a pool, k of n candidates take k / n of it."
+    )
+    yield (
+        "Stopping rules are replayed on random orders of a recipe's own candidates (see `sampling_error`): what they "
+        "would have bought for nothing, had nothing been drawn ahead of their decision. They take part in the frontier "
+        "and in no comparison."
+    )

@@ -6,11 +6,12 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tts.report.data import Arm, ArmView, CandidateView, Contrast, Point, Report, Speed
+from tts.metrics.budget import Budget
+from tts.report.data import Arm, ArmView, CandidateView, Contrast, Frontier, Point, Report, Speed, StoppingPoint
 from tts.runs.files import write_whole
 from tts.runs.records import as_dict
 
@@ -21,18 +22,19 @@ TEXTS = {"text", "reasoning", "detail", "scores"}
 def write_csv(report: Report, folder: Path) -> list[Path]:
     """Write `curves`, `gains`, `comparisons`, `speeds`, `arms`, `problems`, `candidates` (without texts) into `folder`.
 
-    Return the files; the folder is made. UTF-8; shares are in [0, 1]; a file without records has its header alone.
+    On an axis of costs also `stopping` and `frontier`. Return the files; the folder is made. UTF-8; shares are in
+    [0, 1]; a file without records has its header alone.
     """
     views = [(problem, view) for problem in report.problems for view in problem.arms]
     tables: dict[str, list[Row]] = {
         "curves": [
-            {"arm": arm.name, "figure": line.figure, **asdict(point)}
+            {"arm": arm.name, "figure": line.figure, **_spread_out(point)}
             for arm in report.arms
             for line in arm.lines
             for point in line.points
         ],
         "gains": [{"arm": arm.name, **asdict(one)} for arm in report.arms for one in arm.gains],
-        "comparisons": [asdict(one) for one in report.contrasts],
+        "comparisons": [as_dict(one) for one in report.contrasts],
         "speeds": [asdict(one) for one in report.speeds],
         "arms": [_arm(arm) for arm in report.arms],
         "problems": [
@@ -44,9 +46,19 @@ def write_csv(report: Report, folder: Path) -> list[Path]:
             for candidate in view.candidates
         ],
     }
+    if report.axis != "k":
+        tables["stopping"] = [
+            {"arm": arm.name, "rule": line.rule, **_spread_out(point)}
+            for arm in report.arms
+            for line in arm.stopping
+            for point in line.points
+        ]
+        tables["frontier"] = [asdict(one) for one in report.frontier]
     heads: dict[str, Sequence[str]] = {
-        "curves": ("arm", "figure", *Point.__slots__),
-        "comparisons": Contrast.__slots__,
+        "curves": ("arm", "figure", *_columns(Point)),
+        "stopping": ("arm", "rule", *_columns(StoppingPoint)),
+        "frontier": Frontier.__slots__,
+        "comparisons": [name for name in Contrast.__slots__ if name not in Contrast.LATER],
         "speeds": Speed.__slots__,
         "problems": ("problem_id", "kind", "arm", *_outcome(ArmView("", None, "undecided", "", ()))),
         "candidates": ("problem_id", "arm", *(name for name in CandidateView.__slots__ if name not in TEXTS)),
@@ -65,11 +77,22 @@ def _cell(value: Any) -> Any:
     return "" if value is None or (isinstance(value, float) and not math.isfinite(value)) else value
 
 
+def _spread_out(point: Point | StoppingPoint) -> Row:
+    """Return a point with a column for each amount of its budget."""
+    row = asdict(point)
+    budget = row.pop("budget") or {}
+    return row | {f"budget:{name}": value for name, value in budget.items()}
+
+
+def _columns(kind: type[Point | StoppingPoint]) -> list[str]:
+    return [*(one for one in kind.__slots__ if one != "budget"), *(f"budget:{one.name}" for one in fields(Budget))]
+
+
 def _arm(arm: Arm) -> Row:
     """Return an arm's counts, costs and diversity side by side; what an engine took, and each order, have columns."""
     cost, quality = as_dict(arm.cost), as_dict(arm.quality)
     engines = cost.pop("engines")
-    distinct = quality.pop("distinct_answers")
+    quality.pop("distinct_answers")
     spread = asdict(arm.spread) if arm.spread else {}
     vendi = spread.pop("vendi", {})
     return {
@@ -80,7 +103,7 @@ def _arm(arm: Arm) -> Row:
         **cost,
         **{f"{engine}:{name}": value for engine, spent in engines.items() for name, value in as_dict(spent).items()},
         **quality,
-        "distinct_answers": distinct[-1] if distinct else None,
+        "distinct_answers": arm.quality.most_distinct,
         **spread,
         **{f"vendi_{order}": value for order, value in vendi.items()},
     }

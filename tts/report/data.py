@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from tts.metrics.budget import Budget
 from tts.metrics.paired import SIGNIFICANCE
 from tts.types import JSON, FinishReason, Spent, Status
 
@@ -18,6 +19,9 @@ from tts.types import JSON, FinishReason, Spent, Status
 @dataclass(frozen=True, slots=True)
 class Point:
     """One figure at one k. `tokens` is the mean number of completion tokens that k candidates of a problem take.
+
+    `budget` is all that they take, of all engines. Where candidates influence each other a point is a run that was made
+    for its k, and what is made of all its candidates.
 
     Candidates that were cut by their limit count as wrong; `cut_lower` and `cut_upper` bound what a larger limit could
     have given (None where nothing was cut, or the figure has no such bounds). `tie_share` is the share of subsets in
@@ -27,7 +31,7 @@ class Point:
     """
 
     k: int
-    tokens: float
+    tokens: float | None
     lower: float
     upper: float
     interval_low: float
@@ -37,14 +41,65 @@ class Point:
     tie_share: float | None = None
     cut_lower: float | None = None
     cut_upper: float | None = None
+    budget: Budget | None = None
+
+    def amount(self, axis: str) -> float | None:
+        """What it takes on an axis: `k`, `tokens` or `flops`; None: not known."""
+        if axis == "k":
+            return float(self.k)
+        value = getattr(self.budget, axis, None)
+        return None if value is None else float(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One figure over k: `random`, `pass@k` (the oracle), `pass^k`, `maj@k`, `first`, `best_of_n(scorer)`, …"""
+    """One figure over k: `random`, `pass@k` (the oracle), `pass^k`, `maj@k`, `first`, `best_of_n(scorer)`, …
+
+    `selected` is what each arm's own selector hands in, where arms are compared at equal cost and choose unalike.
+    """
 
     figure: str
     points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoppingPoint:
+    """What a stopping rule at one setting would have cost and reached on an arm's candidates, drawn in random orders.
+
+    `lower` … `upper` and their interval are the accuracy of the vote; `cost_error` (of what it costs on the report's
+    axis) and `sampling_error` (of the accuracy) are the standard errors that come from drawing orders.
+    """
+
+    setting: float
+    budget: Budget
+    lower: float
+    upper: float
+    interval_low: float
+    interval_high: float
+    cost_error: float
+    sampling_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoppingLine:
+    """A rule that says when enough was drawn, at several settings: what it would have bought, for nothing."""
+
+    rule: str
+    points: tuple[StoppingPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """A point of the headline that nothing dominates: no other is as cheap and better, or cheaper and as good.
+
+    `at` says which of the arm's: `k = 4`, or a rule's setting.
+    """
+
+    arm: str
+    at: str
+    cost: float
+    lower: float
+    upper: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +201,16 @@ class Cost:
     abandoned_tokens: int = 0
 
     @property
+    def untold_tokens(self) -> int:
+        """Tokens of calls that a search gave up before they came."""
+        return sum(one.untold_tokens for one in self.engines.values())
+
+    @property
+    def thrown_away(self) -> int:
+        """Tokens of which nothing was made: of candidates cancelled or abandoned, and of calls that were given up."""
+        return self.cancelled_tokens + self.abandoned_tokens + self.untold_tokens
+
+    @property
     def flops(self) -> float | None:
         """What all engines computed; None where the size of a model is unknown."""
         known = [one.flops for one in self.engines.values() if one.flops is not None]
@@ -165,8 +230,13 @@ class Quality:
     num_fallback_answers: int
     num_errors: int
     num_undecided: int
-    distinct_answers: tuple[float, ...]  # expected among k candidates, one per k
+    distinct_answers: tuple[float | None, ...]  # expected among k candidates, one per k; None: not known there
     num_abandoned: int = 0
+
+    @property
+    def most_distinct(self) -> float | None:
+        """How many answers differ at the largest k of which it is known."""
+        return next((one for one in reversed(self.distinct_answers) if one is not None), None)
 
     @property
     def share_cut(self) -> float:
@@ -205,7 +275,14 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One recipe's run. `name` is unique in the report; `recipe` is resolved, `statistics` are its plugins'."""
+    """One recipe's run. `name` is unique in the report; `recipe` is resolved, `statistics` are its plugins'.
+
+    Where candidates influence each other (`whole`) an arm may be several runs, one for each k; `run` and `recipe` are
+    then those of the largest, and `views` names each run (none: the arm has one, and its name). `stopping` are rules
+    that were replayed.
+    """
+
+    LATER: ClassVar[Mapping[str, Any]] = {"scorer": None, "whole": False, "views": (), "stopping": ()}
 
     LATER: ClassVar[Mapping[str, Any]] = {"scorer": None}
 
@@ -222,6 +299,9 @@ class Arm:
     made: Made = field(default_factory=Made)
     gains: tuple[Gain, ...] = ()
     scorer: ScorerQuality | None = None
+    whole: bool = False
+    views: tuple[str, ...] = ()
+    stopping: tuple[StoppingLine, ...] = ()
 
     @property
     def budget(self) -> str:
@@ -244,15 +324,20 @@ class Arm:
 class Contrast:
     """Arm `first` minus arm `second` in one figure at one k, paired over problems (see `tts.metrics.paired`).
 
+    Where arms are compared at equal cost `axis` says of what, and there is a `cost` in the
+    place of `k` (see `tts.metrics.matched`).
+
     `p_value` belongs to the interval from `interval_low` to `interval_high`, for this look alone; `adjusted_p_value` to
     that from `together_low` to `together_high`, for all contrasts of the report. None: problems come in fewer than 6
     clusters. `power` is a sentence.
     """
 
+    LATER: ClassVar[Mapping[str, Any]] = {"axis": "k", "cost": None}
+
     first: str
     second: str
     figure: str
-    k: int
+    k: int | None
     num_problems: int
     lower: float
     upper: float
@@ -267,15 +352,13 @@ class Contrast:
     num_ties: int
     num_open: int
     power: str
+    axis: str = "k"
+    cost: float | None = None
 
     @property
     def pair(self) -> str:
         """Who is compared."""
         return f"{self.first} − {self.second}"
-
-    def is_headline(self, figure: str, k: int) -> bool:
-        """Tell whether this look is at the headline's figure and k; where k is 1, every figure is pass@1."""
-        return self.k == k and self.figure in ({figure, "pass@k"} if k == 1 else {figure})
 
     @property
     def told_apart(self) -> bool:
@@ -352,7 +435,12 @@ class Report:
     `headline` names the figure that the job is about: `maj@k`, or `vendi` for texts that nothing verifies. It is told
     at `headline_k`, the largest k of which each problem has two subsets that share no candidate: at k = n a figure is
     one draw a problem. `speeds` is empty where the arms did not take turns.
+
+    `axis` is what accuracy is held against: `k`, or the `tokens` or `flops` of all engines; the `frontier` is the
+    headline's on it.
     """
+
+    LATER: ClassVar[Mapping[str, Any]] = {"axis": "k", "frontier": ()}
 
     title: str
     headline: str
@@ -364,3 +452,22 @@ class Report:
     warnings: tuple[str, ...]
     problems: tuple[ProblemView, ...]
     speeds: tuple[Speed, ...] = ()
+    axis: str = "k"
+    frontier: tuple[Frontier, ...] = ()
+
+    @property
+    def views(self) -> list[str]:
+        """The names of all runs, arm by arm."""
+        return [name for arm in self.arms for name in arm.views or (arm.name,)]
+
+    @property
+    def headline_contrasts(self) -> list[Contrast]:
+        """The contrasts to put first: at the headline's k, or each pair's at the most that both spent.
+
+        Where k is 1, every figure is pass@1.
+        """
+        if self.axis == "k":
+            figures = {self.headline, "pass@k"} if self.headline_k == 1 else {self.headline}
+            return [one for one in self.contrasts if one.k == self.headline_k and one.figure in figures]
+        most = {one.pair: one for one in self.contrasts if one.figure == self.headline}  # the later cost more
+        return list(most.values())

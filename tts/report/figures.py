@@ -8,16 +8,18 @@ from pathlib import Path
 
 from tts.report.chart import GREY, Chart, Mark, Series, draw, round_range
 from tts.report.data import Arm, Report
-from tts.report.wording import count, decimal, interval, known, percent_range
+from tts.report.wording import COSTS, amount, count, decimal, interval, known, percent_range
 from tts.runs.files import write_whole
 
 COVERAGE, CHANCE = "pass@k", "random"
+K_TITLE = "candidates k (log scale)"
 BAND = "Bands are 95 % intervals over problems; a filled range means that verdicts are undecided."
 
 
 def charts(report: Report) -> list[Chart]:
     """Return the charts that the report has data for; all that show shares have one vertical axis."""
-    drawn = [*_comparing(report), *_by_arm(report), _by_tokens(report), _distinct_answers(report)]
+    beside = _by_tokens(report) if report.axis == "k" else _by_k(report)
+    drawn = [*_comparing(report), *_by_arm(report), beside, _distinct_answers(report)]
     return [chart for chart in drawn if any(series.marks for series in chart.series)]
 
 
@@ -35,12 +37,17 @@ def write_figures(report: Report, folder: Path, render: Callable[[str], bytes] |
 
 
 def _comparing(report: Report) -> Iterator[Chart]:
-    """Yield the headline figure and coverage of all arms, where there are several."""
-    if len(report.arms) < 2:
+    """Yield the headline figure and coverage of all arms, where there are several or the axis is a cost.
+
+    On an axis of costs the headline has the stopping rules beside it, and the frontier.
+    """
+    if len(report.arms) < 2 and report.axis == "k":
         return
     coverage = f"Coverage, {COVERAGE}: is any of k candidates right?"
     for figure, title in {report.headline: f"{report.headline} of each recipe", COVERAGE: coverage}.items():
-        series = [_series(arm.name, arm, figure, look, band=True) for look, arm in enumerate(report.arms)]
+        series = [_series(report, arm.name, arm, figure, look, band=True) for look, arm in enumerate(report.arms)]
+        if figure == report.headline and report.axis != "k":
+            series += [*_stopping(report, len(series)), _frontier(report)]
         yield _of_shares(report, figure.replace("@", "-at-").replace("^", "-hat-"), title, series)
 
 
@@ -55,6 +62,7 @@ def _by_arm(report: Report) -> Iterator[Chart]:
     for number, arm in enumerate(report.arms, start=1):
         series = [
             _series(
+                report,
                 f"{figure} (oracle)" if figure == COVERAGE else figure,
                 arm,
                 figure,
@@ -72,36 +80,95 @@ def _by_arm(report: Report) -> Iterator[Chart]:
         yield _of_shares(report, f"arm-{number}", arm.name, [one for one in alike.values() if one.marks])
 
 
+def _stopping(report: Report, look: int) -> Iterator[Series]:
+    """Yield what stopping rules would have bought on the candidates of each arm that is a pool."""
+    for arm in report.arms:
+        for line in arm.stopping:
+            costs = [(point, getattr(point.budget, report.axis)) for point in line.points]
+            marks = (
+                Mark(
+                    cost,
+                    point.lower,
+                    point.upper,
+                    None,
+                    f"{decimal(point.setting)}, {amount(cost, report.axis)}",
+                    percent_range(point.lower, point.upper),
+                    interval(point.interval_low, point.interval_high),
+                )
+                for point, cost in costs
+                if known(cost) and cost > 0
+            )
+            yield Series(f"{line.rule} on {arm.name}", tuple(marks), look)
+            look += 1
+
+
+def _frontier(report: Report) -> Series:
+    """Return what nothing dominates."""
+    marks = (
+        Mark(
+            one.cost,
+            one.lower,
+            one.lower,
+            None,
+            f"{one.arm}, {one.at}, {amount(one.cost, report.axis)}",
+            percent_range(one.lower, one.upper),
+        )
+        for one in report.frontier
+        if one.cost > 0
+    )
+    return Series("frontier", tuple(marks), GREY)
+
+
 def _by_tokens(report: Report) -> Chart:
     series = [
-        _series(arm.name, arm, report.headline, look, band=True, tokens=True) for look, arm in enumerate(report.arms)
+        _series(report, arm.name, arm, report.headline, look, band=True, axis="written")
+        for look, arm in enumerate(report.arms)
     ]
-    # Ticks at the powers of two between the marks; at the outermost marks where there are fewer than two.
-    places = [mark.x for one in series for mark in one.marks]
-    ticks = [2.0**power for power in range(64) if places and min(places) <= 2.0**power <= max(places)]
-    if places and len(ticks) < 2:
-        ticks = sorted({min(places), max(places)})
     return _of_shares(
         report,
         "tokens",
         f"{report.headline} by tokens spent on a problem",
         series,
         x_title="completion tokens a problem (log scale)",
-        ticks=tuple((place, count(place)) for place in ticks),
+        ticks=_cost_ticks(series, count),
     )
+
+
+def _by_k(report: Report) -> Chart:
+    series = [
+        _series(report, arm.name, arm, report.headline, look, band=True, axis="k")
+        for look, arm in enumerate(report.arms)
+    ]
+    return _of_shares(
+        report,
+        "candidates",
+        f"{report.headline} by number of candidates",
+        series,
+        x_title=K_TITLE,
+        ticks=_k_ticks(report),
+    )
+
+
+def _cost_ticks(series: Sequence[Series], told: Callable[[float], str]) -> tuple[tuple[float, str], ...]:
+    """Return the powers of two between the marks; the outermost marks where there are fewer than two."""
+    places = [mark.x for one in series for mark in one.marks]
+    ticks = [2.0**power for power in range(128) if places and min(places) <= 2.0**power <= max(places)]
+    if places and len(ticks) < 2:
+        ticks = sorted({min(places), max(places)})
+    return tuple((place, told(place)) for place in ticks)
 
 
 def _distinct_answers(report: Report) -> Chart:
     series = []
     for look, arm in enumerate(report.arms):
         pairs = zip(report.ks, arm.quality.distinct_answers, strict=False)  # none where nothing was drawn
-        marks = (Mark(k, value, value, None, f"k = {k}", decimal(value)) for k, value in pairs if known(value))
+        marks = (Mark(k, value, value, None, f"k = {k}", decimal(value)) for k, value in pairs if value is not None)
         series.append(Series(arm.name, tuple(marks), look))
     return Chart(
         name="distinct-answers",
         title="Answers that differ among k candidates",
         description="The mean number over problems, by number of candidates k.",
-        x_title="candidates k (log scale)",
+        x_title=K_TITLE,
         y_title="different answers",
         ticks=_k_ticks(report),
         y_range=round_range([0.0, *(mark.lower for one in series for mark in one.marks)]),
@@ -116,9 +183,15 @@ def _of_shares(
     title: str,
     series: Sequence[Series],
     *,
-    x_title: str = "candidates k (log scale)",
-    ticks: tuple[tuple[float, str], ...] | None = None,
+    x_title: str = "",
+    ticks: tuple[tuple[float, str], ...] = (),
 ) -> Chart:
+    """Return the chart; on the report's axis unless another is named."""
+    if not x_title and report.axis == "k":
+        x_title, ticks = K_TITLE, _k_ticks(report)
+    elif not x_title:
+        x_title = f"{COSTS[report.axis]} a problem, of all engines, read and written (log scale)"
+        ticks = _cost_ticks(series, count if report.axis == "tokens" else lambda cost: amount(cost, report.axis))
     # In words, for those who cannot see it: the ends of each line.
     ends = [one.marks if len(one.marks) < 2 else (one.marks[0], one.marks[-1]) for one in series]
     told = [f"{one.name}: {'; '.join(map(str, marks))}." for one, marks in zip(series, ends, strict=True)]
@@ -138,32 +211,40 @@ def _of_shares(
         description=f"{' '.join(told)} {BAND}",
         x_title=x_title,
         y_title="share of problems",
-        ticks=_k_ticks(report) if ticks is None else ticks,
+        ticks=ticks,
         y_range=round_range(values or [0.0, 1.0], most=1.0),
         y_label=lambda share: f"{round(100 * share, 1):g} %",
         series=tuple(series),
     )
 
 
-def _series(name: str, arm: Arm, figure: str, look: int, *, band: bool, tokens: bool = False) -> Series:
-    """Return the marks of an arm's figure, without points that are not known; by tokens, without those of none."""
+def _series(
+    report: Report, name: str, arm: Arm, figure: str, look: int, *, band: bool, axis: str | None = None
+) -> Series:
+    """Return the marks of an arm's figure, without points that are not known, or cost nothing.
+
+    On the report's axis, unless another is named: `k`, or `written` for the completion tokens of candidates.
+    """
+    axis = axis or report.axis
     marks = []
     for point in arm.points(figure):
-        if tokens and not (known(point.tokens) and point.tokens > 0):
+        cost = point.tokens if axis == "written" else point.amount(axis)
+        if cost is None or not (known(cost) and cost > 0):
             continue
         bounded = known(point.interval_low) and known(point.interval_high)
+        told = {"k": "", "written": f", {count(cost)} tokens"}.get(axis, f", {amount(cost, axis)}")
         marks.append(
             Mark(
-                x=point.tokens if tokens else point.k,
+                x=cost,
                 lower=point.lower,
                 upper=point.upper,
                 band=(point.interval_low, point.interval_high) if band and bounded else None,
-                place=f"k = {point.k}" + (f", {count(point.tokens)} tokens" if tokens else ""),
+                place=f"k = {point.k}{told}",
                 value=percent_range(point.lower, point.upper),
                 bounds=interval(point.interval_low, point.interval_high) if bounded else "",
             )
         )
-    return Series(name, tuple(marks), look)
+    return Series(name, tuple(sorted(marks, key=lambda mark: mark.x)), look)
 
 
 def _k_ticks(report: Report) -> tuple[tuple[float, str], ...]:

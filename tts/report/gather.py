@@ -43,10 +43,10 @@ class Gathered:
     """What is known of one arm. `drawn` is the pool of all problems, `graded` that of those with verdicts.
 
     `views` goes by the problem's id; so does `clusters`, what problems share. `ballots` are those of the graded
-    problems, empty where nothing needs them. `counts` has `candidates`, `truncated`, …, and the tokens; `engines` is
-    the ledger. `reasons` counts why verdicts are undecided, `failures` say why problems could not be judged or
-    selected from. `spread` is what the texts show and `digest` is of all that
-    was written; the texts themselves are not kept. `notes` tell of scores.
+    problems, empty where nothing needs them. `counts` has `candidates`, `truncated`, …, and the tokens; `engines`
+    is the ledger, `paid` each problem's, `drawing` the same without what scorers asked. `reasons` counts why
+    verdicts are undecided, `failures` say why problems could not be judged or selected from. `spread` is what the
+    texts show and `digest` is of all that was written; the texts themselves are not kept. `notes` tell of scores.
     """
 
     drawn: Pool = field(default_factory=lambda: pool([]))
@@ -59,8 +59,14 @@ class Gathered:
     views: dict[str, ArmView] = field(default_factory=dict)
     clusters: dict[str, str] = field(default_factory=dict)
     ballots: list[Ballot] = field(default_factory=list)
-    engines: dict[str, Spent] = field(default_factory=dict)
+    paid: dict[str, Mapping[str, Spent]] = field(default_factory=dict)
+    drawing: dict[str, Mapping[str, Spent]] = field(default_factory=dict)
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    @property
+    def engines(self) -> dict[str, Spent]:
+        """The ledger of all problems."""
+        return added(self.paid.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +115,8 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             if is_graded(judged.verdicts) if candidates else is_known(row.reference):
                 graded.append(number)
             _count(gathered, candidates, judged, graded=number in graded[-1:])
-            paid = run.spent(problem_id, candidates)
-            gathered.engines = added([gathered.engines, paid])
+            gathered.drawing[problem_id] = run.drawing_spent(problem_id, candidates)
+            gathered.paid[problem_id] = run.spent(problem_id, candidates)
             if candidates:
                 spread.add(tuple(map(written, candidates[: wanted.num_texts])), row.problem.prompt)
             if row.problem.cluster is not None:

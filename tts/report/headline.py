@@ -8,7 +8,9 @@ from tts.errors import plural
 from tts.metrics.paired import FEWEST_MOVED
 from tts.report.data import Arm, Contrast, Report, Speed
 from tts.report.wording import (
+    COSTS,
     NBSP,
+    amount,
     at_k,
     decimal,
     interval,
@@ -37,6 +39,13 @@ def judgement(contrast: Contrast) -> str:
     return "told apart" if contrast.told_apart else "not told apart from chance"
 
 
+def look(contrast: Contrast) -> str:
+    """Return what is compared, and where: `maj@8`, or `maj@k at 1 234 tokens`."""
+    if contrast.k is not None:
+        return at_k(contrast.figure, contrast.k)
+    return f"{contrast.figure} at {amount(contrast.cost, contrast.axis)}"
+
+
 def chance(contrast: Contrast) -> str:
     """Return the p-value as words, or why there is none."""
     p = contrast.adjusted_p_value
@@ -58,11 +67,11 @@ def speed(one: Speed) -> str:
 def _verdicts(report: Report) -> Iterator[str]:
     # Of two arms the difference, with its interval, what to think of it, and what could have been seen.
     k = report.headline_k
-    fitting = [one for one in report.contrasts if one.is_headline(report.headline, k)]
+    fitting = report.headline_contrasts
     if fitting and len(report.arms) == 2:
         one = fitting[0]
         yield (
-            f"{one.first} minus {one.second} in {at_k(one.figure, k)}: {points_range(one.lower, one.upper)} points "
+            f"{one.first} minus {one.second} in {look(one)}: {points_range(one.lower, one.upper)} points "
             f"on {plural(one.num_problems, 'problem')} ({_doubt(one)}), {judgement(one)}; {one.power}."
         )
     # Of more, which pairs are told apart, the largest difference first.
@@ -78,8 +87,9 @@ def _verdicts(report: Report) -> Iterator[str]:
         sizes = [one.num_problems for one in fitting]
         fewest, most = min(sizes), max(sizes)
         on = plural(most, "problem") if fewest == most else f"{fewest} to {plural(most, 'problem')} in common"
+        where = look(fitting[0]) if report.axis == "k" else f"{report.headline} at equal {COSTS[report.axis]}"
         yield (
-            f"In {at_k(fitting[0].figure, k)} on {on} {len(apart) or 'none'} of {plural(len(fitting), 'pair')} of "
+            f"In {where} on {on} {len(apart) or 'none'} of {plural(len(fitting), 'pair')} of "
             f"recipes {'is' if len(apart) < 2 else 'are'} told apart{': ' if apart else ' from chance'}"
             f"{', '.join([*told, *more])}{not_told}."
         )
@@ -150,7 +160,7 @@ def _sensitivity(report: Report) -> Iterator[str]:
 
 def _ties(report: Report) -> Iterator[str]:
     told = []
-    for arm in report.arms:
+    for arm in [arm for arm in report.arms if not arm.whole]:
         point = arm.point(report.headline, report.headline_k)
         if point is not None and point.tie_share:
             told.append(percent(point.tie_share) + (f" ({arm.name})" if len(report.arms) > 1 else ""))

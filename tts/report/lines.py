@@ -11,10 +11,12 @@ import numpy as np
 from tts.components import registry
 from tts.components.component import Component
 from tts.metrics.bootstrap import DIGITS, estimates
-from tts.metrics.comparison import compare
+from tts.metrics.budget import Costs
+from tts.metrics.comparison import Figures, compare
 from tts.metrics.cost import expected_tokens
-from tts.metrics.curves import Curve, selected_curve
+from tts.metrics.curves import Curve, Drawn, selected_curve
 from tts.metrics.gain import gains
+from tts.metrics.matched import Buys, grid
 from tts.metrics.paired import SIGNIFICANCE, Look
 from tts.metrics.pool import Pool
 from tts.metrics.redraw import redraw_errors
@@ -29,6 +31,9 @@ from tts.types import Ballot
 PRIMARY = ("pass@k", "maj@k")
 """The figures that arms are compared in. More of them would cost power: every p-value is corrected for all."""
 
+SELECTED = "selected"
+"""What each arm's own selector hands in, where they choose unalike."""
+
 EXACT = frozenset({"first", "majority_vote", "self_consistency", "best_of_n"})
 """The selectors whose lines are among `curves`."""
 
@@ -36,30 +41,36 @@ NUM_OWN_DRAWS = 4096
 """Subsets that a selector without a formula is run on; it is slow. Each problem gets 16 at least."""
 
 
-def line(curve: Curve, pool: Pool, units: Sequence[str], seed: int) -> Line:
-    """Return a curve's means with their 95 % intervals, on the axis of k and on that of tokens.
+def line(curve: Curve, costs: Costs, units: Sequence[str], seed: int, *, pool: Pool | None, cut: bool) -> Line:
+    """Return a curve's means with their 95 % intervals, and what each point costs.
 
-    `units` are what its problems are drawn with (see `tts.metrics.units`).
+    `units` are what its problems are drawn with (see `tts.metrics.units`). `pool` is what the curve was read off, None
+    where each point is a run; `cut`: some candidates were, by the length limit.
     """
-    tokens = np.nanmean(expected_tokens(pool, curve.ks), axis=1)
+    ks = curve.ks
+    budgets = dict(zip(costs.ks, costs.budgets(), strict=True))
+    if pool is None:
+        tokens = [budgets[k].written_tokens for k in ks]
+        again: list[float | None] = [None] * len(ks)
+    else:
+        tokens, again = np.nanmean(expected_tokens(pool, ks), axis=1).tolist(), redraw_errors(curve.name, pool, ks)
     found = estimates(curve.lower, curve.upper, units=units, seed=seed)
     points = (
         Point(
             k,
-            float(tokens[row]),
+            tokens[row],
             one.lower,
             one.upper,
             one.interval_low,
             one.interval_high,
             error,
-            again,
+            again[row],
             tie_share=_mean(curve.tie_shares, row),
-            cut_lower=_mean(curve.cut_lower, row) if pool.cut.any() else None,
-            cut_upper=_mean(curve.cut_upper, row) if pool.cut.any() else None,
+            cut_lower=_mean(curve.cut_lower, row) if cut else None,
+            cut_upper=_mean(curve.cut_upper, row) if cut else None,
+            budget=budgets[k],
         )
-        for row, (k, one, error, again) in enumerate(
-            zip(curve.ks, found, curve.sampling_errors, redraw_errors(curve.name, pool, curve.ks), strict=True)
-        )
+        for row, (k, one, error) in enumerate(zip(ks, found, curve.sampling_errors, strict=True))
     )
     return Line(curve.name, tuple(points))
 
@@ -75,51 +86,60 @@ def has_own_curve(selector: Selector) -> bool:
     return name not in EXACT and not isinstance(selector, BoundSelector)
 
 
-def own_curve(selector: Selector, ballots: Sequence[Ballot], pool: Pool, ks: Sequence[int], seed: int) -> Curve:
-    """Return the accuracy@k of any selector by running it on random subsets; `ballots` go with the pool's problems."""
-    of_problem = dict(zip(pool.problem_ids, ballots, strict=True))
+def figure_of(selector: Selector, scorer: str | None) -> str:
+    """Return the figure that a selector hands in; `scorer` is what its scorer is called."""
+    if isinstance(selector, BoundSelector):
+        return PRIMARY[0]
+    name = registry.name_of("selectors", cast("Component", selector).__class__)
+    return {"majority_vote": "maj@k"}.get(name, name if scorer is None or name not in EXACT else f"{name}({scorer})")
+
+
+def own_curve(selector: Selector, ballots: Sequence[Ballot], drawn: Drawn, seed: int) -> Curve:
+    """Return the accuracy@k of any selector by running it on random subsets; `ballots` go with those problems."""
+    of_problem = dict(zip(drawn.pool.problem_ids, ballots, strict=True))
 
     def odds(pool: Pool, k: int) -> SelectionOdds:
         choose = chosen_by(selector, [of_problem[name] for name in pool.problem_ids])
         return sampled_odds(pool, k, choose, pool.classes >= 0, num_draws=NUM_OWN_DRAWS, seed=seed)
 
     name = registry.name_of("selectors", cast("Component", selector).__class__)
-    return selected_curve(name, odds, pool, ks)
+    return selected_curve(name, odds, drawn)
 
 
 def contrasts(
-    arms: Sequence[tuple[str, Sequence[Curve]]],
+    arms: Sequence[Buys],
     *,
+    axis: str = "k",
+    figures: Sequence[str] = PRIMARY,
     baseline: str | None = None,
     clusters: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> tuple[tuple[Contrast, ...], float]:
-    """Return the later arm minus the earlier one, for each two arms, primary figure and k, and the level for a p-value.
+    """Return the later arm minus the earlier one, for each two arms, figure and k, and the level for a p-value.
 
-    With a `baseline`, only each other arm minus that one. Where k is 1 all figures are pass@1, which is there once. Two
-    arms are compared on the problems that both have; those that share none, or have no reference, are in none.
+    On another axis than k they are compared at equal cost, wherever one of the two has a point inside the range that
+    both cover. With a `baseline`, only each other arm minus that one. Where k is 1 all figures are pass@1, which is
+    there once. Two arms are compared on the problems that both have; those that share none, or have no reference, are
+    in none.
     """
     chosen = [(later, earlier) for earlier, later in combinations(arms, 2) if baseline is None]
-    chosen += [(arm, base) for base in arms if base[0] == baseline for arm in arms if arm[0] != baseline]
-    names, pairs = [], []
-    for (first, firsts), (second, seconds) in chosen:
-        by_name = {curve.name: curve for curve in seconds}
-        for curve in firsts:
-            ks = [k for k in curve.ks if k > 1 or curve.name == PRIMARY[0]]
-            if curve.name in PRIMARY and curve.name in by_name and ks:
-                other = by_name[curve.name]
-                if set(curve.problem_ids) & set(other.problem_ids):
-                    pairs.append((curve.at(ks), other.at(ks)))
-                    names += [(first, second)] * len(ks)
+    chosen += [(arm, base) for base in arms if base.name == baseline for arm in arms if arm.name != baseline]
+    names, pairs = list[tuple[str, str]](), list[tuple[Figures, Figures]]()
+    for first, second in chosen:
+        for figure in [one for one in first.curves if one in figures and one in second.curves]:
+            found = _at_equal_k(first, second, figure) if axis == "k" else _at_equal_cost(first, second, figure, axis)
+            if first.shared(second, figure) and found is not None:
+                pairs.append(found)
+                names += [(first.name, second.name)] * len(found[0].places)
     if not pairs:
         return (), SIGNIFICANCE
     compared = compare(pairs, clusters=clusters, seed=seed)
-    found = (
+    made = (
         Contrast(
             first=first,
             second=second,
             figure=one.figure,
-            k=one.k,
+            k=int(one.place) if axis == "k" else None,
             num_problems=one.look.num_problems,
             **looked(one.look),
             num_wins=one.record.num_wins,
@@ -127,10 +147,25 @@ def contrasts(
             num_ties=one.record.num_ties,
             num_open=one.record.num_open,
             power=str(one.power),
+            axis=axis,
+            cost=None if axis == "k" else one.place,
         )
         for (first, second), one in zip(names, compared.comparisons, strict=True)
     )
-    return tuple(found), compared.level
+    return tuple(made), compared.level
+
+
+def _at_equal_k(first: Buys, second: Buys, figure: str) -> tuple[Figures, Figures] | None:
+    one, other = first.curves[figure], second.curves[figure]
+    ks = [k for k in one.ks if k in other.ks and (k > 1 or figure == PRIMARY[0])]
+    return (one.at(ks), other.at(ks)) if ks else None
+
+
+def _at_equal_cost(first: Buys, second: Buys, figure: str, axis: str) -> tuple[Figures, Figures] | None:
+    common, places = first.shared(second, figure), grid(first, second, figure, axis)
+    if not places:
+        return None
+    return first.at(figure, axis, places, common), second.at(figure, axis, places, common)
 
 
 class Looked(TypedDict):

@@ -8,7 +8,10 @@ import unicodedata
 from decimal import ROUND_HALF_UP, Decimal
 
 UNKNOWN = "–"
+COSTS = {"tokens": "tokens", "flops": "FLOPs"}
+"""What is counted on the axes of costs."""
 NBSP = "\u00a0"  # a number and its unit stay on one line
+FLOPS = ("FLOPs", "kFLOPs", "MFLOPs", "GFLOPs", "TFLOPs", "PFLOPs", "EFLOPs")
 _BIDI = {"\u061c", "\u200e", "\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
 _LINE_BREAKS = re.compile(r"\s+")
 
@@ -81,6 +84,16 @@ def seconds(value: float | None) -> str:
 def at_k(figure: str, k: int) -> str:
     """Return a figure's name at one k: `maj@8`, `pass^8`, `first of 8`."""
     return f"{figure[:-1]}{k}" if figure.endswith(("@k", "^k")) else f"{figure} of {k}"
+
+
+def amount(cost: float | None, axis: str) -> str:
+    """Return a cost with what it counts: `1 234 tokens`, `5.6 TFLOPs`."""
+    if cost is None or not known(cost):
+        return UNKNOWN
+    if axis == "tokens":
+        return f"{count(cost)}{NBSP}tokens"
+    step = min(max(int(math.log10(cost)) // 3, 0) if cost >= 1 else 0, len(FLOPS) - 1)
+    return f"{decimal(cost / 1000**step)}{NBSP}{FLOPS[step]}"
 
 
 def visible(text: str) -> str:

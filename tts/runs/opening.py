@@ -16,21 +16,22 @@ FORMAT = 1
 PLAN = "bench.json"
 
 
-def run_folders(paths: Sequence[Path]) -> Iterator[tuple[Path, tuple[str, ...]]]:
+def run_folders(paths: Sequence[Path]) -> Iterator[tuple[Path, str, tuple[str, ...]]]:
     """Yield the run folders that `paths` name: itself, or those in a folder that `tts bench` wrote, in its order.
 
-    Beside each: what is missing there, in sentences.
+    Beside each: the line that it is a point of, and what is missing there, in sentences.
     """
     for path in paths:
         plan = read_plan(path)
         if plan is None:
-            yield path, ()
+            yield path, "", ()
             continue
         begun = [arm.name for arm in plan.arms if (path / arm.name / "run.json").exists()]
         waiting = [arm.name for arm in plan.arms if arm.name not in begun]
         notes = (f"{path}: of its recipes, {', '.join(waiting)} was never begun",) if waiting else ()
-        for name in begun:
-            yield path / name, notes if name == begun[0] else ()
+        for arm in plan.arms:
+            if arm.name in begun:
+                yield path / arm.name, arm.line, notes if arm.name == begun[0] else ()
 
 
 def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: Sequence[str] = ()) -> list[Stored]:
@@ -43,10 +44,10 @@ def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: S
         for given in paths:
             if read_plan(given) is not None and not any(run_folders([given])):
                 raise UsageError(f"{given} is a benchmark in which nothing was drawn: give what it compares")
-        for path, notes in run_folders(paths):
+        for path, line, notes in run_folders(paths):
             is_file = path.exists() and not path.is_dir()
             opened.append(CandidateFile(path, problems, overrides) if is_file else StoredRun(path, overrides, problems))
-            opened[-1].notes = (*opened[-1].notes, *notes)
+            opened[-1].notes, opened[-1].line = (*opened[-1].notes, *notes), line
     except BaseException:
         for run in opened:
             run.close()
@@ -56,10 +57,14 @@ def open_stored(paths: Sequence[Path], problems: str | None = None, overrides: S
 
 @dataclass(frozen=True, slots=True)
 class StoredArm:
-    """One recipe of a benchmark, resolved; its run folder is called `name`."""
+    """One run of a benchmark: a recipe, resolved; its folder is called `name`.
+
+    `line` is what the runs of one recipe have in common that were made each for its number of candidates.
+    """
 
     name: str
     recipe: dict[str, Any]
+    line: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a name that is no folder's beside bench.json."""
@@ -82,6 +87,7 @@ class StoredPlan:
     turns: int
     judged_by: tuple[str, ...] = ()
     baseline: str | None = None
+    axis: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a number of turns in which nothing is drawn."""

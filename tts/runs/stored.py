@@ -29,17 +29,19 @@ from tts.types import Candidate, Given, InputRow, Judged, ProblemRow, Reference,
 class Stored:
     """Stored candidates beside their problems. Problems come in the order of the input.
 
-    `name` is what to call it: the recipe's name, or the file's. `recipe` is what judges the candidates; of a file of
-    another tool, only task and selector mean something. `origin` is the resolved recipe as far as it is known, and
-    `statistics` what plugins told of the run. `errors` are rows that are no problem or no candidate, and `notes` say
-    what is not known of these candidates, a sentence each. `selected_anew`: whether another selector was asked for than
-    the one whose selections `graded` returns. `num_parameters` is what is known of the engines' sizes. `given_scores`
-    names the figures of the candidates that are scores of another tool; `verdicts_stand`: whether the verdicts that
-    came with them are asked for, and no verifier's.
+    `name` is what to call it: the recipe's name, or the file's. Runs of one folder with the same `line` are points of
+    one line, each made for its number of candidates ("": it stands alone). `recipe` is what judges the candidates; of a
+    file of another tool, only task and selector mean something. `origin` is the resolved recipe as far as it is known,
+    and `statistics` what plugins told of the run. `errors` are rows that are no problem or no candidate, and `notes`
+    say what is not known of these candidates, a sentence each. `selected_anew`: whether another selector was asked for
+    than the one whose selections `graded` returns. `num_parameters` is what is known of the engines' sizes.
+    `given_scores` names the figures of the candidates that are scores of another tool; `verdicts_stand`: whether the
+    verdicts that came with them are asked for, and no verifier's.
     """
 
     path: Path
     name: str
+    line: str = ""
     recipe: Recipe
     origin: Mapping[str, Any]
     statistics: Mapping[str, Any] = MappingProxyType({})
@@ -88,6 +90,10 @@ class Stored:
 
     def spent(self, problem_id: str, candidates: Sequence[Candidate]) -> Mapping[str, Spent]:
         """Return what a problem took, by engine; `candidates` are its own."""
+        return self.drawing_spent(problem_id, candidates)
+
+    def drawing_spent(self, problem_id: str, candidates: Sequence[Candidate]) -> Mapping[str, Spent]:
+        """Return the same without what scorers asked."""
         del problem_id
         return ledger(candidates)
 
@@ -250,12 +256,16 @@ class StoredRun(Stored):
 
         So it does not depend on which scorer's word stands.
         """
+        drawing = self.drawing_spent(problem_id, candidates)
+        if problem_id not in self._scored:
+            return drawing
+        return priced(added([drawing, self._scored[problem_id].spent]), self.num_parameters)
+
+    def drawing_spent(self, problem_id: str, candidates: Sequence[Candidate]) -> Mapping[str, Spent]:
+        """Return the same without what scorers asked."""
         if problem_id in self._searched:
-            drawing = self._searched[problem_id].spent
-        else:
-            drawing = ledger([*candidates, *self._superseded.get(problem_id, ())])
-        both = added([drawing, self._scored[problem_id].spent]) if problem_id in self._scored else drawing
-        return priced(both, self.num_parameters)
+            return priced(self._searched[problem_id].spent, self.num_parameters)
+        return priced(ledger([*candidates, *self._superseded.get(problem_id, ())]), self.num_parameters)
 
     def is_complete(self, problem_id: str) -> bool:
         """Tell whether all of a problem's candidates are there: of a search, whether it is over."""

@@ -19,9 +19,11 @@ from tts.errors import plural
 from tts.report.chart import Chart, draw
 from tts.report.data import Arm, ArmView, Made, Report
 from tts.report.figures import charts
-from tts.report.headline import headline, judgement, record, speed
+from tts.report.headline import headline, judgement, look, record, speed
 from tts.report.wording import (
+    COSTS,
     UNKNOWN,
+    amount,
     at_k,
     count,
     decimal,
@@ -53,12 +55,12 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    of_report = (headline, judgement, record, speed, charts, svg, scope, made, num_right)
+    of_report = (headline, judgement, look, record, speed, charts, svg, scope, made, num_right)
     of_recipe = (by_key, differing, indented)
-    numbers = (count, decimal, interval, known, p_value, percent, percent_range, points, points_range, seconds)
+    numbers = (amount, count, decimal, interval, known, p_value, percent, percent_range, points, points_range, seconds)
     in_words = (at_k, plural, shortened, visible)
     environment.globals |= {function.__name__: function for function in (*of_report, *of_recipe, *numbers, *in_words)}
-    environment.globals |= {"unknown": UNKNOWN, "window": WINDOW}
+    environment.globals |= {"unknown": UNKNOWN, "window": WINDOW, "costs": COSTS}
     return environment
 
 
