@@ -43,6 +43,9 @@ class Component(Section):
     """Keys that say where, how fast or with how much memory it works. They cannot change how a candidate is
     distributed, so a run may go on with others."""
 
+    stands_for: ClassVar[type[Component] | None] = None
+    """The class that a recipe names, where this one is made of it and works for it."""
+
     def check(self) -> None:
         """Raise where what `open` needs is plainly missing (a package, say). Cheap; called before any work."""
 

@@ -70,6 +70,7 @@ def load(kind: ComponentKind, name: str) -> type[Component]:
 
 def name_of(kind: ComponentKind, component_class: type[Component]) -> str:
     """Return the name under which `load` finds this class: a built-in's, a plugin's, else `module:Class`."""
+    component_class = component_class.stands_for or component_class
     targets = [*BUILT_IN[kind].items(), *((plugin.name, plugin.value) for plugin in _plugins(kind))]
     for name, target in targets:
         module, _, attribute = target.partition(":")

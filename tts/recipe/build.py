@@ -15,7 +15,7 @@ from tts.components.component import Component, ComponentKind, Section, article,
 from tts.components.slot import may_be_path, slot_of
 from tts.errors import TTSError
 from tts.recipe.mistakes import Mistake, Subject, explain, refusal
-from tts.recipe.model import Recipe
+from tts.recipe.model import SEPARATE, Recipe
 from tts.recipe.tree import Node, as_section, shown
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -86,9 +86,26 @@ class _Builder:
         except TTSError as error:
             self.cause = error
             return self._note(name, f"`{path}`: {error}")
+        if kind == "engines" and SEPARATE in section.value:
+            component_class = self._apart(component_class, section.value, path)
         keys = Node({key: below for key, below in section.value.items() if key != "name"}, section.place)
         component = self.section(component_class, Subject(component_class, keys, path, f"the {word} `{name.value}`"))
         return FAILED if component is None else self._number(component, shared=kind == "engines")
+
+    def _apart(self, engine: type[Component], keys: dict[str, Node], path: str) -> type[Component]:
+        """Return the class that does an engine's work in a process of its own, if its section asks for that."""
+        node = keys[SEPARATE]
+        if node.value is not True:
+            if node.value is not False:
+                self._note(node, f"`{path}.{SEPARATE}` must be true or false, got {shown(node)}")
+            del keys[SEPARATE]
+            return engine
+        if not hasattr(engine, "step") or hasattr(engine, "ask_before_sending_again"):
+            self._note(node, f"`{path}.{SEPARATE}` must be false: this engine computes nothing in our process")
+            return engine
+        from tts.engines.apart import apart
+
+        return apart(engine)
 
     def _number(self, component: Component, *, shared: bool) -> int:
         """Keep a component and return its number. `shared`: two sections that say the same are one."""

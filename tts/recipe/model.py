@@ -14,6 +14,8 @@ from tts.components.component import Component, Section
 from tts.components.slot import PathText, Slot, slots_of
 from tts.protocols import AskingRewardEngine, Engine, GuidingSampler, Sampler, Selector, Task
 
+SEPARATE: Final = "separate_process"
+"""A key of every engine: whether it works in a process of its own."""
 LATER_STAGES: Final = ("selector", "task.verifier")
 
 
@@ -142,7 +144,7 @@ def _is_circumstance(path: str, recipe: Recipe) -> bool:
     """Tell whether the key at a dotted path is one of the circumstances of the engine, or of one within it."""
     part: Any = recipe
     for key in path.split("."):
-        if isinstance(part, Component) and key in part.circumstances:
+        if isinstance(part, Component) and key in (*part.circumstances, SEPARATE):
             return True
         part = part[int(key)] if isinstance(part, tuple) and key.isdecimal() else getattr(part, key, None)
     return False

@@ -16,7 +16,7 @@ from pydantic_core import to_jsonable_python
 from tts.components import registry
 from tts.components.component import Component, ComponentKind, Section
 from tts.components.slot import SLOT_MARK, Slot, slot_of
-from tts.recipe.model import Recipe
+from tts.recipe.model import SEPARATE, Recipe
 
 JSONSchema: TypeAlias = dict[str, Any]
 
@@ -44,7 +44,7 @@ def recipe_schema() -> JSONSchema:
         section: _completed(section, definitions.pop(references[section, "validation"]["$ref"].rpartition("/")[2]))
         for section in sections
     }
-    components = {f"{kind}.{name}": _named(name, bodies[classes[kind, name]]) for kind, name in classes}
+    components = {f"{kind}.{name}": _named(kind, name, bodies[classes[kind, name]]) for kind, name in classes}
     kinds = {kind: _any_of_kind(kind, {n: c for (k, n), c in classes.items() if k == kind}) for kind in registry.KINDS}
     return {"$schema": DIALECT, **_whole(bodies[Recipe]), "$defs": {**kinds, **components, **definitions}}
 
@@ -84,9 +84,12 @@ def _default(field: FieldInfo, slot: Slot) -> JSONSchema:
     return {"default": slot.dump(default) if isinstance(default, Component) else default}
 
 
-def _named(name: str, body: JSONSchema) -> JSONSchema:
-    """Return a component's schema with the key that names it."""
-    properties = {"name": {"const": name}, **body["properties"]}
+def _named(kind: ComponentKind, name: str, body: JSONSchema) -> JSONSchema:
+    """Return a component's schema with the key that names it, and what every engine takes."""
+    apart = {
+        SEPARATE: {"type": "boolean", "default": False, "description": "Whether it works in a process of its own."}
+    }
+    properties = {"name": {"const": name}, **body["properties"], **(apart if kind == "engines" else {})}
     return {**body, "title": name, "properties": properties, "required": ["name", *body.get("required", ())]}
 
 

@@ -74,7 +74,7 @@ class VLLMEngine(VLLMKeys):
         """Start vLLM and load the model. Raises EngineError or MissingExtraError."""
         installation.require()
         share_cores()
-        installation.prepare_environment(separate_process=self.separate_process or self.tensor_parallel_size > 1)
+        installation.prepare_environment(separate_process=self.tensor_parallel_size > 1)
         source = resolve(self.model)
         prompts = self._prompts_of(self.chat_template_kwargs, source)  # a model that is not there is told in seconds
         installation.require_pieces()

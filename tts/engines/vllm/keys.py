@@ -23,7 +23,6 @@ class StartKeys(Component):
             "gpu_memory_utilization",
             "kv_cache_mb",
             "prefix_caching",
-            "separate_process",
             "tensor_parallel_size",
         }
     )
@@ -42,10 +41,6 @@ class StartKeys(Component):
 
     prefix_caching: bool = True
     """Whether requests that begin alike share the work on their beginning."""
-
-    separate_process: bool = False
-    """Whether vLLM's engine runs in a process of its own, as it does with more than one GPU. It then starts on a
-    request as soon as that arrives, so that a repeated run need not be the same."""
 
     engine_args: dict[str, EngineArgument] = Field(default_factory=dict)
     """Further arguments of vLLM's `EngineArgs`, as they are, such as `max_num_batched_tokens: 2048`."""

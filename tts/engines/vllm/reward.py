@@ -75,7 +75,7 @@ class VLLMReward(RewardModelKeys, StartKeys):
         """Start vLLM and load the model. Raises EngineError where the model does not suit its format."""
         installation.require()
         share_cores()
-        installation.prepare_environment(separate_process=self.separate_process or self.tensor_parallel_size > 1)
+        installation.prepare_environment(separate_process=self.tensor_parallel_size > 1)
         installation.require_pieces()
         from tts.engines.reward.heads import HEADS, layers_of_head, refuse_changed_logits
         from tts.engines.transformers.loading import load_configuration

@@ -33,8 +33,8 @@ def launch(arguments: dict[str, Any], source: str, check: Callable[[Any], None] 
     """Return a running `LLMEngine` with these arguments, whose configuration passed `check`. Raises as `start_vllm`."""
     if OPEN:
         raise EngineError(
-            "only one vllm engine can be open in a process: close the other one first. Where one draws and one rates, "
-            "let the second be `transformers_reward`, or a `p_true` that asks the first"
+            "only one vllm engine can be open in a process: close the other one first. Where a recipe has two, give "
+            "the second `separate_process: true`"
         )
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
