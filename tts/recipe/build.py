@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from tts.components import registry
+from tts.components.apart import apart
 from tts.components.component import Component, ComponentKind, Section, article, singular
 from tts.components.slot import may_be_path, slot_of
 from tts.errors import TTSError
@@ -103,8 +104,6 @@ class _Builder:
         if not hasattr(engine, "step") or hasattr(engine, "ask_before_sending_again"):
             self._note(node, f"`{path}.{SEPARATE}` must be false: this engine computes nothing in our process")
             return engine
-        from tts.engines.apart import apart
-
         return apart(engine)
 
     def _number(self, component: Component, *, shared: bool) -> int:

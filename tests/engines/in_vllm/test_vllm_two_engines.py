@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).parents[1] / "reward"))
 from reward_parts import qwen_head, save_with_head
 from vllm_parts import SMOLLM2
 
-from tts.engines.apart import apart
+from tts.components.apart import apart
 from tts.engines.transformers.engine import TransformersEngine
 from tts.engines.vllm.engine import VLLMEngine
 from tts.pipeline.run import open_run

@@ -126,7 +126,7 @@ class _Child:
         ours, theirs = socket.socketpair()
         self.name = name
         self._pipe = Connection(ours.detach())
-        command = f"from tts.engines.apart import serve; serve({theirs.fileno()})"
+        command = f"from tts.components.apart import serve; serve({theirs.fileno()})"
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", command],

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tts.engines.apart import apart
+from tts.components.apart import apart
 from tts.engines.replay import ReplayEngine
 from tts.errors import EngineError, RecipeError
 from tts.pipeline.run import open_run
@@ -113,7 +113,7 @@ def test_a_wrong_value_and_an_engine_that_computes_nothing_are_refused_by_name(t
 
 PARENT = """
 import sys, time
-from tts.engines.apart import apart
+from tts.components.apart import apart
 from tts.engines.replay import ReplayEngine
 engine = apart(ReplayEngine)(script=["x"])
 engine.open()
