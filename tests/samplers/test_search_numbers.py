@@ -179,3 +179,35 @@ def test_a_beam_is_made_of_whole_groups() -> None:
 
     with pytest.raises(ValueError, match="multiple of beam_width"):
         PRMBeam(reward=ReplayEngine(rewards=(0.5,)), num_candidates=6, beam_width=4)
+
+
+def test_a_beam_copies_the_best_in_turn_and_a_tree_keeps_its_own_best() -> None:
+    """First steps of rewards .9, .8, .2, .1: the beam goes on from 1, 2, 1, 2, each tree from the best of its two."""
+    from tts.engines.replay import ReplayEngine
+    from tts.samplers.dvts import DVTS
+    from tts.testing import converse
+    from tts.types import Completion, Problem, Request, RewardRequest, Rewards
+
+    def reply(request: Request) -> Completion:
+        if request.prefix:
+            return Completion("p", request.key, "end", "stop", 1, 1)
+        return Completion("p", request.key, f"{request.key[0]}\n\n", "stop", 1, 1, stop="\n\n")
+
+    def rewards(request: RewardRequest) -> Rewards:
+        values = tuple((0.9, 0.8, 0.2, 0.1)[int(step[0]) % 4] if step != "end" else 0.5 for step in request.steps)
+        return Rewards("p", request.key, values, 1)
+
+    def trees(
+        request: Request,
+    ) -> Completion:  # each tree's two children, the better of the second worse than the first's
+        if request.prefix:
+            return reply(request)
+        text = {"0/0": "3", "0/1": "1", "1/0": "2", "1/1": "3"}[request.key[:3]]
+        return Completion("p", request.key, f"{text}\n\n", "stop", 1, 1, stop="\n\n")
+
+    keys = {"reward": ReplayEngine(rewards=(0.5,)), "num_candidates": 4, "beam_width": 2}
+    problem = Problem("p", "x", "text")
+    beam = converse(PRMBeam(**keys), problem, reply, rewards=rewards)
+    assert [one.text for one in beam] == ["0\n\nend", "1\n\nend", "0\n\nend", "1\n\nend"]
+    dvts = converse(DVTS(**keys), problem, trees, rewards=rewards)
+    assert [one.text for one in dvts] == ["1\n\nend"] * 2 + ["2\n\nend"] * 2
