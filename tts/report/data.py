@@ -284,8 +284,6 @@ class Arm:
 
     LATER: ClassVar[Mapping[str, Any]] = {"scorer": None, "whole": False, "views": (), "stopping": ()}
 
-    LATER: ClassVar[Mapping[str, Any]] = {"scorer": None}
-
     name: str
     run: str
     recipe: Mapping[str, JSON]
