@@ -291,8 +291,12 @@ class Calls(Protocol):
         *,
         messages: tuple[Message, ...] = (),
         engine: Engine | None = None,
+        about: Written = (),
     ) -> Pending[Completion]:
-        """Let the recipe's engine (or another) go on from what is written; without `messages`: from the task's."""
+        """Let the recipe's engine (or another) go on from what is written; without `messages`: from the task's.
+
+        `about` is for those who watch alone: what a call is about that does not go on from what calls wrote.
+        """
 
     def rewards(self, engine: RewardEngine | AskingRewardEngine, written: Written) -> Pending[Rewards]:
         """Ask a reward model what it thinks of each piece."""

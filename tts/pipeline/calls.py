@@ -65,11 +65,20 @@ class Host(Protocol):
         """Return what an engine of the recipe can do; None is what draws candidates. Raises MisuseError for others."""
 
     def ask(
-        self, branch: Branch, engine: Engine | RewardEngine | AskingRewardEngine | None, call: Request | RewardRequest
+        self,
+        branch: Branch,
+        engine: Engine | RewardEngine | AskingRewardEngine | None,
+        call: Request | RewardRequest,
+        about: Written = (),
     ) -> Promise[Any]:
-        """Ask an engine of the recipe; None is what draws candidates. Raises MisuseError for others."""
+        """Ask an engine of the recipe; None is what draws candidates. Raises MisuseError for others.
 
-    def ask_classes(self, branch: Branch, key: str, answers: tuple[str | None, ...]) -> Promise[Grouping]:
+        `about` is noted on record, and nothing depends on it.
+        """
+
+    def ask_classes(
+        self, branch: Branch, key: str, answers: tuple[str | None, ...], about: Written
+    ) -> Promise[Grouping]:
         """Ask the verifier which of these texts' answers are the same; None: no answer."""
 
     def record(self, candidate: Candidate) -> None:
@@ -85,8 +94,8 @@ class Search:
 
     `candidates` are those that were handed in, in an earlier session too; `recorded` is what an earlier session has on
     record in `log`, and nobody asked for yet. `in_flight` counts what will still be told, `num_untold` what was given
-    up and has not come back yet; `may_differ` says that records which do not fit are asked anew. `error` says why it
-    failed, once it is `over`.
+    up and has not come back yet; `may_differ` says that records which do not fit are asked anew. `num_steps` is the most
+    pieces that a call went on from. `error` says why it failed, once it is `over`.
 
     What sets a scorer's search apart: what it asks engines that are not its own is charged to the place `own`, its keys
     begin with `scope`, `marks` are what tells the calls to a place apart besides what is asked (which model is there),
@@ -114,6 +123,7 @@ class Search:
     emitted: set[int] = field(default_factory=set)
     completions: dict[str, Completion] = field(default_factory=dict)
     num_calls: int = 0
+    num_steps: int = 0
     in_flight: int = 0
     num_untold: int = 0
     root: Branch | None = None
@@ -266,13 +276,15 @@ class SearchCalls:
         *,
         messages: tuple[Message, ...] = (),
         engine: Engine | None = None,
+        about: Written = (),
     ) -> Promise[Completion]:
         """Let the recipe's engine (or another) go on from what is written."""
         search, key = self._search, self._key()
         seed = call_seed(search.run_seed, search.problem.id, key)
         sent = messages or search.messages
         request = Request(search.problem.id, key, sent, decoding, seed, search.label, prefix=written)
-        return search.host.ask(self._branch, engine, request)
+        search.num_steps = max(search.num_steps, len(written))
+        return search.host.ask(self._branch, engine, request, about or written)
 
     def draw(self, request: Request) -> Promise[Completion]:
         """Draw a candidate in one go, as its sampler asks for it. For the pipeline alone."""
@@ -283,14 +295,16 @@ class SearchCalls:
         """Ask a reward model what it thinks of each piece."""
         search, key = self._search, self._key()
         steps = tuple(piece.text for piece in written)
-        return search.host.ask(self._branch, engine, RewardRequest(search.problem.id, key, search.messages, steps))
+        request = RewardRequest(search.problem.id, key, search.messages, steps)
+        return search.host.ask(self._branch, engine, request, written)
 
     def classes(self, written: Sequence[Written]) -> Promise[Grouping]:
         """Return nodes and links of the answers in these; (): no answer."""
         self._count()
         key, self._num_classes = f"{self._scope}c{self._num_classes}", self._num_classes + 1
         answers = tuple(self._search.answer(one)[1] if one else None for one in written)
-        return self._search.host.ask_classes(self._branch, key, answers)
+        last = next((one for one in reversed(written) if one), ())
+        return self._search.host.ask_classes(self._branch, key, answers, last)
 
     def branch(
         self,

@@ -37,7 +37,7 @@ from tts.pipeline.watch import Watch
 from tts.protocols import AskingRewardEngine, Engine, Forgets, RewardEngine
 from tts.runs.call_log import Call, digest, digest_of
 from tts.runs.ledger import POLICY
-from tts.types import Candidate, Completion, Grouping, Request, RewardRequest, Rewards
+from tts.types import Candidate, Completion, Grouping, Request, RewardRequest, Rewards, Written
 
 TURN_SECONDS = 60.0
 """How long a search may compute without awaiting anything."""
@@ -58,6 +58,7 @@ class _InFlight:
     digest: str
     search: Search
     promise: Promise[Any]
+    about: Written
     told: bool = True
     asked: Asked | None = None
     due: float = math.inf
@@ -145,7 +146,11 @@ class Driver:
         return self.engines[self._place(engine)].capabilities()
 
     def ask(
-        self, branch: Branch, engine: Engine | RewardEngine | AskingRewardEngine | None, call: Request | RewardRequest
+        self,
+        branch: Branch,
+        engine: Engine | RewardEngine | AskingRewardEngine | None,
+        call: Request | RewardRequest,
+        about: Written = (),
     ) -> Promise[Any]:
         """Ask an engine. What an earlier session has on record is told at once."""
         search, name, place = branch.search, (call.problem_id, call.key), self._place(engine)
@@ -161,7 +166,7 @@ class Driver:
         if name in self._in_flight:
             raise MisuseError(f"call {call.key} was asked twice")
         search.in_flight += 1
-        flight = self._in_flight[name] = _InFlight(place, charged, call, mark, search, promise)
+        flight = self._in_flight[name] = _InFlight(place, charged, call, mark, search, promise, about)
         if place in self._askers:
             self._put(name, flight, self._askers[place])
         else:
@@ -178,7 +183,9 @@ class Driver:
         if not asked.awaited:
             self._replied(name, asked.rewards)
 
-    def ask_classes(self, branch: Branch, key: str, answers: tuple[str | None, ...]) -> Promise[Grouping]:
+    def ask_classes(
+        self, branch: Branch, key: str, answers: tuple[str | None, ...], about: Written
+    ) -> Promise[Grouping]:
         """Ask the verifier."""
         search = branch.search
         mark = digest_of("classes", *("" if one is None else f"={one}" for one in answers))
@@ -190,7 +197,7 @@ class Driver:
             self._tell(search, promise, recorded.reply)
             return promise
         search.in_flight += 1
-        self._readings.add(Reading(search, key, mark, answers, promise))
+        self._readings.add(Reading(search, key, mark, answers, about, promise))
         return promise
 
     def _recorded(self, search: Search, key: str, mark: str) -> Call | None:
@@ -327,7 +334,7 @@ class Driver:
             return
         if flight.due == -math.inf:
             reply = _late(reply, flight.search.call_seconds)
-        flight.search.log.reply(flight.charged, flight.digest, reply, told=flight.told)
+        flight.search.log.reply(flight.charged, flight.digest, reply, flight.about, told=flight.told)
         if flight.told:
             flight.search.in_flight -= 1
             self._tell(flight.search, flight.promise, reply)
@@ -365,7 +372,7 @@ class Driver:
             self._touched.append(search)
             if reply is None:
                 continue
-            search.log.grouping(search.problem.id, reading.key, reading.digest, reply)
+            search.log.grouping(search.problem.id, reading.key, reading.digest, reply, reading.about)
             if not reading.promise.cancelled:
                 self._tell(search, reading.promise, reply)
         return came

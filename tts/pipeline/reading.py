@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tts.errors import CallError
 from tts.pipeline.calls import Promise, Search
-from tts.types import Grouping, Problem
+from tts.types import Grouping, Problem, Written
 
 SECONDS = 60.0
 """How long a verifier may take over the answers of one call."""
@@ -33,6 +33,7 @@ class Reading:
     key: str
     digest: str
     answers: tuple[str | None, ...]
+    about: Written
     promise: Promise[Grouping]
     began: float = 0.0
     box: queue.SimpleQueue[Grouping | CallError] | None = None

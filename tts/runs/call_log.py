@@ -10,6 +10,9 @@ line counts.
 scorer_calls.jsonl is the same of scorers that ask. They have no end; where a call does not fit the record it is asked
 anew, and both lines stay, so that the scorers of one folder do not disturb each other.
 
+`after` names the call whose text a call goes on from, or is about, and `put` begins what the sampler put behind that
+text. Both are for those who look at a search (`tts.runs.search_tree`); nothing that is drawn depends on them.
+
 `problem_id` stands first, and fields at their default are left out. Token ids are base64 of little-endian 32-bit
 numbers. In memory are 8 bytes a line of the searches that did not end; the lines of one are read when it begins.
 """
@@ -29,10 +32,12 @@ import msgspec
 from tts.errors import CallError
 from tts.runs.files import AppendFile, StoredFile
 from tts.runs.ledger import POLICY, charge, charge_of
-from tts.types import Completion, Grouping, Request, RewardRequest, Rewards, Spent
+from tts.types import Completion, Grouping, Request, RewardRequest, Rewards, Spent, Written
 
 FILE = "calls.jsonl"
 SCORER_FILE = "scorer_calls.jsonl"
+MOST_PUT = 120
+"""Characters of `put` that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class Searched:
     """What is on record of a problem's search: whether it is over, why it failed, and what it took by engine.
 
     `failed`: something went wrong in it, a call or the whole; `again`: it is drawn again because of that, and then
-    only what came since counts for the rest.
+    only what came since counts for the rest. `offsets`, in a stored run, are where its lines begin.
     """
 
     over: bool = False
@@ -72,6 +77,7 @@ class Searched:
     failed: bool = False
     again: bool = False
     spent: dict[str, Spent] = field(default_factory=dict)
+    offsets: array[int] = field(default_factory=lambda: array("Q"))
 
     def hear(self, line: CallKey) -> None:
         """Take the next line of this problem."""
@@ -163,19 +169,24 @@ class CallLog:
                 found.setdefault(call.key, []).insert(0, call)
         return found
 
-    def reply(self, engine: str, digest: str, reply: Completion | Rewards, *, told: bool) -> None:
-        """Record what an engine replied to the call of this digest."""
+    def reply(
+        self, engine: str, digest: str, reply: Completion | Rewards, about: Written = (), *, told: bool
+    ) -> None:
+        """Record what an engine replied to the call of this digest, which is about what is written."""
         kind = "completion" if isinstance(reply, Completion) else "rewards"
         line: dict[str, Any] = {"problem_id": reply.problem_id, "key": reply.key, "digest": digest, "engine": engine}
         if not told:
             line["told"] = False
+        line |= _place(about)
         self._file.append({**line, kind: _as_stored(reply, with_ids=self._with_ids)})
         account = self._searched.setdefault(reply.problem_id, Searched()).spent
         charge(account, engine, charge_of(reply, told=told))
 
-    def grouping(self, problem_id: str, key: str, digest: str, reply: Grouping | CallError) -> None:
+    def grouping(
+        self, problem_id: str, key: str, digest: str, reply: Grouping | CallError, about: Written = ()
+    ) -> None:
         """Record what the verifier said of some answers."""
-        line: dict[str, Any] = {"problem_id": problem_id, "key": key, "digest": digest}
+        line: dict[str, Any] = {"problem_id": problem_id, "key": key, "digest": digest, **_place(about)}
         if isinstance(reply, Grouping):
             line |= {"nodes": reply.nodes} | ({"links": sorted(reply.links)} if reply.links else {})
         else:
@@ -210,10 +221,10 @@ def retried(file: AppendFile, failed: Iterable[str] = (), *, retry_errors: bool)
 
 
 def searched(file: StoredFile) -> dict[str, Searched]:
-    """Return what a run's calls.jsonl says of each problem."""
+    """Return what a run's calls.jsonl says of each problem, and where its lines begin."""
     found: dict[str, Searched] = {}
-    for _ in _heard(file, found):
-        pass
+    for offset, line in _heard(file, found):
+        found[line.problem_id].offsets.append(offset)
     return found
 
 
@@ -250,6 +261,18 @@ def digest_of(*texts: str) -> str:
         found.update(b"%d\0" % len(data))
         found.update(data)
     return found.hexdigest()[:16]
+
+
+def _place(about: Written) -> dict[str, str]:
+    """Return after which call something stands, and what the sampler put between."""
+    put = ""
+    for piece in reversed(about):
+        if piece.call:
+            break
+        put = piece.text + put
+    else:
+        return {"put": put[:MOST_PUT]} if put else {}
+    return {"after": piece.call} | ({"put": put[:MOST_PUT]} if put else {})
 
 
 def _error_of(call: Call) -> str | None:
