@@ -169,9 +169,7 @@ class CallLog:
                 found.setdefault(call.key, []).insert(0, call)
         return found
 
-    def reply(
-        self, engine: str, digest: str, reply: Completion | Rewards, about: Written = (), *, told: bool
-    ) -> None:
+    def reply(self, engine: str, digest: str, reply: Completion | Rewards, about: Written = (), *, told: bool) -> None:
         """Record what an engine replied to the call of this digest, which is about what is written."""
         kind = "completion" if isinstance(reply, Completion) else "rewards"
         line: dict[str, Any] = {"problem_id": reply.problem_id, "key": reply.key, "digest": digest, "engine": engine}

@@ -11,7 +11,7 @@ from tts.components.slot import Slot
 from tts.errors import CallError
 from tts.protocols import Calls, Engine
 from tts.samplers.searching import SearchKeys
-from tts.samplers.thoughts import best, said, worth
+from tts.samplers.thoughts import best_of, longer, said, text_of, worth
 from tts.types import Message, Piece, Problem, Written
 
 
@@ -62,14 +62,14 @@ class TreeOfThoughts(SearchKeys):
 
     async def search(self, problem: Problem, calls: Calls) -> None:
         """Grow breadth first, then answer behind what is kept."""
-        kept = [""]
+        kept: list[Written] = [()]
         for _ in range(self.num_steps):
             proposed = [calls.branch(self._proposals, problem, thoughts) for thoughts in kept]
             grown = [longer for one in proposed for longer in await one] or kept
             valued = [calls.branch(self._value, problem, longer) for longer in grown]
-            kept = best(grown, [await one for one in valued], self.num_candidates)
-        written: list[Written] = [(Piece(thoughts),) for thoughts in kept]
-        answers = [calls.generate(self.decoding(), one) for one in written]
+            kept = best_of(grown, [await one for one in valued], self.num_candidates)
+        written: list[Written] = [(Piece(text_of(thoughts)),) for thoughts in kept]
+        answers = [calls.generate(self.decoding(), one, about=kept[place]) for place, one in enumerate(written)]
         for index, (one, answer) in enumerate(zip(written, answers, strict=True)):
             try:
                 completion = await answer
@@ -77,16 +77,17 @@ class TreeOfThoughts(SearchKeys):
             except CallError as error:
                 calls.emit(index, one, "error", error=str(error))
 
-    async def _proposals(self, calls: Calls, problem: Problem, thoughts: str) -> list[str]:
-        asked = self.propose.replace("{problem}", problem.prompt).replace("{written}", thoughts)
-        lines = (await said(calls.generate(self.decoding(), messages=(Message("user", asked),)))).splitlines()
-        return [f"{thoughts}{line.strip()}\n" for line in lines[:64] if line.strip()]
+    async def _proposals(self, calls: Calls, problem: Problem, thoughts: Written) -> list[Written]:
+        asked = self.propose.replace("{problem}", problem.prompt).replace("{written}", text_of(thoughts))
+        return await longer(
+            calls.generate(self.decoding(), messages=(Message("user", asked),), about=thoughts), thoughts
+        )
 
-    async def _value(self, calls: Calls, problem: Problem, thoughts: str) -> float:
-        asked = self.value.replace("{problem}", problem.prompt).replace("{written}", thoughts)
+    async def _value(self, calls: Calls, problem: Problem, thoughts: Written) -> float:
+        asked = self.value.replace("{problem}", problem.prompt).replace("{written}", text_of(thoughts))
         decoding = replace(self.decoding(), max_tokens=self.evaluation_tokens)
         told = [
-            calls.generate(decoding, messages=(Message("user", asked),), engine=self.judge)
+            calls.generate(decoding, messages=(Message("user", asked),), engine=self.judge, about=thoughts)
             for _ in range(self.num_evaluations)
         ]
         return sum([worth(await said(one)) for one in told])
