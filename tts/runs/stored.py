@@ -23,6 +23,7 @@ from tts.runs.folder import StoredFolder, candidate_places, input_lines, read_jo
 from tts.runs.judgements import StoredJudgements
 from tts.runs.ledger import added, ledger, priced, superseded
 from tts.runs.records import InputLine, Session
+from tts.runs.search_tree import SearchTree, read_calls, search_tree
 from tts.types import Candidate, Given, InputRow, Judged, ProblemRow, Reference, RowError, Spent
 
 
@@ -105,6 +106,10 @@ class Stored:
         """Return why a problem's search failed; None where it did not."""
         del problem_id
         return None
+
+    def search_tree(self, problem_id: str, candidates: Sequence[Candidate]) -> SearchTree | None:
+        """Return what is on record of a problem's search; None where there was none. `candidates` are its own."""
+        del problem_id, candidates
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from them; None where any part is missing, or another verifier was asked."""
@@ -276,6 +281,11 @@ class StoredRun(Stored):
     def failure(self, problem_id: str) -> str | None:
         """Return why a problem's search failed; None where it did not."""
         return self._searched[problem_id].error if problem_id in self._searched else None
+
+    def search_tree(self, problem_id: str, candidates: Sequence[Candidate]) -> SearchTree | None:
+        """Return what is on record of a problem's search; None where there was none."""
+        found = self._searched.get(problem_id)
+        return found and search_tree(read_calls(self._folder[CALLS], found.offsets), candidates)
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from all of a problem's candidates."""
