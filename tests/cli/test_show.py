@@ -112,6 +112,47 @@ def test_on_a_terminal_it_is_paged_and_what_steers_terminals_is_written_out(
     assert "Red" in on_terminal([*TTS, "show", "r"], tmp_path, PAGER="no-such-pager")
 
 
+SEARCH = """
+task: math
+engine:
+  name: replay
+  script:
+    - {text: "first \\u001b[31m\\u202e of all, what is asked\\n\\n", stop: "\\n\\n"}
+    - {text: "then what is known about it, at some length, so that no line holds it\\n\\n", stop: "\\n\\n"}
+    - "so \\\\boxed{42}"
+    - {text: "", finish_reason: error, error: overloaded}
+sampler: {name: prm_beam, num_candidates: 4, beam_width: 2, max_steps: 4, reward: {name: replay, rewards: [0.2, 0.9]}}
+selector: majority_vote
+"""
+
+
+def test_a_search_is_shown_as_a_tree_that_fits_the_terminal(tts: Command, tmp_path: Path) -> None:
+    (tmp_path / "search.yaml").write_text(SEARCH)
+    tts("solve", "-r", "search.yaml", "--run", "r", stdin=rows([("a", "42")]))
+    assert tts("show", "r", "a").out.partition("\n== search ")[2].splitlines() == [
+        "over, 4 candidates of at most 4, 14 calls, 2 in none, 2 failed",
+        "   engine: 8 calls, 48 tokens written, 180 read",
+        "   sampler.reward: 6 calls, 0 tokens written, 187 read",
+        "   ● lives on in candidates →, ○ in none, △ given up, × failed; «» put in by the sampler",
+        "├ × 0/0 · overloaded",
+        "├ ● 1/0 · 7 tokens · reward 0.2 · → 2 · first \\x1b[31m\\u202e of all, what is asked",
+        "│ ├ × 4/0 · overloaded",
+        "│ └ ○ 6/0 · 15 tokens · reward 0.9 · then what is known about it, at some length, so that no line holds it",
+        "├ ● 2/0 · 15 tokens · reward 0.2 · → 0 · "
+        "then what is known about it, at some length, so that no line holds it",
+        "│ ├ ○ 5/0 · 7 tokens · reward 0.2 · first \\x1b[31m\\u202e of all, what is asked",
+        "│ └ ● 7/0 · 2 tokens · reward 0.9 · → 0 · so \\boxed{42}",
+        "└ ● 3/0 · 2 tokens · reward 0.2 · → 1 · so \\boxed{42}",
+    ]
+    for columns in (60, 80, 140):
+        shown = on_terminal([*TTS, "show", "r", "a"], tmp_path, columns, PAGER="cat").partition("\n== search ")[2]
+        lines = shown.splitlines()[4:]
+        assert len(lines) == 8
+        assert max(map(len, lines)) <= columns
+        assert any(line.endswith("…") for line in lines) == (columns < 140)
+        assert "\x1b" not in shown
+
+
 @settings(max_examples=200, derandomize=True)
 @given(st.text())
 def test_harmless_text_has_no_control_characters_and_plain_text_is_as_it_was(text: str) -> None:

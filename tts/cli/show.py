@@ -35,6 +35,8 @@ def show(
 ) -> None:
     """Show a problem's prompt, its candidates by answer, their verdicts and scores; without ID a line a problem.
 
+    Of a search also what it took, and its calls as a tree: rewards, what lives on in candidates, what was given up.
+
     Nothing is drawn or changed; what is not stored as judged is judged for the showing. On a terminal it is paged.
     """
     from tts.errors import UsageError, nearest, shown
@@ -91,13 +93,14 @@ def _lines(opened: Sequence[Stored], problem_id: str | None) -> Iterator[str]:
             yield from (harmless(result_line(outcome, width).plain) for outcome in Rejudging(run, False).outcomes())
         elif problem_id in run.waiting_ids:
             yield f"problem {harmless(problem_id)} has no candidates yet"
+            yield from map(harmless, _search(run, problem_id, (), width))
         elif problem_id in run.problem_ids:
             with Evaluators(run.recipe) as evaluators:
-                yield from map(harmless, _problem(run, problem_id, evaluators))
+                yield from map(harmless, _problem(run, problem_id, evaluators, width))
 
 
-def _problem(run: Stored, problem_id: str, evaluators: Evaluators) -> Iterator[str]:
-    """Yield what there is to see of a problem: asked, right, handed in, and every candidate under its answer."""
+def _problem(run: Stored, problem_id: str, evaluators: Evaluators, width: int) -> Iterator[str]:
+    """Yield what there is to see of a problem: asked, right, handed in, candidates by answer, its search."""
     from tts.pipeline.rejudging import judged_again
 
     row, candidates = run.row(problem_id), run.candidates(problem_id)
@@ -137,6 +140,16 @@ def _problem(run: Stored, problem_id: str, evaluators: Evaluators) -> Iterator[s
         yield f"== {len(members)} of {len(candidates)}: {'no answer' if answer is None else answer.text}"
         for place in members:
             yield from _candidate(candidates[place], judged, place)
+    yield from _search(run, problem_id, candidates, width)
+
+
+def _search(run: Stored, problem_id: str, candidates: Sequence[Candidate], width: int) -> Iterator[str]:
+    from tts.cli.search_lines import search_lines
+
+    tree = run.search_tree(problem_id, candidates)
+    if tree is not None:
+        yield ""
+        yield from search_lines(tree, run.recipe.sampler.num_candidates, width)
 
 
 def _candidate(candidate: Candidate, judged: Judged, place: int) -> Iterator[str]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from tts.errors import TTSError
 
-SIMPLER = dict(zip("✓✗·…–—−×●○▲△◆◇│└─┼→«»", '+x.~---xoOxX*#|+-+>""', strict=True))
+SIMPLER = dict(zip("✓✗·…–—−×●○▲△◆◇│├└─┼→«»", '+x.~---xoOxX*#|++-+>""', strict=True))
 """What stands for a mark where the encoding lacks it; each is one cell wide."""
 
 HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
