@@ -2,80 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from tts.cli.output import clip
 from tts.errors import plural
-from tts.report.wording import decimal
-from tts.runs.ledger import POLICY
-from tts.runs.search_tree import Row, SearchTree, outline, ranges
+from tts.report.search import begins, costs, facts, summary
+from tts.report.wording import NBSP
+from tts.runs.search_tree import Row, SearchTree, outline
 
 MOST_LINES = 200
 """Calls that have a line of their own."""
 
 MARKS = {"kept": "●", "dropped": "○", "given up": "△", "failed": "×"}
-LEGEND = f"{MARKS['kept']} lives on in candidates →, {MARKS['dropped']} in none, {MARKS['given up']} given up, "
-LEGEND += f"{MARKS['failed']} failed; «» put in by the sampler"
+LEGEND = "   ● lives on in candidates →, ○ in none, △ given up, × failed; «» put in by the sampler"
 
 
 def search_lines(tree: SearchTree, most_candidates: int, width: int) -> Iterator[str]:
-    """Yield the lines, each at most `width` cells; `most_candidates` could have been drawn."""
-    fates = Counter(step.fate for step in tree.steps if step.kind == "generate" or step.fate in ("given up", "failed"))
-    told = {
-        "in none": fates["dropped"],
-        "given up": fates["given up"],
-        "failed": fates["failed"],
-        "asked anew": tree.num_asked_anew,
-    }
-    yield ", ".join(
-        (
-            f"== search {'over' if tree.over else 'not over yet'}",
-            f"{plural(tree.num_candidates, 'candidate')} of at most {most_candidates}",
-            plural(sum(spent.num_calls for spent in tree.spent.values()), "call"),
-            *(f"{number} {what}" for what, number in told.items() if number),
-        )
-    )
-    if tree.error is not None:
-        yield clip(f"   it failed: {tree.error}", width)
-    for engine, spent in tree.spent.items():
-        yield f"   {engine}: {plural(spent.num_calls, 'call')}, {spent.written_tokens} tokens written, " + (
-            f"{spent.prompt_tokens} read"
-        )
+    """Yield the lines, those of calls at most `width` cells each; `most_candidates` could have been drawn."""
+    yield f"== {summary(tree, most_candidates)}"
+    yield from (f"   {line}" for line in costs(tree))
     shown = outline(tree, MOST_LINES)
     if not shown.rows:
         return
-    yield f"   {LEGEND}"
+    yield LEGEND
     for rail, row in zip(_rails(shown.rows), shown.rows, strict=True):
-        kept = rail if len(rail) <= width // 3 else f"…{rail[1 - width // 3 :]}"
-        yield kept + clip(f"{MARKS[row.step.fate]} {' · '.join(_told(row))}", width - len(kept))
+        before = rail if len(rail) <= width // 3 else f"…{rail[1 - width // 3 :]}"
+        put, text = begins(row.step, width)
+        said = " ".join(filter(None, (f"«{put}»" if put else "", text)))
+        told = " · ".join(filter(None, (row.step.key, *facts(row), said))).replace(NBSP, " ")
+        yield before + clip(f"{MARKS[row.step.fate]} {told}", width - len(before))
     if shown.num_left_out:
         yield f"   … and {plural(shown.num_left_out, 'more call')}, left out"
-
-
-def _told(row: Row) -> Iterator[str]:
-    """Yield what there is to say of a call, its text last."""
-    step = row.step
-    yield step.key
-    if step.kind != "generate":
-        yield "reward" if step.kind == "rewards" else "answers compared"
-    elif step.engine != POLICY:
-        yield step.engine
-    if step.tokens:
-        yield plural(step.tokens, "token")
-    if row.reward is not None:
-        yield f"reward {decimal(row.reward)}"
-    if row.answers:
-        yield f"answers {row.answers}"
-    if step.finish_reason not in ("", "stop", "error"):
-        yield step.finish_reason
-    if step.error is not None:
-        yield step.error
-    if step.candidates:
-        yield f"→ {ranges(step.candidates)}"
-    put = f"«{step.put.strip()}» " if step.put.strip() else ""
-    if put or step.text.strip():
-        yield put + step.text[: 8 * MOST_LINES]
 
 
 def _rails(rows: Sequence[Row]) -> list[str]:

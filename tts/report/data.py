@@ -396,11 +396,34 @@ class CandidateView:
 
 
 @dataclass(frozen=True, slots=True)
+class SearchView:
+    """What a page shows of a search: columns, parallel over its steps, and how many more steps there were.
+
+    `depth` and `heads` draw the tree, `fate` says what became of a step (see `tts.runs.search_tree`); `put` is what the
+    sampler put in before it, `text` what it says, both cut.
+    """
+
+    summary: str
+    costs: tuple[str, ...]
+    num_left_out: int
+    key: tuple[str, ...]
+    depth: tuple[int, ...]
+    heads: tuple[bool, ...]
+    fate: tuple[str, ...]
+    facts: tuple[str, ...]
+    put: tuple[str, ...]
+    text: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ArmView:
     """What one arm did on one problem. `selected` is the index of the candidate handed in; None: all abstained.
 
     `links` are the pairs of groups that are judged equal though they differ: each supports the other in a vote.
     """
+
+    LATER: ClassVar[Mapping[str, object]] = {"search": None}
+    """Left out of JSON at its default."""
 
     arm: str
     selected: int | None
@@ -408,6 +431,7 @@ class ArmView:
     reason: str
     candidates: tuple[CandidateView, ...]
     links: tuple[tuple[int, int], ...] = ()
+    search: SearchView | None = None
 
     @property
     def handed_in(self) -> CandidateView | None:

@@ -18,6 +18,7 @@ from tts.pipeline.judges import Evaluators
 from tts.pipeline.rejudging import judged_again
 from tts.protocols import AskingScorer, Scorer
 from tts.report.data import ArmView, CandidateView, Spread
+from tts.report.search import search_view
 from tts.report.spread import Measure, SpreadSum
 from tts.runs.ledger import added
 from tts.runs.stored import Stored
@@ -71,13 +72,17 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which problems to gather, what compares how many texts of each, what to keep for the page and a selector."""
+    """Which problems to gather, what compares how many texts of each, what to keep for the page and a selector.
+
+    `most_steps` of a problem's search are kept.
+    """
 
     problem_ids: tuple[str, ...]
     measure: Measure
     num_texts: int
     views: bool
     ballots: bool
+    most_steps: int
 
 
 def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) -> Gathered:
@@ -125,7 +130,12 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             if wanted.ballots and number in graded[-1:]:
                 gathered.ballots.append(Ballot(candidates, judged.answers, judged.nodes, judged.scores, judged.links))
             if wanted.views:
-                gathered.views[problem_id] = _view(name, candidates, judged, scores)
+                view = _view(name, candidates, judged, scores)
+                tree = run.search_tree(problem_id, candidates)
+                if tree is not None:
+                    search = search_view(tree, run.recipe.sampler.num_candidates, wanted.most_steps)
+                    view = replace(view, search=search)
+                gathered.views[problem_id] = view
             advance()
     gathered.spread = spread.spread()
     gathered.notes += [f"{name}: {told}" for told in heard.notes(len(wanted.problem_ids))]

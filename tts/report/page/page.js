@@ -218,7 +218,57 @@ function arm(data) {
     parts.push(group(data, start, end));
     start = end;
   }
+  if (data.search) parts.push(search(data.search));
   return make("div", "", ...parts);
+}
+
+// ---- a search: its calls as nested lists, each behind the one that it goes on from
+
+const FATES = { kept: "●", dropped: "○", "given up": "△", failed: "×" };
+const LEGEND = { kept: "lives on in candidates →", dropped: "in none", "given up": "given up", failed: "failed" };
+
+function search(data) {
+  const details = make("details", "search", make("summary", "", data.summary));
+  lazily(details, () => {
+    const legend = Object.entries(LEGEND).flatMap(([fate, told]) => [fated(fate), ` ${told} `]);
+    const tree = make("div", "scroll", steps(data));
+    tree.tabIndex = 0;
+    tree.setAttribute("role", "group");
+    tree.setAttribute("aria-label", "Calls of the search");
+    details.append(...data.costs.map((told) => make("p", "reason", ...shown(told))), make("p", "legend", ...legend), tree);
+    if (data.num_left_out) details.append(make("p", "reason", `${count(data.num_left_out)} more calls were left out`));
+  });
+  return details;
+}
+
+/** A step that heads a path is an item of a list; what goes on from it alone stands below it in that item. */
+function steps(data) {
+  const lists = [make("ul", "steps")];
+  data.key.forEach((_, place) => {
+    const depth = data.depth[place];
+    lists.length = Math.min(lists.length, depth + 1);
+    if (lists.length === depth) {
+      lists.push(make("ul", "steps"));
+      lists[depth - 1].lastElementChild.append(lists[depth]);
+    }
+    if (data.heads[place]) lists[depth].append(make("li", ""));
+    lists[depth].lastElementChild.append(step(data, place));
+  });
+  return lists[0];
+}
+
+function step(data, place) {
+  const said = make("span", "said", ...(data.put[place] ? [make("span", "put", "«", ...shown(data.put[place]), "» ")] : []), ...shown(data.text[place]));
+  said.dir = "auto";
+  const parts = [data.key[place], data.facts[place]].filter(Boolean).join(" · ");
+  return make("div", `step ${data.fate[place].replace(" ", "-")}`, fated(data.fate[place]), make("span", "facts", ...shown(parts)), said);
+}
+
+function fated(fate) {
+  const mark = make("span", `fate ${fate.replace(" ", "-")}`, FATES[fate]);
+  mark.setAttribute("role", "img");
+  mark.setAttribute("aria-label", fate);
+  return mark;
 }
 
 function group(data, start, end) {

@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tts.report.data import ArmView, ProblemView
-from tts.runs.records import finite
+from tts.runs.records import as_dict, finite
 
 COLUMNS = ("index", "group", "answer", "rule", "detail", "finish_reason", "num_tokens", "sampler", "text", "reasoning")
 
@@ -72,4 +72,5 @@ def arm_record(view: ArmView) -> dict[str, Any]:
         "statuses": [one.status for one in ordered],
         "reasons": [one.reason for one in ordered],
         "scores": scores,
+        **({} if view.search is None else {"search": as_dict(view.search)}),
     }
