@@ -11,6 +11,10 @@ from report_parts import report, with_undecided
 
 from tts.report.data import Report
 from tts.report.page import page, write_page
+from tts.report.search import search_view
+from tts.runs.candidates import candidate_of
+from tts.runs.search_tree import CallSeen, Reply, search_tree
+from tts.types import Completion
 
 FIRST = "document.querySelector('#problem-table .open')"
 
@@ -90,6 +94,70 @@ def test_the_button_changes_the_theme(opened: Chromium) -> None:
         seen.append(opened.run("getComputedStyle(document.body).backgroundColor"))
     assert seen[0] == seen[2]
     assert seen[0] != seen[1]
+
+
+def searched(most: int = 100) -> Report:
+    """Return a report whose first problem was searched for: texts are hostile, and paths long."""
+    made = report(1, 2, arms=("only",), num_words=5)
+    hostile = "</script><img src=x onerror='window.broken = 1'> \u202e\u0007 مرحبا"
+    calls = [CallSeen("p", "0", completion=Reply(5, 3, hostile, "stop"))]
+    for number in range(1, 41):  # each goes on from the one before, which has a second one behind it
+        calls.append(CallSeen("p", f"{number}", after=f"{number - 1}", completion=Reply(5, 3, "on", "length")))
+        calls.append(CallSeen("p", f"{number + 50}", after=f"{number - 1}", told=False, completion=Reply(5, 1)))
+    calls.append(CallSeen("p", "0/1", "sampler.reward", after="0", rewards=Reply(5, 0, values=(0.25,))))
+    calls.append(CallSeen("p", "99", put="Wait", completion=Reply(5, 0, error=f"{hostile}: no")))
+    candidate = candidate_of(Completion("p", "0", "on", "stop", 5, 3), 0, 0, "test", None)
+    tree = search_tree([*calls, CallSeen("p", end=True)], [replace(candidate, calls=("0", "1"))])
+    first = made.problems[0]
+    arms = (replace(first.arms[0], search=search_view(tree, 8, most)),)
+    return replace(made, problems=(replace(first, arms=arms),))
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_a_search_is_drawn_when_it_is_opened_by_keys_and_scrolls_inside_itself(
+    chromium: Chromium, tmp_path: Path, width: int
+) -> None:
+    show(chromium, searched(), tmp_path, width)
+    chromium.run(f"{FIRST}.click()")
+    chromium.wait("document.querySelector('.search')")
+    assert chromium.run("document.querySelectorAll('.step').length") == 0
+    chromium.run("document.querySelector('.search > summary').focus()")
+    chromium.press("Enter")
+    chromium.wait("document.querySelector('.step')")
+    assert chromium.run("document.querySelector('.search > summary').textContent") == (
+        "search over, 1 candidate of at most 8, 83 calls, 39 in none, 40 given up, 1 failed"
+    )
+    drawn = "[...document.querySelectorAll('.step')].map(s => [...s.children].map(c => c.textContent).join('|'))"
+    rows = chromium.run(drawn)
+    assert len(rows) == 82
+    assert (
+        rows[0]
+        == "●|0 · 3 tokens · reward 0.25 · →\u00a00|</script><img src=x onerror='window.broken = 1'> \u202e\u0007 مرحبا"
+    )
+    assert rows[1] == "●|1 · 3 tokens · length · →\u00a00|on"
+    assert rows[-1].startswith("×|99 · </script>")
+    assert rows[-1].endswith(": no|«Wait» ")
+    assert chromium.run("document.querySelectorAll('.steps').length") == 41
+    assert chromium.run("document.documentElement.scrollWidth") <= width
+    chromium.press("Tab")
+    assert chromium.run("document.activeElement.getAttribute('aria-label')") == "Calls of the search"
+    assert chromium.run("window.broken === undefined")
+    assert quiet(chromium)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_search_can_be_read_in_both_themes_and_says_what_was_left_out(
+    chromium: Chromium, tmp_path: Path, scheme: str
+) -> None:
+    show(chromium, searched(most=60), tmp_path)
+    chromium.media(scheme=scheme)
+    chromium.run(f"{FIRST}.click()")
+    chromium.wait("document.querySelector('.search')")
+    chromium.run("document.querySelector('.search').open = true")
+    chromium.wait("document.querySelector('.step')")
+    assert chromium.run("document.querySelector('.search > p:last-child').textContent") == "22 more calls were left out"
+    for place in (".kept .facts", ".kept .said", ".given-up .facts", ".search .put", ".fate.failed", ".fate.given-up"):
+        assert contrast(chromium, place) >= 4.5, place
 
 
 @pytest.mark.parametrize("width", [320, 400, 768, 1280])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,11 +13,11 @@ from hypothesis import strategies as st
 from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
 from tts.runs.ledger import added
-from tts.runs.search_tree import CallSeen, Outline, SearchTree, outline, parties, ranges, read_calls, search_tree
+from tts.runs.search_tree import CallSeen, Outline, Reply, SearchTree, outline, parties, ranges, read_calls, search_tree
 from tts.types import Candidate, Completion, Spent
 
 
-def lines_of(folder: Path, *lines: dict[str, object]) -> list[CallSeen]:
+def lines_of(folder: Path, *lines: dict[str, Any]) -> list[CallSeen]:
     path = folder / "calls.jsonl"
     path.write_text("".join(json.dumps({"problem_id": "p", **line}) + "\n" for line in lines))
     file = AppendFile(path)
@@ -25,13 +26,17 @@ def lines_of(folder: Path, *lines: dict[str, object]) -> list[CallSeen]:
     return read
 
 
-def step(key: str, after: str = "", text: str = "so", tokens: int = 2, **more: object) -> dict[str, object]:
+def step(key: str, after: str = "", text: str = "so", tokens: int = 2, **more: object) -> dict[str, Any]:
     reply = {"text": text, "finish_reason": "stop", "num_prompt_tokens": 5, "num_tokens": tokens}
     return {"key": key, "completion": reply, **({"after": after} if after else {}), **more}
 
 
-def reward(key: str, after: str, *values: float) -> dict[str, object]:
-    line = {"key": key, "engine": "sampler.reward", "rewards": {"values": values, "num_prompt_tokens": 7}}
+def reward(key: str, after: str, *values: float) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "key": key,
+        "engine": "sampler.reward",
+        "rewards": {"values": values, "num_prompt_tokens": 7},
+    }
     return line | ({"after": after} if after else {})
 
 
@@ -78,7 +83,7 @@ def test_in_an_older_folder_candidates_and_keys_say_what_goes_on_from_what(tmp_p
 
 
 def test_what_was_given_up_or_failed_is_told_and_of_two_lines_the_later_counts(tmp_path: Path) -> None:
-    failed = {"key": "1", "completion": {"text": "", "finish_reason": "error", "error": "overloaded"}}
+    failed: dict[str, Any] = {"key": "1", "completion": {"text": "", "finish_reason": "error", "error": "overloaded"}}
     seen = lines_of(
         tmp_path,
         step("0"),
@@ -124,12 +129,10 @@ CALLS = st.builds(
 )
 
 
-def _reply(values: list[float] | None, text: str) -> dict[str, object]:
-    from tts.runs.search_tree import _Reply
-
+def _reply(values: list[float] | None, text: str) -> dict[str, Any]:
     if values is None:
-        return {"completion": _Reply(3, 1, text, "stop")}
-    return {"rewards": _Reply(2, 0, values=tuple(values))}
+        return {"completion": Reply(3, 1, text, "stop")}
+    return {"rewards": Reply(2, 0, values=tuple(values))}
 
 
 @settings(max_examples=300, derandomize=True)

@@ -29,7 +29,9 @@ NUMBERED = re.compile(r"(c?)(\d{1,15})")
 
 
 @dataclass(frozen=True, slots=True)
-class _Reply:
+class Reply:
+    """What an engine said, as far as it is looked at."""
+
     num_prompt_tokens: int = 0
     num_tokens: int = 0
     text: str = ""
@@ -48,8 +50,8 @@ class CallSeen:
     told: bool = True
     after: str = ""
     put: str = ""
-    completion: _Reply | None = None
-    rewards: _Reply | None = None
+    completion: Reply | None = None
+    rewards: Reply | None = None
     nodes: tuple[int | None, ...] = ()
     error: str | None = None
     end: bool = False
@@ -242,7 +244,7 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def _step(call: CallSeen) -> Step:
-    reply = call.completion or call.rewards or _Reply()
+    reply = call.completion or call.rewards or Reply()
     return Step(
         key=call.key,
         kind="generate" if call.completion else "rewards" if call.rewards else "classes",

@@ -110,6 +110,7 @@ class Stored:
     def search_tree(self, problem_id: str, candidates: Sequence[Candidate]) -> SearchTree | None:
         """Return what is on record of a problem's search; None where there was none. `candidates` are its own."""
         del problem_id, candidates
+        return None
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from them; None where any part is missing, or another verifier was asked."""
@@ -284,8 +285,10 @@ class StoredRun(Stored):
 
     def search_tree(self, problem_id: str, candidates: Sequence[Candidate]) -> SearchTree | None:
         """Return what is on record of a problem's search; None where there was none."""
-        found = self._searched.get(problem_id)
-        return found and search_tree(read_calls(self._folder[CALLS], found.offsets), candidates)
+        if problem_id not in self._searched:
+            return None
+        lines = read_calls(self._folder[CALLS], self._searched[problem_id].offsets)
+        return search_tree(lines, candidates)
 
     def graded(self, problem_id: str) -> Judged | None:
         """Return what is stored as derived from all of a problem's candidates."""

@@ -230,7 +230,7 @@ const LEGEND = { kept: "lives on in candidates →", dropped: "in none", "given 
 function search(data) {
   const details = make("details", "search", make("summary", "", data.summary));
   lazily(details, () => {
-    const legend = Object.entries(LEGEND).flatMap(([fate, told]) => [fated(fate), ` ${told} `]);
+    const legend = Object.entries(LEGEND).map(([fate, told]) => make("span", "", fated(fate), ` ${told}`));
     const tree = make("div", "scroll", steps(data));
     tree.tabIndex = 0;
     tree.setAttribute("role", "group");
