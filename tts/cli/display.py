@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from rich.console import Console, RenderableType
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tts.cli.output import PLAIN, clip, filled
 from tts.errors import plural
+from tts.pipeline import drawing
 from tts.pipeline.outcomes import Outcome
 from tts.pipeline.run import Run
 from tts.protocols import SearchingSampler
@@ -22,6 +23,7 @@ from tts.types import PluginReport, RowError, Solution
 
 MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "undecided": ("?", "yellow")}
 FIRST_SECONDS, LONGEST_SECONDS = 5.0, 300.0  # between lines of progress in a log
+MOST_SEARCHES = 6  # that have a line of their own below the bar
 TRUNCATED_SHARE = 0.1  # above this share of truncated candidates a warning is due
 
 
@@ -34,7 +36,7 @@ def told(run: Run) -> str:
     drawn = progress.num_candidates + progress.num_resumed
     if isinstance(run.recipe.sampler, SearchingSampler):  # how many candidates there will be is not known
         waits = f", waiting for {progress.waits_for}" if progress.waits_for not in ("", "engine") else ""
-        drawing = f"{progress.num_open} searches open, {progress.num_calls} calls{waits}, {drawn} candidates"
+        drawing = f"{len(progress.searches)} searches open, {progress.num_calls} calls{waits}, {drawn} candidates"
     else:
         drawing = f"{drawn}/{rows * per_problem}{more} candidates"
     parts = [
@@ -45,6 +47,24 @@ def told(run: Run) -> str:
     if run.tally.num_graded:
         parts.append(f"acc. {percent_range(*run.tally.accuracy)}")
     return " · ".join(parts)
+
+
+def searches(progress: drawing.Progress) -> Iterator[Text]:
+    """Yield a line on the engines of searches, and one for each search that is open, at most `MOST_SEARCHES`."""
+    spent = [
+        f"{engine} {written} tokens written, {read} read" for engine, (written, read) in list(progress.tokens.items())
+    ]
+    lines = [f"  {' · '.join(spent)}"] if spent else []
+    for search in progress.searches[:MOST_SEARCHES]:
+        told = (
+            f"{len(search.completions)} drawn",
+            f"{search.num_steps} deep" if search.num_steps else "",
+            f"{search.in_flight} on their way",
+            f"{len(search.candidates)} handed in" if search.candidates else "",
+        )
+        lines.append(f"  {filled(search.problem.id, 14)} {' · '.join(filter(None, told))}")
+    for line in lines:
+        yield Text(line, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 class _Figures(ProgressColumn):
@@ -116,6 +136,7 @@ class LiveProgress(Progress):
             total = run.intake.num_rows * per_problem if run.intake.finished else None
             self.update(self.tasks[0].id, completed=done, total=total)
         yield from super().get_renderables()
+        yield from searches(self._run.progress)
 
 
 def header_line() -> Text:

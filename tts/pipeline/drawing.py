@@ -31,7 +31,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tts.errors import EngineError, EngineLoadError
-from tts.pipeline.calls import call_seed
+from tts.pipeline.calls import Search, call_seed
 from tts.pipeline.cap import Cap
 from tts.pipeline.intake import Intake
 from tts.pipeline.outcomes import CANCELLED, Drawn, shortfall
@@ -66,15 +66,16 @@ class Progress:
     """Counters for the display; written by the drawing thread, read by any.
 
     `loading`: whether the engine is being opened. `opened_at` and `ended_at` are on the monotonic clock: when the
-    engine was ready, and when drawing ended. Of searches it counts those that are open, the calls that came back, and
-    names the engine that most calls wait for.
+    engine was ready, and when drawing ended. Of searches it has those that are open, the tokens written and read by
+    each engine, counts the calls that came back, and names the engine that most calls wait for.
     """
 
     num_candidates: int = 0
     num_tokens: int = 0
     num_resumed: int = 0
     loading: bool = False
-    num_open: int = 0
+    searches: tuple[Search, ...] = ()
+    tokens: Mapping[str, Sequence[int]] = field(default_factory=dict)
     num_calls: int = 0
     waits_for: str = ""
     opened_at: float | None = None

@@ -94,6 +94,8 @@ class Driver:
         self.ready: deque[Branch] = deque()
         self.running: Branch | None = None
         self.num_replies = 0
+        self.tokens: dict[str, list[int]] = {}
+        """Written and read, by engine."""
         self._refusal: OtherSearchError | None = None
         self._touched: list[Search] = []  # something ran or came for them: do they still wait for anything?
         self._queues: dict[str, dict[Name, Request | RewardRequest]] = {place: {} for place in engines}
@@ -324,6 +326,9 @@ class Driver:
         flight = self._in_flight.pop(name)
         self.num_replies += 1
         flight.search.num_untold -= not flight.told
+        tokens = self.tokens.setdefault(flight.charged, [0, 0])
+        tokens[0] += reply.num_tokens or 0
+        tokens[1] += reply.num_prompt_tokens
         if flight.search.keep is not None:
             assert isinstance(reply, Completion)
             flight.search.keep(reply)

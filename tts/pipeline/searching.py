@@ -112,7 +112,9 @@ class Searching:
         progress, driver = self.progress, self._driver
         if self._is_open:
             progress.num_tokens = self._policy.num_generated_tokens
-        progress.num_calls, progress.num_open = driver.num_replies, len(self._open)
+        progress.num_calls, progress.tokens = driver.num_replies, driver.tokens
+        under_way = [one.scoring or one.drawing for one in self._open.values()]
+        progress.searches = tuple(search for search in under_way if search is not None and not search.over)
         progress.waits_for = max(self.engines, key=driver.num_working)
 
     @property
