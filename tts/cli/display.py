@@ -36,11 +36,11 @@ def told(run: Run) -> str:
     drawn = progress.num_candidates + progress.num_resumed
     if isinstance(run.recipe.sampler, SearchingSampler):  # how many candidates there will be is not known
         waits = f", waiting for {progress.waits_for}" if progress.waits_for not in ("", "engine") else ""
-        drawing = f"{len(progress.searches)} searches open, {progress.num_calls} calls{waits}, {drawn} candidates"
+        drawn_parts = f"{len(progress.searches)} searches open, {progress.num_calls} calls{waits}, {drawn} candidates"
     else:
-        drawing = f"{drawn}/{rows * per_problem}{more} candidates"
+        drawn_parts = f"{drawn}/{rows * per_problem}{more} candidates"
     parts = [
-        drawing,
+        drawn_parts,
         f"{run.tally.num_problems + run.tally.num_row_errors}/{rows}{more} problems",
         f"{run.progress.tokens_per_second():.0f} tok/s" if run.progress.engine_ready else "loading …",
     ]
