@@ -16,21 +16,22 @@ from tts.runs.search_tree import SearchTree, outline
 from tts.runs.stored import StoredRun
 from tts.types import Problem, Reference
 
-SCRIPT = [
+SCRIPT: list[dict[str, Any]] = [
     {"text": "hm</think>", "stop": "</think>"},
-    "so \\boxed{2}",
-    "add one\nadd two",
-    "likely",
+    {"text": "so \\boxed{2}"},
+    {"text": "add one\nadd two"},
+    {"text": "likely"},
     {"text": "a thought</think>", "stop": "</think>"},
     {"text": "step one\n\n", "stop": "\n\n"},
     {"text": "", "finish_reason": "error", "error": "overloaded"},
-    "so \\boxed{3}",
+    {"text": "so \\boxed{3}"},
     {"text": "step two\n\n", "stop": "\n\n"},
     {"text": "so \\boxed{", "finish_reason": "length"},
 ]
 KEYS: dict[str, dict[str, Any]] = {
     "ab_mcts": {"max_expansions": 40},
     "adaptive_consistency": {"num_candidates": 30},
+    "deepconf": {"num_candidates": 20, "warmup": 4},
     "esc": {"num_candidates": 12, "window": 3},
     "budget_forcing": {"max_thinking_tokens": 30},
     "tree_of_thoughts": {"num_candidates": 3, "num_steps": 2, "num_evaluations": 2},
@@ -42,10 +43,11 @@ PROBLEMS = ["p0", "p1", "p2"]
 def draw(name: str, folder: Path) -> StoredRun:
     reward = {"reward": {"name": "replay", "rewards": [0.1, 0.9, 0.5]}}
     takes = reward if "reward" in registry.load("samplers", name).model_fields else {}
+    script = [{**one, "engine_stats": {"least_confidence": float(len(one["text"]))}} for one in SCRIPT]
     recipe = rebuild_recipe(
         {
             "task": "math",
-            "engine": {"name": "replay", "script": SCRIPT, "batch_size": 5},
+            "engine": {"name": "replay", "script": script, "batch_size": 5},
             "sampler": {"name": name, "num_candidates": 8, **takes, **KEYS.get(name, {})},
             "selector": "majority_vote",
         },

@@ -422,8 +422,7 @@ class ArmView:
     `links` are the pairs of groups that are judged equal though they differ: each supports the other in a vote.
     """
 
-    LATER: ClassVar[Mapping[str, object]] = {"search": None}
-    """Left out of JSON at its default."""
+    LATER: ClassVar[Mapping[str, Any]] = {"search": None}
 
     arm: str
     selected: int | None
