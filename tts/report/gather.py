@@ -131,11 +131,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
                 gathered.ballots.append(Ballot(candidates, judged.answers, judged.nodes, judged.scores, judged.links))
             if wanted.views:
                 view = _view(name, candidates, judged, scores)
-                tree = run.search_tree(problem_id, candidates)
-                if tree is not None:
-                    search = search_view(tree, run.recipe.sampler.num_candidates, wanted.most_steps)
-                    view = replace(view, search=search)
-                gathered.views[problem_id] = view
+                gathered.views[problem_id] = _with_search(view, run, problem_id, candidates, wanted.most_steps)
             advance()
     gathered.spread = spread.spread()
     gathered.notes += [f"{name}: {told}" for told in heard.notes(len(wanted.problem_ids))]
@@ -206,6 +202,15 @@ def _count(gathered: Gathered, candidates: Sequence[Candidate], judged: Judged, 
         if graded and verdict.status == "undecided":
             counts["undecided"] += 1
             gathered.reasons[verdict.reason] += 1
+
+
+def _with_search(
+    view: ArmView, run: Stored, problem_id: str, candidates: Sequence[Candidate], most_steps: int
+) -> ArmView:
+    tree = run.search_tree(problem_id, candidates)
+    if tree is None:
+        return view
+    return replace(view, search=search_view(tree, run.recipe.sampler.num_candidates, most_steps))
 
 
 def never_closes(candidate: Candidate) -> bool:
