@@ -130,8 +130,9 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             if wanted.ballots and number in graded[-1:]:
                 gathered.ballots.append(Ballot(candidates, judged.answers, judged.nodes, judged.scores, judged.links))
             if wanted.views:
-                view = _view(name, candidates, judged, scores)
-                gathered.views[problem_id] = _with_search(view, run, problem_id, candidates, wanted.most_steps)
+                gathered.views[problem_id] = _with_search(
+                    _view(name, candidates, judged, scores), run, problem_id, candidates, wanted.most_steps
+                )
             advance()
     gathered.spread = spread.spread()
     gathered.notes += [f"{name}: {told}" for told in heard.notes(len(wanted.problem_ids))]
