@@ -100,9 +100,11 @@ def searched(most: int = 100) -> Report:
     """Return a report whose first problem was searched for: texts are hostile, and paths long."""
     made = report(1, 2, arms=("only",), num_words=5)
     hostile = "</script><img src=x onerror='window.broken = 1'> \u202e\u0007 مرحبا"
-    calls = [CallSeen("p", "0", completion=Reply(5, 3, hostile, "stop"))]
+    calls = [CallSeen("p", "0", completion=Reply(5, 3, text=hostile, finish_reason="stop"))]
     for number in range(1, 41):  # each goes on from the one before, which has a second one behind it
-        calls.append(CallSeen("p", f"{number}", after=f"{number - 1}", completion=Reply(5, 3, "on", "length")))
+        calls.append(
+            CallSeen("p", f"{number}", after=f"{number - 1}", completion=Reply(5, 3, text="on", finish_reason="length"))
+        )
         calls.append(CallSeen("p", f"{number + 50}", after=f"{number - 1}", told=False, completion=Reply(5, 1)))
     calls.append(CallSeen("p", "0/1", "sampler.reward", after="0", rewards=Reply(5, 0, values=(0.25,))))
     calls.append(CallSeen("p", "99", put="Wait", completion=Reply(5, 0, error=f"{hostile}: no")))

@@ -98,7 +98,7 @@ def test_what_was_given_up_or_failed_is_told_and_of_two_lines_the_later_counts(t
     tree = search_tree(seen, [candidate(0, "0"), candidate(1, "1")])
     assert (tree.over, tree.error, tree.num_asked_anew) == (False, None, 1)
     assert drawn(outline(tree, 100)) == ["- 0 kept", "- 1 kept (2 + 1, 1 without)", "- 2 given up", "- c1 failed"]
-    assert tree.spent == {"engine": Spent(4, 15, 13)}
+    assert tree.spent == {"engine": Spent(4, 15, 13, untold_tokens=14)}
     before = search_tree(seen[:4], [candidate(0, "0")])
     assert (before.over, before.error) == (True, "CallError: overloaded")
     assert [one.error for one in before.steps] == [None, "overloaded", None]
@@ -131,7 +131,7 @@ CALLS = st.builds(
 
 def _reply(values: list[float] | None, text: str) -> dict[str, Any]:
     if values is None:
-        return {"completion": Reply(3, 1, text, "stop")}
+        return {"completion": Reply(3, 1, text=text, finish_reason="stop")}
     return {"rewards": Reply(2, 0, values=tuple(values))}
 
 

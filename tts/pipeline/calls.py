@@ -94,8 +94,8 @@ class Search:
 
     `candidates` are those that were handed in, in an earlier session too; `recorded` is what an earlier session has on
     record in `log`, and nobody asked for yet. `in_flight` counts what will still be told, `num_untold` what was given
-    up and has not come back yet; `may_differ` says that records which do not fit are asked anew. `num_steps` is the most
-    pieces that a call went on from. `error` says why it failed, once it is `over`.
+    up and has not come back yet; `may_differ` says that records which do not fit are asked anew. `num_steps` is the
+    most pieces that a call went on from. `error` says why it failed, once it is `over`.
 
     What sets a scorer's search apart: what it asks engines that are not its own is charged to the place `own`, its keys
     begin with `scope`, `marks` are what tells the calls to a place apart besides what is asked (which model is there),

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tts.runs.files import StoredFile
-from tts.runs.ledger import POLICY, added
+from tts.runs.ledger import POLICY, added, charge_of
 from tts.types import Candidate, Spent
 
 Kind = Literal["generate", "rewards", "classes"]
@@ -33,7 +33,8 @@ class Reply:
     """What an engine said, as far as it is looked at."""
 
     num_prompt_tokens: int = 0
-    num_tokens: int = 0
+    num_tokens: int | None = 0
+    num_cached_tokens: int = 0
     text: str = ""
     finish_reason: str = ""
     values: tuple[float, ...] = ()
@@ -61,7 +62,7 @@ class CallSeen:
     def spent(self) -> dict[str, Spent]:
         """What it was charged, by engine."""
         reply = self.completion or self.rewards
-        return {} if reply is None else {self.engine: Spent(1, reply.num_prompt_tokens, reply.num_tokens)}
+        return {} if reply is None else {self.engine: charge_of(reply, told=self.told)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,7 @@ def _step(call: CallSeen) -> Step:
         text=reply.text,
         finish_reason=reply.finish_reason,
         prompt_tokens=reply.num_prompt_tokens,
-        tokens=reply.num_tokens,
+        tokens=reply.num_tokens or 0,
         told=call.told,
         error=call.error if reply.error is None else reply.error,
         values=reply.values,
