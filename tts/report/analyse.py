@@ -27,6 +27,7 @@ from tts.report.wording import COSTS, amount, decimal
 from tts.runs.opening import open_stored
 from tts.runs.stored import Stored
 
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What to find out. `ks` empty: powers of two as far as the candidates go.

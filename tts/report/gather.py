@@ -35,6 +35,9 @@ FALLBACK_RULES = frozenset({"last_formula", "last_number", "last_line", "first_l
 ROWS_AT_ONCE = 1024
 """Problems whose rows are kept before they become arrays, which take a tenth of the memory."""
 
+MOST_STEPS, FEWEST_STEPS, STEPS_IN_ALL = 100, 20, 200_000
+"""How many steps of a search a report carries: of a problem, of one among very many, and about how many in all."""
+
 Scores = Mapping[str, Sequence[Score]]
 """Scorer → one score a candidate."""
 
@@ -72,17 +75,13 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which problems to gather, what compares how many texts of each, what to keep for the page and a selector.
-
-    `most_steps` of a problem's search are kept.
-    """
+    """Which problems to gather, what compares how many texts of each, what to keep for the page and a selector."""
 
     problem_ids: tuple[str, ...]
     measure: Measure
     num_texts: int
     views: bool
     ballots: bool
-    most_steps: int
 
 
 def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) -> Gathered:
@@ -131,7 +130,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
                 gathered.ballots.append(Ballot(candidates, judged.answers, judged.nodes, judged.scores, judged.links))
             if wanted.views:
                 gathered.views[problem_id] = _with_search(
-                    _view(name, candidates, judged, scores), run, problem_id, candidates, wanted.most_steps
+                    _view(name, candidates, judged, scores), run, problem_id, candidates, len(wanted.problem_ids)
                 )
             advance()
     gathered.spread = spread.spread()
@@ -206,11 +205,12 @@ def _count(gathered: Gathered, candidates: Sequence[Candidate], judged: Judged, 
 
 
 def _with_search(
-    view: ArmView, run: Stored, problem_id: str, candidates: Sequence[Candidate], most_steps: int
+    view: ArmView, run: Stored, problem_id: str, candidates: Sequence[Candidate], num_problems: int
 ) -> ArmView:
     tree = run.search_tree(problem_id, candidates)
     if tree is None:
         return view
+    most_steps = min(MOST_STEPS, max(FEWEST_STEPS, STEPS_IN_ALL // num_problems))
     return replace(view, search=search_view(tree, run.recipe.sampler.num_candidates, most_steps))
 
 
