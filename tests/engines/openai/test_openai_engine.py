@@ -427,6 +427,9 @@ def test_guided_requests_tell_the_plugin_their_group(good: FakeServer) -> None:
         drawn(engine, [guided])
     values = {"top_n_sigma": 1.5, "esamp_beta": 0.25, "esamp_group": "p0", "esamp_group_size": 4}
     assert good.bodies[-1]["vllm_xargs"] == values
+    with opened(good) as engine:
+        one(engine, "hi")
+    assert good.bodies[-1]["vllm_xargs"] == {"esamp_beta": 0.0}, "else the plugin guides as it was started to"
 
 
 def test_no_more_problems_are_guided_at_once_than_there_are_distillers() -> None:

@@ -149,8 +149,10 @@ def completion_of(
     whole = len(known) == len(choice.logprobs) > 0
     total = finite(math.fsum(known)) if whole else None
     ids = choice.token_ids
-    if ids is not None and (choice.reasoning or stop is not None):
+    if ids is not None and (choice.reasoning or isinstance(choice.stop, str)):
         ids = None  # they are of another text
+    elif ids is not None and choice.finish == "stop":
+        ids = ids[:-1]  # the end token is no text
     found: dict[str, float] = dict(stats)
     if num_tokens is None or answer.usage is None:
         found["usage_unknown"] = 1.0

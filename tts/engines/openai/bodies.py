@@ -15,6 +15,8 @@ CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 STREAM_INTERVAL = 16
 """Tokens in a piece, where the server lets us choose: each piece costs this side about 50 µs."""
 MOST_SEED = 2**31
+UNGUIDED = {"esamp_beta": 0.0}
+"""Told our plugin in a server, which would else guide every request as it was started to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Manners:
     `limit` is what it calls `max_tokens`; `filters` are those that it was seen to heed, and `repetition_penalty` where
     it takes that; `prefix` how it goes on from a text: by token `ids`, or as the last `message`; `asked` how it tells
     the log-probabilities of named tokens: by their `ids`, or among the `top`. `temperature` and `usage` say whether it
-    takes a temperature, and the wish to be told of the usage at the end of a stream.
+    takes a temperature, and the wish to be told of the usage at the end of a stream; `plugin` that ours is in it.
     """
 
     limit: str = "max_tokens"
@@ -38,6 +40,7 @@ class Manners:
     logprobs: bool = False
     token_ids: bool = False
     stream_interval: bool = False
+    plugin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def body_of(
         told["seed"] = request.seed % MOST_SEED
     if keys.stream and manners.stream_interval:
         told["stream_interval"] = STREAM_INTERVAL
-    xargs = dict(_values(request))
+    xargs = dict(_values(manners, request))
     if xargs:
         told["vllm_xargs"] = xargs
     if prompt_ids is not None:
@@ -137,9 +140,9 @@ def _logprobs(manners: Manners, path: str, decoding: Decoding, asked_ids: Sequen
     return {"logprobs": True} if path == CHAT else {"logprobs": 0}
 
 
-def _values(request: Request) -> Mapping[str, Any]:
+def _values(manners: Manners, request: Request) -> Mapping[str, Any]:
     """Return what our own plugin in vLLM's server reads of a request (`tts serve-args`)."""
-    decoding, values = request.decoding, dict[str, Any]()
+    decoding, values = request.decoding, dict[str, Any](UNGUIDED if manners.plugin else {})
     if decoding.top_n_sigma:
         values["top_n_sigma"] = decoding.top_n_sigma
     if decoding.first_token is not None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tts.engines.openai.answer import Answer, Choice
-from tts.engines.openai.bodies import CHAT, CONTINUE, TEXT, Manners, asked_with, plain
+from tts.engines.openai.bodies import CHAT, CONTINUE, TEXT, UNGUIDED, Manners, asked_with, plain
 from tts.engines.openai.client import Client, RefusedError, Server
 from tts.engines.openai.keys import OpenAIKeys
 from tts.errors import EngineError
@@ -105,6 +105,7 @@ class Probes:
     async def run(self) -> Found:
         """Return what the server can do. Raises EngineError where it does not even answer."""
         plain = await self._first()
+        await self._plugin()
         drawn = await self._draws()
         await asyncio.gather(
             self._filters(drawn),
@@ -112,7 +113,6 @@ class Probes:
             self._logprobs(),
             self._prefix(plain),
             self._stop(plain),
-            self._plugin(),
         )
         return self.found
 
@@ -124,6 +124,8 @@ class Probes:
         body = plain(keys, self.found.manners, max_tokens, temperature)
         if not more.keys() & {"messages", "prompt"}:
             body |= asked_with(keys, QUESTION)
+        if self.found.manners.plugin:
+            body["vllm_xargs"] = UNGUIDED
         body |= more
         path = TEXT if "prompt" in body else CHAT
         try:
@@ -297,6 +299,7 @@ class Probes:
             told = f"what is meant for our plugin is refused otherwise: {wrong}"
         for name in ("esamp", "top_n_sigma", "first_token"):
             self.found.note(name, seen=seen, told=told)
+        self.found.manners = replace(self.found.manners, plugin=seen)
 
 
 async def tokenized(client: Client, server: Server, **what: Any) -> list[int] | None:
