@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -191,3 +192,24 @@ def test_a_mark_of_which_a_server_does_not_tell_is_none_only_where_it_can_be_nex
     [one] = solve(tmp_path / "auto", {"name": "judge", "judge": unsure, "num_samples": 2}, number=1)
     assert scores_of(tmp_path / "auto")[0][0]["value"] == 0.75  # replies were read instead
     assert one.usage.engines["selector.scorer.judge"].num_calls == 6 * 3
+
+
+@pytest.mark.parametrize("name", [*NAMES, "genselect", "universal_self_consistency"])
+def test_scores_do_not_depend_on_how_many_questions_are_on_their_way(tmp_path: Path, name: str) -> None:
+    """The replies are functions of the questions' keys; how they are batched and when they come differs."""
+    chance = random.Random(name)
+    marks = ("1", "2", "3", "4", "5", "A", "B", "Yes", "No")
+    script = [
+        {
+            "text": f"Judgment: {chance.randrange(3)}",
+            "asked_logprobs": {mark: math.log(chance.uniform(0.02, 0.3)) for mark in marks},
+            "delay_seconds": chance.uniform(0, 0.004),
+        }
+        for _ in range(11)
+    ]
+    found = []
+    for size in (1, 3, 64):
+        judge = {"name": "replay", "script": script, "batch_size": size}
+        solve(tmp_path / str(size), {"name": name, "judge": judge}, number=4)
+        found.append(scores_of(tmp_path / str(size)))
+    assert found[0] == found[1] == found[2]

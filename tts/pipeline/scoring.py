@@ -162,6 +162,7 @@ def score_stored(
                 driver.run_ready()
             driver.step()
             for problem_id in [one for one, (search, _) in running.items() if search.done]:
+                driver.forget(problem_id)
                 yield problem_id, scoring.scored(*running.pop(problem_id))
     finally:
         driver.close()
