@@ -287,3 +287,16 @@ def test_a_process_that_is_killed_while_it_scores_asks_the_rest_and_nothing_twic
     assert [one.selection for one in again] == [one.selection for one in whole]
     asked = [(line["problem_id"], line["key"]) for line in lines(calls)]
     assert len(asked) == len(set(asked)) == 21
+
+
+def test_what_a_scorer_took_is_the_sum_over_its_lines_to_the_token(tmp_path: Path) -> None:
+    judge = "{name: replay, script: [{text: 'Yes it is', asked_logprobs: {'Yes': -1.0, 'No': -2.0}}]}"
+    scorer = f"selector.scorer={{name: p_true, rationales: 2, judge: {judge}}}"
+    solutions = solve(tmp_path, "one_shot", scorer)
+    calls = lines(tmp_path / "run/scorer_calls.jsonl")
+    for one in [*solutions, *solve(tmp_path, "one_shot", scorer), *rejudged(tmp_path).values()]:
+        own = [line["completion"] for line in calls if line["problem_id"] == one.problem_id]
+        spent = one.usage.engines["selector.scorer.judge"]
+        assert spent.num_calls == len(own) == 3 * 2 * 2
+        assert spent.prompt_tokens == sum(line["num_prompt_tokens"] for line in own) > 0
+        assert spent.written_tokens == sum(line["num_tokens"] for line in own) > 0

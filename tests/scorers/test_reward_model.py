@@ -137,3 +137,16 @@ def test_a_reward_model_that_asks_a_silent_one_is_given_up_with_all_its_question
         for one in solve(folder, scorer, answers=ANSWERS, number=2):
             assert one.selection.answer == "4"
             assert "no reply within 0.1 s" in one.selection.fallback
+
+
+@pytest.mark.parametrize(("num_refused", "answer"), [(0, "2"), (1, "2"), (2, "2"), (3, "4"), (4, "4")])
+def test_a_scorer_that_can_tell_less_than_half_leaves_the_choice_to_the_plain_vote(
+    tmp_path: Path, num_refused: int, answer: str
+) -> None:
+    """The longest answer is the best, and alone with its 2; refused are the others first."""
+    texts = ["so \\boxed{4}", "or \\boxed{4}", "as \\boxed{9}", "the long one, \\boxed{2}"]
+    texts = [f"thus {text}" if place < num_refused else text for place, text in enumerate(texts)]
+    scorer = {"name": "reward_model", "reward": {"name": "test_reward_model:Counting", "refuses": "thus"}}
+    [one] = solve(tmp_path, scorer, answers=texts, number=1)
+    assert one.selection.answer == answer
+    assert bool(one.selection.fallback) == (num_refused > 2)
