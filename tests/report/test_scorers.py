@@ -69,6 +69,9 @@ def test_a_judge_that_is_silent_is_told_and_the_plain_vote_is_its_line(tmp_path:
     line = {one.figure: one for one in arm.lines}
     assert [point.k for point in line["best_of_n(pairwise)"].points] == [5]
     assert line["best_of_n(pairwise)"].points[0].lower == line["maj@k"].points[-1].lower
+    assert arm.scorer is not None
+    assert (arm.scorer.auroc, arm.scorer.num_problems) == (None, 0)
+    assert "not told apart from a blind scorer" not in told
 
 
 def test_the_bias_of_a_tournaments_judge_is_told(tmp_path: Path, problems: Path) -> None:

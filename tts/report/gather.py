@@ -51,6 +51,7 @@ class Gathered:
     is the ledger, `paid` each problem's, `drawing` the same without what scorers asked. `reasons` counts why
     verdicts are undecided, `failures` say why problems could not be judged or selected from. `spread` is what the
     texts show and `digest` is of all that was written; the texts themselves are not kept. `notes` tell of scores.
+    `heard` counts what judges said; in the problems `by_vote` the plain vote chose in their place.
     """
 
     drawn: Pool = field(default_factory=lambda: pool([]))
@@ -66,6 +67,8 @@ class Gathered:
     paid: dict[str, Mapping[str, Spent]] = field(default_factory=dict)
     drawing: dict[str, Mapping[str, Spent]] = field(default_factory=dict)
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    heard: Heard = field(default_factory=Heard)
+    by_vote: set[str] = field(default_factory=set)
 
     @property
     def engines(self) -> dict[str, Spent]:
@@ -95,7 +98,6 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     width = max((run.num_candidates(one) for one in wanted.problem_ids), default=0)
     graded: list[int] = []
     missing: Counter[str] = Counter()  # candidates without a score of each scorer
-    heard = Heard()
     scorers = {one: cast("Scorer", registry.load("scorers", one)()) for one in READY_SCORERS}
     scorers |= {_apart(one): GivenScore(key=one) for one in run.given_scores}
     own_name = name_of(run.recipe.selector.scorer, run.given_scores)  # its scores are stored with the run
@@ -107,10 +109,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
                 one: made.score(row.problem, candidates) for one, made in scorers.items()
             }
             if own_name is not None:
-                scores[own_name] = judged.scores or [Score(None, "judging failed")] * len(candidates)
-                heard.add(judged.selection, judged.scores)
-                if judged.selection.fallback:
-                    scores[own_name] = vote_shares(Ballot(candidates, judged.answers, judged.nodes))
+                scores[own_name] = _own_scores(gathered, problem_id, candidates, judged)
             rows.append(pool_row(problem_id, candidates, judged, scores))
             missing.update({one: sum(score.value is None for score in found) for one, found in scores.items()})
             if len(rows) == ROWS_AT_ONCE:
@@ -134,7 +133,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
                 )
             advance()
     gathered.spread = spread.spread()
-    gathered.notes += [f"{name}: {told}" for told in heard.notes(len(wanted.problem_ids))]
+    gathered.notes += [f"{name}: {told}" for told in gathered.heard.notes(len(wanted.problem_ids))]
     # Scorers that could tell nothing of any candidate are left out, and those that miss some are told.
     num_candidates = gathered.counts["candidates"]
     telling = [one for one, number in missing.items() if number < num_candidates]
@@ -157,11 +156,17 @@ def name_of(scorer: Scorer | AskingScorer | None, given_scores: Sequence[str]) -
     return None if scorer is None else registry.name_of("scorers", cast("Component", scorer).__class__)
 
 
-def vote_shares(ballot: Ballot) -> list[Score]:
-    """Return the share of the votes for each candidate's answer, which ranks where the plain vote chose."""
-    entrants = contenders(ballot)
+def _own_scores(
+    gathered: Gathered, problem_id: str, candidates: Sequence[Candidate], judged: Judged
+) -> Sequence[Score]:
+    """Return the scores of the run's own scorer: where the plain vote chose, the share of votes for each answer."""
+    gathered.heard.add(judged.selection, judged.scores)
+    if not judged.selection.fallback:
+        return judged.scores or [Score(None, "judging failed")] * len(candidates)
+    gathered.by_vote.add(problem_id)
+    entrants = contenders(Ballot(tuple(candidates), judged.answers, judged.nodes))
     votes = Counter(one.node for one in entrants)
-    found = [Score(None, "it has no answer")] * len(ballot.candidates)
+    found = [Score(None, "it has no answer")] * len(candidates)
     for one in entrants:
         found[one.position] = Score(votes[one.node] / len(entrants))
     return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tts.metrics.calibration import reliability, separation
 from tts.metrics.curves import Curve
 from tts.metrics.peak import PLAIN_VOTE, added, peak
-from tts.metrics.pool import Pool
+from tts.metrics.pool import Pool, picked
 from tts.report.data import Added, Arm, PeakOfLine, ScorerQuality
 from tts.report.lines import looked
 from tts.report.wording import at_k, count
@@ -15,9 +15,13 @@ from tts.runs.records import finite
 
 
 def scorer_quality(
-    name: str, pool: Pool, curves: Sequence[Curve], clusters: Mapping[str, str], seed: int
+    name: str, pool: Pool, curves: Sequence[Curve], *, by_vote: Collection[str], clusters: Mapping[str, str], seed: int
 ) -> ScorerQuality:
-    """Return what the graded problems show of the scorer `name`, whose lines are among the curves."""
+    """Return what the graded problems show of the scorer `name`, whose lines are among the curves.
+
+    Its own word is that on the problems in which the plain vote did not choose in its place (`by_vote`).
+    """
+    pool = picked(pool, [row for row, one in enumerate(pool.problem_ids) if one not in by_vote])
     told = separation(pool, name, clusters=clusters, seed=seed)
     diagram = reliability(pool, name)
     own = [curve for curve in curves if curve.name.endswith(f"({name})")]
@@ -55,7 +59,7 @@ def on_scorer(arm: Arm, k: int) -> Iterator[str]:
                 f"lower beyond, not by chance: more candidates give {scorer.name} more to be wrong about "
                 "(over-optimisation). Draw fewer, or weigh votes by it (selector self_consistency)"
             )
-    if scorer.auroc is not None and scorer.auroc_low <= 0.5:
+    if scorer.auroc is not None and scorer.num_problems and scorer.auroc_low <= 0.5:
         yield (
             f"{arm.name}: {scorer.name} is not told apart from a blind scorer: of a right and a wrong candidate of one "
             f"problem it prefers the right one in {100 * scorer.auroc:.0f} % (95 % interval "
@@ -70,6 +74,6 @@ def on_scorer(arm: Arm, k: int) -> Iterator[str]:
         read = sum(spent.prompt_tokens for spent in paid) / arm.num_problems
         written = sum(spent.written_tokens for spent in paid) / arm.num_problems
         yield (
-            f"{arm.name}: scorers read {count(read)} and wrote {count(written)} tokens a problem on top of what the "
-            "lines over k count"
+            f"{arm.name}: scorers read {count(read)} and wrote {count(written)} tokens a problem; of the lines, those "
+            "that choose by a scorer count them"
         )

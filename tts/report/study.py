@@ -131,7 +131,9 @@ def study(arm: ArmRuns, gathered: Sequence[Gathered], about: Scope, *, with_hits
         statistics=_statistics(arm),
         made=_made(runs),
         gains=gained(found, clusters, seed),
-        scorer=scorer_quality(scorer, gathered[-1].graded, found, clusters, seed)
+        scorer=scorer_quality(
+            scorer, gathered[-1].graded, found, by_vote=gathered[-1].by_vote, clusters=clusters, seed=seed
+        )
         if asks and scorer is not None and scorer in gathered[-1].graded.scores and found
         else None,
         whole=arm.whole,
