@@ -86,3 +86,10 @@ def test_what_is_compared_at_equal_cost_is_said_in_words(tmp_path: Path, problem
     assert any("each prompt in full" in one for one in found.method)
     costs = [one.cost for one in found.frontier]
     assert costs == sorted(costs)
+
+
+def test_the_headline_is_at_a_k_that_all_arms_have(tmp_path: Path, problems: Path) -> None:
+    pool = draw(tmp_path / "a", problems, boxed("1", "2", "1", "2") * 4, name="pool")
+    rule = {"name": "adaptive_consistency", "num_candidates": 2}
+    search = draw(tmp_path / "b", problems, boxed("1", "2"), name="search", sampler=rule)
+    assert (report(pool).headline_k, report(pool, search).headline_k) == (8, 2)

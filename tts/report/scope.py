@@ -73,7 +73,8 @@ class Scope:
     `arms` have the runs that are looked at. `keys` names, by arm and run, its problems so that two runs have one under
     the same name only if question and reference are the same. `ks` are those of all lines, in order; lines of
     candidates that know nothing of each other are at `pool_ks`, up to `most`. `headline_k` is the largest of these of
-    which each problem has two subsets that share no candidate; where there are none, the largest k.
+    which each problem has two subsets that share no candidate, if there is such a one at which all others were run,
+    too; where all are runs that were made for their k, it is the largest.
     """
 
     arms: tuple[ArmRuns, ...]
@@ -137,7 +138,8 @@ def scope(given: Sequence[ArmRuns], asked: tuple[int, ...]) -> Scope:
         warnings += _on_pools(pools, pool_ks, fewest, asked=bool(asked))
     headline_k = max(shown)
     if fewest is not None:
-        headline_k = max((k for k in pool_ks if 2 * k <= fewest.number), default=min(pool_ks))
+        apart = [k for k in pool_ks if 2 * k <= fewest.number] or [min(pool_ks)]
+        headline_k = max([k for k in apart if all(k in arm.ks for arm in arms if arm.whole)] or apart)
     warnings += _on_problems(arms, keys)
     return Scope(tuple(arms), keys, tuple(shown), pool_ks, fewest.number if fewest else 0, headline_k, tuple(warnings))
 
