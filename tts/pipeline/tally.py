@@ -18,6 +18,7 @@ from tts.metrics.bootstrap import estimates_of_units
 from tts.metrics.intervals import Estimate
 from tts.pipeline.heard import Heard
 from tts.pipeline.judge import FAILED, NO_SCORE, SELECTION_FAILED
+from tts.runs.ledger import wasted
 from tts.types import COUNTED_WRONG, Candidate, Score, Solution, Verdict
 
 Shares: TypeAlias = tuple[float, float, float, float]
@@ -65,6 +66,7 @@ class Tally:
     heard: Heard = field(default_factory=Heard)
     _shares: Counter[Shares] = field(default_factory=Counter)  # of the problems that stand alone: how often each comes
     _clusters: dict[str, list[Shares]] = field(default_factory=dict)
+    _num_wasted: int = 0  # tokens of attempts that broke off, at most
 
     def add(
         self,
@@ -100,6 +102,7 @@ class Tally:
             is_right, num = solution.verdict.status == "passed", counts.num_candidates
             self._add_shares((passed / num, either / num, float(is_right), float(is_right or is_open)), cluster)
         for candidate, verdict in pairs:
+            self._num_wasted += wasted(candidate.engine_stats)[1]
             credit = self.credit.setdefault(candidate.sampler, Credit())
             credit.num_candidates += 1
             credit.num_tokens += candidate.num_tokens or 0
@@ -130,6 +133,11 @@ class Tally:
         }
         every = self.num_problems
         counted = [what.format(plural(number, "problem", of=every)) for what, number in told.items() if number]
+        if self.num_cancelled:
+            counted.append(f"{plural(self.num_cancelled, 'problem')} cancelled, and in no figure")
+        if self._num_wasted:
+            most = plural(self._num_wasted, "token")
+            counted.append(f"servers broke off and were asked again: that wasted at most {most}, which budgets count")
         return [*counted, *self.heard.notes(every)]
 
     def summary(self) -> dict[str, Any]:

@@ -118,6 +118,14 @@ def test_money_is_counted_by_the_prices_of_the_recipe(tmp_path: Path) -> None:
         assert 0.05 < spent <= 0.09
 
 
+def test_what_was_wasted_is_told(tmp_path: Path) -> None:
+    with FakeServer(GOOD).running() as server:
+        recipe = recipe_of(tmp_path, server)
+        with open_run(recipe, rows(1, "bad:reset:2 {}"), tmp_path / "run") as run:
+            list(run.outcomes())
+    assert "at most 40 tokens" in run.tally.notes()[-1]
+
+
 @pytest.mark.slow
 def test_killed_in_the_middle_nothing_is_lost_or_doubled_and_the_same_comes(tmp_path: Path) -> None:
     """A server with bad days, killed at several moments: the candidates of an undisturbed run."""
