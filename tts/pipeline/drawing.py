@@ -134,6 +134,7 @@ class Drawing:
     _requests: Iterator[Request] = field(default_factory=lambda: iter(()))
     _num_rows: int = 0
     _is_open: bool = False
+    _forgetful: Forgets | None = None
 
     def run(self, intake: Intake) -> Iterator[Drawn]:
         """Yield bad rows as they are read and problems as they complete. Ends early once `stop` is set.
@@ -202,6 +203,7 @@ class Drawing:
             with self.progress.opening():
                 self.engine.open()
             self._is_open = True
+            self._forgetful = self.engine if isinstance(self.engine, Forgets) else None
             if not self.stop.is_set():  # else nobody waits any more, and the folder may be closed
                 self.opened()
                 self.progress.opened_at = time.monotonic()
@@ -243,8 +245,8 @@ class Drawing:
             self.progress.num_candidates += len(candidates)
         for problem_id in dict.fromkeys(completion.problem_id for completion in finished):
             if not self._pending[problem_id].awaited:
-                if isinstance(self.engine, Forgets):
-                    self.engine.forget(problem_id)
+                if self._forgetful is not None:
+                    self._forgetful.forget(problem_id)
                 yield self._drawn(self._pending.pop(problem_id), resumed=False)
 
     def _taken(self, completion: Completion) -> Candidate | None:

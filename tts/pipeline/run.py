@@ -335,7 +335,9 @@ class Run:
             yield item
 
     def _outcome(self, drawn: Drawn) -> Outcome:
-        row, drawn = drawn.row, replace(drawn, spent=priced(drawn.spent, self._num_parameters))
+        row = drawn.row
+        if self._num_parameters:
+            drawn = replace(drawn, spent=priced(drawn.spent, self._num_parameters))
         if isinstance(row, RowError):
             self.tally.num_row_errors += 1
             return row
