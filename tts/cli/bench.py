@@ -84,8 +84,8 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     """Draw candidates by one recipe or several on the same problems, grade all, and say what k candidates buy.
 
     pass@k, maj@k and every selector's accuracy with 95 % intervals; paired comparisons; cost; diversity; warnings.
-    Results are a table on a terminal, JSON lines where stdout is piped. DIR gets a run folder a recipe, report.json
-    and report.html. Exit codes are those of `tts solve`.
+    Results are a table on a terminal, JSON lines where stdout is piped. DIR gets a run folder a recipe (of a search one
+    for each k), report.json and report.html. Exit codes are those of `tts solve`.
     """
     from tts.bench.settings import BenchSettings
     from tts.cli import source
