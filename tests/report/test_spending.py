@@ -61,6 +61,13 @@ def test_a_search_is_one_point_over_all_problems_whose_end_is_on_record(tmp_path
     assert point.upper - point.lower == pytest.approx(1 / 8)
     assert any("drawn: 1 problem has not all candidates ('q3')" in one for one in open_again.warnings)
 
+    # It is compared all the same: what its problems cost is the mean over those that are over; of none it is unknown.
+    pool = draw(tmp_path / "pool", problems, boxed("1", "2", "1", "2") * 4, name="pool")
+    assert {one.num_problems for one in report(pool, run).contrasts} == {8}
+    calls.write_text("".join(line + "\n" for line in calls.read_text().splitlines() if '"end"' not in line))
+    none_over = report(pool, run, axis="tokens")
+    assert (none_over.axis, none_over.contrasts) == ("tokens", ())
+
 
 def test_arms_without_a_common_cost_are_not_compared_and_that_is_said(tmp_path: Path, problems: Path) -> None:
     rule = {"name": "adaptive_consistency", "window": 1}

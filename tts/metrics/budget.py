@@ -51,9 +51,10 @@ class Costs:
     amounts: Mapping[str, Floats]
 
     def budgets(self, problem_ids: Sequence[str] | None = None) -> list[Budget]:
-        """Return the budget of each point: the mean over some of the problems (None: all)."""
+        """Return the budget of each point: the mean over those of some problems (None: all) whose cost is known."""
         place = {name: number for number, name in enumerate(self.problem_ids)}
-        columns = list(range(len(place))) if problem_ids is None else [place[one] for one in problem_ids]
+        wanted = self.problem_ids if problem_ids is None else problem_ids
+        columns = [place[one] for one in wanted if one in place]
         means = {name: _means(table[:, columns]) for name, table in self.amounts.items()}
         return [
             Budget(**{name: None if math.isnan(row[number]) else row[number] for name, row in means.items()})

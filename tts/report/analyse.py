@@ -20,7 +20,7 @@ from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, SELECTED, contrasts, has_ow
 from tts.report.scope import ArmRuns, arms_of, scope
 from tts.report.scorers import on_scorer
 from tts.report.speed import speeds
-from tts.report.spending import amounts, frontier, selecting, with_stopping_rules
+from tts.report.spending import frontier, lacks, selecting, with_stopping_rules
 from tts.report.spread import AUTO, MOST_TEXTS, Measure, check_measure, measure
 from tts.report.study import Studied, study
 from tts.report.wording import COSTS, amount, decimal
@@ -156,7 +156,7 @@ def _axis(asked: str, made: Sequence[ArmRuns], studied: Sequence[Studied]) -> st
     if asked == "k":
         return asked
     axis = asked or "tokens"
-    unknown = [one.arm.name for one in studied if any(amount is None for amount in amounts(one.arm, axis))]
+    unknown = [one.arm.name for one in studied if lacks(one.arm, axis)]
     if asked and unknown:
         what = "how many tokens each call wrote" if axis == "tokens" else "how large each of its models is"
         raise UsageError(

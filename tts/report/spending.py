@@ -30,9 +30,10 @@ MOST_CELLS = 1 << 21
 FEWEST_ORDERS, MOST_ORDERS = 16, 256
 
 
-def amounts(arm: Arm, axis: str) -> list[float | None]:
-    """Return what an arm's points cost on an axis."""
-    return [point.amount(axis) for line in arm.lines for point in line.points]
+def lacks(arm: Arm, axis: str) -> bool:
+    """Tell whether it is not known what some of an arm's points cost on an axis, though their runs are over."""
+    budgets = [point.budget for line in arm.lines for point in line.points if point.budget is not None]
+    return any(one.num_candidates is not None and getattr(one, axis) is None for one in budgets)
 
 
 def selecting(one: Studied) -> Studied:
