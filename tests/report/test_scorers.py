@@ -86,3 +86,16 @@ def test_a_recipe_that_asks_nobody_has_no_such_part(tmp_path: Path, problems: Pa
     assert found.arms[0].scorer is None
     assert "Scorers that asked a model" not in page(found)
     assert json.dumps([warning for warning in found.warnings if "scorer" in warning]) == "[]"
+
+
+def test_what_a_scorer_asked_is_charged_to_the_lines_that_it_chooses(tmp_path: Path, problems: Path) -> None:
+    found = judged(tmp_path / "r", problems, p_true((0, -0.1), (1, -3.0), (2, -4.0), (3, -0.2), (4, -2.0)))
+    assert (found.axis, found.headline) == ("tokens", "selected")
+    [arm] = found.arms
+    vote, best, own = (arm.points(figure) for figure in ("maj@k", "best_of_n(p_true)", "selected"))
+    asked = [one.budget.num_calls - two.budget.num_calls for one, two in zip(best, vote, strict=True)]
+    assert asked == [pytest.approx(k) for k in (1, 2, 5)]  # a question a candidate
+    assert [one.budget for one in own] == [one.budget for one in best]
+    whole = arm.cost.engines.values()
+    assert best[-1].budget.num_calls * 12 == pytest.approx(sum(one.num_calls for one in whole))
+    assert best[-1].budget.tokens * 12 == pytest.approx(sum(one.prompt_tokens + one.written_tokens for one in whole))
