@@ -31,7 +31,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_reading_a_recipe_imports_no_engine_library() -> None:
     code = "import tts\ntts.load_recipe('quickstart')"
-    assert not imported_by(code) & {"torch", "transformers", "vllm", "sympy", "math_verify", "datasets"}
+    assert not imported_by(code) & {"torch", "transformers", "vllm", "sympy", "math_verify", "datasets", "ray"}
 
 
 def test_types_protocols_and_the_rest_of_the_interface_are_names_of_the_package() -> None:

@@ -23,7 +23,7 @@ GROUND_TO_ROOF = (
     *("problems", "recipe", "tasks"),
     *("plugins", "plugins/esamp"),
     "runs",
-    *("engines", "engines/transformers", "engines/reward", "engines/vllm", "engines/openai"),
+    *("engines", "engines/transformers", "engines/reward", "engines/vllm", "engines/openai", "engines/ray"),
     *("samplers", "scorers", "selectors"),
     *("verifiers/math", "verifiers"),
     *("metrics", "pipeline", "testing", "report", "report/page", "bench", "cli"),
@@ -49,6 +49,7 @@ NEVER = [
 
 HEAVY = {
     "vllm": ("engines/vllm",),
+    "ray": ("engines/ray",),
     "torch": ("engines", "models", "plugins", "scorers", "similarity", "metrics/diversity.py"),
     "transformers": ("engines", "models", "plugins", "scorers", "similarity", "metrics/diversity.py"),
 }

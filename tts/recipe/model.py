@@ -67,7 +67,7 @@ class Recipe(Section):
         """Return every engine by its place in the recipe (`sampler.reward`); one at two places stands once."""
         found: dict[str, Any] = {"engine": self.engine}
         for path, slot, component in slots_of("", self):
-            if slot.kind == "engines" and all(component is not engine for engine in found.values()):
+            if slot.kind == "engines" and not slot.inside and all(component is not engine for engine in found.values()):
                 found[path] = component
         return found
 
