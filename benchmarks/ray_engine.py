@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import math
 import random
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from tts.engines.ray import RayEngine
@@ -36,28 +37,28 @@ def requests() -> Iterator[Request]:
             yield Request(f"p{number}", str(index), MESSAGES, DECODING, index, "temperature")
 
 
-def draw(engine: Any, wanted: Iterable[Request], seconds: float | None = None) -> tuple[int, float, float]:
-    """Draw all, or for so long; return (candidates, wall seconds, CPU seconds of this process)."""
-    left = iter(wanted)
-    num_flying = num_done = 0
-    began, cpu = time.perf_counter(), time.process_time()
-    while seconds is None or time.perf_counter() - began < seconds:
-        while engine.num_free > 0 and (request := next(left, None)) is not None:
-            engine.add(request)
-            num_flying += 1
-        if not num_flying:
-            break
-        num = len(engine.step(0.1))
-        num_flying -= num
-        num_done += num
-    return num_done, time.perf_counter() - began, time.process_time() - cpu
+class Drawer:
+    """Keeps an engine full of requests, which never end."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self._requests = engine, requests()
+
+    def draw(self, most: float = math.inf, seconds: float = math.inf) -> tuple[int, float, float]:
+        """Draw so many, or for so long; return (candidates, wall seconds, CPU seconds of this process)."""
+        num_done, began, cpu = 0, time.perf_counter(), time.process_time()
+        while num_done < most and time.perf_counter() - began < seconds:
+            while self.engine.num_free > 0:
+                self.engine.add(next(self._requests))
+            num_done += len(self.engine.step(0.1))
+        return num_done, time.perf_counter() - began, time.process_time() - cpu
 
 
 def rate() -> None:
     engine = ReplayEngine(script=["It is \\boxed{42}.", "no", "\\boxed{41}"])
     with RayEngine(engine=engine, num_replicas=2) as replicas:
-        draw(replicas, itertools.islice(requests(), 20_000))
-        found = [draw(replicas, itertools.islice(requests(), 40_000)) for _ in range(7)]
+        drawer = Drawer(replicas)
+        drawer.draw(20_000)
+        found = [drawer.draw(40_000) for _ in range(7)]
     rates, costs = [num / wall for num, wall, _ in found], [1e6 * cpu / num for num, _, cpu in found]
     print(
         f"two replicas: {statistics.median(rates):,.0f} candidates/s ({min(rates):,.0f}–{max(rates):,.0f}), "
@@ -100,21 +101,15 @@ class Stepping(ReplayEngine):
 
 
 def steps() -> None:
-    def rate_of(engine: Any, tokens: Any) -> float:
-        draw(engine, requests(), 1.0)
-        before, began = tokens(), time.perf_counter()
-        draw(engine, requests(), 4.0)
-        return float(tokens() - before) / (time.perf_counter() - began)
+    def rate_of(drawer: Drawer) -> float:
+        drawer.draw(seconds=1.0)
+        before, began = drawer.engine.num_generated_tokens, time.perf_counter()
+        drawer.draw(seconds=4.0)
+        return float(drawer.engine.num_generated_tokens - before) / (time.perf_counter() - began)
 
-    pairs = []
     with Stepping(script=["x"]) as alone, RayEngine(engine=Stepping(script=["x"]), num_replicas=1) as replica:
-        for _ in range(5):
-            pairs.append(
-                (
-                    rate_of(alone, lambda: alone.num_generated_tokens),
-                    rate_of(replica, lambda: replica.num_generated_tokens),
-                )
-            )
+        drawers = Drawer(alone), Drawer(replica)
+        pairs = [tuple(map(rate_of, drawers)) for _ in range(5)]
     lost = [100 * (1 - there / here) for here, there in pairs]
     here, there = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(
@@ -182,9 +177,10 @@ def many() -> None:
         try:
             driven = Places(crowd, 1000, hang_seconds=600, start_seconds=600)
             driven.open()
-            draw(driven, requests(), 4.0)
+            drawer = Drawer(driven)
+            drawer.draw(seconds=4.0)
             for _ in range(3):
-                num, wall, cpu = draw(driven, requests(), 6.0)
+                num, wall, cpu = drawer.draw(seconds=6.0)
                 print(
                     f"1,000 replicas, {most} a poll: {num / wall:,.0f} candidates/s, driver busy "
                     f"{100 * cpu / wall:.0f} %, {1e6 * cpu / num:.0f} µs of CPU each",

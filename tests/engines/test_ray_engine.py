@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -146,8 +147,17 @@ def is_there(pid: int) -> bool:
         return False
 
 
+def gone(pids: list[int], most_seconds: float) -> float:
+    """Wait until these processes are gone, at most so long; return how long it took."""
+    began = time.monotonic()
+    while any(map(is_there, pids)) and time.monotonic() - began < most_seconds:
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
 def as_set(found: list[Completion]) -> list[str]:
-    return sorted(map(repr, found))
+    """What was drawn, in any order; how much of a prompt was cached depends on what a replica had before."""
+    return sorted(repr(replace(one, num_cached_tokens=0)) for one in found)
 
 
 class TestReplicas:
@@ -178,16 +188,21 @@ class TestReplicas:
 
     def test_a_stopped_one_is_given_up_within_its_limit(self, opened: Callable[..., RayEngine]) -> None:
         driven = opened(replay(delay_seconds=0.02, batch_size=16), hang_seconds=3.0)
-        stopped: list[tuple[int, float]] = []
+        stopped, moments = list[int](), list[float]()
 
         def stop(done: list[Completion]) -> None:
+            assert driven._places is not None
             if len(done) > 300 and not stopped:
-                stopped.append((replicas(os.getpid())[0], time.monotonic()))
-                os.kill(stopped[0][0], signal.SIGSTOP)
+                stopped.append(replicas(os.getpid())[0])
+                moments.append(time.monotonic())
+                os.kill(stopped[0], signal.SIGSTOP)
+            elif len(moments) == 1 and driven._places.num_replaced:
+                moments.append(time.monotonic())
 
         assert len(draw(driven, requests(200), stop)) == 1600
-        assert time.monotonic() - stopped[0][1] < 3.0 + 5.0
-        assert not is_there(stopped[0][0])
+        print("given up after", round(moments[1] - moments[0], 2), "s of 3")
+        assert moments[1] - moments[0] < 4.0
+        assert gone(stopped, 5.0) < 5.0
 
     def test_where_there_is_no_room_it_says_so_at_once(self) -> None:
         began = time.monotonic()
@@ -291,11 +306,9 @@ class TestCommand:
         assert len(left) == 2
         process.kill()
         process.wait()
-        began = time.monotonic()
-        while any(map(is_there, left)):
-            assert time.monotonic() - began < 10
-            time.sleep(0.1)
-        print("the replicas were gone after", round(time.monotonic() - began, 1), "s")
+        seconds = gone(left, 10.0)
+        print("the replicas were gone after", round(seconds, 1), "s")
+        assert seconds < 10.0
         again = subprocess.run([*TTS, "solve", "--run", "run"], cwd=folder, capture_output=True, check=False)
         assert again.returncode == 0, again.stderr.decode()
         lines = (folder / "run" / "candidates.jsonl").read_text().splitlines()
@@ -307,8 +320,7 @@ class TestCommand:
         left = replicas(process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 143
-        time.sleep(1)
-        assert not any(map(is_there, left))
+        assert gone(left, 5.0) < 5.0
         assert (folder / "err").read_text().splitlines()[-1] == "tts: interrupted; resume with: tts solve --run run"
 
     @pytest.fixture
