@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import cache
+from typing import NamedTuple, cast
 
 from tts.errors import ScorerError, TTSError
 from tts.protocols import AskingScorer, BoundSelector, Scorer, Selector, Task
@@ -138,8 +139,10 @@ def _scores(
     scorer: Scorer | AskingScorer | None, problem: Problem, candidates: Sequence[Candidate], scored: Scored | None
 ) -> tuple[Score, ...]:
     """Return the scores, which one that asks has given before."""
+    if scorer is None:  # asked first: before Python 3.12 it takes 20 µs to tell that something meets no protocol
+        return ()
     if not isinstance(scorer, AskingScorer):
-        return tuple(scorer.score(problem, candidates)) if scorer else ()
+        return tuple(scorer.score(problem, candidates))
     if scored is None:
         raise ScorerError("the scorer asks a model, and has no scores on record: have it asked with `tts select RUN`")
     if scored.error:
@@ -152,7 +155,7 @@ def _silence(selector: Selector, ballot: Ballot) -> str:
 
     What it told of the few would decide by whom it happened to answer for. The plain vote knows more than that.
     """
-    if not isinstance(selector.scorer, AskingScorer):
+    if selector.scorer is None or not isinstance(selector.scorer, AskingScorer):
         return ""
     entrants = contenders(ballot)
     untold = [score for one in entrants if (score := ballot.scores[one.position]).value is None]
@@ -164,9 +167,14 @@ def _silence(selector: Selector, ballot: Ballot) -> str:
 
 def _select(selector: Selector, ballot: Ballot, verdicts: Sequence[Verdict]) -> Selection:
     """Select blindly; a bound, which only a benchmark may ask for, peeks at the verdicts."""
-    if isinstance(selector, BoundSelector):
-        return selector.select_with_verdicts(ballot, verdicts)
+    if _peeks(type(selector)):
+        return cast("BoundSelector", selector).select_with_verdicts(ballot, verdicts)
     return selector.select(ballot)
+
+
+@cache
+def _peeks(kind: type[Selector]) -> bool:
+    return hasattr(kind, BoundSelector.select_with_verdicts.__name__)
 
 
 def _unless_unfinished(candidate: Candidate, verdict: Verdict) -> Verdict:

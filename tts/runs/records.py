@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -45,11 +46,20 @@ def as_dict(record: Any) -> dict[str, Any]:
 
     Fields that came later (`LATER`) are left out at their default, so that older lines stay as they were.
     """
-    found = {name: getattr(record, name) for name in record.__slots__}
-    for name, default in getattr(record, "LATER", {}).items():
+    names, values, later = _fields(type(record))
+    found = dict(zip(names, values(record), strict=False))
+    for name, default in later:
         if found[name] == default:
             del found[name]
     return found
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[str, ...], Callable[[Any], Any], tuple[tuple[str, Any], ...]]:
+    """Return the names of a record's fields, what reads them all at once, and those that came later."""
+    names = tuple(kind.__slots__)
+    values = attrgetter(*names, names[0])  # of one name alone it would return no tuple
+    return names, values, tuple(getattr(kind, "LATER", {}).items())
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=as_dict).encode

@@ -70,15 +70,21 @@ class MathVerifier(Component):
 
         An undecided comparison links nothing.
         """
-        forms = [self._read(answer.text) if answer and answer.text.strip() else None for answer in answers]
-        distinct = {form.identity: form for form in forms if form}
+        stated = dict.fromkeys(answer.text for answer in answers if answer and answer.text.strip())
+        forms = {text: self._read(text) for text in stated}
+        identities = {text: form.identity for text, form in forms.items()}
+        distinct = {identities[text]: form for text, form in forms.items()}
+        number = {identity: place for place, identity in enumerate(distinct)}  # an identity is slow to hash
+        of = {text: number[identity] for text, identity in identities.items()}
         # What cannot be parsed at all is left out, so that it is found out once and not in every pair.
         opaque = [form.value for form in distinct.values() if form.key is None and not form.too_long]
         alone = dict(zip(opaque, self._ask([(text, text) for text in opaque]), strict=True))
         pairs = comparable([form for form in distinct.values() if alone.get(form.value, "equal") == "equal"])
         outcomes = zip(self._compare(pairs), pairs, strict=True)
-        equal = ((left.identity, right.identity) for outcome, (left, right) in outcomes if outcome == "equal")
-        return group_keys([form.identity if form else None for form in forms], equal)
+        equal = (
+            (number[left.identity], number[right.identity]) for outcome, (left, right) in outcomes if outcome == "equal"
+        )
+        return group_keys([of.get(answer.text) if answer else None for answer in answers], equal)
 
     def verify(
         self,
