@@ -117,6 +117,9 @@ class FakeServer:
             return failure(404, f"The model `{body.get('model')}` does not exist.", type="NotFoundError")
         refused = self.refusal(body)
         if refused is not None:
+            if body.get("stream") and "late_refusal" in self.does:
+                content = event(json.loads(bytes(refused.body))) + b"data: [DONE]\n\n"
+                return Response(content, 200, media_type="text/event-stream")
             return refused
         asked = next((word for word in prompt if word.startswith(("bad:", "words:"))), "")
         kind, _, times = asked.removeprefix("bad:").partition(":")

@@ -421,6 +421,11 @@ def test_what_a_server_refuses_is_left_out_and_what_needs_it_is_an_error() -> No
         assert {"top_p", "seeds", "logprobs"} <= engine.capabilities()
 
 
+def test_a_refusal_within_a_stream_is_one_as_vllm_says_it() -> None:
+    with FakeServer(GOOD | {"late_refusal"}).running() as server, opened(server) as engine:
+        assert "esamp" in engine.capabilities(), engine.found()["esamp"]
+
+
 def test_guided_requests_tell_the_plugin_their_group(good: FakeServer) -> None:
     with opened(good) as engine:
         guided = replace(request(0, "hi", top_n_sigma=1.5), guidance=Guidance("p0", 4, 0.25))

@@ -23,7 +23,14 @@ FINISH: Mapping[str, FinishReason] = {
 
 
 class BrokenAnswerError(Exception):
-    """The server says, in the midst of its answer, that something went wrong, or what it says is no answer."""
+    """The server says, in the midst of its answer, that something went wrong, or what it says is no answer.
+
+    `status` is what HTTP would have said, where the answer had not begun with another.
+    """
+
+    def __init__(self, why: str, status: int = 0) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 @dataclass(slots=True)
@@ -85,7 +92,8 @@ class Answer:
         if not isinstance(event, Mapping):
             raise BrokenAnswerError("the server answers with something else than an object")
         if event.get("error"):
-            raise BrokenAnswerError(f"the server says: {error_text(event)}")
+            code = event["error"].get("code") if isinstance(event["error"], Mapping) else None
+            raise BrokenAnswerError(f"the server says: {error_text(event)}", code if type(code) is int else 0)
         try:
             self.usage = event.get("usage") or self.usage
             self.prompt_token_ids = event.get("prompt_token_ids") or self.prompt_token_ids

@@ -149,7 +149,12 @@ class Client:
             raise AgainError(f"the server at {server.url} said nothing for {silence}") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise AgainError(self._scrubbed(f"the connection to {server.url} broke: {_told(error)}")) from error
-        except (BrokenAnswerError, NotJSONError) as error:
+        except BrokenAnswerError as error:
+            told = self._scrubbed(str(error))
+            if 400 <= error.status < 500 and error.status not in BUSY:  # vLLM refuses so where it streams
+                raise RefusedError(told, error.status) from error
+            raise AgainError(told) from error
+        except NotJSONError as error:
             raise AgainError(self._scrubbed(str(error))) from error
         if not answer.choices or any(choice.finish is None for choice in answer.choices.values()):
             raise AgainError(f"the server at {server.url} ended before its answer did")
