@@ -85,11 +85,20 @@ class RowError:
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    """A row understood: what is asked, what is known about the answer, and the 1-based line it stood on."""
+    """A row understood: what is asked, what is known about the answer, and the 1-based line it stood on.
+
+    Who asks may want less than the recipe draws: at most `num_candidates`, of at most `max_tokens` each (None: as the
+    recipe says). Seeds are made of `seed_name` where it is there, in the place of the problem's id.
+    """
+
+    LATER: ClassVar[Mapping[str, Any]] = {"num_candidates": None, "max_tokens": None, "seed_name": None}
 
     problem: Problem
     reference: Reference
     line: int
+    num_candidates: int | None = None
+    max_tokens: int | None = None
+    seed_name: str | None = None
 
 
 InputRow: TypeAlias = "ProblemRow | RowError"

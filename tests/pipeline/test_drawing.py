@@ -11,7 +11,8 @@ import pytest
 
 from tts.engines.replay import ReplayEngine
 from tts.errors import EngineError
-from tts.pipeline.drawing import Drawing, candidate_seed
+from tts.pipeline.calls import call_seed
+from tts.pipeline.drawing import Drawing
 from tts.pipeline.intake import Intake
 from tts.pipeline.outcomes import Drawn
 from tts.runs.files import AppendFile
@@ -71,7 +72,7 @@ def test_every_problem_comes_out_whole_and_is_on_disk_by_then(tmp_path: Path) ->
 def test_the_seed_depends_on_run_problem_and_index_alone(tmp_path: Path) -> None:
     drawn = [one for one in draw(tmp_path, [row("a"), row("b")]) if one.candidates]
     seeds = {(c.problem_id, c.index): c.seed for one in drawn for c in one.candidates}
-    assert seeds == {(name, index): candidate_seed(7, name, index) for name in "ab" for index in range(2)}
+    assert seeds == {(name, index): call_seed(7, name, str(index)) for name in "ab" for index in range(2)}
     assert len(set(seeds.values())) == 4
 
 

@@ -99,7 +99,8 @@ class Search:
 
     What sets a scorer's search apart: what it asks engines that are not its own is charged to the place `own`, its keys
     begin with `scope`, `marks` are what tells the calls to a place apart besides what is asked (which model is there),
-    and a call that takes an engine more than `call_seconds` is an error. Where each candidate is drawn in one go,
+    and a call that takes an engine more than `call_seconds` is an error. `seed_name` is what seeds are made of where it
+    is not the problem's id. Where each candidate is drawn in one go,
     `keep` takes the replies in the place of the log.
     """
 
@@ -119,6 +120,7 @@ class Search:
     scope: str = ""
     marks: Mapping[str, str] = field(default_factory=dict)
     call_seconds: float = math.inf
+    seed_name: str | None = None
     keep: Callable[[Completion], None] | None = None
     emitted: set[int] = field(default_factory=set)
     completions: dict[str, Completion] = field(default_factory=dict)
@@ -137,6 +139,10 @@ class Search:
     def done(self) -> bool:
         """Whether it has ended, and all that it gave up has come back and is charged."""
         return self.over and not self.num_untold
+
+    def seed(self, key: str) -> int:
+        """Return the seed of one of its calls."""
+        return call_seed(self.run_seed, self.seed_name or self.problem.id, key)
 
     @property
     def error(self) -> BaseException | None:
@@ -257,7 +263,7 @@ class SearchCalls:
         self._branch, self._search, self._scope = branch, branch.search, scope
         self._num_asked = self._num_classes = 0
         self._places: set[tuple[int, ...]] = set()
-        self.rng = random.Random(call_seed(self._search.run_seed, self._search.problem.id, f"{scope}rng"))
+        self.rng = random.Random(self._search.seed(f"{scope}rng"))
         """Chance for the branch's own choices."""
 
     @property
@@ -280,9 +286,8 @@ class SearchCalls:
     ) -> Promise[Completion]:
         """Let the recipe's engine (or another) go on from what is written."""
         search, key = self._search, self._key()
-        seed = call_seed(search.run_seed, search.problem.id, key)
         sent = messages or search.messages
-        request = Request(search.problem.id, key, sent, decoding, seed, search.label, prefix=written)
+        request = Request(search.problem.id, key, sent, decoding, search.seed(key), search.label, prefix=written)
         search.num_steps = max(search.num_steps, len(written))
         return search.host.ask(self._branch, engine, request, about or written)
 
@@ -402,7 +407,7 @@ class SearchCalls:
             cumulative_logprob=logprob,
             mean_logprob=None if logprob is None or not num_tokens else logprob / num_tokens,
             self_certainty=None if certainty is None or not num_tokens else certainty / num_tokens,
-            seed=call_seed(search.run_seed, search.problem.id, str(index)),
+            seed=search.seed(str(index)),
             sampler=search.label,
             token_logprobs=None if None in each or not each else tuple(one for many in each for one in many or ()),
             engine_stats=stats,

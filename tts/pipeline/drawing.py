@@ -28,14 +28,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from tts.components.component import Component
 from tts.errors import EngineError, EngineLoadError
 from tts.pipeline.calls import Search, call_seed
 from tts.pipeline.cap import Cap
 from tts.pipeline.intake import Intake
 from tts.pipeline.outcomes import CANCELLED, Drawn, shortfall
-from tts.protocols import Engine, Forgets, GuidingSampler, OneShotSampler, PluginHost
+from tts.protocols import Engine, Forgets, GuidingSampler, OneShotSampler, PluginHost, Sampler, SearchingSampler
 from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
 from tts.runs.ledger import POLICY, Superseded, ledger
@@ -44,9 +45,40 @@ from tts.types import Candidate, Completion, Message, Order, Problem, ProblemRow
 IDLE_SECONDS = 0.05  # how long to wait for a new input row while nothing is in flight
 
 
-def candidate_seed(run_seed: int, problem_id: str, index: int) -> int:
-    """Return the seed of a candidate that is drawn in one go: its key is its index."""
-    return call_seed(run_seed, problem_id, str(index))
+def num_wanted(sampler: Sampler, row: ProblemRow) -> int:
+    """Return how many candidates of a problem are drawn: as many as its sampler says, or fewer if its row does."""
+    return sampler.num_candidates if row.num_candidates is None else min(row.num_candidates, sampler.num_candidates)
+
+
+def lowered(sampler: SearchingSampler, row: ProblemRow) -> SearchingSampler:
+    """Return the sampler with no more candidates and tokens than a problem's row allows.
+
+    Searches of the recipe's own engines stay so: only the numbers are others.
+    """
+    asked = {"num_candidates": row.num_candidates, "max_tokens": row.max_tokens}
+    less = {key: value for key, value in asked.items() if value is not None and value < getattr(sampler, key)}
+    return sampler.model_copy(update=less) if less and isinstance(sampler, Component) else sampler
+
+
+def requests_of(
+    sampler: OneShotSampler, row: ProblemRow, messages: tuple[Message, ...], indices: tuple[int, ...], run_seed: int
+) -> dict[str, Request]:
+    """Return what asks for these candidates of a problem, by key. Raises EngineError where it is something else.
+
+    The seed of a candidate that is drawn in one go is that of its index.
+    """
+    name, most = row.seed_name or row.problem.id, row.max_tokens
+    seeds = tuple(call_seed(run_seed, name, str(index)) for index in indices)
+    requests = list(sampler.requests(Order(row.problem, messages, indices, seeds)))
+    by_key = {request.key: request for request in requests}
+    if len(by_key) != len(requests) or not by_key.keys() <= set(map(str, indices)):
+        raise EngineError(f"sampler {type(sampler).__name__} asked for other candidates than ordered")
+    if most is None:
+        return by_key
+    return {
+        key: replace(one, decoding=replace(one.decoding, max_tokens=min(most, one.decoding.max_tokens)))
+        for key, one in by_key.items()
+    }
 
 
 @dataclass(slots=True)
@@ -215,20 +247,16 @@ class Drawing:
             index: self.file.read(offset, Candidate) for index, offset in self.recorded.get(problem.id, {}).items()
         }
         self.progress.num_resumed += len(candidates)
-        missing = tuple(index for index in range(self.sampler.num_candidates) if index not in candidates)
+        missing = tuple(index for index in range(num_wanted(self.sampler, row)) if index not in candidates)
         pending = _Pending(self._num_rows, row, candidates, time.monotonic())
         if missing and problem.id in self._cancelled:
             self._cancelled.discard(problem.id)
             pending.cut, pending.unasked = [], missing
             missing = ()
         if missing:
-            seeds = tuple(candidate_seed(self.run_seed, problem.id, index) for index in missing)
-            requests = list(self.sampler.requests(Order(problem, self.messages(problem), missing, seeds)))
-            pending.awaited = {request.key: request for request in requests}
-            if len(pending.awaited) != len(requests) or not pending.awaited.keys() <= set(map(str, missing)):
-                raise EngineError(f"sampler {type(self.sampler).__name__} asked for other candidates than ordered")
+            pending.awaited = requests_of(self.sampler, row, self.messages(problem), missing, self.run_seed)
             pending.unasked = tuple(index for index in missing if str(index) not in pending.awaited)
-            self._requests = iter(requests)
+            self._requests = iter(list(pending.awaited.values()))
         if not pending.awaited:
             return self._drawn(pending, resumed=not missing)
         self._pending[problem.id] = pending

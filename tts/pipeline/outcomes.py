@@ -45,10 +45,12 @@ def shortfall(candidates: tuple[Candidate, ...], unasked: tuple[int, ...] = ()) 
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """A problem's row and what became of it."""
+    """A problem's row and what became of it: in short, and all that was drawn and derived."""
 
     row: ProblemRow
     solution: Solution
+    candidates: tuple[Candidate, ...] = field(repr=False)
+    judged: Judged = field(repr=False)
 
 
 Outcome = Solved | RowError

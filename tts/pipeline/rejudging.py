@@ -118,8 +118,7 @@ class Rejudging:
             scoring = Scoring(run.recipe, scorer, CallLog(open_folder[SCORER_CALLS], with_ids=False))
             rows = ((run.row(one), run.candidates(one)) for one in problem_ids)
             problems = (
-                (row.problem, evaluators.tasks[row.problem.kind].messages(row.problem), candidates)
-                for row, candidates in rows
+                (row, evaluators.tasks[row.problem.kind].messages(row.problem), candidates) for row, candidates in rows
             )
             evaluators.open_selector()
             for problem_id, scored in score_stored(scoring, run.recipe, problems, evaluators.read, self.stop):
@@ -137,7 +136,7 @@ class Rejudging:
         solution = solution_of(row, drawn, judged)
         self.tally.add(solution, candidates, judged.verdicts, row.problem.cluster, judged.scores)
         self.num_failed += solution.error is not None or solution.selection.index is None
-        return Solved(row, solution)
+        return Solved(row, solution, candidates, judged)
 
     def write_back(self, overrides: Sequence[str]) -> Iterator[Outcome]:
         """Yield the outcomes, and put what is derived in the place of what was; the candidates stay as they are.

@@ -31,6 +31,7 @@ from tts.problems.rows import from_python, judgeable
 from tts.problems.sources import Specs
 from tts.protocols import (
     AskingScorer,
+    Engine,
     FindsOut,
     MeasuresWhenAsked,
     OneShotSampler,
@@ -70,6 +71,7 @@ class Run:
     `rows` None: the rows that the folder holds are all. Setting `stop` (from any thread or signal handler) ends the
     iteration soon, with everything that was drawn on disk. `complete` tells whether it came to its end. With a `turn`
     it comes to its end after that turn's share of the rows; a later turn goes on. What `cap` holds is never passed.
+    `engines` stand in for the recipe's own, place by place.
     """
 
     def __init__(
@@ -81,8 +83,10 @@ class Run:
         stop: threading.Event | None = None,
         turn: Turn | None = None,
         cap: Cap | None = None,
+        engines: Mapping[str, Engine] | None = None,
     ) -> None:
         self.recipe = recipe
+        self.engines = engines or recipe.engines()
         self.cap = cap or Cap()
         self.folder = folder
         self.stop = stop or threading.Event()
@@ -196,11 +200,11 @@ class Run:
     # --- the drawing thread
 
     def _draw(self) -> None:
-        recipe, scorer = self.recipe, self.recipe.selector.scorer
+        scorer = self.recipe.selector.scorer
         try:
-            if scorer is not None and isinstance(recipe.engine, MeasuresWhenAsked):
-                recipe.engine.measure(scorer.requires)
-            for place, engine in recipe.engines().items():
+            if scorer is not None and isinstance(self._policy, MeasuresWhenAsked):
+                self._policy.measure(scorer.requires)
+            for place, engine in self.engines.items():
                 if isinstance(engine, SendsAgain):
                     engine.ask_before_sending_again(partial(self.cap.again, place))
                 if isinstance(engine, FindsOut):
@@ -212,8 +216,12 @@ class Run:
         except BaseException as error:
             self._send(error)
         finally:
-            for engine in recipe.engines().values():
+            for engine in self.engines.values():
                 engine.close()
+
+    @property
+    def _policy(self) -> Engine:
+        return self.engines[POLICY]
 
     def _drawing(self) -> Drawing | Searching:
         """Return what draws: requests made at once alone, or all that converses with engines."""
@@ -222,7 +230,8 @@ class Run:
         log = self._log if self._scoring is None else self._log or self._scoring.log
         if log is not None:
             return Searching(
-                engines=recipe.engines(),
+                engines=self.engines,
+                slots=recipe.engines(),
                 sampler=sampler,
                 messages=self._messages,
                 reads=self.evaluators.read,
@@ -243,7 +252,7 @@ class Run:
             )
         assert isinstance(sampler, OneShotSampler)
         return Drawing(
-            engine=recipe.engine,
+            engine=self._policy,
             sampler=sampler,
             messages=self._messages,
             run_seed=recipe.seed,
@@ -271,8 +280,8 @@ class Run:
 
         Raises EngineLoadError where the recipe needs what one turns out not to do.
         """
-        recipe, engines = self.recipe, self.recipe.engines()
-        self.capabilities = tuple(sorted(recipe.engine.capabilities()))
+        recipe, engines = self.recipe, self.engines
+        self.capabilities = tuple(sorted(self._policy.capabilities()))
         found = sizes(engines)
         if self._scoring is not None and POLICY in found:  # what a scorer asks of it is charged to the scorer's place
             found.setdefault(PLACE, found[POLICY])
@@ -293,13 +302,7 @@ class Run:
                 found={place: engine.found() for place, engine in engines.items() if isinstance(engine, FindsOut)},
                 opening=added([before.opening if before else {}, opening]),
             )
-        scorer = recipe.selector.scorer
-        of_policy = recipe.sampler.requires | (scorer.requires if scorer is not None else frozenset())
-        needed = [("engine", one, recipe.engine) for one in sorted(of_policy)]
-        for place, capability, engine in (*needed, *recipe.needed_of_engines()):
-            if isinstance(engine, FindsOut) and capability not in engine.capabilities():
-                why = engine.found().get(capability, "no server does that")
-                raise EngineLoadError(f"the recipe needs `{capability}` of `{place}`, which is not to be had: {why}")
+        refuse_lacking(recipe, engines)
 
     def _note_sandbox(self, judge: Opens) -> None:
         """Note what the sandbox found to hold."""
@@ -307,7 +310,7 @@ class Run:
             self.folder.write_job(sandbox=judge.protection())
 
     def _take_plugin_report(self) -> None:
-        engine = self.recipe.engine
+        engine = self._policy
         if isinstance(engine, PluginHost):
             self.plugin = engine.plugin_report()
 
@@ -354,9 +357,9 @@ class Run:
         solution = solution_of(row, drawn, judged)
         if drawn.error == CANCELLED:
             self.tally.num_cancelled += 1
-            return Solved(row, solution)
+            return Solved(row, solution, drawn.candidates, judged)
         self.tally.add(solution, drawn.candidates, judged.verdicts, row.problem.cluster, judged.scores)
-        return Solved(row, solution)
+        return Solved(row, solution, drawn.candidates, judged)
 
     def _judged(self, row: ProblemRow, drawn: Drawn) -> Judged:
         judged = self._derived.read(row.problem.id)
@@ -365,6 +368,18 @@ class Run:
             if judged.verdict.reason != SELECTION_FAILED:  # which a later session may do better
                 self._derived.write(row.problem.id, judged)
         return judged
+
+
+def refuse_lacking(recipe: Recipe, engines: Mapping[str, Engine]) -> None:
+    """Raise EngineLoadError where the recipe needs what one of its open engines turned out not to do."""
+    scorer, own = recipe.selector.scorer, recipe.engines()
+    of_policy = recipe.sampler.requires | (scorer.requires if scorer is not None else frozenset())
+    needed = [(POLICY, one, recipe.engine) for one in sorted(of_policy)]
+    for place, capability, component in (*needed, *recipe.needed_of_engines()):
+        engine = engines[next(name for name, one in own.items() if one is component)]
+        if isinstance(engine, FindsOut) and capability not in engine.capabilities():
+            why = engine.found().get(capability, "no server does that")
+            raise EngineLoadError(f"the recipe needs `{capability}` of `{place}`, which is not to be had: {why}")
 
 
 @contextmanager
@@ -383,6 +398,7 @@ def open_run(
     turn: Turn | None = None,
     token_budget: int | None = None,
     cost_budget: float | None = None,
+    engines: Mapping[str, Engine] | None = None,
 ) -> Iterator[Run]:
     """Open (or resume) the run folder at `path` for this recipe and yield the run; the folder is locked meanwhile.
 
@@ -390,7 +406,7 @@ def open_run(
     `spec`, `limit`, `shuffle`, `ids` and `shard` are noted as where the rows come from (see `tts.problems.taking`).
     `retry_errors` draws candidates that failed anew, and a `turn` no more than its share of the rows (see `Run`).
     `token_budget` caps the tokens that all engines write together, `cost_budget` what all tokens cost by the prices
-    among the engines' keys; what the folder holds already counts.
+    among the engines' keys; what the folder holds already counts. `engines` stand in for the recipe's own.
     Raises RunFolderError where the folder belongs to another recipe or writer, UsageError where a price is missing.
     """
     cap = Cap(token_budget, cost_budget, prices_of(recipe) if cost_budget is not None else None)
@@ -405,7 +421,13 @@ def open_run(
             for place, opening in stored.opening.items() if stored else ():
                 cap.charge(place, opening.prompt_tokens, opening.written_tokens)
         run = Run(
-            recipe, None if rows is None else from_python(rows, recipe.task.kind), folder, stop=stop, turn=turn, cap=cap
+            recipe,
+            None if rows is None else from_python(rows, recipe.task.kind),
+            folder,
+            stop=stop,
+            turn=turn,
+            cap=cap,
+            engines=engines,
         )
         if limit is not None and limit < run.intake.num_problems_before:
             run.intake.close()

@@ -24,9 +24,9 @@ from tts.pipeline.reading import Reads
 from tts.protocols import AskingScorer
 from tts.recipe import Recipe
 from tts.runs.call_log import CallLog, digest_of
-from tts.types import Candidate, Message, Problem, Score, Spent
+from tts.types import Candidate, Message, Problem, ProblemRow, Score, Spent
 
-Asked = tuple[Problem, tuple[Message, ...], Sequence[Candidate]]
+Asked = tuple[ProblemRow, tuple[Message, ...], Sequence[Candidate]]
 """A problem, what was sent for it, and its candidates."""
 
 MOST_OPEN = 64
@@ -46,9 +46,10 @@ class Scoring:
         self._marks = {**marks, "classes": marks["task"]}
 
     def begin(
-        self, driver: Driver, problem: Problem, messages: tuple[Message, ...], candidates: Sequence[Candidate]
+        self, driver: Driver, row: ProblemRow, messages: tuple[Message, ...], candidates: Sequence[Candidate]
     ) -> Search:
         """Begin to score a problem's candidates; those that did not end by themselves are not asked about."""
+        problem = row.problem
         finished = [candidate for candidate in candidates if candidate.finish_reason == "stop"]
         search = Search(
             host=driver,
@@ -67,6 +68,7 @@ class Scoring:
             scope="score/",
             marks=self._marks,
             call_seconds=self.scorer.call_seconds,
+            seed_name=row.seed_name,
         )
 
         async def scores(problem: Problem, calls: Any) -> list[Score]:
@@ -157,8 +159,8 @@ def score_stored(
                 if asked is None:
                     exhausted = True
                     break
-                problem, messages, candidates = asked
-                running[problem.id] = (scoring.begin(driver, problem, messages, candidates), candidates)
+                row, messages, candidates = asked
+                running[row.problem.id] = (scoring.begin(driver, row, messages, candidates), candidates)
                 driver.run_ready()
             driver.step()
             for problem_id in [one for one, (search, _) in running.items() if search.done]:

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tts.errors import CallError, EngineError, MisuseError
-from tts.pipeline.calls import Search, SearchCalls, begin, call_seed
+from tts.errors import CallError, MisuseError
+from tts.pipeline.calls import Search, SearchCalls, begin
 from tts.pipeline.cap import Cap
-from tts.pipeline.drawing import IDLE_SECONDS, Progress
+from tts.pipeline.drawing import IDLE_SECONDS, Progress, lowered, num_wanted, requests_of
 from tts.pipeline.driver import Driver
 from tts.pipeline.intake import Intake
 from tts.pipeline.judge import Scored
@@ -33,7 +33,7 @@ from tts.runs.call_log import CallLog
 from tts.runs.candidates import candidate_of
 from tts.runs.files import AppendFile
 from tts.runs.ledger import Superseded, added, ledger
-from tts.types import Candidate, Completion, Message, Order, Problem, ProblemRow, Request, RowError, Spent
+from tts.types import Candidate, Completion, Message, Problem, ProblemRow, RowError, Spent
 
 MOST_OPEN = 64  # problems that are begun while what draws candidates is not open, since nothing is drawn
 
@@ -56,6 +56,8 @@ class _Open:
 class Searching:
     """One sampler over the engines of its recipe, by their places; the first one draws candidates.
 
+    `slots` are the engines that the recipe itself holds, where others stand in for them.
+
     `recorded` maps a problem's id to the byte offset of each candidate that was handed in, `superseded` to those that
     are drawn anew; `log` holds the calls of a search (a sampler that draws in one go has none). `scoring` asks the
     recipe's scorer about the problems for which `is_scored` does not say that it was asked. All engines are opened when
@@ -73,6 +75,7 @@ class Searching:
     log: CallLog
     recorded: Mapping[str, Mapping[int, int]]
     stop: threading.Event
+    slots: Mapping[str, object] = field(default_factory=dict)
     superseded: Mapping[str, Sequence[Superseded]] = field(default_factory=dict)
     scoring: Scoring | None = None
     is_scored: Callable[[str], bool] = lambda _: False
@@ -93,7 +96,15 @@ class Searching:
         Raises EngineError where an engine cannot go on, CapReachedError where the cap allows no more, OtherSearchError
         where the record does not fit.
         """
-        self._driver = Driver(self.engines, self._record, self.reads, self.told, opens=self._open_engine, cap=self.cap)
+        self._driver = Driver(
+            self.engines,
+            self._record,
+            self.reads,
+            self.told,
+            slots=self.slots,
+            opens=self._open_engine,
+            cap=self.cap,
+        )
         try:
             while not self.stop.is_set():
                 yield from self._cancel()
@@ -172,17 +183,18 @@ class Searching:
         one = self._open[problem.id] = _Open(number, row, time.monotonic(), None)
         if isinstance(self.sampler, SearchingSampler):
             if not self.log.of(problem.id).over:
-                one.drawing = self._begin_search(self.sampler, problem, candidates)
-        elif len(candidates) < self.sampler.num_candidates:
-            one.drawing = self._begin_draws(self.sampler, problem, candidates)
+                one.drawing = self._begin_search(self.sampler, row, candidates)
+        elif len(candidates) < num_wanted(self.sampler, row):
+            one.drawing = self._begin_draws(self.sampler, row, candidates)
         if one.drawing is None:  # an earlier session drew them all
             one.candidates = tuple(candidates.values())
             one.error = self.log.of(problem.id).error or shortfall(one.candidates)
             self._begin_scoring(one)
 
-    def _begin_search(self, sampler: SearchingSampler, problem: Problem, candidates: dict[int, Candidate]) -> Search:
+    def _begin_search(self, sampler: SearchingSampler, row: ProblemRow, candidates: dict[int, Candidate]) -> Search:
+        problem, sampler = row.problem, lowered(sampler, row)
         search = self._search(
-            problem,
+            row,
             candidates,
             label=sampler.label,
             num_candidates=sampler.num_candidates,
@@ -194,14 +206,11 @@ class Searching:
         self._driver.run_ready()
         return search
 
-    def _begin_draws(self, sampler: OneShotSampler, problem: Problem, candidates: dict[int, Candidate]) -> Search:
+    def _begin_draws(self, sampler: OneShotSampler, row: ProblemRow, candidates: dict[int, Candidate]) -> Search:
         """Begin the search of a sampler that asks for each of the missing candidates once, all at once."""
-        missing = tuple(index for index in range(sampler.num_candidates) if index not in candidates)
-        seeds = tuple(call_seed(self.run_seed, problem.id, str(index)) for index in missing)
-        requests = list(sampler.requests(Order(problem, self.messages(problem), missing, seeds)))
-        by_key: dict[str, Request] = {request.key: request for request in requests}
-        if len(by_key) != len(requests) or not by_key.keys() <= set(map(str, missing)):
-            raise EngineError(f"sampler {type(sampler).__name__} asked for other candidates than ordered")
+        num_candidates = num_wanted(sampler, row)
+        missing = tuple(index for index in range(num_candidates) if index not in candidates)
+        by_key = requests_of(sampler, row, self.messages(row.problem), missing, self.run_seed)
 
         def keep(reply: Completion) -> None:
             request = by_key[reply.key]
@@ -213,15 +222,15 @@ class Searching:
                 self._record(candidate)
 
         async def draw_all(_: Problem, calls: SearchCalls) -> None:
-            for pending in [calls.draw(request) for request in requests]:
+            for pending in [calls.draw(request) for request in by_key.values()]:
                 await pending
 
         search = self._search(
-            problem,
+            row,
             candidates,
             label="",
-            num_candidates=sampler.num_candidates,
-            most_calls=len(requests),
+            num_candidates=num_candidates,
+            most_calls=len(by_key),
             recorded={},
             keep=keep,
         )
@@ -229,17 +238,18 @@ class Searching:
         self._driver.run_ready()
         return search
 
-    def _search(self, problem: Problem, candidates: dict[int, Candidate], **keys: Any) -> Search:
+    def _search(self, row: ProblemRow, candidates: dict[int, Candidate], **keys: Any) -> Search:
         """Return a search that draws; all engines are open then."""
         self._open_all()
         return Search(
             host=self._driver,
-            problem=problem,
-            messages=self.messages(problem),
+            problem=row.problem,
+            messages=self.messages(row.problem),
             thinking_tags=self._policy.thinking_tags,
             run_seed=self.run_seed,
             candidates=candidates,
             log=self.log,
+            seed_name=row.seed_name,
             **keys,
         )
 
@@ -247,7 +257,7 @@ class Searching:
         problem = one.row.problem
         wanted = self.scoring is not None and one.candidates and not one.cancelled
         if wanted and self.scoring is not None and not self.is_scored(problem.id):
-            one.scoring = self.scoring.begin(self._driver, problem, self.messages(problem), one.candidates)
+            one.scoring = self.scoring.begin(self._driver, one.row, self.messages(problem), one.candidates)
             self._driver.run_ready()
 
     def _open_all(self) -> None:
@@ -293,7 +303,7 @@ class Searching:
         problem_id, error = one.row.problem.id, search.error
         one.candidates = tuple(search.candidates[index] for index in sorted(search.candidates))
         if not isinstance(self.sampler, SearchingSampler):
-            unasked = tuple(index for index in range(self.sampler.num_candidates) if index not in search.candidates)
+            unasked = tuple(index for index in range(search.num_candidates) if index not in search.candidates)
             one.error = shortfall(one.candidates, unasked)
             return
         if error is None and not search.candidates:

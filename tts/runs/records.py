@@ -120,6 +120,9 @@ class InputLine:
     reference: Reference | None = None
     error: RowError | None = None
     end: int | None = None
+    num_candidates: int | None = None
+    max_tokens: int | None = None
+    seed_name: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a line that is none of the three, or several."""
@@ -133,7 +136,8 @@ class InputLine:
     def row(self) -> InputRow | None:
         """The row; None for the line that marks the end."""
         if self.problem is not None and self.reference is not None and self.line is not None:
-            return ProblemRow(self.problem, self.reference, self.line)
+            less = (self.num_candidates, self.max_tokens, self.seed_name)
+            return ProblemRow(self.problem, self.reference, self.line, *less)
         return self.error
 
 
@@ -158,7 +162,8 @@ def input_line(row: InputRow) -> dict[str, Any]:
     """Return what a line of problems.jsonl holds of a row."""
     if isinstance(row, RowError):
         return {"error": row}
-    return {"line": row.line, "problem": row.problem, "reference": row.reference}
+    fields = as_dict(row)
+    return {"line": fields.pop("line"), **fields}
 
 
 @dataclass(frozen=True, slots=True)
