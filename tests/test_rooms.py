@@ -26,7 +26,7 @@ GROUND_TO_ROOF = (
     *("engines", "engines/transformers", "engines/reward", "engines/vllm", "engines/openai", "engines/ray"),
     *("samplers", "scorers", "selectors"),
     *("verifiers/math", "verifiers"),
-    *("metrics", "pipeline", "testing", "report", "report/page", "bench", "cli"),
+    *("metrics", "pipeline", "testing", "report", "report/page", "bench", "server", "cli"),
 )
 """A room imports from those before it alone. `.` are the loose modules."""
 
@@ -44,6 +44,7 @@ NEVER = [
     ("sandbox", "programs"),
     ("selectors", "verifiers"),
     ("samplers", "engines"),
+    ("server", "engines"),
 ]
 """(who, what): importing that would close a circle sooner or later, or let a stage know what it must not."""
 

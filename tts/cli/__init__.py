@@ -20,6 +20,7 @@ from tts.cli import (
     rejudge,
     report,
     runs,
+    serve,
     serve_args,
     show,
     solve,
@@ -50,6 +51,7 @@ app.command("runs", short_help="The runs below a folder, with state, score and c
 app.command("report", short_help="One HTML page about stored runs; figures, CSV and JSON.")(report.report)
 app.command("export", short_help="Candidates as a table: Parquet, CSV, JSON lines.")(export.export)
 app.add_typer(recipes.app, name="recipes")
+app.command("serve", short_help="Recipes behind an OpenAI-compatible URL.")(serve.serve)
 app.command("serve-args", short_help="The command line of vLLM's server with ESamp in it.")(serve_args.serve_args)
 app.command("doctor", short_help="What is installed and at hand, and how to get the rest.")(doctor.doctor)
 for kind in components.HELP:

@@ -1,0 +1,154 @@
+"""The routes: OpenAI's chat completions and models, and beside them health and metrics. Any ASGI server runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tts.server import replies
+from tts.server.asking import read
+from tts.server.refusal import RefusalError
+from tts.server.service import Service, Ticket
+
+MOST_BODY_BYTES = 1 << 20
+KEEP_ALIVE_SECONDS = 1.0
+"""Between the comments of a stream. A client that has gone is noticed no later than that."""
+CLIENT_GONE = 499
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def application(service: Service, *, api_key: str | None = None, most_body_bytes: int = MOST_BODY_BYTES) -> Starlette:
+    """Return the application; with a key every route but `/health` asks for it."""
+
+    @asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[None]:
+        service.begin()
+        yield
+        await service.end()
+
+    async def chat(request: Request) -> Response:
+        try:
+            asked = read(await _body(request, most_body_bytes), service.recipes)
+        except RefusalError:
+            service.metrics.count("", "refused")
+            raise
+        ticket = service.ask(asked)
+        if asked.stream:
+            headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}  # proxies pass each comment on
+            return StreamingResponse(_stream(service, ticket), media_type="text/event-stream", headers=headers)
+        gone = asyncio.ensure_future(_gone(request))
+        try:
+            either: set[asyncio.Future[Any]] = {ticket.reply, gone}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if ticket.reply.done():
+                return JSONResponse(ticket.reply.result())
+        finally:
+            gone.cancel()
+            service.leave(ticket)
+        return Response(status_code=CLIENT_GONE)
+
+    async def models(_: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [_model(service, name) for name in service.recipes]})
+
+    async def model(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in service.recipes:
+            raise RefusalError(404, f"there is no model {name!r}", "model", "model_not_found")
+        return JSONResponse(_model(service, name))
+
+    async def health(_: Request) -> Response:
+        service.refuse_failed()
+        return JSONResponse({"status": "ok"})
+
+    async def metrics(_: Request) -> Response:
+        text = service.metrics.text(service.num_waiting, service.num_queued)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    def guarded(handler: Handler) -> Handler:
+        async def checked(request: Request) -> Response:
+            given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+            if api_key is not None and not hmac.compare_digest(given, api_key.encode()):
+                raise RefusalError(401, "the key is missing or wrong", None, "invalid_api_key")
+            return await handler(request)
+
+        return checked
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", guarded(chat), methods=["POST"]),
+            Route("/v1/models", guarded(models)),
+            Route("/v1/models/{name:path}", guarded(model)),
+            Route("/metrics", guarded(metrics)),
+            Route("/health", health),
+        ],
+        exception_handlers={RefusalError: _refused, HTTPException: _unknown},
+        lifespan=life,
+    )
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """Return the body. Raises RefusalError as soon as it is too long."""
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > most:
+                raise RefusalError(413, f"the body must be at most {most} bytes")
+    except ClientDisconnect as error:
+        raise RefusalError(CLIENT_GONE, "the client has gone") from error
+    return bytes(body)
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client has gone. Its body was read: nothing else comes."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _stream(service: Service, ticket: Ticket) -> AsyncIterator[bytes]:
+    """Yield comments until the answer is there, then the answer. It is left when the client goes."""
+    try:
+        while not ticket.reply.done():
+            yield b": drawing candidates\n\n"
+            await asyncio.wait({ticket.reply}, timeout=KEEP_ALIVE_SECONDS)
+        try:
+            whole = ticket.reply.result()
+        except RefusalError as refused:
+            yield replies.event(refused.content)
+            return
+        for event in replies.events(whole, with_usage=ticket.asked.with_usage):
+            yield event
+    finally:
+        service.leave(ticket)
+
+
+def _model(service: Service, name: str) -> dict[str, Any]:
+    recipe = service.recipes[name]
+    return {
+        "id": name,
+        "object": "model",
+        "created": service.began,
+        "owned_by": "tts",
+        "tts": {"description": recipe.description, "num_candidates": recipe.sampler.num_candidates},
+    }
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusalError)
+    return JSONResponse(error.content, error.status, error.headers)
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    refused = RefusalError(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+    return JSONResponse(refused.content, refused.status, error.headers)

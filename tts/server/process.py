@@ -1,0 +1,82 @@
+"""The process around the handlers: a socket, uvicorn in a thread of its own, and an end in good order."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tts.errors import EngineError, MissingExtraError, UsageError
+from tts.server.service import ENDING_SECONDS, Service
+
+GRACE_SECONDS = 30
+"""How long requests on their way are waited for at the end."""
+
+
+def check() -> None:
+    """Raise MissingExtraError where what serves is not installed."""
+    for package in ("starlette", "uvicorn"):
+        try:
+            __import__(package)
+        except ImportError as error:
+            raise MissingExtraError(package, "serve", "`tts serve`") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether nobody but this machine can reach the host."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 is any that is free. Raises UsageError."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {error}. Choose others by --host and --port"
+        ) from error
+
+
+@contextmanager
+def running(service: Service, listening: socket.socket, api_key: str | None, ended: threading.Event) -> Iterator[None]:
+    """Serve while the context is open; then take no more, and answer what is on its way. `ended` is set at the end.
+
+    uvicorn takes signals in the main thread alone, and ends the process by them; so it gets another thread.
+    """
+    import uvicorn
+
+    from tts.server.app import application
+
+    config = uvicorn.Config(
+        application(service, api_key=api_key),
+        log_config=None,
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=75,
+    )
+    server = uvicorn.Server(config)
+
+    def work() -> None:
+        try:
+            server.run([listening])
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=work, name="tts-server", daemon=True)
+    thread.start()
+    while not server.started and not ended.wait(0.01):
+        pass
+    if not server.started:
+        raise EngineError("the server did not start")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(GRACE_SECONDS + 2 * ENDING_SECONDS + 5)
