@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 from judge_parts import solve
 from pydantic import PrivateAttr
-from test_judges import plain_vote, scores_of
+from test_asking_scorers import plain_vote, scores_of
 
 from tts.components.component import Component
 from tts.errors import RecipeError

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from judge_parts import solve
 from pydantic import Field, PrivateAttr
-from test_judges import scores_of
+from test_asking_scorers import scores_of
 
 from tts.components.component import Component
 from tts.errors import RecipeError
