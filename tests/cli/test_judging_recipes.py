@@ -26,7 +26,7 @@ SMALLER = {
     "creative_pairwise": (  # stories would be cut, and so not asked about
         "sampler.num_candidates=4",
         "sampler.max_tokens=40",
-        "task.template=Say what this is about, in three words: {problem}",
+        "task.template=Say in three words what this is about. {problem}",
     ),
     "math_reward_model": (
         "sampler.num_candidates=4",
