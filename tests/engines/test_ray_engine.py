@@ -27,8 +27,6 @@ from tts.types import Completion, Plugin
 has_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
 slow = [has_ray, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Ray
 TTS = (sys.executable, "-m", "tts")
-TOKENLESS = {**os.environ, "RAY_AUTH_MODE": "disabled"}
-"""Whoever joins a cluster needs no token."""
 
 
 def recipe(engine: dict[str, Any], sampler: Any = "temperature") -> Any:
@@ -324,29 +322,3 @@ class TestCommand:
         assert process.wait(30) == 143
         assert gone(left, 5.0) < 5.0
         assert (folder / "err").read_text().splitlines()[-1] == "tts: interrupted; resume with: tts solve --run run"
-
-    @pytest.fixture
-    def cluster(self) -> Iterator[str]:
-        """The address of a cluster that was there before, of a process that ends with the test."""
-        code = (
-            "import sys, ray; made = ray.init(address='local', num_cpus=2, include_dashboard=False, "
-            "object_store_memory=80 * 2**20, log_to_driver=False, logging_level='ERROR'); "
-            "print('\\naddress', made.address_info['gcs_address'], flush=True); sys.stdin.read()"
-        )
-        holder = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=TOKENLESS
-        )
-        assert holder.stdin is not None
-        assert holder.stdout is not None
-        yield next(line.split()[1] for line in holder.stdout if line.startswith(b"address")).decode()
-        holder.stdin.close()
-        holder.wait(30)
-
-    def test_a_cluster_that_is_there_is_joined_and_left(self, folder: Path, cluster: str) -> None:
-        here = {**TOKENLESS, "RAY_ADDRESS": cluster}
-        line = [*TTS, "solve", "p.jsonl", "-r", "r.yaml", "--limit", "4", "--set", "engine.address=auto", "--run"]
-        done = subprocess.run([*line, "one"], cwd=folder, capture_output=True, check=False, env=here)
-        assert done.returncode == 0, done.stderr.decode()
-        assert len(list(map(json.loads, done.stdout.splitlines()))) == 4
-        told = subprocess.run([*TTS, "doctor"], capture_output=True, check=True, env=here).stdout.decode()
-        assert f"RAY_ADDRESS={cluster}: 1 node with 2 CPUs and 0 GPUs in all" in told
