@@ -24,4 +24,6 @@ class RefusalError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """The headers of the reply."""
+        if self.status == 413:  # what is left of the body is not read
+            return {"connection": "close"}
         return {"retry-after": str(self.retry_after)} if self.retry_after else {}
