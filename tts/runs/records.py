@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -46,7 +46,8 @@ def as_dict(record: Any) -> dict[str, Any]:
 
     Fields that came later (`LATER`) are left out at their default, so that older lines stay as they were.
     """
-    names, values, later = _fields(type(record))
+    kind: Hashable = type(record)
+    names, values, later = _fields(kind)
     found = dict(zip(names, values(record), strict=False))
     for name, default in later:
         if found[name] == default:
