@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
@@ -46,7 +46,7 @@ def as_dict(record: Any) -> dict[str, Any]:
 
     Fields that came later (`LATER`) are left out at their default, so that older lines stay as they were.
     """
-    kind: Hashable = type(record)
+    kind: Any = type(record)
     names, values, later = _fields(kind)
     found = dict(zip(names, values(record), strict=False))
     for name, default in later:
