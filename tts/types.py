@@ -506,15 +506,20 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one problem cost: the tokens of its candidates, and the seconds from first request to verdict.
+    """What one problem cost: all that engines read and wrote for it, and the seconds from first request to verdict.
 
-    `engines` is all that was paid for, by the engine's place in the recipe, candidates that were drawn anew included.
+    `engines` says the same by the engine's place in the recipe; candidates that were drawn anew are in it.
+    `candidate_tokens` are those of the candidates that were handed in, each counted for itself, where that is another
+    number: steps may belong to several or to none.
     """
+
+    LATER: ClassVar[Mapping[str, Any]] = {"candidate_tokens": None}
 
     prompt_tokens: int
     completion_tokens: int
     engines: Mapping[str, Spent]
     wall_seconds: float | None
+    candidate_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,6 +201,8 @@ def notes(run: Run) -> list[str]:
         f"({tally.num_truncated} truncated, {tally.num_no_answer} without an answer, {tally.num_errors} failed{gone})",
         f"tokens: {tally.completion_tokens} written, {tally.prompt_tokens} read{_speed(run)}",
     ]
+    if tally.candidate_tokens != tally.completion_tokens:
+        lines.append(f"tokens in the candidates handed in, each counted for itself: {tally.candidate_tokens}")
     num_waiting = run.progress.num_resumed + run.progress.num_candidates - tally.num_candidates
     if num_waiting > 0:  # interrupted
         lines.append(f"drawn beside these, kept, and not judged yet: {num_waiting} candidates")
@@ -210,7 +212,7 @@ def notes(run: Run) -> list[str]:
     if len(tally.credit) > 1:
         lines += [
             f"{name}: {plural(credit.num_candidates, 'candidate')}, {credit.num_passed} passed, "
-            f"{credit.num_selected} selected, {credit.num_tokens} tokens"
+            f"{credit.num_selected} selected, {credit.num_tokens} tokens in them"
             for name, credit in sorted(tally.credit.items())
         ]
     if tally.num_truncated > TRUNCATED_SHARE * max(1, tally.num_candidates):
@@ -225,11 +227,11 @@ def notes(run: Run) -> list[str]:
 
 
 def _speed(run: Run) -> str:
-    """Return the speed of this time's drawing; of a resumed run, how much of the tokens was written in it."""
+    """Return the speed of this time's drawing; of a resumed run, how many tokens were written in it."""
     progress = run.progress
     if not progress.num_tokens:
         return ""
-    part = f"{progress.num_tokens} of them this time, " if progress.num_resumed else ""
+    part = f"{progress.num_tokens} this time, " if progress.num_resumed else ""
     return f"; {part}{progress.tokens_per_second():.0f} tok/s over {progress.seconds_drawing():.1f} s"
 
 

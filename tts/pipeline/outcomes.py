@@ -74,9 +74,12 @@ def solution_of(row: ProblemRow, drawn: Drawn, judged: Judged) -> Solution:
 
 
 def _usage(drawn: Drawn) -> Usage:
+    written = sum(spent.written_tokens for spent in drawn.spent.values())
+    in_candidates = sum(candidate.num_tokens or 0 for candidate in drawn.candidates)
     return Usage(
-        prompt_tokens=sum(candidate.num_prompt_tokens for candidate in drawn.candidates),
-        completion_tokens=sum(candidate.num_tokens or 0 for candidate in drawn.candidates),
+        prompt_tokens=sum(spent.prompt_tokens for spent in drawn.spent.values()),
+        completion_tokens=written,
         engines=drawn.spent,
         wall_seconds=drawn.wall_seconds,
+        candidate_tokens=None if in_candidates == written else in_candidates,
     )

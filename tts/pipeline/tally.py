@@ -27,7 +27,7 @@ Shares: TypeAlias = tuple[float, float, float, float]
 
 @dataclass(slots=True)
 class Credit:
-    """What one sampler, or one arm of a mixture, contributed."""
+    """What one sampler, or one arm of a mixture, contributed; its candidates' tokens, each counted for itself."""
 
     num_candidates: int = 0
     num_tokens: int = 0
@@ -41,7 +41,8 @@ class Tally:
 
     Candidates that were cut are wrong, within their limit, and so are abandoned ones. `num_unjudged` problems could not
     be judged, or nothing be selected, because something raised; of `num_unscored` the scorer could tell nothing; of
-    `num_tied` a tie decided. Those that were cancelled are in `num_cancelled` alone.
+    `num_tied` a tie decided. Those that were cancelled are in `num_cancelled` alone. `prompt_tokens` and
+    `completion_tokens` are what engines read and wrote; `candidate_tokens` those of the candidates, each for itself.
     """
 
     num_problems: int = 0
@@ -62,6 +63,7 @@ class Tally:
     num_abandoned: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    candidate_tokens: int = 0
     credit: dict[str, Credit] = field(default_factory=dict)
     heard: Heard = field(default_factory=Heard)
     _shares: Counter[Shares] = field(default_factory=Counter)  # of the problems that stand alone: how often each comes
@@ -92,6 +94,8 @@ class Tally:
         self.num_abandoned += counts.num_abandoned
         self.prompt_tokens += solution.usage.prompt_tokens
         self.completion_tokens += solution.usage.completion_tokens
+        in_candidates = solution.usage.candidate_tokens
+        self.candidate_tokens += solution.usage.completion_tokens if in_candidates is None else in_candidates
         if counts.num_passed is not None and counts.num_undecided is not None and counts.num_candidates:
             self.num_graded += 1
             self.num_correct += solution.verdict.status == "passed"
@@ -146,6 +150,8 @@ class Tally:
         for rare in ("num_cancelled", "num_abandoned"):
             if not counts[rare]:
                 del counts[rare]
+        if counts["candidate_tokens"] == counts["completion_tokens"]:
+            del counts["candidate_tokens"]
         graded = dict(zip(("pass_at_1", "accuracy"), self.estimates(), strict=True)) if self.num_graded else {}
         heard = {name: self.heard.figures[name] for name in sorted(self.heard.figures)}
         judging = {"num_by_vote": self.heard.num_by_vote, **heard} if heard or self.heard.num_by_vote else {}
