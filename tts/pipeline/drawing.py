@@ -99,7 +99,8 @@ class Progress:
 
     `loading`: whether the engine is being opened. `opened_at` and `ended_at` are on the monotonic clock: when the
     engine was ready, and when drawing ended. Of searches it has those that are open, the tokens written and read by
-    each engine, counts the calls that came back, and names the engine that most calls wait for.
+    each engine so far, in earlier sessions too, counts the calls that came back, and names the engine that most calls
+    wait for.
     """
 
     num_candidates: int = 0

@@ -95,7 +95,7 @@ class Driver:
         self.running: Branch | None = None
         self.num_replies = 0
         self.tokens: dict[str, list[int]] = {}
-        """Written and read, by engine."""
+        """Written and read, by what they are charged to; see `count`."""
         self._refusal: OtherSearchError | None = None
         self._touched: list[Search] = []  # something ran or came for them: do they still wait for anything?
         self._queues: dict[str, dict[Name, Request | RewardRequest]] = {place: {} for place in engines}
@@ -123,6 +123,12 @@ class Driver:
     def num_working(self, place: str) -> int:
         """Return how many calls an engine works on, or has waiting."""
         return self._num_working[place] + len(self._queues[place])
+
+    def count(self, charged: str, written: int, read: int) -> None:
+        """Add to what is told of the tokens, such as what an earlier session took."""
+        so_far = self.tokens.setdefault(charged, [0, 0])
+        so_far[0] += written
+        so_far[1] += read
 
     def forget(self, problem_id: str) -> None:
         """Tell the engines that no call of this problem will come any more."""
@@ -326,9 +332,7 @@ class Driver:
         flight = self._in_flight.pop(name)
         self.num_replies += 1
         flight.search.num_untold -= not flight.told
-        tokens = self.tokens.setdefault(flight.charged, [0, 0])
-        tokens[0] += reply.num_tokens or 0
-        tokens[1] += reply.num_prompt_tokens
+        self.count(flight.charged, reply.num_tokens or 0, reply.num_prompt_tokens)
         if flight.search.keep is not None:
             assert isinstance(reply, Completion)
             flight.search.keep(reply)

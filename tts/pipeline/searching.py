@@ -105,6 +105,9 @@ class Searching:
             opens=self._open_engine,
             cap=self.cap,
         )
+        self._count(self.log.spent)
+        if self.scoring is not None and self.scoring.log is not self.log:
+            self._count(self.scoring.log.spent)
         try:
             while not self.stop.is_set():
                 yield from self._cancel()
@@ -127,6 +130,11 @@ class Searching:
         under_way = [one.scoring or one.drawing for one in self._open.values()]
         progress.searches = tuple(search for search in under_way if search is not None and not search.over)
         progress.waits_for = max(self.engines, key=driver.num_working)
+
+    def _count(self, on_record: Mapping[str, Spent]) -> None:
+        """Tell, as spent, what earlier sessions took."""
+        for place, spent in on_record.items():
+            self._driver.count(place, spent.written_tokens, spent.prompt_tokens)
 
     @property
     def _policy(self) -> Engine:
@@ -184,8 +192,10 @@ class Searching:
         if isinstance(self.sampler, SearchingSampler):
             if not self.log.of(problem.id).over:
                 one.drawing = self._begin_search(self.sampler, row, candidates)
-        elif len(candidates) < num_wanted(self.sampler, row):
-            one.drawing = self._begin_draws(self.sampler, row, candidates)
+        else:
+            self._count(ledger([*candidates.values(), *self.superseded.get(problem.id, ())]))
+            if len(candidates) < num_wanted(self.sampler, row):
+                one.drawing = self._begin_draws(self.sampler, row, candidates)
         if one.drawing is None:  # an earlier session drew them all
             one.candidates = tuple(candidates.values())
             one.error = self.log.of(problem.id).error or shortfall(one.candidates)

@@ -31,7 +31,7 @@ import msgspec
 
 from tts.errors import CallError
 from tts.runs.files import AppendFile, StoredFile
-from tts.runs.ledger import POLICY, charge, charge_of
+from tts.runs.ledger import POLICY, added, charge, charge_of
 from tts.types import Completion, Grouping, Request, RewardRequest, Rewards, Spent, Written
 
 FILE = "calls.jsonl"
@@ -150,6 +150,11 @@ class CallLog:
     def of(self, problem_id: str) -> Searched:
         """Return what is known of a problem's search."""
         return self._searched.get(problem_id) or Searched()
+
+    @property
+    def spent(self) -> dict[str, Spent]:
+        """What is charged for the problems that were not let go, by engine."""
+        return added(one.spent for one in self._searched.values())
 
     def let_go(self, problem_id: str) -> Searched:
         """Return it, and keep it no longer: the problem is handed on."""
