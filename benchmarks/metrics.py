@@ -29,8 +29,8 @@ import numpy as np
 
 from tts.metrics.bootstrap import estimates, mean_intervals
 from tts.metrics.comparison import compare
-from tts.metrics.cost import expected_distinct_answers, expected_tokens
 from tts.metrics.curves import curves
+from tts.metrics.distinct import expected_distinct_answers
 from tts.metrics.paired import Family, family
 from tts.metrics.pass_at_k import pass_at_k
 from tts.metrics.pool import PoolRow, pool
@@ -89,8 +89,8 @@ def speed(num_problems: int, num_candidates: int) -> None:
     for line in lines:
         estimates(line.lower, line.upper)
     lap("intervals")
-    expected_tokens(one, ks), expected_distinct_answers(one, ks)
-    lap("tokens, distinct answers")
+    expected_distinct_answers(one, ks)
+    lap("distinct answers")
     print(f"| **all metrics of one recipe** | **{last - began:.1f}** |")
     others = curves(pool(other_rows), ks)
     lap("the curves of a second recipe")

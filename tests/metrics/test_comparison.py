@@ -4,8 +4,8 @@ from pool_parts import labelled
 
 from tts.errors import UsageError
 from tts.metrics.comparison import Record, compare
-from tts.metrics.cost import expected_distinct_answers, expected_prompt_tokens, expected_tokens
 from tts.metrics.curves import pass_curve, random_curve
+from tts.metrics.distinct import expected_distinct_answers
 from tts.metrics.paired import family
 from tts.metrics.pool import pool
 from tts.metrics.power import detectable
@@ -136,9 +136,7 @@ def test_students_quantiles_are_those_of_the_tables(degrees: int, quantile: floa
     assert t_quantile(0.975, degrees) == pytest.approx(quantile, rel=1e-3)
 
 
-def test_tokens_grow_with_k_and_distinct_answers_with_what_is_there() -> None:
+def test_distinct_answers_grow_with_what_is_there() -> None:
     cases = pool([labelled("a", "++--", [0, 0, 1, None]), labelled("b", "++", [0, 0])])
-    assert expected_tokens(cases, [1, 2]).tolist() == [[5, 5], [10, 10]]
-    assert expected_prompt_tokens(cases, [2]).tolist() == [[6, 6]]
     # Pairs of {0, 0, 1, none}: 00 → 1, 01 twice → 2, 0- twice → 1, 1- → 1: (1 + 4 + 2 + 1) / 6.
     assert np.allclose(expected_distinct_answers(cases, [1, 2]), [[3 / 4, 1], [8 / 6, 1]])

@@ -8,8 +8,8 @@ from pool_parts import labelled, random_case
 
 from tts.errors import ScorerError, UsageError
 from tts.metrics.bootstrap import estimates
-from tts.metrics.cost import expected_distinct_answers, expected_tokens
 from tts.metrics.curves import curves
+from tts.metrics.distinct import expected_distinct_answers
 from tts.metrics.pool import ABSTAINS, Pool, joined, picked, pool
 
 
@@ -50,7 +50,7 @@ def same(one: Pool, other: Pool) -> bool:
 
 def test_without_problems_every_curve_is_empty_and_nothing_is_known() -> None:
     none = pool([])
-    assert expected_tokens(none, [1]).shape == expected_distinct_answers(none, [1]).shape == (1, 0)
+    assert expected_distinct_answers(none, [1]).shape == (1, 0)
     for curve in curves(none, [1, 4]):
         value = estimates(curve.lower, curve.upper)[0]
         assert (math.isnan(value.lower), value.interval_low, value.interval_high) == (True, 0.0, 1.0)

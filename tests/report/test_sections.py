@@ -198,9 +198,9 @@ def test_cost_tells_tokens_time_and_who_was_faster() -> None:
         "vanilla",
         "12\u202f800",
         "163\u202f840",
+        "163\u202f840",
         "6\u202f144",
         "512",
-        "176\u202f640",
         "12 min 5 s",
         "226",
     ]

@@ -18,7 +18,7 @@ from tts.types import JSON, FinishReason, Spent, Status
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One figure at one k. `tokens` is the mean number of completion tokens that k candidates of a problem take.
+    """One figure at one k. `tokens` is the mean number that all engines write for k candidates of a problem.
 
     `budget` is all that they take, of all engines. Where candidates influence each other a point is a run that was made
     for its k, and what is made of all its candidates.
@@ -183,13 +183,14 @@ class ScorerQuality:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What an arm took. Drawing took `seconds`.
+    """What an arm took: all that engines read and wrote. Drawing took `seconds`.
 
-    Cancelled, truncated and abandoned tokens are part of `completion_tokens`. `engines` is all that was paid for,
-    candidates that were drawn anew included.
+    `engines` says the same by the engine's place in the recipe; candidates that were drawn anew are in it.
+    `candidate_tokens` are those of the candidates that were handed in, each counted for itself, where that is another
+    number; cancelled, truncated and abandoned tokens are part of it.
     """
 
-    LATER: ClassVar[Mapping[str, Any]] = {"abandoned_tokens": 0}
+    LATER: ClassVar[Mapping[str, Any]] = {"abandoned_tokens": 0, "candidate_tokens": None}
 
     prompt_tokens: int
     completion_tokens: int
@@ -199,6 +200,7 @@ class Cost:
     seconds: float | None
     tokens_per_second: float | None
     abandoned_tokens: int = 0
+    candidate_tokens: int | None = None
 
     @property
     def untold_tokens(self) -> int:

@@ -223,7 +223,7 @@ def _series(
 ) -> Series:
     """Return the marks of an arm's figure, without points that are not known, or cost nothing.
 
-    On the report's axis, unless another is named: `k`, or `written` for the completion tokens of candidates.
+    On the report's axis, unless another is named: `k`, or `written` for the tokens that all engines wrote.
     """
     axis = axis or report.axis
     marks = []

@@ -197,9 +197,8 @@ def _count(gathered: Gathered, candidates: Sequence[Candidate], judged: Judged, 
         counts["unclosed_thinking"] += ended != "abandoned" and never_closes(candidate)
         counts["no_answer"] += ended == "stop" and answer is None
         counts["fallback"] += answer is not None and answer.rule in FALLBACK_RULES
-        counts["prompt_tokens"] += candidate.num_prompt_tokens
         num_tokens = candidate.num_tokens or 0
-        counts["completion_tokens"] += num_tokens
+        counts["candidate_tokens"] += num_tokens
         counts["cancelled_tokens"] += (ended == "cancelled") * num_tokens
         counts["truncated_tokens"] += (ended == "length") * num_tokens
         counts["abandoned_tokens"] += (ended == "abandoned") * num_tokens

@@ -13,7 +13,6 @@ from tts.components.component import Component
 from tts.metrics.bootstrap import DIGITS, estimates
 from tts.metrics.budget import Costs
 from tts.metrics.comparison import Figures, compare
-from tts.metrics.cost import expected_tokens
 from tts.metrics.curves import Curve, Drawn, selected_curve
 from tts.metrics.gain import gains
 from tts.metrics.matched import Buys, grid
@@ -49,16 +48,12 @@ def line(curve: Curve, costs: Costs, units: Sequence[str], seed: int, *, pool: P
     """
     ks = curve.ks
     budgets = dict(zip(costs.ks, costs.budgets(), strict=True))
-    if pool is None:
-        tokens = [budgets[k].written_tokens for k in ks]
-        again: list[float | None] = [None] * len(ks)
-    else:
-        tokens, again = np.nanmean(expected_tokens(pool, ks), axis=1).tolist(), redraw_errors(curve.name, pool, ks)
+    again = [None] * len(ks) if pool is None else redraw_errors(curve.name, pool, ks)
     found = estimates(curve.lower, curve.upper, units=units, seed=seed)
     points = (
         Point(
             k,
-            tokens[row],
+            budgets[k].written_tokens,
             one.lower,
             one.upper,
             one.interval_low,

@@ -12,8 +12,8 @@ import numpy as np
 
 from tts.errors import plural
 from tts.metrics.budget import Costs, costs_of_subsets, costs_of_whole, joined_costs
-from tts.metrics.cost import expected_distinct_answers
 from tts.metrics.curves import Curve, Drawn, curves, joined, pass_curve, selected_curve, subsets, whole, whole_curves
+from tts.metrics.distinct import expected_distinct_answers
 from tts.metrics.majority import majority_odds
 from tts.metrics.matched import Buys
 from tts.metrics.pool import Pool, class_sizes
@@ -199,15 +199,18 @@ def _cost(runs: Sequence[Stored], gathered: Sequence[Gathered]) -> Cost:
     sessions = [session for run in runs for session in run.sessions()]
     seconds = sum(session.drawing_seconds for session in sessions)
     all_known = sum(session.num_candidates for session in sessions) == counts["candidates"]
+    engines = added([one.engines for one in gathered])
+    written = sum(spent.written_tokens for spent in engines.values())
     return Cost(
-        prompt_tokens=counts["prompt_tokens"],
-        completion_tokens=counts["completion_tokens"],
+        prompt_tokens=sum(spent.prompt_tokens for spent in engines.values()),
+        completion_tokens=written,
         cancelled_tokens=counts["cancelled_tokens"],
         truncated_tokens=counts["truncated_tokens"],
-        engines=added([one.engines for one in gathered]),
+        engines=engines,
         seconds=seconds if all_known else None,
         tokens_per_second=sum(session.num_tokens for session in sessions) / seconds if seconds else None,
         abandoned_tokens=counts["abandoned_tokens"],
+        candidate_tokens=None if counts["candidate_tokens"] == written else counts["candidate_tokens"],
     )
 
 
