@@ -23,8 +23,9 @@ class Listed:
     """One run.
 
     `state` is `finished`, `interrupted`, `nothing drawn`, or who is writing it. `accuracy` and `pass_at_1` are None
-    unless it is finished and graded; `tokens` and `seconds` (of drawing) are those of sessions that ended in good
-    order; `began` is None where there was none.
+    unless it is finished and graded. `seconds` (of drawing) are those of sessions that ended in good order; `began` is
+    None where there was none. `tokens` are all that engines wrote, as summary.json says; of a run that is not finished,
+    those that the sampler's engine wrote in such sessions.
     """
 
     run: str
@@ -46,6 +47,7 @@ class _Summary:
     num_candidates: int
     accuracy: Estimate | None = None
     pass_at_1: Estimate | None = None
+    completion_tokens: int = 0
 
 
 def listed(path: Path) -> Listed:
@@ -77,7 +79,7 @@ def listed(path: Path) -> Listed:
         candidates=num_candidates,
         accuracy=summary.accuracy if finished else None,
         pass_at_1=summary.pass_at_1 if finished else None,
-        tokens=sum(session.num_tokens for session in sessions),
+        tokens=summary.completion_tokens if finished else sum(session.num_tokens for session in sessions),
         seconds=sum(session.drawing_seconds for session in sessions),
         began=None if began is None else time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(began)),
     )
