@@ -23,9 +23,12 @@ FLOOR = (
     "sampler.confidence_window=8",
     "sampler.max_tokens=40",
 )
+THOUGHT = ("sampler.opens=true", "sampler.max_thinking_tokens=16", "sampler.max_tokens=16")
 SMALLER = {
     "aime_deepconf": FLOOR,
     "gsm8k_deepconf": FLOOR,
+    "gsm8k_budget_forcing": (*THOUGHT, "sampler.num_candidates=2"),
+    "gsm8k_budget_sweep": (*THOUGHT, "sampler.num_candidates=6", "sampler.budgets=[4, 8]", "sampler.forced_tokens=8"),
     "gsm8k_prm_beam": STEPS,
     "gsm8k_particle_filter": STEPS,
     "gsm8k_rebase": STEPS,
