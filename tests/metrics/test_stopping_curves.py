@@ -11,8 +11,14 @@ from pool_parts import TRUNCATED, Case, labelled, pool_of, random_case, shared_v
 
 from tts.errors import UsageError
 from tts.metrics.pool import pool
-from tts.metrics.stopping_curves import StoppingPoint, adaptive_consistency_curve, esc_curve, leaders_along
-from tts.samplers.stopping import leaders, settled, unanimous
+from tts.metrics.stopping_curves import (
+    StoppingPoint,
+    adaptive_consistency_curve,
+    consensus_curve,
+    esc_curve,
+    leaders_along,
+)
+from tts.samplers.stopping import agreed, leaders, settled, unanimous
 from tts.types import Ballot, Grouping
 
 
@@ -28,13 +34,17 @@ def renumbered(ballot: Ballot) -> Grouping:
     return Grouping(tuple(None if node is None else numbers[node] for node in nodes), frozenset(links))
 
 
-def one_by_one(case: Case, stops, most: int) -> tuple[float, float, float, float]:
+def scores_of(seen: Ballot) -> list[float | None]:
+    return [score.value for score in seen.scores]
+
+
+def one_by_one(case: Case, stops, most: int, weigh=lambda seen: [1.0] * len(seen.nodes)) -> tuple[float, ...]:
     """The slow twin: candidates, tokens, accuracy (lower, upper), over all orders."""
     found = []
     for order in itertools.permutations(range(case.size)):
-        taken = next((k for k in range(1, most + 1) if stops(renumbered(case.subset(order[:k])))), most)
+        taken = next((k for k in range(1, most + 1) if stops(case.subset(order[:k]))), most)
         drawn = order[:taken]
-        shares, _ = shared_vote(case.subset(drawn), [1.0] * taken)
+        shares, _ = shared_vote(case.subset(drawn), weigh(case.subset(drawn)))
         statuses = [case.verdicts[one].status for one in drawn]
         right = sum(share for one, share in shares.items() if statuses[one] == "passed")
         maybe = sum(share for one, share in shares.items() if statuses[one] == "undecided")
@@ -59,15 +69,24 @@ def test_every_order_counts_once_in_small_pools(most: int | None) -> None:
     keys = {"most": most, "num_orders": 720}
     beta = adaptive_consistency_curve(found, [0.6, 0.8], **keys)
     windows = esc_curve(found, [1, 2, 3], **keys)
+    shares = consensus_curve(found, [0.6, 0.75, 1.0], scorer="scorer", warmup=2, **keys)
     for number, case in enumerate(cases):
         limit = min(case.size, most or case.size)
         for point in beta:
-            expected = one_by_one(case, lambda seen, at=point.setting: settled(seen, at), limit)
+            expected = one_by_one(case, lambda seen, at=point.setting: settled(renumbered(seen), at), limit)
             assert values(point, number) == pytest.approx(expected)
         for point in windows:
-            expected = one_by_one(case, lambda seen, at=int(point.setting): unanimous(seen, at), limit)
+            expected = one_by_one(case, lambda seen, at=int(point.setting): unanimous(renumbered(seen), at), limit)
             assert values(point, number) == pytest.approx(expected)
-    assert not any(point.errors_of_tokens.any() or point.errors_of_accuracy.any() for point in [*beta, *windows])
+        for point in shares:
+
+            def stops(seen: Ballot, at: float = point.setting) -> bool:
+                return len(seen.candidates) >= 2 and agreed(renumbered(seen), scores_of(seen), at)
+
+            assert values(point, number) == pytest.approx(one_by_one(case, stops, limit, scores_of))
+    for point in [*beta, *windows, *shares]:
+        assert not point.errors_of_tokens.any()
+        assert not point.errors_of_accuracy.any()
 
 
 def test_leaders_along_an_order_are_the_leaders_of_its_beginnings() -> None:
@@ -124,6 +143,15 @@ def test_the_sampling_error_is_how_far_seeds_differ() -> None:
     ("call", "said"),
     [
         (lambda found: adaptive_consistency_curve(found, [0.5]), "`confidence` must be above 0.5 and below 1, got 0.5"),
+        (
+            lambda found: consensus_curve(found, [0.5], scorer="reward", warmup=1),
+            "`consensus` must be above 0.5 and at most 1, got 0.5",
+        ),
+        (lambda found: consensus_curve(found, [1], scorer="reward", warmup=0), "`warmup` must be at least 1, got 0"),
+        (
+            lambda found: consensus_curve(found, [1], scorer="reward", warmup=1),
+            "must be 0 or above .*, got -1.0",
+        ),
         (lambda found: esc_curve(found, [0]), "`window` must be at least 1, got 0"),
         (lambda found: esc_curve(found, [2], most=0), "`most` must be at least 1, got 0"),
         (lambda found: esc_curve(found, [2], num_orders=1), "`num_orders` must be at least 2"),
@@ -131,4 +159,4 @@ def test_the_sampling_error_is_how_far_seeds_differ() -> None:
 )
 def test_what_no_rule_can_be_is_refused(call, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        call(pool([labelled("a", "+-")]))
+        call(pool([labelled("a", "+-", reward=[0.5, -1.0])]))

@@ -42,6 +42,22 @@ def test_a_stopping_rule_on_a_pool_is_what_the_sampler_itself_does_on_the_same_c
     assert (stopped.cost_error, stopped.sampling_error) == (0, 0)
 
 
+def test_a_consensus_by_confidence_stops_a_pool_whose_candidates_tell_theirs(tmp_path: Path) -> None:
+    """Two of four are drawn first; of two that differ, one sure and one not, 8 of 9 nats agree: 0.9 asks on."""
+    script = [
+        {"text": f"\\boxed{{{answer}}}", "engine_stats": {"bottom_confidence": nats}}
+        for answer, nats in ((1, 8.0), (2, 1.0), (1, 8.0), (2, 1.0))
+    ]
+    problems = write_problems(tmp_path / "p.jsonl", {"q": "1"})
+    (arm,) = report(draw(tmp_path / "pool", problems, script), axis="tokens").arms
+    (line,) = [one for one in arm.stopping if one.rule == "confidence consensus (2 first)"]
+    found = {one.setting: (one.budget.num_candidates, one.lower) for one in line.points}
+    assert found[0.8] == (2, pytest.approx(5 / 6))
+    assert found[0.9] == (pytest.approx(3), pytest.approx(5 / 6))  # 2 where they agree, else 3 or 4
+    plain = draw(tmp_path / "plain", problems, boxed("1", "1", "2", "1"))
+    assert {one.rule for one in report(plain, axis="tokens").arms[0].stopping} == {"adaptive_consistency", "esc"}
+
+
 def test_a_search_is_one_point_over_all_problems_whose_end_is_on_record(tmp_path: Path, problems: Path) -> None:
     script = {
         f"q{number}": boxed("1", "1", "1", "1") if number % 2 else boxed("2", "1", "2", "1") for number in range(8)

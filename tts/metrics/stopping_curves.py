@@ -2,12 +2,14 @@
 
 A pool of candidates that did not influence each other is drawn again in random orders, and the rule, the very function
 by which the samplers stop (`tts.samplers.stopping`), looks at each beginning of an order and says when to stop; what is
-handed in is the majority vote over what was drawn until then, ties shared. Means are over random orders, and each has
-the standard error that comes from drawing them; where a problem has no more orders than would be drawn, each is counted
-once.
+handed in is the vote over what was drawn until then, weighed as the rule does, ties shared. Means are over random
+orders, and each has the standard error that comes from drawing them; where a problem has no more orders than would be
+drawn, each is counted once.
 
 The tokens are those of the candidates that the rule looked at; a sampler that draws ahead of its decision pays more.
 Drawn without replacement: a rule that reads most of a pool sees less chance than fresh draws would have.
+DeepConf also gives up candidates in their middle: where a stored one would have been cut is not on record, so what that
+saves cannot be told here; its stop at a consensus can.
 """
 
 from __future__ import annotations
@@ -24,14 +26,17 @@ from tts.errors import UsageError
 from tts.metrics.parties import shared_by_vote
 from tts.metrics.pool import Pool
 from tts.metrics.subsets import Bools, Floats, Ints
-from tts.samplers.stopping import ahead, unanimous
+from tts.samplers.stopping import ROUNDING, ahead, unanimous
 from tts.types import Grouping
 
 NUM_ORDERS = 256
 """Random orders of each problem."""
 
-Stops: TypeAlias = Callable[[Ints, frozenset[tuple[int, int]]], list[Ints]]
-"""(classes in the orders drawn [orders, most], links) → how many candidates each order takes, [orders] a setting."""
+Links: TypeAlias = frozenset[tuple[int, int]]
+
+Stops: TypeAlias = Callable[[Ints, Floats, Links], list[Ints]]
+"""(classes and weights in the orders drawn [orders, most], links) → how many candidates each order takes, [orders] a
+setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ def adaptive_consistency_curve(
         if not 0.5 < confidence < 1:
             raise UsageError(f"`confidence` must be above 0.5 and below 1, got {confidence}")
 
-    def stops(classes: Ints, links: frozenset[tuple[int, int]]) -> list[Ints]:
+    def stops(classes: Ints, weights: Floats, links: Links) -> list[Ints]:  # noqa: ARG001 # every vote weighs the same
         leads, runs_up = leaders_along(classes, links)
         pairs, places = np.unique(np.stack([leads, runs_up], axis=-1).reshape(-1, 2), axis=0, return_inverse=True)
         settled = [[ahead(*map(int, pair), confidence) for pair in pairs] for confidence in confidences]
@@ -76,7 +81,7 @@ def esc_curve(
         if window < 1:
             raise UsageError(f"`window` must be at least 1, got {window}")
 
-    def stops(classes: Ints, links: frozenset[tuple[int, int]]) -> list[Ints]:  # noqa: ARG001 # a window is one node
+    def stops(classes: Ints, weights: Floats, links: Links) -> list[Ints]:  # noqa: ARG001 # a window is one node
         found = []
         for window in windows:
             met = np.zeros(classes.shape, dtype=bool)
@@ -89,17 +94,49 @@ def esc_curve(
     return _points(pool, windows, stops, most=most, num_orders=num_orders, seed=seed)
 
 
-def leaders_along(classes: Ints, links: frozenset[tuple[int, int]]) -> tuple[Ints, Ints]:
+def consensus_curve(
+    pool: Pool,
+    consensuses: Sequence[float],
+    *,
+    scorer: str,
+    warmup: int,
+    most: int | None = None,
+    num_orders: int = NUM_ORDERS,
+    seed: int = 0,
+) -> list[StoppingPoint]:
+    """Return DeepConf's point at each consensus, in (0.5, 1]: the share of all weight that must be the leader's.
+
+    A candidate weighs its score by `scorer`, from 0 on, in the rule and in the vote; one without a score abstains. At
+    least `warmup` candidates are drawn.
+    """
+    for consensus in consensuses:
+        if not 0.5 < consensus <= 1:
+            raise UsageError(f"`consensus` must be above 0.5 and at most 1, got {consensus}")
+    if warmup < 1:
+        raise UsageError(f"`warmup` must be at least 1, got {warmup}")
+    scores = pool.scores[scorer]
+    if (scores < 0).any():
+        raise UsageError(f"scores must be 0 or above to weigh votes, got {np.nanmin(scores)} by {scorer}")
+
+    def stops(classes: Ints, weights: Floats, links: Links) -> list[Ints]:
+        votes, linked = ~np.isnan(weights), _linked(classes, links)
+        said = (classes[..., None] == np.arange(len(linked))) & votes[..., None]
+        sums = (said * np.where(votes, weights, 0.0)[..., None]).cumsum(axis=1)
+        leading = np.where(said.cumsum(axis=1) > 0, sums @ linked, 0.0).max(axis=-1)
+        total = sums.sum(axis=-1)
+        may_stop = (total > 0) & (np.arange(1, classes.shape[1] + 1) >= warmup)
+        return [_first(may_stop & (leading >= (consensus - ROUNDING) * total)) for consensus in consensuses]
+
+    return _points(pool, consensuses, stops, most=most, num_orders=num_orders, seed=seed, scores=scores)
+
+
+def leaders_along(classes: Ints, links: Links) -> tuple[Ints, Ints]:
     """Return `tts.samplers.stopping.leaders` of every beginning of every order: [orders, most] each, fast.
 
     `classes` is [orders, most], below 0 for no answer.
     """
-    most = classes.shape[1]
-    num_nodes = 1 + max(int(classes.max(initial=0)), *(right for _, right in links), 0)
-    linked = np.eye(num_nodes, dtype=np.int64)
-    for left, right in links:
-        linked[left, right] = linked[right, left] = 1
-    said = classes[..., None] == np.arange(num_nodes)
+    most, linked = classes.shape[1], _linked(classes, links)
+    said = classes[..., None] == np.arange(len(linked))
     votes = said.cumsum(axis=1)
     supports = np.where(votes > 0, votes @ linked, 0) if links else votes
     # The leader is, of those with most support, the one that was seen first.
@@ -109,8 +146,24 @@ def leaders_along(classes: Ints, links: frozenset[tuple[int, int]]) -> tuple[Int
     return first, np.where(linked[leader] > 0, 0, supports).max(axis=-1)
 
 
+def _linked(classes: Ints, links: Links) -> Ints:
+    """Return which nodes support which, themselves among them, [nodes, nodes]."""
+    num_nodes = 1 + max(int(classes.max(initial=0)), *(right for _, right in links), 0)
+    linked = np.eye(num_nodes, dtype=np.int64)
+    for left, right in links:
+        linked[left, right] = linked[right, left] = 1
+    return linked
+
+
 def _points(
-    pool: Pool, settings: Sequence[float], stops: Stops, *, most: int | None, num_orders: int, seed: int
+    pool: Pool,
+    settings: Sequence[float],
+    stops: Stops,
+    *,
+    most: int | None,
+    num_orders: int,
+    seed: int,
+    scores: Floats | None = None,
 ) -> list[StoppingPoint]:
     if most is not None and most < 1:
         raise UsageError(f"`most` must be at least 1, got {most}")
@@ -119,13 +172,14 @@ def _points(
     if not pool.sizes.all():
         empty = pool.problem_ids[int(np.argmin(pool.sizes))]
         raise UsageError(f"every problem must have a candidate, got none for {empty!r}")
-    choose = shared_by_vote(pool, np.where(pool.classes >= 0, 1.0, np.nan))
+    weights = np.where(pool.classes >= 0, 1.0 if scores is None else scores, np.nan)
+    choose = shared_by_vote(pool, weights)
     tables = np.zeros((len(settings), 4, 2, pool.num_problems))  # of each setting: what, mean or error
     for problem in range(pool.num_problems):
         orders, are_all = _orders(int(pool.sizes[problem]), most, num_orders, np.random.default_rng([seed, problem]))
         classes = pool.classes[problem][orders]
         tokens = pool.num_tokens[problem][orders].cumsum(axis=1)
-        for row, taken in enumerate(stops(classes, pool.links[problem])):
+        for row, taken in enumerate(stops(classes, weights[problem][orders], pool.links[problem])):
             right = np.zeros((2, len(orders)))  # undecided ones wrong, and right
             for number in np.unique(taken):  # those that stop together are voted on together
                 those = np.flatnonzero(taken == number)

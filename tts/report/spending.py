@@ -11,7 +11,7 @@ from tts.metrics.bootstrap import estimates
 from tts.metrics.budget import AMOUNTS, Budget
 from tts.metrics.matched import undominated
 from tts.metrics.stopping_curves import StoppingPoint as Stopping
-from tts.metrics.stopping_curves import adaptive_consistency_curve, esc_curve
+from tts.metrics.stopping_curves import adaptive_consistency_curve, consensus_curve, esc_curve
 from tts.metrics.subsets import Floats
 from tts.metrics.units import units_of
 from tts.report.data import Arm, Frontier, StoppingLine, StoppingPoint
@@ -21,8 +21,11 @@ from tts.report.wording import decimal, known
 from tts.runs.stored import Stored
 
 VOTE = "maj@k"
+WEIGHS = "confidence"
+"""The scorer by which DeepConf's votes weigh."""
 CONFIDENCES = (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 WINDOWS = (2, 3, 4, 5, 8, 16)
+CONSENSUSES, WARMUP = (0.6, 0.7, 0.8, 0.9, 0.95, 1.0), 16
 MOST_CANDIDATES = 256
 """Of a problem, beyond which rules are not replayed: a single order has as many beginnings."""
 MOST_CELLS = 1 << 21
@@ -65,6 +68,11 @@ def with_stopping_rules(one: Studied, run: Stored, seed: int) -> Studied:
         "adaptive_consistency": adaptive_consistency_curve(pool, CONFIDENCES, num_orders=orders, seed=seed),
         "esc": esc_curve(pool, windows, num_orders=orders, seed=seed),
     }
+    if WEIGHS in pool.scores:
+        warmup = min(WARMUP, (most + 1) // 2)
+        rules[f"{WEIGHS} consensus ({warmup} first)"] = consensus_curve(
+            pool, CONSENSUSES, scorer=WEIGHS, warmup=warmup, num_orders=orders, seed=seed
+        )
     units = units_of(pool.problem_ids, one.clusters)
     lines = [
         StoppingLine(rule, tuple(_told(point, one, units, seed) for point in found)) for rule, found in rules.items()
