@@ -33,11 +33,22 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0 is any that is free. Raises UsageError."""
+    """Return a socket that listens; port 0 is any that is free. Raises UsageError.
+
+    Its protocol is named: asyncio sends small pieces at once (TCP_NODELAY) only where it is. Else replies on a
+    connection that is used again wait 40 ms for an acknowledgement.
+    """
+    listening = None
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=2048)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2048)
+        return listening
     except (OSError, OverflowError) as error:
+        if listening is not None:
+            listening.close()
         raise UsageError(
             f"cannot listen on {host}, port {port}: {error}. Choose others by --host and --port"
         ) from error
