@@ -72,6 +72,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def python_blocks() -> list[str]:
+    return [block for language, block in FENCES if language == "python"]
+
+
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     script = f'export PATH="$PWD/bin:$PATH" PYTHONPATH={shlex.quote(str(ROOT))}\n{command}'
     return subprocess.run(
@@ -91,13 +95,34 @@ def test_the_commands_work_one_after_another(place: Path) -> None:
 
 @pytest.mark.model
 def test_the_python_example_works(place: Path) -> None:
-    [example] = [block for language, block in FENCES if language == "python"]
+    example, _ = python_blocks()
     few = example.replace('"sampler.num_candidates=4"', '"sampler.num_candidates=2", "sampler.max_tokens=4"')
     assert few != example
     (place / "example.py").write_text(few)
     done = run(f"{shlex.quote(sys.executable)} example.py", place)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("[Solved(row=ProblemRow(")
+
+
+@pytest.mark.model
+def test_the_client_of_the_server_works(place: Path) -> None:
+    _, example = python_blocks()
+    short = [*shlex.split(SHORT), "--port", "0"]
+    command = [sys.executable, "-m", "tts", "serve", "--recipe", "quickstart.yaml", *short]
+    with subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            url = next(found[1] for line in server.stderr if (found := re.search(r"at (http\S+)", line)))
+            asked = example.replace('"num_candidates": 4', '"num_candidates": 1').replace(
+                "http://127.0.0.1:8000/v1", url
+            )
+            assert asked.count(url) == 1
+            (place / "client.py").write_text(asked)
+            done = run(f"{shlex.quote(sys.executable)} client.py", place)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert int(done.stdout.split()[-1]) <= 4
+        finally:
+            server.kill()
 
 
 def test_what_needs_a_gpu_has_its_plan_and_its_command_line(tmp_path: Path) -> None:

@@ -153,6 +153,23 @@ def test_the_same_seed_gives_the_same_answer_and_requests_without_one_differ(tmp
         assert len(set(seeds)) == 4
 
 
+def test_a_lone_question_gets_the_recipes_prompt_and_a_conversation_is_sent_as_it_is(tmp_path: Path) -> None:
+    path = write_recipes(tmp_path)[0]
+    path.write_text(
+        path.read_text().replace("task: math", "task: {name: math, system: Be short., template: 'Q {problem}'}")
+    )
+    turns = [{"role": "developer", "content": "a"}, {"role": "assistant", "content": "b"}, *ASKED]
+    with running([path], kept=tmp_path / "kept") as server:
+        alone, whole = server.ask(user="me").json(), server.ask(turns, metadata={"k": "v"}).json()
+    assert alone["usage"]["prompt_tokens"] == 8 * len(["Be", "short.", "Q", "What", "is", "6*7?"])
+    assert whole["usage"]["prompt_tokens"] == 8 * len(["a", "b", "What", "is", "6*7?"])
+    run = StoredRun(tmp_path / "kept" / "vote")
+    problems = [run.row(name).problem for name in run.asked_ids]
+    run.close()
+    assert [problem.metadata for problem in problems] == [{"user": "me"}, {"metadata": {"k": "v"}}]
+    assert [[one.role for one in problem.messages] for problem in problems] == [[], ["system", "assistant", "user"]]
+
+
 def test_a_session_ends_after_so_many_requests_and_its_folder_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
