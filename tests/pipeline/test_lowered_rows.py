@@ -30,7 +30,7 @@ def recipe_of(folder: Path, sampler: str, selector: str = "majority_vote") -> Re
 
 
 def row(name: str, number: int, **less: object) -> ProblemRow:
-    return ProblemRow(Problem(name, f"{name}?", "math"), Reference("1"), number, **less)  # type: ignore[arg-type]
+    return ProblemRow(Problem(name, f"{name}?", "math"), Reference("1"), number, **less)
 
 
 ROWS = [row("a", 1), row("b", 2, num_candidates=2), row("c", 3, seed_name="s"), row("d", 4, seed_name="s")]

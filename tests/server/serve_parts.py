@@ -16,7 +16,9 @@ from typing import Any
 
 import httpx2
 
+from tts.errors import VerifierError
 from tts.recipe import load_recipe
+from tts.selectors.majority_vote import MajorityVote
 from tts.server import process
 from tts.server.service import Service
 
@@ -36,6 +38,13 @@ def write_recipes(folder: Path, **engine: Any) -> list[Path]:
         paths.append(folder / f"{name}.yaml")
         paths[-1].write_text(f"{text}engine: {told}\nselector: {selectors[name]}\n")
     return paths
+
+
+class Unopened(MajorityVote):
+    """A selector that cannot be opened."""
+
+    def open(self) -> None:
+        raise VerifierError("no verifier here")
 
 
 class Server:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import httpx2
 import pytest
 from serve_parts import ASKED, Server, running, started, stopped, write_recipes
 
-from tts.errors import UsageError
+from tts.errors import RunFolderError, UsageError, VerifierError
 from tts.recipe import load_recipe
 from tts.runs.stored import StoredRun
 from tts.server import service
@@ -183,30 +182,35 @@ def test_a_session_ends_after_so_many_requests_and_its_folder_is_whole(
     assert kept == [3, 3, 1]
 
 
-def test_without_run_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    with started("-r", write_recipes(tmp_path)[0]) as (server, child):
-        assert server.ask().status_code == 200
-        assert len(list((tmp_path / "temporary").glob("tts-serve-*"))) == 1
-        assert stopped(child) == 143
-    assert not list((tmp_path / "temporary").glob("tts-serve-*"))
-
-
-def test_at_its_end_a_server_answers_what_is_on_its_way_and_takes_no_more(tmp_path: Path) -> None:
+def test_at_its_end_a_server_answers_what_is_on_its_way_takes_no_more_and_leaves_nothing(tmp_path: Path) -> None:
     told: list[httpx2.Response] = []
-    paths = write_recipes(tmp_path, delay_seconds=1.5)
-    with started("-r", paths[0], "--run", tmp_path / "kept", TTS_API_KEY="k") as (server, child):
+    paths = write_recipes(tmp_path, delay_seconds=1.0)
+    (temporary := tmp_path / "temporary").mkdir()
+    with started("-r", paths[0], TTS_API_KEY="k", TMPDIR=str(temporary)) as (server, child):
         server.http.headers["authorization"] = "Bearer k"
         asking = threading.Thread(target=lambda: told.append(server.ask()))
         asking.start()
         until(lambda: waiting(server) == 1)
-        assert stopped(child, signal.SIGINT) == 130
+        assert len(list(temporary.glob("tts-serve-*/problems.jsonl"))) == 1
+        assert stopped(child) == 143
         asking.join()
         with pytest.raises(httpx2.ConnectError):
             httpx2.get(f"{server.url}/models", trust_env=False)
     assert told[0].json()["tts"]["answer"] == "42"
-    assert json.loads((tmp_path / "kept" / "vote" / "summary.json").read_text())["num_problems"] == 1
+    assert not list(temporary.iterdir())
+
+
+def test_what_keeps_a_server_from_serving_ends_it_at_once(tmp_path: Path) -> None:
+    (tmp_path / "kept").touch()
+    with (
+        pytest.raises(RunFolderError, match="cannot make the folder"),
+        running(write_recipes(tmp_path), kept=tmp_path / "kept"),
+    ):
+        pass
+    path = write_recipes(tmp_path)[0]
+    path.write_text(path.read_text().replace("majority_vote", "{name: 'serve_parts:Unopened'}"))
+    with pytest.raises(VerifierError, match="no verifier here"), running([path]):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ EXTRAS = {
     "vllm": (("vllm",), "the vllm engine"),
     "openai": (("httpx2",), "the openai engine: any server that speaks OpenAI's protocol"),
     "datasets": (("datasets",), "problems from the Hugging Face hub"),
+    "serve": (("starlette", "uvicorn"), "`tts serve`: recipes behind an OpenAI-compatible URL"),
     "ray": (("ray",), "replicas of an engine, on one machine or many"),
     "plot": (("resvg_py",), "figures of reports as PNG"),
 }

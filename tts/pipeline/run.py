@@ -429,13 +429,16 @@ def open_run(
             cap=cap,
             engines=engines,
         )
-        if limit is not None and limit < run.intake.num_problems_before:
+        try:
+            if limit is not None and limit < run.intake.num_problems_before:
+                raise RunFolderError(
+                    f"`--limit` must be at least {run.intake.num_problems_before}, the problems that {path} holds "
+                    f"already, got {limit}: leave it out, or choose another --run DIR"
+                )
+            yield run
+        finally:  # `outcomes` closes them, too; but nobody may have asked for any
             run.intake.close()
-            raise RunFolderError(
-                f"`--limit` must be at least {run.intake.num_problems_before}, the problems that {path} holds already, "
-                f"got {limit}: leave it out, or choose another --run DIR"
-            )
-        yield run
+            run.evaluators.close()
 
 
 def _in_order(numbered: Iterator[tuple[int, Outcome]]) -> Iterator[Outcome]:

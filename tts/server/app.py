@@ -32,7 +32,7 @@ def application(service: Service, *, api_key: str | None = None, most_body_bytes
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
-        service.begin()
+        await service.begin()
         yield
         await service.end()
 

@@ -58,6 +58,7 @@ def listen(host: str, port: int) -> socket.socket:
 def running(service: Service, listening: socket.socket, api_key: str | None, ended: threading.Event) -> Iterator[None]:
     """Serve while the context is open; then take no more, and answer what is on its way. `ended` is set at the end.
 
+    Raises what keeps a recipe from being served: its verifier cannot be opened, say, or its folder be made.
     uvicorn takes signals in the main thread alone, and ends the process by them; so it gets another thread.
     """
     import uvicorn
@@ -87,6 +88,8 @@ def running(service: Service, listening: socket.socket, api_key: str | None, end
     if not server.started:
         raise EngineError("the server did not start")
     try:
+        if service.failed is not None:
+            raise service.failed
         yield
     finally:
         server.should_exit = True

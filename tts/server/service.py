@@ -68,7 +68,7 @@ class Session:
 
     def __init__(self, service: Service, recipe: Recipe, shares: Mapping[str, Any]) -> None:
         self.num_asked = 0
-        self.stop = threading.Event()
+        self.stop, self.ready = threading.Event(), threading.Event()
         self._service, self._recipe, self._shares = service, recipe, shares
         self._rows: queue.SimpleQueue[ProblemRow | None] = queue.SimpleQueue()
         self._waiting: dict[str, Ticket] = {}
@@ -116,12 +116,16 @@ class Session:
                 open_run(self._recipe, self._taken(), folder, stop=self.stop, engines=self._shares) as run,
             ):
                 self._run = run
+                run.evaluators.open(self._recipe.task.kind)  # before the first request, and not while it waits
+                self.ready.set()
                 for outcome in run.outcomes():
                     self._hand_out(run, outcome)
         except BaseException as error:
             self._service.soon(self._fail, error)
         else:
             self._service.soon(self._refuse_all, "it was stopped before the answer was there")
+        finally:
+            self.ready.set()
 
     def _taken(self) -> Iterator[ProblemRow]:
         """Yield the rows as they come. When the next one is wanted, the last one is on disk: it can be drawn."""
@@ -230,11 +234,13 @@ class Service:
         for shared in self._engines.values():
             shared.close()
 
-    def begin(self) -> None:
-        """Take requests from now on, in the event loop that runs."""
+    async def begin(self) -> None:
+        """Take requests from now on, in the event loop that runs. `failed` tells whether that can be."""
         self._loop = asyncio.get_running_loop()
         for name in self.recipes:
             self._sessions[name] = self._session(name)
+        for session in list(self._sessions.values()):
+            await asyncio.to_thread(session.ready.wait)
 
     async def end(self) -> None:
         """Let all sessions end, and stop those that do not within `ENDING_SECONDS`."""
