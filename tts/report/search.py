@@ -38,7 +38,8 @@ def costs(tree: SearchTree) -> Iterator[str]:
     """Yield what each engine took, and why the search failed."""
     for engine, spent in tree.spent.items():
         calls, written, read = plural(spent.num_calls, "call"), count(spent.written_tokens), count(spent.prompt_tokens)
-        yield f"{engine}: {calls}, {written} tokens written, {read} read"
+        cached = f", {count(spent.cached_tokens)} of them from a cache" if spent.cached_tokens else ""
+        yield f"{engine}: {calls}, {written} tokens written, {read} read{cached}"
     if tree.error is not None:
         yield f"it failed: {tree.error}"
 
