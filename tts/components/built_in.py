@@ -18,6 +18,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "vllm_reward": "tts.engines.vllm.reward:VLLMReward",
         "p_true": "tts.engines.reward.p_true:PTrue",
         "expected_score": "tts.engines.reward.expected_score:ExpectedScore",
+        "program_runner": "tts.engines.program_runner:ProgramRunner",
     },
     "samplers": {
         "greedy": "tts.samplers.greedy:Greedy",
@@ -53,6 +54,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "universal_self_consistency": "tts.scorers.universal_self_consistency:UniversalSelfConsistency",
         "reward_model": "tts.scorers.reward_model:RewardModel",
         "public_tests": "tts.scorers.public_tests:PublicTests",
+        "codet": "tts.scorers.codet:CodeT",
     },
     "selectors": {
         "first": "tts.selectors.first:First",

@@ -38,7 +38,8 @@ def _unmet(recipe: Recipe, root: Node) -> Iterator[Mistake]:
     worker = next((inner for _, slot, inner in slots_of("engine", outer) if slot.inside), outer)
     if not hasattr(type(worker), "render"):  # what a reward engine has no use for
         name = _name("engines", worker)
-        wanted = f"`engine` must be an engine that writes, got `{name}`, which rates: put it where a `reward` is wanted"
+        does, key = ("rates", "reward") if "rewards" in recipe.engine.capabilities() else ("runs programs", "runner")
+        wanted = f"`engine` must be an engine that writes, got `{name}`, which {does}: put it where a `{key}` is wanted"
         yield Mistake(_find(root, "engine").place, wanted)
         return
     try:
