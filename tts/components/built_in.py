@@ -39,6 +39,8 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "rebase": "tts.samplers.rebase:Rebase",
         "ab_mcts": "tts.samplers.ab_mcts:ABMCTS",
         "tree_of_thoughts": "tts.samplers.tree_of_thoughts:TreeOfThoughts",
+        "self_refine": "tts.samplers.self_refine:SelfRefine",
+        "self_debug": "tts.samplers.self_debug:SelfDebug",
     },
     "scorers": {
         "likelihood": "tts.scorers.likelihood:Likelihood",
