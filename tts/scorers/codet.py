@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 
 from tts.components.slot import Slot
 from tts.engines.local_model import Tag
-from tts.engines.reward.asking import filled
 from tts.errors import CallError
 from tts.programs.agreement import agreement
 from tts.programs.completion import with_preamble
@@ -19,6 +18,7 @@ from tts.programs.runner import WRITES_NOTHING, Runner, built_in_runner, cases_o
 from tts.protocols import Calls, Engine, Pending
 from tts.runs.candidates import split_thinking
 from tts.scorers.asking import Asks, check_prompt
+from tts.tasks.prompt import filled
 from tts.types import Candidate, Completion, Decoding, Message, Problem, Score
 
 

@@ -20,12 +20,12 @@ from pydantic import Field, model_validator
 
 from tts.components.slot import Slot
 from tts.engines.local_model import Tag
-from tts.engines.reward.asking import filled
 from tts.errors import CallError
 from tts.protocols import Calls, Engine
 from tts.runs.candidates import split_thinking
 from tts.scorers.asking import CRITERIA, Asks, check_prompt, whole
 from tts.scorers.entrants import Entrant, entrants_of
+from tts.tasks.prompt import filled
 from tts.types import Candidate, Completion, Decoding, Message, Piece, Problem, Score
 
 Figures = defaultdict[str, float]

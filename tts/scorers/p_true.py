@@ -13,10 +13,10 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from tts.engines.reward import p_true as engine
-from tts.engines.reward.asking import filled
 from tts.errors import CallError
 from tts.protocols import Calls
 from tts.scorers.asking import AsksJudge, Opinion
+from tts.tasks.prompt import filled
 from tts.types import Candidate, Decoding, Message, Problem, RewardRequest, Score
 
 

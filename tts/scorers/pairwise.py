@@ -26,10 +26,10 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tts.engines.reward.asking import filled
 from tts.protocols import Calls
 from tts.scorers.asking import CRITERIA, AsksJudge, Opinion, check_prompt
 from tts.scorers.entrants import Entrant, entrants_of
+from tts.tasks.prompt import filled
 from tts.types import Candidate, Decoding, Message, Piece, Problem, Request, Score
 
 MARKS = ("A", "B")

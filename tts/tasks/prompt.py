@@ -106,3 +106,8 @@ class Prompt(Component):
         """
         pattern = f"({'|'.join(map(re.escape, values))})(\n*)"
         return re.sub(pattern, lambda found: values[found[1]] and values[found[1]] + found[2], self.template)
+
+
+def filled(prompt: str, **words: str) -> str:
+    """Return the prompt with its words filled in, once: braces inside them mean nothing."""
+    return re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), prompt)

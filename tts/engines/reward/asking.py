@@ -10,7 +10,6 @@ way, and no more.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -20,6 +19,7 @@ from tts.components.slot import Slot
 from tts.engines.reward.thinking import ReadsThinking
 from tts.errors import CallError
 from tts.protocols import Engine
+from tts.tasks.prompt import filled
 from tts.types import Completion, Decoding, Message, Piece, Request, RewardRequest
 
 
@@ -105,8 +105,3 @@ class Asking(ReadsThinking):
         if unknown:
             raise CallError(f"the engine could not tell how likely {unknown} are")
         return [logprob for logprob in told if logprob is not None]
-
-
-def filled(prompt: str, **words: str) -> str:
-    """Return the prompt with its words filled in, once: braces inside them mean nothing."""
-    return re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), prompt)
