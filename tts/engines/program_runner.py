@@ -105,7 +105,8 @@ class ProgramRunner(RunsPrograms):
     def _told(self, task: dict[str, Any]) -> JSON:
         sandbox, limits = self._open_sandbox(), self._limits()
         if task["action"] == "find":
-            return [*find_asserts(sandbox, task["entry_point"], task["texts"], task["most"], limits)]
+            found = find_asserts(sandbox, task["entry_point"], task["texts"], task["most"], limits)
+            return [[*tests] for tests in found]
         if task["action"] == "check":
             suite = read_suite(task["tests"], self.comparison)
             program, tests = suite.program(task["program"]), suite.tests

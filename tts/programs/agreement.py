@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import TypeVar
+
+Test = TypeVar("Test", bound=Hashable)
 
 
-def agreement(passed: Sequence[Collection[Hashable]], times: Mapping[Hashable, int]) -> list[float]:
+def agreement(passed: Sequence[Collection[Test]], times: Mapping[Test, int]) -> list[float]:
     """Return the score of each program: √(programs that pass the very same tests) · (tests that it passes).
 
     `passed[i]` are the tests that program i passes, `times` says how often each test was written. Programs and tests
