@@ -27,6 +27,7 @@ KEYS = {
     "adaptive_consistency": {"num_candidates": 40},
     "esc": {"num_candidates": 40, "window": 3},
     "deepconf": {"num_candidates": 40, "warmup": 6, "consensus": 0.9},
+    "gensynth": {"syntheses": 3},
     "self_refine": {"chains": 2},
     "self_debug": {"chains": 4},
     "tree_of_thoughts": {"num_candidates": 3, "num_steps": 2, "num_evaluations": 2},

@@ -41,6 +41,8 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "tree_of_thoughts": "tts.samplers.tree_of_thoughts:TreeOfThoughts",
         "self_refine": "tts.samplers.self_refine:SelfRefine",
         "self_debug": "tts.samplers.self_debug:SelfDebug",
+        "gensynth": "tts.samplers.gensynth:GenSynth",
+        "plansearch": "tts.samplers.plansearch:PlanSearch",
     },
     "scorers": {
         "likelihood": "tts.scorers.likelihood:Likelihood",

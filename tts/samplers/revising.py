@@ -8,27 +8,21 @@ that know nothing of each other. So sequential and parallel compute can be compa
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from tts.errors import CallError
 from tts.protocols import Calls
-from tts.runs.candidates import split_thinking
-from tts.samplers.searching import SearchKeys
+from tts.samplers.searching import ShowsAnswers
 from tts.types import Completion, Message, Problem, Written
 
-Tag = Annotated[str, Field(min_length=1)]
 
-
-class Revising(SearchKeys, ABC):
+class Revising(ShowsAnswers, ABC):
     """The keys of searches that revise. A chain ends early where nothing is left to revise, or an answer was cut."""
 
     chains: int = Field(default=1, ge=1)
     """How many answers are drawn to begin with, each revised by itself; `num_candidates` is a multiple of it."""
-
-    thinking_tags: Annotated[tuple[Tag, Tag], Field(strict=False)] = ("<think>", "</think>")
-    """What opens and closes the model's thinking, which is not shown to it again."""
 
     @model_validator(mode="after")
     def _whole_rounds(self) -> Self:
@@ -64,13 +58,6 @@ class Revising(SearchKeys, ABC):
             if not told:
                 return
             messages = (*calls.messages, Message("assistant", self.shown(answer)), Message("user", told))
-
-    def shown(self, answer: Completion) -> str:
-        """Return what the model is shown of what it wrote."""
-        text = answer.text.removesuffix(answer.stop or "")
-        if answer.reasoning is not None:
-            return text
-        return split_thinking(text, self.thinking_tags, opened=answer.opened)[1]
 
     @abstractmethod
     async def told(self, problem: Problem, calls: Calls, answer: Completion) -> tuple[str, Written]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from pydantic import Field
+
+from tts.runs.candidates import split_thinking
 from tts.samplers.temperature import Temperature
+from tts.types import Completion
+
+Tag = Annotated[str, Field(min_length=1)]
 
 
 class SearchKeys(Temperature):
@@ -30,3 +36,17 @@ class WritesOn(SearchKeys):
     def requires(self) -> frozenset[str]:
         """`prefix` and `stop_strings`, beside what its keys need."""
         return super().requires | {"prefix", "stop_strings"}
+
+
+class ShowsAnswers(SearchKeys):
+    """The keys of a search that shows the model what it wrote before."""
+
+    thinking_tags: Annotated[tuple[Tag, Tag], Field(strict=False)] = ("<think>", "</think>")
+    """What opens and closes the model's thinking, which is not shown to it again."""
+
+    def shown(self, answer: Completion) -> str:
+        """Return what the model is shown of what it wrote."""
+        text = answer.text.removesuffix(answer.stop or "")
+        if answer.reasoning is not None:
+            return text
+        return split_thinking(text, self.thinking_tags, opened=answer.opened)[1]
