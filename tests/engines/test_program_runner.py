@@ -9,7 +9,7 @@ import pytest
 
 from tts.engines.program_runner import ProgramRunner
 from tts.errors import CallError, EngineError
-from tts.programs.runner import WRITES_NOTHING, Case, cases_of, found_in, to_assert, to_check, to_find
+from tts.programs.runner import WRITES_NOTHING, Case, cases_of, found_in, to_assert, to_check, to_find, to_try
 from tts.types import Completion, Message, Request
 
 ADD = "def add(a, b):\n    return a + b\n"
@@ -114,3 +114,17 @@ def test_a_closed_runner_says_so_and_one_that_waits_can_be_cancelled() -> None:
         ended = [*runner.step(5), *runner.step(5)]
         assert {one.key: one.finish_reason for one in ended} == {"0": "stop", "1": "cancelled"}
         assert not runner.step(5)
+
+
+def test_what_programs_make_of_an_input_is_told_so_that_equal_values_are_equal_texts(runner: ProgramRunner) -> None:
+    program = "def f(n):\n    return {3, 1, n} if n else [0] * 2000\n"
+    other = "def f(n):\n    return {n, 1, 3} if n else [0] * 1999 + [1]\n"
+    inputs = ["f(2)", "f(0)", "f(1, 2)"]
+    first, second = (cases_of(one) for one in ask(runner, to_try(program, "f", inputs), to_try(other, "f", inputs)))
+    assert [one.outcome == "ok" for one in first] == [True, True, False]
+    assert first[0] == second[0] == Case("ok", "{1, 2, 3}")
+    assert first[1] != second[1]
+    assert len(first[1].text) < 1200
+    assert cases_of(ask(runner, to_try("print(input() * 2)", "", ["ab\n"]))[0]) == [Case("ok", "abab")]
+    texts = ["f(1)", "so\n```\nf([1,\n 2])\nf(3)\n```", "assert f(1)"]
+    assert found_in(ask(runner, to_find("f", texts, 1, calls=True))[0]) == [["f(1)"], ["f([1, 2])"], []]

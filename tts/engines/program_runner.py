@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import queue
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,15 +11,17 @@ from typing import Any, ClassVar
 from pydantic import Field, PrivateAttr
 
 from tts.errors import EngineError, EngineLoadError, VerifierError
-from tts.programs.asserts import find_asserts
+from tts.programs.asserts import find
 from tts.programs.execution import RunsPrograms
-from tts.programs.judging.judge import judge
+from tts.programs.judging.judge import judge, observe_expressions, observe_stdio, spelt
 from tts.programs.judging.records import Assertions
 from tts.programs.runner import read_task
 from tts.programs.suite import read_suite
+from tts.sandbox import Value
 from tts.types import JSON, Completion, Request
 
 Name = tuple[str, str]
+MOST_SHOWN = 1000
 
 
 class ProgramRunner(RunsPrograms):
@@ -105,8 +108,16 @@ class ProgramRunner(RunsPrograms):
     def _told(self, task: dict[str, Any]) -> JSON:
         sandbox, limits = self._open_sandbox(), self._limits()
         if task["action"] == "find":
-            found = find_asserts(sandbox, task["entry_point"], task["texts"], task["most"], limits)
+            found = find(sandbox, task["entry_point"], task["texts"], task["most"], limits, calls=task["calls"])
             return [[*tests] for tests in found]
+        if task["action"] == "try":
+            name = task["entry_point"].partition(".")[0]
+            seen = (
+                observe_expressions(sandbox, task["program"], name, task["inputs"], limits)
+                if name
+                else observe_stdio(sandbox, task["program"], task["inputs"], limits)
+            )
+            return [[one.outcome, _shown(one.value) if one.outcome == "ok" else ""] for one in seen]
         if task["action"] == "check":
             suite = read_suite(task["tests"], self.comparison)
             program, tests = suite.program(task["program"]), suite.tests
@@ -115,3 +126,11 @@ class ProgramRunner(RunsPrograms):
             tests = Assertions(tuple(task["asserts"]), (task["entry_point"].partition(".")[0],))
         cases = judge(sandbox, program, tests, limits, all_tests=True).cases
         return [[case.outcome, "" if case.outcome == "ok" else case.reason] for case in cases]
+
+
+def _shown(value: Value) -> str:
+    """Return what was returned or printed as a text that is another for another value, and not too long."""
+    text = value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else spelt(value)
+    if len(text) <= MOST_SHOWN:
+        return text
+    return f"{text[:MOST_SHOWN]}… {hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"

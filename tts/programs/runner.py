@@ -53,9 +53,17 @@ def to_assert(program: str, entry_point: str, asserts: Sequence[str]) -> tuple[M
     return _asked("assert", program=program, entry_point=entry_point, asserts=list(asserts))
 
 
-def to_find(entry_point: str, texts: Sequence[str], most: int) -> tuple[Message, ...]:
-    """Ask for the assertions about a function in each of some texts, the first `most` of each."""
-    return _asked("find", entry_point=entry_point, texts=list(texts), most=most)
+def to_find(entry_point: str, texts: Sequence[str], most: int, *, calls: bool = False) -> tuple[Message, ...]:
+    """Ask for the assertions about a function in each of some texts, or its calls, the first `most` of each."""
+    return _asked("find", entry_point=entry_point, texts=list(texts), most=most, calls=calls)
+
+
+def to_try(program: str, entry_point: str, inputs: Sequence[str]) -> tuple[Message, ...]:
+    """Ask what a program does with each input, a call of its function, or what it reads where it names none.
+
+    `Case.text` is what was returned or printed, where the outcome is `ok`.
+    """
+    return _asked("try", program=program, entry_point=entry_point, inputs=list(inputs))
 
 
 def read_task(messages: Sequence[Message]) -> dict[str, Any]:
@@ -78,7 +86,7 @@ def cases_of(reply: Completion) -> list[Case]:
 
 
 def found_in(reply: Completion) -> list[list[str]]:
-    """Return the assertions in each text."""
+    """Return what was found in each text."""
     found: list[list[str]] = json.loads(reply.text)
     return found
 

@@ -154,8 +154,8 @@ def _judged(returned: Returned, test: CallTest, tests: CallTests) -> Returned:
     """Return the wrong answer in the place of a value that is not the expected one."""
     if returned.outcome != "ok" or same_result(returned.value, test.expected, tests):
         return returned
-    call = f"{tests.function}({', '.join(map(_spelt, test.arguments))})"
-    reason = f"{_trim(call)} expected {_trim(_spelt(test.expected))}, got {_trim(_spelt(returned.value))}"
+    call = f"{tests.function}({', '.join(map(spelt, test.arguments))})"
+    reason = f"{_trim(call)} expected {_trim(spelt(test.expected))}, got {_trim(spelt(returned.value))}"
     return Returned("wrong_answer", None, reason)
 
 
@@ -211,15 +211,15 @@ def _case_result(index: int, returned: Returned, run: ProgramRun) -> CaseResult:
     )
 
 
-def _spelt(value: Value) -> str:
+def spelt(value: Value) -> str:
     """Return the value as Python shows it, sets in one order: their own differs from process to process."""
     if isinstance(value, list | tuple):
-        items = ", ".join(map(_spelt, value))
+        items = ", ".join(map(spelt, value))
         return f"[{items}]" if isinstance(value, list) else f"({items},)" if len(value) == 1 else f"({items})"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_spelt(key)}: {_spelt(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{spelt(key)}: {spelt(item)}' for key, item in value.items())}}}"
     if isinstance(value, set | frozenset):
-        return f"{{{', '.join(sorted(map(_spelt, value)))}}}"
+        return f"{{{', '.join(sorted(map(spelt, value)))}}}"
     if isinstance(value, int) and value.bit_length() > 4096:
         return hex(value)
     try:
