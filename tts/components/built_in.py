@@ -59,6 +59,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "reward_model": "tts.scorers.reward_model:RewardModel",
         "public_tests": "tts.scorers.public_tests:PublicTests",
         "codet": "tts.scorers.codet:CodeT",
+        "distinguishing_inputs": "tts.scorers.distinguishing_inputs:DistinguishingInputs",
     },
     "selectors": {
         "first": "tts.selectors.first:First",
