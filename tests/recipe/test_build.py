@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tts.components import registry
 from tts.engines.replay import ReplayEngine
 from tts.errors import RecipeError, RegistryError
 from tts.recipe.build import build
@@ -53,10 +54,8 @@ def test_components_inside_components_are_built_first() -> None:
 def test_mistakes_of_all_sections_are_raised_together_with_those_noted_before() -> None:
     noted = Mistake(Place("mine.yaml", 7), "the key `seed` must stand once")
     assert refused(tree(sampler="gredy", selector=5, seed=-1), noted) == [
-        "mine.yaml:1: `sampler`: `gredy` is no sampler. Did you mean `greedy`? There are: greedy, temperature, min_p, "
-        "top_n_sigma, fire, esamp, mixture, adaptive_consistency, esc, deepconf, budget_forcing, budget_sweep, "
-        "prm_beam, dvts, "
-        "particle_filter, rebase, ab_mcts, tree_of_thoughts; or give a class as `module:Class`",
+        "mine.yaml:1: `sampler`: `gredy` is no sampler. Did you mean `greedy`? There are: "
+        f"{', '.join(registry.builtin('samplers'))}; or give a class as `module:Class`",
         "mine.yaml:1: `selector` must be a selector: its name, or a mapping with `name` and its keys, got 5",
         "mine.yaml:1: `seed` must be ≥ 0, got -1",
         "mine.yaml:7: the key `seed` must stand once",
