@@ -35,7 +35,11 @@ def test_each_test_has_an_outcome_and_says_what_went_wrong(runner: ProgramRunner
     tests = ["assert add(1, 2) == 3", "assert add(1, 2) == 4", "assert add(1) == 1", "assert add(unknown, 1) == 1"]
     found = cases_of(ask(runner, to_assert(ADD, "add", tests))[0])
     assert [one.outcome for one in found] == ["ok", "wrong_answer", "runtime_error", "harness_error"]
-    assert "add(1, 2) returned 3" in found[1].text
+    told = cases_of(ask(runner, to_check(ADD, {"asserts": tests[:3], "entry_point": "add"}))[0])
+    assert [(one.outcome, bool(one.text)) for one in told] == [
+        ("ok", False), ("wrong_answer", True), ("runtime_error", True)
+    ]  # fmt: skip
+    assert "add(1, 2) returned 3" in told[1].text
 
 
 def test_what_never_ends_is_stopped_and_the_other_tests_count(runner: ProgramRunner) -> None:

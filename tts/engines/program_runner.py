@@ -6,7 +6,7 @@ import hashlib
 import json
 import queue
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from pydantic import Field, PrivateAttr
 
@@ -18,10 +18,12 @@ from tts.programs.judging.records import Assertions
 from tts.programs.runner import read_task
 from tts.programs.suite import read_suite
 from tts.sandbox import Value
+from tts.sandbox.records import RunOutcome
 from tts.types import JSON, Completion, Request
 
 Name = tuple[str, str]
 MOST_SHOWN = 1000
+FAILURES = frozenset(get_args(RunOutcome)) - {"ok"}
 
 
 class ProgramRunner(RunsPrograms):
@@ -60,10 +62,12 @@ class ProgramRunner(RunsPrograms):
 
     def close(self) -> None:
         """Kill whatever runs."""
-        super().close()
         threads, self._threads = self._threads, None
         if threads is not None:
-            threads.shutdown(cancel_futures=True)
+            threads.shutdown(wait=False, cancel_futures=True)
+            super().close()  # so that what runs ends now
+            threads.shutdown()
+        super().close()  # one that was about to begin has opened it again
         self._running.clear()
         self._ended = queue.SimpleQueue()
 
@@ -125,7 +129,9 @@ class ProgramRunner(RunsPrograms):
             program = task["program"]
             tests = Assertions(tuple(task["asserts"]), (task["entry_point"].partition(".")[0],))
         cases = judge(sandbox, program, tests, limits, all_tests=True).cases
-        return [[case.outcome, "" if case.outcome == "ok" else case.reason] for case in cases]
+        # Why one of a problem's few examples failed is told; of a model's many tests it would be a long record.
+        told = ("harness_error",) if task["action"] == "assert" else FAILURES
+        return [[case.outcome, case.reason if case.outcome in told else ""] for case in cases]
 
 
 def _shown(value: Value) -> str:

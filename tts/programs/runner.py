@@ -49,7 +49,7 @@ def to_check(program: str, tests: JSON) -> tuple[Message, ...]:
 
 
 def to_assert(program: str, entry_point: str, asserts: Sequence[str]) -> tuple[Message, ...]:
-    """Ask for every one of some assertions, which may be a model's."""
+    """Ask for every one of some assertions, which may be a model's and many; `Case.text` says little."""
     return _asked("assert", program=program, entry_point=entry_point, asserts=list(asserts))
 
 
