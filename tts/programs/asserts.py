@@ -68,7 +68,7 @@ def find(
 
     Of a method `Class.method` they are those that make an object of the class.
     """
-    asked = {"name": function.partition(".")[0], "most": most, "calls": calls}
+    asked: dict[str, JSON] = {"name": function.partition(".")[0], "most": most, "calls": calls}
     found = _read(sandbox, asked, texts, limits)
     if found is None and len(texts) > 1:  # one of them is too much for the reader: which?
         return [(_read(sandbox, asked, [text], limits) or [[]])[0] for text in texts]
