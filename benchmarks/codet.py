@@ -16,7 +16,6 @@ import gzip
 import json
 import math
 import random
-import statistics
 import time
 import warnings
 from collections import Counter
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from tts.metrics.pass_at_k import pass_at_k
+from tts.metrics.subsets import Floats
 from tts.programs.agreement import agreement
 from tts.programs.judging.judge import judge
 from tts.programs.judging.records import Assertions
@@ -130,14 +130,19 @@ def figures(found: Sequence[dict[str, Any]]) -> None:
             chosen["random pick"] = float(pass_at_k(len(right), sum(right), k))
             for name, value in chosen.items():
                 by_rule.setdefault(name, {}).setdefault(k, []).append(value)
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(0, len(found), (10_000, len(found)))
+    drawn = np.random.default_rng(0).integers(0, len(found), (10_000, len(found)))
+    plain = {k: np.array(values) for k, values in by_rule["random pick"].items()}
     for name, by_k in by_rule.items():
-        told = []
-        for k, values in by_k.items():
-            low, high = np.percentile(np.array(values)[drawn].mean(axis=1), [2.5, 97.5])
-            told.append(f"pass@{k} {100 * statistics.mean(values):.1f} ({100 * low:.1f} – {100 * high:.1f})")
+        told = [f"pass@{k} {told_mean(np.array(values), drawn)}" for k, values in by_k.items()]
+        if name != "random pick":
+            told += [f"@{k} {told_mean(np.array(values) - plain[k], drawn)} over it" for k, values in by_k.items()]
         print(f"{name}: {', '.join(told)}")
+
+
+def told_mean(values: Floats, drawn: Any) -> str:
+    """Return a mean over problems in percent, and the percentile interval of its resamples."""
+    low, high = np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
+    return f"{100 * values.mean():.1f} ({100 * low:.1f} – {100 * high:.1f})"
 
 
 def main() -> None:
