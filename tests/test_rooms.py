@@ -53,6 +53,8 @@ HEAVY = {
     "ray": ("engines/ray",),
     "torch": ("engines", "models", "plugins", "scorers", "similarity", "metrics/diversity.py"),
     "transformers": ("engines", "models", "plugins", "scorers", "similarity", "metrics/diversity.py"),
+    "starlette": ("server/app.py",),
+    "uvicorn": ("server/process.py",),
 }
 
 

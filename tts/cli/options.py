@@ -161,7 +161,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule("--seed", "both give the recipes' seed", excludes=("--set seed",)),
         Rule("--problems", "it goes with a JSONL file of candidates", needs=("--from", "--run")),
     ),
-    "serve": (Rule("--no-key", "one asks for a key, the other says that there is none", excludes=("--api-key",)),),
     "select": (
         Rule("--scorer", "a --selector must use it, such as best_of_n", needs=("--selector",)),
         Rule("--selector", "both say what chooses", excludes=("--set selector",)),

@@ -62,6 +62,11 @@ def serve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     process.check()
     if api_key is not None and not api_key.strip():
         raise UsageError("`--api-key` must not be empty: leave it out, or unset TTS_API_KEY")
+    if no_key and (api_key is not None or process.is_loopback(host)):
+        why = "TTS_API_KEY or --api-key gives one" if api_key is not None else f"nobody else reaches {host}"
+        raise UsageError(f"`--no-key` must be left out: {why}")
+    if any(override.partition("=")[0] == "problems" for override in overrides or ()):
+        raise UsageError("`--set problems` must be left out: a server's problems come from its clients")
     if api_key is None and not no_key and not process.is_loopback(host):
         raise UsageError(
             f"`--host {host}` lets others in: give a key in the environment variable TTS_API_KEY (or --api-key), or "

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tts.server import replies
@@ -51,24 +52,24 @@ def application(service: Service, *, api_key: str | None = None, most_body_bytes
             either: set[asyncio.Future[Any]] = {ticket.reply, gone}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if ticket.reply.done():
-                return JSONResponse(ticket.reply.result())
+                return _json(ticket.reply.result())
         finally:
             gone.cancel()
             service.leave(ticket)
         return Response(status_code=CLIENT_GONE)
 
     async def models(_: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [_model(service, name) for name in service.recipes]})
+        return _json({"object": "list", "data": [_model(service, name) for name in service.recipes]})
 
     async def model(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in service.recipes:
             raise RefusalError(404, f"there is no model {name!r}", "model", "model_not_found")
-        return JSONResponse(_model(service, name))
+        return _json(_model(service, name))
 
     async def health(_: Request) -> Response:
         service.refuse_failed()
-        return JSONResponse({"status": "ok"})
+        return _json({"status": "ok"})
 
     async def metrics(_: Request) -> Response:
         text = service.metrics.text(service.num_waiting, service.num_queued)
@@ -76,7 +77,7 @@ def application(service: Service, *, api_key: str | None = None, most_body_bytes
 
     def guarded(handler: Handler) -> Handler:
         async def checked(request: Request) -> Response:
-            given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+            given = request.headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
             if api_key is not None and not hmac.compare_digest(given, api_key.encode()):
                 raise RefusalError(401, "the key is missing or wrong", None, "invalid_api_key")
             return await handler(request)
@@ -91,7 +92,7 @@ def application(service: Service, *, api_key: str | None = None, most_body_bytes
             Route("/metrics", guarded(metrics)),
             Route("/health", health),
         ],
-        exception_handlers={RefusalError: _refused, HTTPException: _unknown},
+        exception_handlers={RefusalError: _refused, HTTPException: _unknown, Exception: _broken},
         lifespan=life,
     )
 
@@ -143,12 +144,22 @@ def _model(service: Service, name: str) -> dict[str, Any]:
     }
 
 
+def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a reply in JSON; what no encoding has, which a model may write, is escaped."""
+    return Response(json.dumps(content), status, headers, "application/json")
+
+
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, RefusalError)
-    return JSONResponse(error.content, error.status, error.headers)
+    return _json(error.content, error.status, error.headers)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     refused = RefusalError(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
-    return JSONResponse(refused.content, refused.status, error.headers)
+    return _json(refused.content, refused.status, error.headers)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """Return what the client is told of a fault of ours; the traceback goes to the log."""
+    return await _refused(request, RefusalError(500, f"unexpected {type(error).__name__}: this is a fault of tts"))
