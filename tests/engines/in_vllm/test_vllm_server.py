@@ -61,9 +61,11 @@ def test_the_same_text_tokens_and_probabilities_as_in_this_process(server):
     asked = [replace(one, decoding=replace(one.decoding, temperature=0.0)) for one in requests(num=2)]
     asked += [ask("on", "A year has"), ask("blank", "A year has "), ask("stop", stop=("a", "e"))]
     asked += [ask("named", max_tokens=1, ask_tokens=("A", "The", "There"))]
-    with OpenAIEngine(base_url=server, model="small", record_token_logprobs=True) as engine:
+    engine = OpenAIEngine(base_url=server, model="small", record_token_logprobs=True)
+    all_that_some_server_can = engine.capabilities()
+    with engine:
         told = each(engine, asked)
-        assert engine.capabilities() == OpenAIEngine(base_url=server, model="m").capabilities(), engine.found()
+        assert engine.capabilities() == all_that_some_server_can, engine.found()
     with opened(dtype="float32") as engine:
         own = each(engine, asked)
     for here, there in zip(own, told, strict=True):
