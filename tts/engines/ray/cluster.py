@@ -1,8 +1,9 @@
-"""Ray itself: joined or started politely, asked whether the replicas fit, and left. The only file that imports `ray`.
+"""Ray itself: joined or started politely, asked whether the replicas fit, and left. Nothing else here imports `ray`.
 
 Polite means: one namespace a run; no dashboard, no usage statistics, a small object store (results are small, and come
 inline); the SIGTERM handler stays the caller's; and nothing of Ray's on standard output, where results go. Ray prints
-there from threads of its own, whatever its options say («A worker died …»): what these write goes to standard error.
+there from threads of its own, whatever its options say: what these write goes to standard error, but for the long «A
+worker died …», which is said in our words, where it is a replica (`places`).
 
 Replicas that die are ours to replace (`places`). Ray's own restarts would bring an actor back with an empty engine, and
 nobody would know which calls to give again.
@@ -10,27 +11,26 @@ nobody would know which calls to give again.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from tts.engines.ray.look import in_all, look, named, nodes
 from tts.engines.ray.replica import Replica, Told
-from tts.errors import EngineError, MissingExtraError, plural
+from tts.errors import EngineError, MissingExtraError
 from tts.types import PluginReport
 
 OBJECT_STORE_BYTES = 80 * 2**20
 """The least that Ray takes; what is larger goes by disk."""
 CLOSE_SECONDS = 5.0
-DOCTOR_SECONDS = 30.0
 REPORT_SECONDS = 60.0
+SAID_BY_US = "A worker died or was killed while executing a task"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -74,16 +74,11 @@ class RayCluster:
 
         options: dict[str, Any] = {"namespace": f"tts-{uuid.uuid4().hex}", "log_to_driver": False}
         options |= {"configure_logging": False, "logging_level": "ERROR"}
-        address = self._address
-        if address == "auto":
-            address = os.environ.get("RAY_ADDRESS", "")
-            if not address:
-                raise EngineError(
-                    "`address: auto` must go with the environment variable RAY_ADDRESS, which is not set: any other "
-                    "cluster on this machine may be somebody's own. Set it, or name the address"
-                )
+        address = named(self._address)
         if address == "local":
             options |= {"object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        else:
+            look(address)
         self._stdout = sys.stdout = _NotRays(sys.stdout)
         in_main = threading.current_thread() is threading.main_thread()
         on_term = signal.getsignal(signal.SIGTERM) if in_main else None
@@ -102,13 +97,15 @@ class RayCluster:
 
     def _check_room(self, num_replicas: int) -> None:
         """Raise EngineError where the nodes could never hold the replicas: Ray itself would wait, without a word."""
-        nodes = _nodes()
-        room = sum(_fitting(cpus, gpus, self._cpus, self._gpus) for _, cpus, gpus in nodes)
+        import ray
+
+        there = nodes(ray.nodes())
+        room = sum(_fitting(cpus, gpus, self._cpus, self._gpus) for _, cpus, gpus in there)
         if room < num_replicas:
             wanted = f"{self._cpus:g} CPUs" + (f" and {self._gpus:g} GPUs" if self._gpus else "")
             raise EngineError(
                 f"`num_replicas` must fit the cluster, got {num_replicas} of {wanted} each where there is room for "
-                f"{room}: {_told(nodes)}. Lower `num_replicas`, `cpus_per_replica` or `gpus_per_replica`"
+                f"{room}: {in_all(there)}. Lower `num_replicas`, `cpus_per_replica` or `gpus_per_replica`"
             )
 
     def start(self) -> Any:
@@ -184,68 +181,26 @@ class RayCluster:
 
 
 class _NotRays:
-    """Standard output, but for what Ray's threads write: that goes to standard error."""
+    """Standard output, but for what Ray's threads write: that goes to standard error, or nowhere."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
+        self._said_by_us = False
 
     def write(self, text: str) -> int:
         """Write where it belongs."""
-        is_rays = threading.current_thread().name.startswith("ray_")
-        return int((sys.stderr if is_rays else self.stream).write(text))
+        if not threading.current_thread().name.startswith("ray_"):
+            return int(self.stream.write(text))
+        before, self._said_by_us = self._said_by_us, SAID_BY_US in text
+        if not self._said_by_us and not (before and text == "\n"):
+            sys.stderr.write(text)
+        return len(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
-
-
-def _nodes() -> list[tuple[str, float, float]]:
-    """Return name, CPUs and GPUs of each node that is up."""
-    import ray
-
-    found = [(node["NodeManagerHostname"], node["Resources"]) for node in ray.nodes() if node["Alive"]]
-    return [(name, has.get("CPU", 0.0), has.get("GPU", 0.0)) for name, has in found]
 
 
 def _fitting(cpus: float, gpus: float, cpus_each: float, gpus_each: float) -> int:
     """Return how many replicas fit a node."""
     by_gpus = [(gpus + 1e-9) // gpus_each] if gpus_each else []
     return int(min([(cpus + 1e-9) // cpus_each, *by_gpus]))
-
-
-def _told(nodes: Sequence[tuple[str, float, float]]) -> str:
-    cpus, gpus = sum(cpus for _, cpus, _ in nodes), sum(gpus for _, _, gpus in nodes)
-    return f"{plural(len(nodes), 'node')} with {cpus:g} CPUs and {gpus:g} GPUs in all"
-
-
-LOOK = """
-import json, os, ray
-ray.init(address=os.environ["RAY_ADDRESS"], log_to_driver=False, configure_logging=False, logging_level="ERROR")
-from tts.engines.ray.cluster import _nodes
-print("\\n" + json.dumps(_nodes()))
-"""
-
-
-def describe() -> Iterator[str]:
-    """Yield what `tts doctor` tells: the cluster that RAY_ADDRESS names, each node with what it has.
-
-    A process of its own asks, since joining a cluster that does not answer takes minutes, and prints.
-    """
-    from importlib import metadata
-
-    address = os.environ.get("RAY_ADDRESS")
-    yield f"ray {metadata.version('ray')}; `address: local` starts a cluster on this machine for the run"
-    if not address:
-        yield "RAY_ADDRESS is not set: no other cluster is named"
-        return
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", LOOK], env=environment, capture_output=True, timeout=DOCTOR_SECONDS, check=True
-        )
-        nodes = json.loads(done.stdout.splitlines()[-1])
-    except (subprocess.SubprocessError, ValueError, IndexError):
-        yield f"the cluster at RAY_ADDRESS={address} does not answer, or runs another version of Ray"
-        return
-    yield f"RAY_ADDRESS={address}: {_told(nodes)}"
-    for name, cpus, gpus in nodes:
-        yield f"{name}: {cpus:g} CPUs, {gpus:g} GPUs"

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from tts.components.component import Component
 from tts.components.slot import Slot
 from tts.engines.ray import cluster
+from tts.engines.ray.look import HOST_AND_PORT
 from tts.engines.ray.places import Places, linger_seconds
 from tts.engines.ray.replica import Call
 from tts.errors import EngineError, EngineLoadError, plural
@@ -41,7 +42,7 @@ class RayEngine(Component):
     cpus_per_replica: float = Field(default=1.0, gt=0)
     """CPUs of each; it computes with as many threads."""
 
-    address: str = Field(default="local", min_length=1)
+    address: str = "local"
     """The cluster: `local` starts one on this machine for the run, `auto` joins the one that the environment variable
     RAY_ADDRESS names, HOST:PORT that one."""
 
@@ -66,6 +67,8 @@ class RayEngine(Component):
         for name in ("gpus_per_replica", "cpus_per_replica"):
             if (value := getattr(self, name)) > 1 and value != int(value):
                 raise ValueError(f"`{name}` must be a whole number above 1, got {value:g}")
+        if self.address not in ("local", "auto") and not HOST_AND_PORT.fullmatch(self.address):
+            raise ValueError(f"`address` must be `local`, `auto` or HOST:PORT, got {self.address!r}")
         threads = getattr(self.engine, "num_threads", None)
         if threads is not None and threads != max(1, int(self.cpus_per_replica)):
             raise ValueError(
