@@ -4,8 +4,8 @@
 
 rate   candidates a second through two replicas of the replay engine, and the driver's CPU time for each
 steps  an engine whose step takes 8 ms, alone and as a replica: how many steps a second it makes
-many   the driver with 1,000 replicas: simulated ones, whose polls go to two real actors and come back after 1 s
-       (0.5 to 1.5) with as many candidates as are asked for; 1,000 and 8,000 candidates a second
+many   the driver with 1,000 replicas: simulated ones, whose polls go to two real actors. Each finishes one candidate
+       a second, or eight, and lingers once it has one, as a real one of a thousand does (2 s)
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def steps() -> None:
 
 
 class Simulated:
-    """A thousand replicas in one actor: a poll sleeps, and brings what was submitted, so much of it."""
+    """Five hundred replicas in one actor: a poll sleeps until one candidate is there, lingers, and brings what is."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, list[Request]] = {}
@@ -128,12 +128,13 @@ class Simulated:
     async def submit(self, number: int, calls: Packed) -> None:
         self._waiting.setdefault(number, []).extend(unpacked(calls))
 
-    async def collect(self, number: int, told: int, most: int, slots: int) -> Told:
+    async def collect(self, number: int, told: int, rate: int, linger: float, slots: int) -> Told:
         hello = Hello(slots, None, frozenset(), {}, "here")
         if told < 0:
             return Told(0, packed([]), 0, 0, hello, None)
-        await asyncio.sleep(random.uniform(0.5, 1.5))
-        waiting = self._waiting.get(number, [])
+        seconds = random.uniform(0.5, 1.5) / rate + linger
+        await asyncio.sleep(seconds)
+        waiting, most = self._waiting.get(number, []), max(1, round(rate * seconds))
         done, self._waiting[number] = waiting[:most], waiting[most:]
         text = "It is \\boxed{42}. " * 100
         found = [Completion(one.problem_id, one.key, text, "stop", 100, 2000, -1000.0, -0.5) for one in done]
@@ -141,9 +142,9 @@ class Simulated:
 
 
 class Crowd(RayCluster):
-    """A cluster whose replicas are simulated. `most` candidates come back with each poll."""
+    """A cluster whose replicas are simulated. Each finishes `rate` candidates a second."""
 
-    most = 1
+    rate = 1
 
     def open(self, num_replicas: int) -> None:
         del num_replicas
@@ -156,7 +157,8 @@ class Crowd(RayCluster):
 
     def start(self) -> Any:
         number = next(self._numbers)
-        host, slots, most = self._hosts[number % 2], 2 * self.most, self.most
+        host, rate, linger = self._hosts[number % 2], self.rate, self._linger
+        slots = math.ceil(2 * rate * (linger + 1.5))
 
         class Remote:
             def __init__(self, call: Any) -> None:
@@ -164,25 +166,25 @@ class Crowd(RayCluster):
 
         class Actor:
             submit = Remote(lambda calls, _: host.submit.remote(number, calls))
-            collect = Remote(lambda told, _: host.collect.remote(number, told, most, slots))
+            collect = Remote(lambda told, _: host.collect.remote(number, told, rate, linger, slots))
 
         return Actor()
 
 
 def many() -> None:
-    for most in (1, 8):
+    for rate in (1, 8):
         crowd = Crowd(None, address="local", cpus=0, gpus=0, linger_seconds=linger_seconds(1000))
-        crowd.most = most
+        crowd.rate = rate
         crowd.open(1000)
         try:
             driven = Places(crowd, 1000, hang_seconds=600, start_seconds=600)
             driven.open()
             drawer = Drawer(driven)
-            drawer.draw(seconds=4.0)
+            drawer.draw(seconds=6.0)
             for _ in range(3):
                 num, wall, cpu = drawer.draw(seconds=6.0)
                 print(
-                    f"1,000 replicas, {most} a poll: {num / wall:,.0f} candidates/s, driver busy "
+                    f"1,000 replicas, {rate} a second each: {num / wall:,.0f} candidates/s, driver busy "
                     f"{100 * cpu / wall:.0f} %, {1e6 * cpu / num:.0f} µs of CPU each",
                     flush=True,
                 )
