@@ -6,11 +6,12 @@ import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
-from serve_parts import ASKED, Server
+from serve_parts import ASKED, Server, running
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +98,22 @@ def test_models_health_and_metrics_are_told(server: Server, client: openai.OpenA
     assert server.ended("answered") == before[0] + 1
     assert server.count('tts_candidates_total{recipe="vote"}') == before[1] + 8
     assert server.count('tts_answer_seconds_count{recipe="vote"}') == before[0] + 1
+
+
+def test_reward_models_are_shared_too_and_what_they_take_is_told(tmp_path: Path) -> None:
+    reward = "{name: replay, script: [x], rewards: [0.25, 0.5, 0.75]}"
+    engine = 'engine: {name: replay, script: ["so \\\\boxed{42}", "so \\\\boxed{41}"], delay_seconds: 0.01}\n'
+    search = f"{{name: dvts, num_candidates: 4, beam_width: 2, max_steps: 2, reward: {reward}}}"
+    best = f"{{name: best_of_n, scorer: {{name: reward_model, reward: {reward}}}}}"
+    paths = [tmp_path / "steps.yaml", tmp_path / "best.yaml"]
+    paths[0].write_text(f"task: math\n{engine}sampler: {search}\nselector: majority_vote\n")
+    paths[1].write_text(f"task: math\n{engine}sampler: {{name: temperature, num_candidates: 4}}\nselector: {best}\n")
+    with running(paths) as server:
+        steps, best_of = (server.ask(model=name, seed=3, n=2).json()["tts"] for name in ("steps", "best"))
+        again = [server.ask(model=name, seed=3, n=2).json()["tts"] for name in ("steps", "best")]
+        lower = server.ask(model="steps", tts={"num_candidates": 2}).json()["tts"]
+    assert set(steps["spent"]) == {"engine", "sampler.reward"}
+    assert set(best_of["spent"]) == {"engine", "selector.scorer.reward"}
+    assert {one["answer"] for one in best_of["choices"]} == {"41", "42"}
+    assert [one["choices"] for one in again] == [steps["choices"], best_of["choices"]]
+    assert lower["counts"]["num_candidates"] == 2
