@@ -18,7 +18,8 @@ from starlette.routing import Route
 from tts.server import replies
 from tts.server.asking import read
 from tts.server.refusal import RefusalError
-from tts.server.service import Service, Ticket
+from tts.server.service import Service
+from tts.server.session import Ticket
 
 MOST_BODY_BYTES = 1 << 20
 KEEP_ALIVE_SECONDS = 1.0
