@@ -36,7 +36,12 @@ def test_types_limits_and_defaults_are_told(tts: Command) -> None:
     assert "\nfirst_token_temperature: number > 0 | null; default null\n" in out
     assert "\narms: list of a sampler (`tts samplers`); must be given\n" in tts("samplers", "mixture").out
     assert "\nverifier: a verifier (`tts verifiers`); default math\n" in tts("tasks", "math").out
-    assert "\nerror: string; default scripted failure\n" in tts("engines", "replay").out  # a mapping inside a key
+    replay = tts("engines", "replay").out
+    assert "\nerror: string; default scripted failure\n" in replay  # a mapping inside a key
+    p_true = tts("engines", "p_true").out
+    assert "\nengine: an engine (`tts engines`) | null; default null\n" in p_true
+    assert "\nseparate_process: boolean; default false\n" in replay  # of what computes here, and of nothing else
+    assert "separate_process" not in p_true
 
 
 def test_a_class_of_ones_own_is_shown_and_an_unknown_name_is_refused_with_the_nearest(tts: Command) -> None:

@@ -96,9 +96,12 @@ def _keys(schema: dict[str, Any], width: int) -> Iterator[str]:
 
 def _type(schema: dict[str, Any]) -> str:
     """Return what a value must be, in words."""
+    from tts.components.component import article
+
     if "$ref" in schema:
         referred: str = schema["$ref"].rpartition("/")[2]
-        return f"a {referred.removesuffix('s')} (`tts {referred}`)" if referred in HELP else referred
+        word = referred.removesuffix("s")
+        return f"{article(word)} {word} (`tts {referred}`)" if referred in HELP else referred
     if "enum" in schema or "const" in schema:
         return " | ".join(str(value) for value in schema.get("enum", [schema.get("const")]))
     if "anyOf" in schema:

@@ -287,6 +287,11 @@ class _Hosting(_Apart):
         return None if self._child is None else self._child.plugin_report()
 
 
+def may_be_apart(engine: type[Component]) -> bool:
+    """Return whether it is an engine that computes in our process, so that it can do so in another."""
+    return hasattr(engine, "step") and not hasattr(engine, "ask_before_sending_again")
+
+
 @cache
 def apart(engine: type[Component]) -> type[Component]:
     """Return an engine's class with the key `separate_process`, whose work is done in a process of its own."""

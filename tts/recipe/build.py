@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from tts.components import registry
-from tts.components.apart import apart
+from tts.components.apart import apart, may_be_apart
 from tts.components.component import Component, ComponentKind, Section, article, singular
 from tts.components.slot import may_be_path, slot_of
 from tts.errors import TTSError
@@ -101,7 +101,7 @@ class _Builder:
                 self._note(node, f"`{path}.{SEPARATE}` must be true or false, got {shown(node)}")
             del keys[SEPARATE]
             return engine
-        if not hasattr(engine, "step") or hasattr(engine, "ask_before_sending_again"):
+        if not may_be_apart(engine):
             self._note(node, f"`{path}.{SEPARATE}` must be false: this engine computes nothing in our process")
             return engine
         return apart(engine)

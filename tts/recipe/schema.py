@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import to_jsonable_python
 
 from tts.components import registry
+from tts.components.apart import may_be_apart
 from tts.components.component import Component, ComponentKind, Section
 from tts.components.slot import SLOT_MARK, Slot, slot_of
 from tts.recipe.model import SEPARATE, Recipe
@@ -22,6 +23,13 @@ JSONSchema: TypeAlias = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 CLASS_PATH: Final = {"type": "string", "pattern": r"^[^:]+:[^:]+$", "description": "A class of your own: module:Class"}
+APART: Final[JSONSchema] = {
+    SEPARATE: {
+        "type": "boolean",
+        "default": False,
+        "description": "Whether it works in a process of its own, beside the others: so two vLLM fit into one recipe.",
+    }
+}
 
 
 class _Untitled(GenerateJsonSchema):
@@ -51,7 +59,8 @@ def recipe_schema() -> JSONSchema:
 
 def component_schema(component: type[Component]) -> JSONSchema:
     """Return the schema of one component's own keys. What may stand in a slot is a reference to `#/$defs/<kind>`."""
-    return _completed(component, component.model_json_schema(schema_generator=_Untitled))
+    schema = _completed(component, component.model_json_schema(schema_generator=_Untitled))
+    return {**schema, "properties": schema["properties"] | (APART if may_be_apart(component) else {})}
 
 
 def _completed(section: type[Section], body: JSONSchema) -> JSONSchema:
@@ -86,10 +95,7 @@ def _default(field: FieldInfo, slot: Slot) -> JSONSchema:
 
 def _named(kind: ComponentKind, name: str, body: JSONSchema) -> JSONSchema:
     """Return a component's schema with the key that names it, and what every engine takes."""
-    apart = {
-        SEPARATE: {"type": "boolean", "default": False, "description": "Whether it works in a process of its own."}
-    }
-    properties = {"name": {"const": name}, **body["properties"], **(apart if kind == "engines" else {})}
+    properties = {"name": {"const": name}, **body["properties"], **(APART if kind == "engines" else {})}
     return {**body, "title": name, "properties": properties, "required": ["name", *body.get("required", ())]}
 
 
