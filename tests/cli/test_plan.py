@@ -94,7 +94,7 @@ def test_a_search_tells_its_calls_and_all_its_engines(
     plans: dict[str, str], name: str, budget: str, rewards: list[str]
 ) -> None:
     told = plans[name]
-    assert f"\na search a problem: at most {budget} (" in told
+    assert f"\none search for each problem: at most {budget} (" in told
     assert [line for line in told.splitlines() if line.startswith("sampler.reward: ")] == rewards
     assert ("what `sampler.reward` reads" in told) is bool(rewards)
     assert told.count("- the engine of `sampler.reward` cannot be opened here: ") == (name == "aime_dvts")

@@ -127,7 +127,7 @@ def test_one_ctrl_c_keeps_what_was_drawn_and_says_how_to_resume(
     assert b"Traceback" not in errors
     drawn = len((tmp_path / "r" / "candidates.jsonl").read_text().splitlines())
     assert 20 <= drawn < NUM_PROBLEMS * NUM_CANDIDATES
-    told = re.findall(rb"; candidates: (\d+) |not judged yet: (\d+) candidates", errors)
+    told = re.findall(rb"; candidates: (\d+) |not judged yet: (\d+) candidate", errors)
     assert sum(int(number) for pair in told for number in pair if number) == drawn
     resumed = tts("solve", "--run", "r")
     assert resumed.code == 0

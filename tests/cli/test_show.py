@@ -130,10 +130,10 @@ def test_a_search_is_shown_as_a_tree_that_fits_the_terminal(tts: Command, tmp_pa
     (tmp_path / "search.yaml").write_text(SEARCH)
     tts("solve", "-r", "search.yaml", "--run", "r", stdin=rows([("a", "42")]))
     assert tts("show", "r", "a").out.partition("\n== search ")[2].splitlines() == [
-        "over, 4 candidates of at most 4, 14 calls, 2 in none, 2 failed",
+        "over, 4 candidates of at most 4, 14 calls, 2 in no candidate, 2 failed",
         "   engine: 8 calls, 48 tokens written, 180 read",
         "   sampler.reward: 6 calls, 0 tokens written, 187 read",
-        "   ● lives on in candidates →, ○ in none, △ given up, × failed; «» put in by the sampler",
+        "   ● lives on in candidates →, ○ in no candidate, △ given up, × failed; «» put in by the sampler",
         "├ × 0/0 · overloaded",
         "├ ● 1/0 · 7 tokens · reward 0.2 · → 2 · first \\x1b[31m\\u202e of all, what is asked",
         "│ ├ × 4/0 · overloaded",

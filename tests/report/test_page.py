@@ -127,7 +127,7 @@ def test_a_search_is_drawn_when_it_is_opened_by_keys_and_scrolls_inside_itself(
     chromium.press("Enter")
     chromium.wait("document.querySelector('.step')")
     assert chromium.run("document.querySelector('.search > summary').textContent") == (
-        "search over, 1 candidate of at most 8, 83 calls, 39 in none, 40 given up, 1 failed"
+        "search over, 1 candidate of at most 8, 83 calls, 39 in no candidate, 40 given up, 1 failed"
     )
     drawn = "[...document.querySelectorAll('.step')].map(s => [...s.children].map(c => c.textContent).join('|'))"
     rows = chromium.run(drawn)

@@ -89,11 +89,11 @@ def _print_budget(sampler: Sampler, num_problems: int | None, num_missing: int) 
     if isinstance(sampler, SearchingSampler):
         calls, tokens = sampler.most_calls, sampler.most_tokens
         print(
-            f"a search a problem: at most {sampler.num_candidates} candidates, {calls} calls (its branches and looks "
-            f"at answers among them), {tokens} tokens to write"
+            f"one search for each problem: at most {plural(sampler.num_candidates, 'candidate')}, {calls} calls (its "
+            f"branches and looks at answers among them), {tokens} tokens to write"
         )
         if num_problems is not None:
-            print(f"{num_problems} problems: at most {num_problems * tokens} tokens to write")
+            print(f"{plural(num_problems, 'problem')}: at most {num_problems * tokens} tokens to write")
     elif num_problems is None:
         per_problem = sampler.num_candidates * sampler.max_tokens
         drawn = plural(sampler.num_candidates, "candidate")

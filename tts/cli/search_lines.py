@@ -14,7 +14,7 @@ MOST_LINES = 200
 """Calls that have a line of their own."""
 
 MARKS = {"kept": "●", "dropped": "○", "given up": "△", "failed": "×"}
-LEGEND = "   ● lives on in candidates →, ○ in none, △ given up, × failed; «» put in by the sampler"
+LEGEND = "   ● lives on in candidates →, ○ in no candidate, △ given up, × failed; «» put in by the sampler"
 
 
 def search_lines(tree: SearchTree, most_candidates: int, width: int) -> Iterator[str]:

@@ -153,9 +153,11 @@ def _search(run: Stored, problem_id: str, candidates: Sequence[Candidate], width
 
 
 def _candidate(candidate: Candidate, judged: Judged, place: int) -> Iterator[str]:
+    from tts.errors import plural
+
     figures = [
         candidate.sampler,
-        f"{'unknown' if candidate.num_tokens is None else candidate.num_tokens} tokens",
+        "unknown tokens" if candidate.num_tokens is None else plural(candidate.num_tokens, "token"),
         candidate.finish_reason,
     ]
     if candidate.mean_logprob is not None:

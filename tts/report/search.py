@@ -19,7 +19,7 @@ def summary(tree: SearchTree, most_candidates: int) -> str:
     """Return how a search stands, in one line; `most_candidates` could have been drawn."""
     fates = Counter(step.fate for step in tree.steps if step.kind == "generate" or step.fate in ("given up", "failed"))
     told = {
-        "in none": fates["dropped"],
+        "in no candidate": fates["dropped"],
         "given up": fates["given up"],
         "failed": fates["failed"],
         "asked anew": tree.num_asked_anew,

@@ -225,7 +225,7 @@ function arm(data) {
 // ---- a search: its calls as nested lists, each behind the one that it goes on from
 
 const FATES = { kept: "●", dropped: "○", "given up": "△", failed: "×" };
-const LEGEND = { kept: "lives on in candidates →", dropped: "in none", "given up": "given up", failed: "failed" };
+const LEGEND = { kept: "lives on in candidates →", dropped: "in no candidate", "given up": "given up", failed: "failed" };
 
 function search(data) {
   const details = make("details", "search", make("summary", "", data.summary));
