@@ -6,9 +6,15 @@ from pathlib import Path
 
 from search_parts import SHORT, ShuffledEngine, Table
 
-from tts.cli.display import MOST_SEARCHES, searches
+from tts.cli.display import MOST_SEARCHES, by_number, searches
 from tts.pipeline.calls import SearchCalls
 from tts.pipeline.drawing import Progress
+
+
+def test_names_with_numbers_are_in_the_order_of_the_numbers() -> None:
+    names = ["budget_sweep/4096", "temperature", "budget_sweep/5", "budget_sweep/512", "min_p"]
+    told = [name for name, _ in sorted(((name, None) for name in names), key=by_number)]
+    assert told == ["budget_sweep/5", "budget_sweep/512", "budget_sweep/4096", "min_p", "temperature"]
 
 
 async def two_steps(calls: SearchCalls) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -181,7 +182,9 @@ def summary_table(run: Run) -> Table:
     table = Table("", show_edge=False, pad_edge=False, box=None)
     for column in ("", "95 % interval", "problems"):
         table.add_column(column, justify="right")
-    selected = f"{run.recipe.resolved()['selector']['name']} of {run.recipe.sampler.num_candidates}"
+    sampler = run.recipe.sampler
+    most = "at most " if isinstance(sampler, SearchingSampler) else ""
+    selected = f"{run.recipe.resolved()['selector']['name']} of {most}{sampler.num_candidates}"
     for name, value in zip(("pass@1 (single candidate)", selected), tally.estimates(), strict=True):
         figure = percent_range(value.lower, value.upper)
         bounds = interval(value.interval_low, value.interval_high)
@@ -205,7 +208,7 @@ def notes(run: Run) -> list[str]:
         lines.append(f"tokens in the candidates handed in, each counted for itself: {tally.candidate_tokens}")
     num_waiting = run.progress.num_resumed + run.progress.num_candidates - tally.num_candidates
     if num_waiting > 0:  # interrupted
-        lines.append(f"drawn beside these, kept, and not judged yet: {num_waiting} candidates")
+        lines.append(f"drawn beside these, kept, and not judged yet: {plural(num_waiting, 'candidate')}")
     lines += tally.notes()
     if run.plugin is not None:
         lines += plugin_lines(run.plugin)
@@ -213,7 +216,7 @@ def notes(run: Run) -> list[str]:
         lines += [
             f"{name}: {plural(credit.num_candidates, 'candidate')}, {credit.num_passed} passed, "
             f"{credit.num_selected} selected, {credit.num_tokens} tokens in them"
-            for name, credit in sorted(tally.credit.items())
+            for name, credit in sorted(tally.credit.items(), key=by_number)
         ]
     if tally.num_truncated > TRUNCATED_SHARE * max(1, tally.num_candidates):
         share = 100 * tally.num_truncated / tally.num_candidates
@@ -224,6 +227,11 @@ def notes(run: Run) -> list[str]:
     if tally.num_graded and tally.num_graded < tally.num_problems:
         lines.append(f"without a reference answer, so not graded: {tally.num_problems - tally.num_graded}")
     return lines
+
+
+def by_number(item: tuple[str, object]) -> list[tuple[int, str]]:
+    """Return what sorts names as people do: `budget_sweep/5` comes before `budget_sweep/4096`."""
+    return [(int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", item[0])]
 
 
 def _speed(run: Run) -> str:
