@@ -156,7 +156,7 @@ def refused(folder: Path, *shards: str) -> str:
 
 
 def test_what_is_not_the_shards_of_one_job_is_refused_and_named(shards: Path) -> None:
-    assert "of 3, missing: 0, 2" in refused(shards, "s1")
+    assert "all 3 shards must be named; there is none numbered 0, 2" in refused(shards, "s1")
     assert "shard 1 of 3 is there twice: s1 and s1." in refused(shards, "s0", "s1", "s1")
     assert "nowhere must be a shard" in refused(shards, "s0", "s1", "nowhere")
     solved(shards, "whole", None)

@@ -124,7 +124,8 @@ def _opened(name: str, model: str | None, overrides: Sequence[str]) -> Iterator[
     seconds = time.monotonic() - start
     try:
         told = getattr(engine, "model", "")
-        yield f"{name} with {told}, opened in {seconds:.1f} s: {', '.join(sorted(engine.capabilities()))}"
+        can = ", ".join(sorted(engine.capabilities())) or "it can do nothing but write"
+        yield f"{name} with {told}, opened in {seconds:.1f} s: {can}"
         if isinstance(engine, FindsOut):
             for capability, seen in sorted(engine.found().items()):
                 yield f"  {capability:<14} {'yes' if capability in engine.capabilities() else '-':<4} {seen}"

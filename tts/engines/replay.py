@@ -83,7 +83,10 @@ class ReplayEngine(Component):
         if self.source is None and self.script is None and self.rewards:
             return self
         if (self.source is None) == (self.script is None):
-            raise ValueError("exactly one of `source` and `script` must be given: where do the completions come from?")
+            raise ValueError(
+                "exactly one of `source` and `script` must be given: where do the completions come from? One that only "
+                "rates takes `rewards` alone"
+            )
         return self
 
     def _completions(self) -> Completions:

@@ -76,7 +76,7 @@ def _in_order(paths: Sequence[Path]) -> list[_Shard]:
     missing = [str(number) for number in range(total) if number not in found]
     if missing:
         many = f", … ({len(missing)} in all)" if len(missing) > 8 else ""
-        raise RunFolderError(f"shards must all be named; of {total}, missing: {', '.join(missing[:8])}{many}")
+        raise RunFolderError(f"all {total} shards must be named; there is none numbered {', '.join(missing[:8])}{many}")
     shards = [found[number] for number in range(total)]
     for other in shards[1:]:
         _check_same_job(shards[0], other)

@@ -189,7 +189,7 @@ class Probes:
         for name, value in {"top_p": 1e-4, "top_k": 1, "min_p": 0.999}.items():
             extra = {"repetition_penalty": 1.0} if name == "top_k" else {}
             texts = await self._hot(**{name: value}, **extra)
-            told, seen = _sameness(drawn, texts, f"`{name}: {value}`, which keeps one token")
+            told, seen = _sameness(drawn, texts, f"`{name}: {value}` (it keeps one token)")
             if self.found.note(name, seen=seen, told=told):
                 heeded |= {name, *extra}
         self.found.manners = replace(self.found.manners, filters=frozenset(heeded))
