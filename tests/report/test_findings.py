@@ -71,3 +71,14 @@ def test_every_point_contrast_arm_and_warning_is_a_record(report: Report) -> Non
     assert sum("contrast" in record for record in found) == 5
     assert [record["arm"] for record in found if "cost" in record] == ["plain", "other"]
     assert sum("warning" in record for record in found) == len(report.warnings)
+
+
+def test_a_search_without_a_run_of_the_headlines_k_shows_its_selectors_at_its_own(tmp_path: Path) -> None:
+    problems = write_problems(tmp_path / "p.jsonl", {"a": "1", "b": "2"})
+    pool = draw(tmp_path / "pool", problems, boxed("1", "2", "1", "2"), name="pool")
+    rule = {"name": "esc", "window": 4, "num_candidates": 4}
+    search = draw(tmp_path / "search", problems, boxed("1", "2", "1", "2"), name="search", sampler=rule)
+    lines = printed(report_of([pool, search], (), embeddings="none"), 80)
+    tables = [place for place, line in enumerate(lines) if line.startswith("chosen from ")]
+    assert [lines[place].split()[2] for place in tables] == ["2", "4"]
+    assert all(any(line.startswith("maj@") for line in lines[place + 1 : place + 4]) for place in tables)

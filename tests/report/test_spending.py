@@ -91,9 +91,9 @@ def test_arms_without_a_common_cost_are_not_compared_and_that_is_said(tmp_path: 
     dear = draw(tmp_path / "b", problems, ["word " * 50 + one for one in boxed("1", "2")], name="dear", sampler=rule)
     found = report(cheap, dear)
     assert (found.axis, found.contrasts) == ("tokens", ())
-    assert any(
-        "cheap and dear are not compared, since nothing that both could have spent" in one for one in found.warnings
-    )
+    [told] = [one for one in found.warnings if "not compared" in one]
+    assert told.startswith("cheap and dear are not compared: no cost is known at which both have a figure (cheap ")
+    assert " to " not in told.replace("\u00a0", " ")  # each was drawn at one k, and has one cost
 
 
 def test_what_is_compared_at_equal_cost_is_said_in_words(tmp_path: Path, problems: Path) -> None:

@@ -57,6 +57,7 @@ from tts.report.wording import (
         (plural(1, "arm", of=1), "1 of 1 arm"),
         (at_k("maj@k", 8), "maj@8"),
         (at_k("pass^k", 8), "pass^8"),
+        (at_k("selected", 8), "selected@8"),
         (at_k("best_of_n(likelihood)", 8), "best_of_n(likelihood) of 8"),
         (shortened("a  b\nc", 10), "a b c"),
         (shortened("abcdef", 4), "abc…"),

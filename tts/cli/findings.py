@@ -70,7 +70,9 @@ def show(report: Report, console: Console) -> None:
         if arm.lines:
             _show_table(console, *_curves(arm, report))
             say(console, "")
-            _show_table(console, *_choices(arm, report.headline_k))
+            # A search that has no run of the headline's k is shown at its own largest.
+            ks = {point.k for line in arm.lines for point in line.points}
+            _show_table(console, *_choices(arm, report.headline_k if report.headline_k in ks else max(ks)))
     if any(arm.lines for arm in report.arms):
         _show_plot(report, console)
     _show_frontier(report, console)

@@ -180,12 +180,13 @@ def _uncompared(report: Report, bought: Sequence[Buys], baseline: str | None) ->
         common = first.shared(second, PRIMARY[0])
         if common and named not in compared and (baseline is None or baseline in named):
             ends = [(one.name, one.reach(PRIMARY[0], report.axis, common)) for one in (first, second)]
-            reaches = " and ".join(
-                f"{name} {amount(low, report.axis)} to {amount(high, report.axis)}" for name, (low, high) in ends
+            reaches = ", ".join(
+                f"{name} {' to '.join(dict.fromkeys(amount(cost, report.axis) for cost in reach))}"
+                for name, reach in ends
             )
             yield (
-                f"{first.name} and {second.name} are not compared, since nothing that both could have spent is known "
-                f"of ({reaches} a problem): give --k values at which they cost as much"
+                f"{first.name} and {second.name} are not compared: no cost is known at which both have a figure "
+                f"({reaches} a problem): give --k values at which they cost as much"
             )
 
 

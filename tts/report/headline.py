@@ -31,6 +31,8 @@ def headline(report: Report) -> list[str]:
     if not report.arms:
         return ["There is no run in this report."]
     found = [*_verdicts(report), *_sensitivity(report), *_ties(report)] or [*_texts(report)]
+    if report.headline == "selected":
+        found.append("Selected is what each recipe's own selector hands in.")
     return found or ["Nothing was graded, and no texts were compared: there is no figure to put first."]
 
 

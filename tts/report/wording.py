@@ -82,7 +82,9 @@ def seconds(value: float | None) -> str:
 
 
 def at_k(figure: str, k: int) -> str:
-    """Return a figure's name at one k: `maj@8`, `pass^8`, `first of 8`."""
+    """Return a figure's name at one k: `maj@8`, `pass^8`, `selected@8`, `first of 8`."""
+    if figure == "selected":
+        return f"selected@{k}"
     return f"{figure[:-1]}{k}" if figure.endswith(("@k", "^k")) else f"{figure} of {k}"
 
 
