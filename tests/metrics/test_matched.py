@@ -151,3 +151,26 @@ def test_runs_are_joined_by_k_and_a_problem_that_one_lacks_is_unknown_there() ->
 def test_nothing_dominates_the_frontier() -> None:
     points = [(10, 0.5), (20, 0.4), (20, 0.7), (5, 0.5), (30, 0.7), (40, 0.9)]
     assert undominated(points) == [3, 2, 5]
+
+
+COSTS = st.lists(st.one_of(st.none(), st.integers(0, 40)), min_size=1, max_size=3)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(COSTS, COSTS)
+def test_what_costs_an_unknown_amount_is_in_no_contrast_whichever_arm_is_named_first(
+    first: list[int | None], second: list[int | None]
+) -> None:
+    """None: no server said how many tokens the calls of that point wrote."""
+    arms = []
+    for each in (first, second):
+        curve = by_hand([[0, 1]] * len(each), [4**place for place in range(len(each))])
+        paid = [{"engine": Spent(1, 0, 0, num_uncounted=1)} if one is None else spent(one) for one in each]
+        sizes = dict.fromkeys(curve.problem_ids, 1)
+        costs = [costs_of_whole(k, sizes, dict.fromkeys(sizes, one)) for k, one in zip(curve.ks, paid, strict=True)]
+        arms.append(Buys("arm", {"pass@k": curve}, {"pass@k": joined_costs(costs)}))
+    one, other = arms
+    places = grid(one, other, "pass@k", "tokens")
+    assert places == grid(other, one, "pass@k", "tokens")
+    for arm in arms if places else []:
+        assert arm.at("pass@k", "tokens", places, one.shared(other, "pass@k")).places == tuple(places)

@@ -89,7 +89,7 @@ def grid(first: Buys, second: Buys, figure: str, axis: str) -> list[float]:
     """
     ids = first.shared(second, figure)
     (low, high), (other_low, other_high) = first.reach(figure, axis, ids), second.reach(figure, axis, ids)
-    low, high = max(low, other_low), min(high, other_high)
+    low, high = np.maximum(low, other_low), np.minimum(high, other_high)  # NaN where either is: then nothing is inside
     found: list[float] = []
     for place in sorted([*first.budgets(figure, axis, ids), *second.budgets(figure, axis, ids)]):
         inside = low * (1 - SAME) <= place <= high * (1 + SAME)
