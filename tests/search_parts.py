@@ -28,6 +28,9 @@ class ShuffledEngine:
         self._chance = random.Random(order)
         self._now, self._running = 0.0, list[tuple[float, int, Any, Any]]()
 
+    def capabilities(self) -> frozenset[str]:
+        return frozenset({"prefix", "rewards"})
+
     @property
     def num_free(self) -> int:
         return self.batch_size - len(self._running)

@@ -211,3 +211,54 @@ def test_a_beam_copies_the_best_in_turn_and_a_tree_keeps_its_own_best() -> None:
     assert [one.text for one in beam] == ["0\n\nend", "1\n\nend", "0\n\nend", "1\n\nend"]
     dvts = converse(DVTS(**keys), problem, trees, rewards=rewards)
     assert [one.text for one in dvts] == ["1\n\nend"] * 2 + ["2\n\nend"] * 2
+
+
+def test_searches_by_odds_want_probabilities() -> None:
+    from pydantic import ValidationError
+
+    from tts.engines.reward.transformers import TransformersReward
+    from tts.samplers.ab_mcts import ABMCTS
+    from tts.samplers.particle_filter import ParticleFilter
+
+    raw = TransformersReward(model="some/model", format="outcome", activation="none")
+    assert PRMBeam(reward=raw).reward is raw
+    for search in (ABMCTS, ParticleFilter):
+        with pytest.raises(ValidationError, match="`reward` must give probabilities to this search"):
+            search(reward=raw)
+
+
+def test_what_failed_teaches_a_tree_nothing() -> None:
+    from tts.samplers.ab_mcts import Node
+    from tts.samplers.steps import Path
+
+    root = Node(Path())
+    root.add(Path((), (0.5,)))
+    root.children[0].add(Path((), (0.5,), "error"))
+    root.children[0].add(Path((), (0.5, 0.75), "stop"))
+    assert (root.new, root.below) == ([0.5], [0.5, 0.75])
+    assert (root.children[0].new, root.children[0].children[0].below) == ([0.75], [])
+
+
+@pytest.mark.parametrize("name", ["dvts", "particle_filter", "prm_beam", "rebase"])
+def test_a_path_that_failed_is_worse_than_any_and_its_siblings_go_on(name: str) -> None:
+    """Every second question about two steps fails; the first steps' rewards are better than all that follow."""
+    from tts.components import registry
+    from tts.engines.replay import ReplayEngine
+    from tts.testing import converse
+    from tts.types import Completion, Problem, Request, RewardRequest, Rewards
+
+    def reply(request: Request) -> Completion:
+        if len(request.prefix) == 3:
+            return Completion("p", request.key, "end", "stop", 1, 1)
+        return Completion("p", request.key, f"{request.seed % 97}\n\n", "stop", 1, 1, stop="\n\n")
+
+    def rewards(request: RewardRequest) -> Rewards:
+        if len(request.steps) == 2 and int(request.steps[-1]) % 2:
+            return Rewards("p", request.key, (), 1, error="overloaded")
+        return Rewards("p", request.key, tuple(0.9 - 0.2 * place for place in range(len(request.steps))), 1)
+
+    keys = {"reward": ReplayEngine(rewards=(0.5,)), "num_candidates": 8}
+    found = converse(registry.load("samplers", name)(**keys), Problem("p", "x", "text"), reply, rewards=rewards)
+    reasons = [one.finish_reason for one in found]
+    assert set(reasons[:2]) == {"stop"}
+    assert reasons.count("stop") >= 4

@@ -28,13 +28,12 @@ class Node:
 
     def add(self, path: Path) -> None:
         """Add a child, and its reward to it and to all that stand above it."""
-        child, node = Node(path, self), self
-        self.children.append(child)
-        self.new.append(path.value)
-        child.below.append(path.value)
+        self.children.append(Node(path, self))
+        self.new += path.learned
+        node: Node | None = self.children[-1]
         while node is not None:
-            node.below.append(path.value)
-            node = node.parent  # type: ignore[assignment]  # the root has none
+            node.below += path.learned
+            node = node.parent
 
 
 class ABMCTS(StepSearch):
@@ -44,6 +43,7 @@ class ABMCTS(StepSearch):
     """
 
     label: ClassVar[str] = "ab_mcts"
+    of_odds: ClassVar[bool] = True
 
     width: int = Field(default=4, ge=1)
     """How many steps are asked for together; the source advises few."""

@@ -19,6 +19,7 @@ class ParticleFilter(StepSearch):
     """
 
     label: ClassVar[str] = "particle_filter"
+    of_odds: ClassVar[bool] = True
 
     resampling: Literal["multinomial", "systematic"] = "multinomial"
     """How the next particles are drawn; `systematic` (one random offset for all) varies less."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from math import inf
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tts.components.slot import Slot
 from tts.errors import CallError
@@ -26,8 +27,15 @@ class Path:
 
     @property
     def value(self) -> float:
-        """The reward of the last step; 0 before the first."""
+        """The reward of the last step; 0 before the first. One that failed is worse than any other."""
+        if self.finish_reason == "error":
+            return -inf
         return self.rewards[-1] if self.rewards else 0.0
+
+    @property
+    def learned(self) -> tuple[float, ...]:
+        """What its last step taught: its reward, or nothing where it failed."""
+        return () if self.finish_reason == "error" else (self.value,)
 
 
 class StepSearch(WritesOn):
@@ -35,6 +43,9 @@ class StepSearch(WritesOn):
 
     What one call of a step fails for makes its path an error; the others go on.
     """
+
+    of_odds: ClassVar[bool] = False
+    """Whether it reads rewards as probabilities; else any numbers will do."""
 
     reward: Annotated[RewardEngine | AskingRewardEngine, Slot("engines", needs="rewards")]
     """The reward model: an engine with the capability `rewards`."""
@@ -47,6 +58,12 @@ class StepSearch(WritesOn):
 
     delimiter: str = Field(default="\n\n", min_length=1)
     """What ends a step."""
+
+    @model_validator(mode="after")
+    def _reward_is_a_probability(self) -> Self:
+        if self.of_odds and "raw_rewards" in self.reward.capabilities():
+            raise ValueError("`reward` must give probabilities to this search: leave `activation` out")
+        return self
 
     @property
     def most_calls(self) -> int:
@@ -68,6 +85,8 @@ class StepSearch(WritesOn):
             step = await calls.generate(replace(self.decoding(), stop=stop), path.written)
             written = (*path.written, step.piece)
             rewards = await calls.rewards(self.reward, written)
+            if self.of_odds and not 0 <= rewards.values[-1] <= 1:
+                raise CallError(f"`reward` must give probabilities to this search, got {rewards.values[-1]:g}")
         except CallError as error:
             return replace(path, finish_reason="error", error=str(error))
         goes_on = step.stop == self.delimiter and not is_last

@@ -60,7 +60,7 @@ def converse(
     for order in range(orders + 1):
         batch_size = batch_sizes[order % len(batch_sizes)]
         with tempfile.TemporaryDirectory() as folder:
-            engine = partial(_Scripted, reply, rewards, order, batch_size)
+            engine = partial(_Scripted, reply, rewards, sampler.requires | {"prefix", "rewards"}, order, batch_size)
             candidates = _run(sampler, problem, engine, reads, Path(folder))
         if seen is None:
             seen = candidates
@@ -83,13 +83,18 @@ class _Scripted:
         self,
         reply: Callable[[Request], Completion],
         rewards: Callable[[RewardRequest], Rewards],
+        capabilities: frozenset[str],
         order: int,
         batch_size: int,
     ) -> None:
+        self._capabilities = capabilities
         self._reply, self._rewards, self._batch_size = reply, rewards, batch_size
         self._chance = random.Random(order) if order else None
         self._running: list[Request | RewardRequest] = []
         self._cancelled: list[Completion | Rewards] = []
+
+    def capabilities(self) -> frozenset[str]:
+        return self._capabilities
 
     @property
     def num_free(self) -> int:
