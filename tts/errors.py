@@ -129,3 +129,11 @@ def nearest(
     """Return what tells the nearest of `valid`, at most `most` of them; `otherwise` where none is near."""
     found = near(name, valid)[:most]
     return told.format(" or ".join(f"`{word}`" for word in found)) if found else otherwise
+
+
+def described(error: BaseException) -> str:
+    """Return an error's class and what it says, also of one that cannot say it."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its own `__str__` is what is wrong
+        return f"{type(error).__name__}: it cannot say what is wrong"

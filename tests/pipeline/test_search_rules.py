@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from search_parts import SHORT, ShuffledEngine, ShuffledRewards, Table
 
 from tts.errors import CallError, MisuseError, OtherSearchError
 from tts.pipeline.calls import SearchCalls, call_seed
 from tts.pipeline.watch import Stuck
-from tts.types import Completion, Decoding, Grouping, Piece
+from tts.types import Completion, Decoding, Grouping, Piece, RewardRequest, Rewards
 
 
 @pytest.fixture
@@ -242,6 +247,149 @@ def test_a_candidate_is_handed_in_once_within_range_and_while_the_search_runs(tm
     Table(tmp_path).result(late)
     with pytest.raises(MisuseError):
         kept[0].emit(1, (Piece("a"),), "stop")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"index": 0.0}, "index must be an int, got 0.0"),
+        ({"index": True}, "index must be an int, got True"),
+        ({"finish_reason": "bogus"}, "finish_reason must be one of stop, "),
+        ({"written": "hello"}, "pieces of text, got 'hello'"),
+        ({"written": (Piece(5),)}, "pieces of text"),  # type: ignore[arg-type]  # what is wrong here
+        ({"written": (Piece("x", "77"),)}, "the call of this search that wrote it, or none, got '77'"),
+        ({"rewards": ["a"]}, "finite numbers, got 'a'"),
+        ({"rewards": [0.5, math.nan]}, "finite numbers, got nan"),
+        ({"error": None}, "error must be a text, got None"),
+    ],
+)
+def test_a_candidate_that_its_file_could_not_give_back_is_refused(
+    table: Table, given: dict[str, Any], told: str
+) -> None:
+    async def search(calls: SearchCalls) -> None:
+        calls.emit(1, (Piece("a"),), "stop", [1, 0.5])
+        calls.emit(**{"index": 0, "written": (Piece("a"),), "finish_reason": "stop", **given})
+
+    one = table.run(search)
+    assert isinstance(one.error, MisuseError)
+    assert told in str(one.error)
+    assert one.candidates.keys() == {1}
+    assert table.run(search).candidates.keys() == {1}  # what is on disk is readable
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()])
+def test_whatever_a_search_raises_ends_it_alone(tmp_path: Path, error: BaseException) -> None:
+    async def search(calls: SearchCalls) -> None:
+        async def child(mine: SearchCalls) -> None:
+            try:
+                await mine.generate(SHORT)
+                await mine.generate(SHORT)
+            finally:
+                raise error
+
+        calls.branch(child)
+        await calls.generate(SHORT)
+        raise error
+
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(Table(tmp_path).run(search)))  # as a run draws
+    thread.start()
+    thread.join()
+    assert found[0].error is error
+
+
+def test_a_branch_that_never_ends_its_end_is_ended(tmp_path: Path) -> None:
+    async def search(calls: SearchCalls) -> str:
+        async def child(mine: SearchCalls) -> None:
+            try:
+                await mine.generate(SHORT)
+                await mine.generate(SHORT)
+            finally:
+                while True:
+                    pass
+
+        calls.branch(child)
+        await calls.generate(SHORT)
+        return "done"
+
+    assert Table(tmp_path, turn_seconds=0.4).result(search) == "done"
+
+
+def test_what_another_problem_asked_for_is_refused_told_or_not(tmp_path: Path) -> None:
+    shared: list[Any] = []
+
+    async def first(calls: SearchCalls) -> None:
+        shared.append(calls.generate(SHORT))
+        await shared[0]
+
+    async def second(calls: SearchCalls) -> None:
+        await calls.generate(SHORT)
+        await shared[0]
+
+    for name, search in (("first", first), ("second", second)):
+        (tmp_path / name).mkdir()
+        error = Table(tmp_path / name).result(search)
+    assert isinstance(error, MisuseError)
+    assert "what another problem asked for" in str(error)
+
+
+class _Rewards(ShuffledRewards):
+    """Returns what it is given, for whatever steps."""
+
+    def __init__(self, *values: Any) -> None:
+        super().__init__()
+        self._values = values
+
+    def capabilities(self) -> frozenset[str]:
+        return frozenset({"rewards"})
+
+    def reply(self, call: RewardRequest) -> Rewards:
+        return Rewards(call.problem_id, call.key, self._values, 7)
+
+
+ANYTHING = st.one_of(st.floats(), st.integers(-(2**70), 2**70), st.none(), st.text(max_size=2), st.booleans())
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(ANYTHING, max_size=3))
+def test_rewards_are_a_finite_number_a_step_or_an_error_that_is_paid_for(values: list[Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        table, reward = Table(Path(folder)), _Rewards(*values)
+
+        async def search(calls: SearchCalls) -> tuple[float, ...]:
+            return (await calls.rewards(reward, (Piece("one"), Piece("two")))).values
+
+        engines = {"engine": ShuffledEngine(), "sampler.reward": reward}
+        told, again = table.result(search, engines), table.result(search, engines)
+        fits = len(values) == 2 and all(isinstance(one, int | float) and math.isfinite(one) for one in values)
+        if fits:
+            assert told == again == tuple(map(float, values))
+        else:
+            assert isinstance(told, CallError)
+            assert str(told) == str(again)
+            assert "the rewards of `sampler.reward` must be " in str(told)
+        assert len(table.lines) == 1
+        assert json.loads(table.lines[0])["rewards"]["num_prompt_tokens"] == 7
+
+
+def test_an_engine_is_asked_for_what_it_is_made_for(tmp_path: Path) -> None:
+    class Writes(ShuffledEngine):
+        def capabilities(self) -> frozenset[str]:
+            return frozenset()
+
+    reward = _Rewards(0.5)
+
+    async def rate(calls: SearchCalls) -> None:
+        await calls.rewards(None, (Piece("x"),))  # type: ignore[arg-type]  # what is wrong here
+
+    async def write(calls: SearchCalls) -> None:
+        await calls.generate(SHORT, engine=reward)  # type: ignore[arg-type]  # what is wrong here
+
+    for name, search, said in (("rate", rate, "`engine` must be a reward"), ("write", write, "`r` must be an engine")):
+        (tmp_path / name).mkdir()
+        error = Table(tmp_path / name).result(search, {"engine": Writes(), "r": reward})
+        assert isinstance(error, MisuseError)
+        assert said in str(error)
 
 
 class _Sure(ShuffledEngine):

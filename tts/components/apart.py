@@ -31,7 +31,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, PrivateAttr
 
 from tts.components.component import Component
-from tts.errors import EngineError, TTSError
+from tts.errors import EngineError, TTSError, described
 from tts.protocols import Forgets, PluginHost, Sized
 from tts.types import Completion, PluginReport, Request, RewardRequest, Rewards
 
@@ -93,7 +93,7 @@ class Loop:
             self._send(Failed(str(error)))
         except Exception as error:
             traceback.print_exc()
-            self._send(Failed(f"{type(error).__name__}: {error}"))
+            self._send(Failed(described(error)))
 
     def _take(self) -> bool:
         """Do what the messages say; wait for one while there is nothing to work on. False: it is to end."""

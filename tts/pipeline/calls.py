@@ -13,14 +13,15 @@ branch asks in a fixed order and numbers for itself, so no key depends on timing
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 import random
+import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar
+from numbers import Real
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, TypeVar, get_args
 
 from tts.errors import CallError, MisuseError, OtherSearchError
 from tts.protocols import AskingRewardEngine, Engine, RewardEngine
@@ -35,11 +36,17 @@ from tts.types import (
     FinishReason,
     Grouping,
     Message,
+    Piece,
     Problem,
     Request,
     RewardRequest,
     Rewards,
     Written,
+)
+
+AWAITABLE = (
+    "a search may only await what its own `calls` returned, got {}. For things side by side use `calls.branch`, not "
+    "asyncio"
 )
 
 T = TypeVar("T")
@@ -60,6 +67,9 @@ class Host(Protocol):
 
     def send(self, branch: Branch) -> Any:
         """Let a branch run until it awaits something; return that."""
+
+    def shut(self, branch: Branch) -> None:
+        """Close a branch's coroutine."""
 
     def capabilities(self, engine: Engine | None) -> frozenset[str]:
         """Return what an engine of the recipe can do; None is what draws candidates. Raises MisuseError for others."""
@@ -175,7 +185,10 @@ class Promise(Generic[T]):
         self._waiting: list[Branch] = []
 
     def __await__(self) -> Generator[Promise[T], None, T]:
-        """Wait until it is told; raise where nothing will come."""
+        """Wait until it is told; raise where nothing will come. Raises MisuseError for another problem's."""
+        running = self.branch.search.host.running
+        if running is None or running.search is not self.branch.search:
+            raise MisuseError(AWAITABLE.format("what another problem asked for"))
         if not (self.told or self.cancelled):
             yield self
         if self.cancelled:
@@ -226,15 +239,14 @@ class Branch:
         try:
             awaited = self.search.host.send(self)
             if not isinstance(awaited, Promise) or awaited.branch.search is not self.search:
-                raise MisuseError(
-                    f"a search may only await what its own `calls` returned, got {type(awaited).__name__}. For things "
-                    "side by side use `calls.branch`, not asyncio"
-                )
+                raise MisuseError(AWAITABLE.format(type(awaited).__name__))
         except StopIteration as end:
             self.end(end.value)
-        except (OtherSearchError, KeyboardInterrupt, SystemExit):
+        except OtherSearchError:
             raise
         except BaseException as error:  # whatever a search raises ends that search alone
+            if _is_users(error):
+                raise
             self.end(error=error)
         else:
             awaited.wait(self)
@@ -248,8 +260,11 @@ class Branch:
         """End it, and give up what it asked for and was not told."""
         self.over = True
         if self.coroutine is not None:
-            with contextlib.suppress(Exception):  # a `finally` that asks, awaits or fails: nobody is there to be told
-                self.coroutine.close()
+            try:
+                self.search.host.shut(self)
+            except BaseException as error:  # a `finally` that asks, awaits or fails: nobody is there to be told
+                if _is_users(error):
+                    raise
         asked, self.asked = self.asked, []
         for promise in asked:
             if not promise.told:
@@ -345,6 +360,7 @@ class SearchCalls:
         """Hand in candidate `index`."""
         self._running()
         search = self._search
+        _require_kept(index, written, finish_reason, error)
         if not 0 <= index < search.num_candidates or index in search.emitted:
             raise MisuseError(
                 f"candidate {index} was handed in before, or is not among the {search.num_candidates} "
@@ -354,14 +370,14 @@ class SearchCalls:
         candidate = replace(
             self._candidate(index, written, finish_reason),
             sampler=f"{search.label}/{arm}" if arm else search.label,
-            rewards=None if rewards is None else tuple(rewards),
+            rewards=None if rewards is None else numbers(rewards, "the rewards of a candidate"),
         )
         if finish_reason == "error":
             candidate = replace(candidate, error=error or "a call that it needed failed")
         recorded = search.candidates.get(index)
         if recorded is None:
-            search.candidates[index] = candidate
             search.host.record(candidate)
+            search.candidates[index] = candidate
         elif (recorded.text, recorded.finish_reason, recorded.calls) != (
             candidate.text,
             candidate.finish_reason,
@@ -376,6 +392,9 @@ class SearchCalls:
         """
         search = self._search
         calls = tuple(piece.call for piece in written if piece.call)
+        unknown = [call for call in calls if call not in search.completions]
+        if unknown:
+            raise MisuseError(f"a piece must name the call of this search that wrote it, or none, got {unknown[0]!r}")
         drawn = [search.completions[call] for call in calls]
         wrote = [one for one in drawn if one.num_tokens != 0] or drawn[:1]
         reasoning, text = search.answer(written)
@@ -433,6 +452,11 @@ class SearchCalls:
             raise MisuseError("a branch asks through its own `calls`, and only while it runs")
 
 
+def _is_users(error: BaseException) -> bool:
+    """Tell whether it is the user's Ctrl-C, which comes to the main thread alone, and nothing that a search raised."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
 def begin(search: Search, sampler_search: Callable[[Problem, SearchCalls], Coroutine[Any, Any, Any]]) -> None:
     """Give the search its root, ready to run. A sampler whose `search` is no coroutine ends it at once."""
     search.root = Branch(search)
@@ -442,6 +466,27 @@ def begin(search: Search, sampler_search: Callable[[Problem, SearchCalls], Corou
         search.root.end(error=error)
     else:
         search.host.ready.append(search.root)
+
+
+def numbers(values: Sequence[Any], what: str) -> tuple[float, ...]:
+    """Return them as floats. Raises MisuseError unless each is a finite number: a file could not hold it."""
+    wrong = [value for value in values if not (isinstance(value, Real) and math.isfinite(value))]
+    if wrong:
+        raise MisuseError(f"{what} must be finite numbers, got {wrong[0]!r}")
+    return tuple(map(float, values))
+
+
+def _require_kept(index: Any, written: Any, finish_reason: Any, error: Any) -> None:
+    """Raise MisuseError for a candidate that its file could not give back."""
+    if type(index) is not int:
+        raise MisuseError(f"a candidate's index must be an int, got {index!r}")
+    if not all(isinstance(piece, Piece) and isinstance(piece.text, str) for piece in written):
+        raise MisuseError(f"a candidate must be written in pieces of text, got {written!r}")
+    if finish_reason not in get_args(FinishReason):
+        known = ", ".join(get_args(FinishReason))
+        raise MisuseError(f"a candidate's finish_reason must be one of {known}, got {finish_reason!r}")
+    if not isinstance(error, str):
+        raise MisuseError(f"a candidate's error must be a text, got {error!r}")
 
 
 def _coroutine(made: Any) -> Coroutine[Any, Any, Any]:

@@ -30,7 +30,7 @@ from typing import Any, NoReturn
 
 from tts.errors import CallError, EngineError, MisuseError, OtherSearchError
 from tts.pipeline.asking import Asked, Name
-from tts.pipeline.calls import Branch, Promise, Search
+from tts.pipeline.calls import Branch, Promise, Search, numbers
 from tts.pipeline.cap import Cap
 from tts.pipeline.reading import SECONDS, Reading, Readings, Reads
 from tts.pipeline.watch import Watch
@@ -93,6 +93,8 @@ class Driver:
         self._slots = {**engines, **(slots or {})}
         self.ready: deque[Branch] = deque()
         self.running: Branch | None = None
+        self._rewards: dict[str, bool] = {}  # whether an engine gives them, and whether it writes: by place
+        self._writes: dict[str, bool] = {}
         self.num_replies = 0
         self.tokens: dict[str, list[int]] = {}
         """Written and read, by what they are charged to; see `count`."""
@@ -151,7 +153,8 @@ class Driver:
 
     def capabilities(self, engine: Engine | None) -> frozenset[str]:
         """Return what an engine of the recipe can do."""
-        return self.engines[self._place(engine)].capabilities()
+        place = self._place(engine)
+        return (self._askers.get(place) or self.engines[place]).capabilities()
 
     def ask(
         self,
@@ -162,6 +165,7 @@ class Driver:
     ) -> Promise[Any]:
         """Ask an engine. What an earlier session has on record is told at once."""
         search, name, place = branch.search, (call.problem_id, call.key), self._place(engine)
+        self._require_able(place, call)
         charged = place if search.own == POLICY or place.startswith(search.own) else search.own
         mark = _marked(search, place, digest(charged, call))
         promise: Promise[Any] = Promise(branch, lambda: self._give_up(name))
@@ -180,6 +184,17 @@ class Driver:
         else:
             self._queues[place][name] = call
         return promise
+
+    def _require_able(self, place: str, call: Request | RewardRequest) -> None:
+        """Raise MisuseError where an engine is asked for what it is not made for."""
+        if place not in self._rewards:
+            capabilities = (self._askers.get(place) or self.engines[place]).capabilities()
+            writes = "rewards" not in capabilities or not capabilities <= {"rewards", "raw_rewards"}
+            self._rewards[place], self._writes[place] = "rewards" in capabilities, writes
+        if isinstance(call, RewardRequest) and not self._rewards[place]:
+            raise MisuseError(f"`{place}` must be a reward engine to be asked for rewards")
+        if isinstance(call, Request) and not self._writes[place]:
+            raise MisuseError(f"`{place}` must be an engine that writes to be asked for text: it gives rewards alone")
 
     def _put(self, name: Name, flight: _InFlight, asker: AskingRewardEngine) -> None:
         """Put a reward call to the engine that is asked; without questions it is told at once."""
@@ -311,6 +326,17 @@ class Driver:
             if self._refusal is not None:
                 raise self._refusal
 
+    def shut(self, branch: Branch) -> None:
+        """Close a branch's coroutine, watched, too: it may have a `finally`."""
+        assert branch.coroutine is not None
+        if self.running is not None:  # it is given up in another one's turn, which is watched
+            return branch.coroutine.close()
+        self._watch.enter(f"the search of problem {branch.search.problem.id!r}")
+        try:
+            return branch.coroutine.close()
+        finally:
+            self._watch.leave()
+
     def _take(self, place: str, reply: Completion | Rewards) -> None:
         """Record a reply, then tell it. That to a question is kept until all have come."""
         name = (reply.problem_id, reply.key)
@@ -343,6 +369,8 @@ class Driver:
             return
         if flight.due == -math.inf:
             reply = _late(reply, flight.search.call_seconds)
+        if isinstance(reply, Rewards):
+            reply = _numbers(reply, flight)
         flight.search.log.reply(flight.charged, flight.digest, reply, flight.about, told=flight.told)
         if flight.told:
             flight.search.in_flight -= 1
@@ -390,6 +418,21 @@ class Driver:
 def _marked(search: Search, place: str, mark: str) -> str:
     """Return the digest of a call to a place, in which stands what else tells it apart."""
     return digest_of(search.marks[place], mark) if place in search.marks else mark
+
+
+def _numbers(reply: Rewards, flight: _InFlight) -> Rewards:
+    """Return rewards that are a finite number for each step; others are an error, and their cost stays."""
+    assert isinstance(flight.call, RewardRequest)
+    wanted, got = len(flight.call.steps), len(reply.values)
+    if reply.error is not None:
+        return replace(reply, values=())
+    try:
+        values = numbers(reply.values, f"the rewards of `{flight.place}`")
+        if got != wanted:
+            raise MisuseError(f"the rewards of `{flight.place}` must be one for each of {wanted} steps, got {got}")
+    except MisuseError as error:
+        return replace(reply, values=(), error=str(error))
+    return replace(reply, values=values)
 
 
 def _late(reply: Completion | Rewards, seconds: float) -> Completion | Rewards:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import NamedTuple, cast
 
-from tts.errors import ScorerError, TTSError
+from tts.errors import ScorerError, TTSError, described
 from tts.protocols import AskingScorer, BoundSelector, Scorer, Selector, Task
 from tts.selectors.contenders import contenders, vote
 from tts.types import (
@@ -120,7 +120,7 @@ def reselect(
         verdict = _selected(ballot, selection, judged.verdicts)
     except Exception as error:  # of a scorer or selector, of which any may be a plugin's
         selection = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
-        told = str(error) if isinstance(error, TTSError) else f"{type(error).__name__}: {error}"
+        told = str(error) if isinstance(error, TTSError) else described(error)
         verdict = Verdict("undecided", SELECTION_FAILED, told)
         scores = scores if len(scores) == len(candidates) else ()
     return replace(judged, scores=scores, selection=selection, verdict=verdict)

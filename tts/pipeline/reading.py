@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tts.errors import CallError
+from tts.errors import CallError, described
 from tts.pipeline.calls import Promise, Search
 from tts.types import Grouping, Problem, Written
 
@@ -90,5 +90,5 @@ class Readings:
         try:
             reading.box.put(self._reads(reading.search.problem, reading.answers))
         except Exception as error:
-            reading.box.put(CallError(f"{type(error).__name__}: {error}"))
+            reading.box.put(CallError(described(error)))
         self._came.set()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
-from tts.errors import UsageError, VerifierError
+from tts.errors import UsageError, VerifierError, described
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, Scored, is_known, reselect, unjudged
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, shortfall, solution_of
@@ -59,7 +59,7 @@ def judged_again(
     except (UsageError, VerifierError):
         raise
     except Exception as error:  # of a verifier: nothing is known of this problem, and why
-        return unjudged(row.reference, candidates, FAILED, f"{type(error).__name__}: {error}")
+        return unjudged(row.reference, candidates, FAILED, described(error))
 
 
 @dataclass(slots=True)

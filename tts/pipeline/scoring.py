@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from tts.components.component import Component
 from tts.components.slot import Slot, slots_of
-from tts.errors import EngineError, EngineLoadError, TTSError, UsageError
+from tts.errors import EngineError, EngineLoadError, TTSError, UsageError, described
 from tts.pipeline.calls import Search, begin
 from tts.pipeline.driver import Driver
 from tts.pipeline.judge import Scored
@@ -81,7 +81,7 @@ class Scoring:
         """Return what came of it, one score per candidate."""
         error = search.error
         if error is not None:
-            return Scored((), str(error) if isinstance(error, TTSError) else f"{type(error).__name__}: {error}")
+            return Scored((), str(error) if isinstance(error, TTSError) else described(error))
         finished = [candidate for candidate in candidates if candidate.finish_reason == "stop"]
         found = list(search.result)
         wrong = _wrong(found, len(finished))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tts.errors import CallError, MisuseError
+from tts.errors import CallError, MisuseError, described
 from tts.pipeline.calls import Search, SearchCalls, begin
 from tts.pipeline.cap import Cap
 from tts.pipeline.drawing import IDLE_SECONDS, Progress, lowered, num_wanted, requests_of
@@ -318,7 +318,7 @@ class Searching:
             return
         if error is None and not search.candidates:
             error = MisuseError("the search ended without a candidate")
-        told = None if error is None else f"{type(error).__name__}: {error}"
+        told = None if error is None else described(error)
         if one.cancelled:
             self.log.retry(problem_id)
         else:

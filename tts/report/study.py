@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tts.errors import plural
+from tts.errors import described, plural
 from tts.metrics.budget import Costs, costs_of_subsets, costs_of_whole, joined_costs
 from tts.metrics.curves import Curve, Drawn, curves, joined, pass_curve, selected_curve, subsets, whole, whole_curves
 from tts.metrics.distinct import expected_distinct_answers
@@ -189,7 +189,7 @@ def _own(name: str, selector: Selector, gathered: Gathered, drawn: Drawn, seed: 
     try:
         return [own_curve(selector, gathered.ballots, drawn, seed)]
     except Exception as error:  # of the selector, a plugin's: the other figures stand
-        gathered.notes.append(f"{name}: the selector has no curve, since it failed: {type(error).__name__}: {error}")
+        gathered.notes.append(f"{name}: the selector has no curve, since it failed: {described(error)}")
         return []
 
 
