@@ -1,13 +1,21 @@
 import itertools
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tts.metrics.bootstrap import estimates
 from tts.metrics.units import units_of
+from tts.pipeline.rejudging import Rejudging
+from tts.pipeline.run import open_run
 from tts.pipeline.tally import Tally
-from tts.types import Candidate, Counts, Selection, Solution, Usage, Verdict
+from tts.protocols import Calls
+from tts.recipe import load_recipe
+from tts.runs.stored import StoredRun
+from tts.samplers.searching import SearchKeys
+from tts.types import Candidate, Counts, Problem, Selection, Solution, Usage, Verdict
 
 
 def candidate(index: int, sampler: str = "temperature") -> Candidate:
@@ -92,3 +100,28 @@ def test_each_arm_gets_the_credit_for_its_own_candidates() -> None:
     hot, cold = tally.credit["hot"], tally.credit["cold"]
     assert (hot.num_candidates, hot.num_passed, hot.num_selected, hot.num_tokens) == (2, 1, 1, 10)
     assert (cold.num_candidates, cold.num_passed, cold.num_selected, cold.num_tokens) == (1, 0, 0, 5)
+
+
+class Fails(SearchKeys):
+    """Draws one candidate of the first problem, and fails at the others."""
+
+    async def search(self, problem: Problem, calls: Calls) -> None:
+        if problem.id != "a":
+            raise RuntimeError("no idea")
+        drawn = await calls.generate(self.decoding())
+        calls.emit(0, (drawn.piece,), drawn.finish_reason)
+
+
+def test_where_a_search_drew_nothing_the_problem_is_open_as_it_is_when_graded_anew(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    sections = {"task": "math", "selector": "majority_vote", "engine": {"name": "replay", "script": ["\\boxed{42}"]}}
+    recipe.write_text(json.dumps({**sections, "sampler": {"name": f"{__name__}:Fails", "num_candidates": 2}}))
+    rows = [{"id": name, "problem": "6*7?", "answer": "42"} for name in "ab"] + [{"id": "c", "problem": "6*7?"}]
+    with open_run(load_recipe(str(recipe)), rows, tmp_path / "run") as run:
+        outcomes = {outcome.solution.problem_id: outcome.solution for outcome in run.outcomes()}
+    assert [outcomes[name].verdict.status for name in "abc"] == ["passed", "undecided", "undecided"]
+    assert (run.tally.num_graded, run.tally.num_undecided, run.tally.accuracy) == (2, 1, (0.5, 1.0))
+    assert any("nothing was drawn for 2 of 3 problems" in note and "no idea" in note for note in run.tally.notes())
+    again = Rejudging(StoredRun(tmp_path / "run"), afresh=False)
+    list(again.outcomes())
+    assert (again.tally.num_graded, again.tally.accuracy) == (2, (0.5, 1.0))

@@ -38,6 +38,9 @@ SELECTION_FAILED = "selection_failed"
 """The reason of a verdict on what is handed in where a scorer or selector raised: the candidates' verdicts stand."""
 
 
+NO_CANDIDATES = "no_candidates"
+"""The reason where nothing was drawn: what would have been may be right or wrong."""
+
 NO_REFERENCE = "no_reference"
 """The reason where there is nothing to judge by."""
 
@@ -68,6 +71,9 @@ def judge(
     What is `given` with the candidates, one each, stands in the place of what would be extracted and verified. Where
     scorer or selector fail, nothing is handed in, and the verdict says why; the candidates' verdicts stand.
     """
+    if not candidates:
+        reason = NO_CANDIDATES if is_known(reference) else NO_REFERENCE
+        return unjudged(reference, (), reason, "there is no candidate")
     verifier, given = task.verifier, given or [Given()] * len(candidates)
     answers = tuple(
         None
@@ -218,7 +224,7 @@ def _selected(ballot: Ballot, selection: Selection, verdicts: Sequence[Verdict])
 
 def count(candidates: Sequence[Candidate], judged: Judged) -> Counts:
     """Count what became of the candidates."""
-    graded = not candidates or is_graded(judged.verdicts)
+    graded = is_graded(judged.verdicts) if candidates else judged.verdict.reason != NO_REFERENCE
     statuses = [verdict.status for verdict in judged.verdicts]
     reasons = [candidate.finish_reason for candidate in candidates]
     finished = reasons.count("stop")

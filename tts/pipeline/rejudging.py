@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from tts.errors import UsageError, VerifierError, described
-from tts.pipeline.judge import FAILED, SELECTION_FAILED, Scored, is_known, reselect, unjudged
+from tts.pipeline.judge import FAILED, NO_CANDIDATES, SELECTION_FAILED, Scored, is_known, reselect, unjudged
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, shortfall, solution_of
 from tts.pipeline.scoring import Scoring, score_stored
@@ -22,7 +22,6 @@ from tts.runs.ledger import priced
 from tts.runs.stored import Stored, StoredRun
 from tts.types import Candidate, Judged, ProblemRow, RowError, Spent
 
-NO_CANDIDATES = "no_candidates"
 """The reason of the verdict on a problem of which nothing was drawn: it counts, as undecided."""
 
 Keep = Callable[[str, Judged], None]

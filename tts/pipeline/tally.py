@@ -68,6 +68,8 @@ class Tally:
     heard: Heard = field(default_factory=Heard)
     _shares: Counter[Shares] = field(default_factory=Counter)  # of the problems that stand alone: how often each comes
     _clusters: dict[str, list[Shares]] = field(default_factory=dict)
+    _num_undrawn: int = 0
+    _why_undrawn: str = ""  # of the first of them
     _num_wasted: int = 0  # tokens of attempts that broke off, at most
 
     def add(
@@ -96,7 +98,11 @@ class Tally:
         self.completion_tokens += solution.usage.completion_tokens
         in_candidates = solution.usage.candidate_tokens
         self.candidate_tokens += solution.usage.completion_tokens if in_candidates is None else in_candidates
-        if counts.num_passed is not None and counts.num_undecided is not None and counts.num_candidates:
+        if not counts.num_candidates:
+            self._num_undrawn += 1
+            self._why_undrawn = self._why_undrawn or solution.error or ""
+            self._add_undrawn(graded=counts.num_passed is not None, cluster=cluster)
+        elif counts.num_passed is not None and counts.num_undecided is not None:
             self.num_graded += 1
             self.num_correct += solution.verdict.status == "passed"
             is_open = solution.verdict.status == "undecided" and solution.verdict.reason not in COUNTED_WRONG
@@ -117,6 +123,9 @@ class Tally:
         """Count one problem that has no candidates: if it can be graded, it may be right or wrong."""
         self.num_problems += 1
         self.num_incomplete += 1
+        self._add_undrawn(graded=graded, cluster=cluster)
+
+    def _add_undrawn(self, *, graded: bool, cluster: str | None) -> None:
         if graded:
             self.num_graded += 1
             self.num_undecided += 1
@@ -137,6 +146,9 @@ class Tally:
         }
         every = self.num_problems
         counted = [what.format(plural(number, "problem", of=every)) for what, number in told.items() if number]
+        if self._num_undrawn:
+            number = plural(self._num_undrawn, "problem", of=every)
+            counted.append(f"nothing was drawn for {number}, which may be right or wrong: {self._why_undrawn}")
         if self.num_cancelled:
             counted.append(f"{plural(self.num_cancelled, 'problem')} cancelled, and in no figure")
         if self._num_wasted:

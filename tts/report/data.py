@@ -305,10 +305,17 @@ class Arm:
 
     @property
     def budget(self) -> str:
-        """`4,096 tokens`: the limit of a candidate, as far as it is known."""
+        """`4,096 tokens`, `16 steps of 512 tokens`: the limit of a candidate, as far as it is known."""
         sampler = self.recipe.get("sampler")
-        most = sampler.get("max_tokens") if isinstance(sampler, Mapping) else None
-        return f"{most:,} tokens" if isinstance(most, int) else "the token limit"
+        keys = sampler if isinstance(sampler, Mapping) else {}
+        most = keys.get("max_tokens")
+        if not isinstance(most, int):
+            return "the token limit"
+        thought = keys.get("max_thinking_tokens")
+        steps = keys.get("max_steps", keys.get("num_steps"))
+        if isinstance(thought, int):
+            return f"{thought:,} tokens of thinking and {most:,} of answer"
+        return f"{steps:,} steps of {most:,} tokens" if isinstance(steps, int) else f"{most:,} tokens"
 
     def points(self, figure: str) -> list[Point]:
         """Return the points of that figure that are known; none where the arm has no such line."""
