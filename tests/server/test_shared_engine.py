@@ -57,6 +57,7 @@ def test_a_large_problem_delays_a_small_one_by_a_turn_and_not_by_its_size() -> N
         large, small = engine.share(), engine.share()
         for index in range(400):
             large.add(request("large", index))
+        large.step(0)
         for index in range(4):
             small.add(request("small", index))
         began = time.monotonic()
@@ -75,6 +76,7 @@ def test_calls_are_cancelled_whether_they_wait_or_fly() -> None:
         share.cancel("p", "7")
         assert {(one.key, one.finish_reason) for one in collect(share, 2)} == {("0", "cancelled"), ("1", "cancelled")}
         other.add(request("q", 0))
+        other.step(0)
         other.close()
         share.add(request("r", 0))
         share.cancel("r", "0")

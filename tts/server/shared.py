@@ -128,15 +128,16 @@ class SharedEngine:
         for share, told in by_share.items():
             share.tell(told)
 
-    def add(self, share: Share, call: Call) -> None:
-        """Let a call wait for its turn."""
-        self._owners[call.problem_id, call.key] = share
-        waiting = self._waiting.get(call.problem_id)
-        if waiting is None:
-            waiting = self._waiting[call.problem_id] = deque()
-            self._turns.append(call.problem_id)
-        waiting.append(call)
-        self.num_waiting += 1
+    def add(self, share: Share, calls: list[Call]) -> None:
+        """Let calls wait for their turns."""
+        for call in calls:
+            self._owners[call.problem_id, call.key] = share
+            waiting = self._waiting.get(call.problem_id)
+            if waiting is None:
+                waiting = self._waiting[call.problem_id] = deque()
+                self._turns.append(call.problem_id)
+            waiting.append(call)
+        self.num_waiting += len(calls)
 
     def cancel(self, problem_id: str, key: str) -> None:
         """Stop a call on its way; one that waits comes back at once."""
@@ -175,6 +176,7 @@ class Share:
     def __init__(self, shared: SharedEngine) -> None:
         self._shared = shared
         self._replies: queue.SimpleQueue[list[Reply]] = queue.SimpleQueue()
+        self._added: list[Call] = []  # and not yet handed over: `step` does that, for all at once
         self._num_in_flight = 0
         self.num_generated_tokens = 0
 
@@ -233,10 +235,11 @@ class Share:
     def add(self, request: Call) -> None:
         """Take one request."""
         self._num_in_flight += 1
-        self._shared.order(partial(self._shared.add, self, request))
+        self._added.append(request)
 
     def step(self, patience_seconds: float = 0.1) -> list[Reply]:
         """Return what came, and wait for the first at most that long. Raises EngineError where no more will come."""
+        self._hand_over()
         came: list[Reply] = []
         until = time.monotonic() + patience_seconds if self._num_in_flight else 0.0
         with suppress(queue.Empty):
@@ -251,8 +254,14 @@ class Share:
 
     def cancel(self, problem_id: str, key: str) -> None:
         """Stop one request."""
+        self._hand_over()
         self._shared.order(partial(self._shared.cancel, problem_id, key))
 
     def forget(self, problem_id: str) -> None:
         """Tell that no call of this problem will come any more."""
         self._shared.order(partial(self._shared.forget, problem_id))
+
+    def _hand_over(self) -> None:
+        if self._added:
+            self._shared.order(partial(self._shared.add, self, self._added))
+            self._added = []
