@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tts import ProblemRow
-from tts.errors import RecipeError
+from tts.errors import CapReachedError, RecipeError, RunFolderError
 from tts.pipeline.rejudging import Rejudging
 from tts.pipeline.run import open_run
 from tts.recipe import load_recipe
@@ -198,3 +198,19 @@ def test_a_search_that_fails_says_so_whoever_looks_at_it(tmp_path):
     assert "overloaded" in drawn["p0"].error
     [again] = Rejudging(StoredRun(tmp_path / "run"), afresh=False).outcomes()
     assert again.solution.error == drawn["p0"].error
+
+
+def test_a_search_without_a_candidate_yet_goes_on_with_its_own_recipe_alone(tmp_path):
+    """Its calls are on record: another reward model's must not stand among them."""
+    run = tmp_path / "run"
+    with pytest.raises(CapReachedError):
+        solved(recipe_of(tmp_path, BEAM), run, token_budget=530)
+    assert (run / "calls.jsonl").stat().st_size
+    assert not (run / "candidates.jsonl").exists() or not (run / "candidates.jsonl").stat().st_size
+    before = (run / "run.json").read_bytes()
+    with pytest.raises(RunFolderError, match="holds a run of another recipe"):
+        solved(recipe_of(tmp_path, BEAM.replace("0.1, 0.9", "0.2, 0.9")), run)
+    assert (run / "run.json").read_bytes() == before
+    whole = solved(recipe_of(tmp_path, BEAM), tmp_path / "whole")
+    assert solved(recipe_of(tmp_path, BEAM), run).keys() == whole.keys()
+    assert sorted(map(str, calls_of(run))) == sorted(map(str, calls_of(tmp_path / "whole")))

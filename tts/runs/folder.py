@@ -66,7 +66,16 @@ def read_job(path: Path) -> Job | None:
 
 def has_candidates(path: Path) -> bool:
     """Tell whether anything was drawn into the folder `path`, be it only what is to be drawn anew."""
-    files = (path / name for name in ("candidates.jsonl", "superseded.jsonl"))
+    return _has_any(path, "candidates.jsonl", "superseded.jsonl")
+
+
+def has_replies(path: Path) -> bool:
+    """Tell whether engines replied to anything for the folder `path`: a search may not have handed in a candidate."""
+    return has_candidates(path) or _has_any(path, "calls.jsonl")
+
+
+def _has_any(path: Path, *names: str) -> bool:
+    files = (path / name for name in names)
     return any(file.exists() and file.stat().st_size > 0 for file in files)
 
 

@@ -21,7 +21,7 @@ from tts.runs.call_log import FILE as CALLS
 from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
 from tts.runs.call_log import retried
 from tts.runs.files import StoredFile
-from tts.runs.folder import RunFolder, has_candidates, read_job
+from tts.runs.folder import RunFolder, has_candidates, has_replies, read_job
 from tts.runs.records import CandidateKey
 
 DEFAULT_RECIPE = "quickstart"
@@ -134,7 +134,7 @@ def prepare(
     change a candidate raises RunFolderError with the list of changes.
     """
     old = read_job(folder.path)
-    if old is None or not has_candidates(folder.path):
+    if old is None or not has_replies(folder.path):
         if old is not None and rows_come:
             folder.forget("problems.jsonl")
         folder.forget_derived()
