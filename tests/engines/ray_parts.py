@@ -140,14 +140,14 @@ LIVES = itertools.count()
 
 
 class Marked(ReplayEngine):
-    """Says in each completion which engine drew it. Dies when it is given a call of the problem `poison`."""
+    """Says in each completion which engine drew it. Dies when it is given a call of a problem called `poison …`."""
 
     def open(self) -> None:
         super().open()
         object.__setattr__(self, "_life", float(next(LIVES)))
 
     def add(self, request: Any) -> None:
-        if request.problem_id == "poison":
+        if request.problem_id.startswith("poison"):
             raise EngineError("poisoned")
         super().add(request)
 

@@ -86,7 +86,7 @@ def test_a_caller_who_was_away_takes_no_replica_for_hanging() -> None:
     cluster.close()
 
 
-def test_what_is_there_at_three_deaths_is_an_error_and_the_rest_is_drawn() -> None:
+def test_what_kills_is_an_error_and_the_rest_is_drawn() -> None:
     cluster = Threads(replay(Marked, batch_size=8))
     driven = places(cluster)
     poison = requests(1)[0]
@@ -95,8 +95,48 @@ def test_what_is_there_at_three_deaths_is_an_error_and_the_rest_is_drawn() -> No
     assert len(done) == len(wanted)
     (bad,) = [one for one in done if one.problem_id == "poison"]
     assert bad.finish_reason == "error"
-    assert bad.error == "a replica died 3 times while it worked on this; the last time: poisoned"
+    assert bad.error == "a replica died 3 times while it worked on this, the last time on this problem alone: poisoned"
     assert driven.num_replaced == 3
+    cluster.close()
+
+
+@given(seed=st.integers(0, 2**16), num_poisoned=st.integers(1, 3), each=st.integers(1, 4), guided=st.booleans())
+@settings(derandomize=True, max_examples=15)
+def test_only_problems_that_kill_are_blamed(seed: int, num_poisoned: int, each: int, guided: bool) -> None:
+    chance = random.Random(seed)
+    cluster = Threads(replay(Marked, batch_size=64))
+    driven = places(cluster, chance.randint(1, 2))
+    wanted = requests(30, each, guided=guided)
+    bad = {f"p{number}" for number in chance.sample(range(30), num_poisoned)}
+    named = {name: f"poison of {name}" for name in bad}
+    done = draw(driven, [replace(one, problem_id=named.get(one.problem_id, one.problem_id)) for one in wanted])
+    assert sorted(one.problem_id for one in done) == sorted(named.get(one.problem_id, one.problem_id) for one in wanted)
+    assert {one.problem_id for one in done if one.finish_reason == "error"} == set(named.values())
+    assert all(one.finish_reason == "error" for one in done if one.problem_id in named.values())
+    assert driven.num_free == 64 * (driven.num_free // 64) > 0
+    cluster.close()
+
+
+def test_what_is_cancelled_while_it_waits_comes_back_so() -> None:
+    cluster = Threads(replay(Marked, delay_seconds=0.2, batch_size=8))
+    driven = places(cluster, 1)
+    for request in requests(4, 2):
+        driven.add(request)
+    for life in range(2):
+        driven.step(0.01)
+        cluster.actors[life].kill()
+        while driven.num_replaced == life:
+            driven.step(0.01)
+    driven.step(0.01)  # two of four problems are given
+    assert driven.num_replaced == 2
+    driven.cancel(("p3", "0"))
+    driven.add(requests(5, 1)[4])
+    done: list[Completion] = []
+    while len(done) < 9:
+        done += [one for one in driven.step(0.05) if isinstance(one, Completion)]
+    assert [(one.problem_id, one.key) for one in done if one.finish_reason == "cancelled"] == [("p3", "0")]
+    assert [one.problem_id for one in done[:4]] == ["p0", "p0", "p1", "p1"]
+    assert driven.step(0.0) == []
     cluster.close()
 
 

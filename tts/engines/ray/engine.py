@@ -26,7 +26,7 @@ class RayEngine(Component):
     """Runs replicas of another engine as Ray actors, on one machine or many, under one driver.
 
     A problem's calls stay on one replica. One that dies or hangs is replaced and its calls are made again, of an ESamp
-    group all; a call that was there at three deaths becomes an error. Every node needs the same `tts` installed. Where
+    group all; a problem that kills three or more becomes errors. Every node needs the same `tts` installed. Where
     many candidates a second are drawn, or the machines know nothing of each other: `tts solve --shard`.
     """
 

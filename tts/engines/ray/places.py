@@ -7,9 +7,14 @@ what was asked since the last one (one message a place), looks which polls came 
 
 When a replica dies (its process is gone, its engine raised, or no step ended for `hang_seconds` while it had work) a
 new one takes its place and gets all that was flying. `life` numbers the replicas of a place, so that a poll of an old
-one is not believed. Whoever asked notices nothing, but for three things: a call that was there at three deaths comes
-back as an error, since it may be what kills; five deaths at one place with nothing finished in between end the run; and
-a replica that is not ready within `start_seconds` does, too.
+one is not believed. Whoever asked notices nothing, but for three things: the calls of a problem that kills come back as
+errors; five deaths at one place with nothing finished in between end the run; and a replica that is not ready within
+`start_seconds` does, too.
+
+Who kills. After a second death with the same calls the next replica is not given all of them again, but a few problems
+at a time, and after a third death those that were there then one by one; the rest wait (`waiting`). A problem's calls
+that were there at three deaths or more, with no others at the last, are blamed. What led to that counts as one death
+towards the five.
 
 Groups. Guided calls (ESamp) influence each other through a distiller that dies with its replica, so a group is drawn
 whole or not at all. What finished of a group is held back here until all of it has, and is drawn anew with the rest
@@ -26,14 +31,15 @@ import heapq
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isqrt
 from typing import Any, Protocol
 
 from tts.engines.ray.replica import Call, Hello, Key, Reply, Told, packed, unpacked
 from tts.errors import EngineError, EngineLoadError, plural
 from tts.types import Completion, Request, RewardRequest, Rewards
 
-MOST_DEATHS = 3
-"""Of replicas under one call, before that call is blamed."""
+FEW_DEATHS, MOST_DEATHS = 2, 3
+"""Of replicas under one call, before it is tried with few others, and before it is tried alone or blamed."""
 MOST_BARREN = 5
 """Deaths at one place in a row with nothing finished, before the run ends."""
 POLL_SECONDS = 1.0
@@ -69,13 +75,18 @@ class Cluster(Protocol):
 
 @dataclass(slots=True)
 class _Place:
-    """One replica as the driver sees it. `moved`: when a step was last seen to end, or its work began."""
+    """One replica as the driver sees it.
+
+    `moved`: when a step was last seen to end, or its work began. `waiting`: problem → those of `flying` that the
+    replica has not been given yet.
+    """
 
     number: int
     actor: Any = None
     life: int = 0
     hello: Hello | None = None
     flying: dict[Key, Call] = field(default_factory=dict)
+    waiting: dict[str, list[Key]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     cancels: list[Key] = field(default_factory=list)
     cancelled: set[Key] = field(default_factory=set)
@@ -85,6 +96,7 @@ class _Place:
     num_tokens: int = 0
     moved: float = 0.0
     num_barren: int = 0
+    num_blamed: int = 0
     num_free: int = 0
     room: tuple[int, ...] = ()
 
@@ -178,7 +190,10 @@ class Places:
         if not place.flying:
             place.moved = time.monotonic()
         place.flying[key] = call
-        place.calls.append(call)
+        if place.waiting:
+            place.waiting.setdefault(call.problem_id, []).append(key)
+        else:
+            place.calls.append(call)
         self._recount(place)
 
     def _recount(self, place: _Place) -> None:
@@ -193,7 +208,8 @@ class Places:
         """
         for number in self._changed:
             place = self._places[number]
-            room = (place.num_free == 0, place.hello is None, -place.num_free, len(place.flying), number)
+            busy = place.hello is None or bool(place.waiting)
+            room = (place.num_free == 0, busy, -place.num_free, len(place.flying), number)
             if room != place.room:
                 place.room = room
                 heapq.heappush(self._by_room, (room, number))
@@ -214,11 +230,14 @@ class Places:
             self._let_go(group)
         if key in place.flying and key not in place.cancelled:
             place.cancelled.add(key)
-            place.cancels.append(key)
+            if key not in place.waiting.get(key[0], ()):
+                place.cancels.append(key)
 
     def step(self, patience_seconds: float) -> list[Reply]:
         """Send, look, return what is whole; wait at most so long for the first."""
         for place in self._places:
+            if place.waiting:
+                self._give(place)
             if place.calls or place.cancels:
                 place.actor.submit.remote(packed(place.calls), place.cancels)
                 place.calls, place.cancels = [], []
@@ -275,7 +294,7 @@ class Places:
                 raise EngineError(
                     f"replica {place.number} returned {reply.key} of problem {reply.problem_id!r} unasked"
                 )
-            place.num_barren = 0
+            place.num_barren = place.num_blamed = 0
             place.cancelled.discard(key)
             self._deaths.pop(key, None)
             self._finish(key, reply)
@@ -331,8 +350,23 @@ class Places:
         place.actor = self._cluster.start()
         place.life += 1
         place.hello, place.told, place.num_steps, place.moved = None, -1, -1, time.monotonic()
-        place.calls, place.cancels = list(place.flying.values()), list(place.cancelled)
+        place.calls, place.cancels, place.waiting = [], [], {}
+        for key in sorted(place.flying, key=lambda key: -self._deaths.get(key, 0)):
+            place.waiting.setdefault(key[0], []).append(key)
         self._poll(place)
+
+    def _give(self, place: _Place) -> None:
+        """Give a replica what waits there: all, or the next few problems once the ones before are done."""
+        if len(place.flying) > sum(map(len, place.waiting.values())):
+            return
+        deaths = [max(self._deaths.get(key, 0) for key in keys) for keys in place.waiting.values()]
+        alike = sum(number == deaths[0] for number in deaths)
+        most = len(deaths) if deaths[0] < FEW_DEATHS else isqrt(alike) if deaths[0] < MOST_DEATHS else 1
+        for problem_id in list(place.waiting)[:most]:
+            keys = place.waiting.pop(problem_id)
+            place.calls += [place.flying[key] for key in keys]
+            place.cancels += [key for key in keys if key in place.cancelled]
+        self._changed.add(place.number)
 
     def _poll(self, place: _Place) -> None:
         self._polls[place.actor.collect.remote(place.told, POLL_SECONDS)] = (place, place.life)
@@ -348,14 +382,19 @@ class Places:
         self.num_replaced += 1
         self._lost_tokens += place.num_tokens
         place.num_tokens = 0
-        for key, call in list(place.flying.items()):
+        given = [key for key in place.flying if key not in place.waiting.get(key[0], ())]
+        for key in given:
             self._deaths[key] = self._deaths.get(key, 0) + 1
-            if self._deaths[key] >= MOST_DEATHS:
-                del place.flying[key], self._deaths[key]
-                place.cancelled.discard(key)
-                if key in self._grouped:
-                    self._grouped[key].blamed.add(key)
-                self._finish(key, _blamed(call, why))
+        is_alone = len({problem_id for problem_id, _ in given}) == 1
+        blamed = [key for key in given if is_alone and self._deaths[key] >= MOST_DEATHS]
+        if blamed:
+            place.num_blamed += 1
+            place.num_barren = place.num_blamed
+        for key in blamed:
+            place.cancelled.discard(key)
+            if key in self._grouped:
+                self._grouped[key].blamed.add(key)
+            self._finish(key, _blamed(place.flying.pop(key), self._deaths.pop(key), why))
         for group in self._groups.values():
             if group.place is place and not group.given_up:  # its distiller has died, so it is drawn anew, whole
                 again = group.calls.keys() - group.blamed
@@ -369,9 +408,10 @@ class Places:
         self._start(place)
 
 
-def _blamed(call: Call, why: str) -> Reply:
-    """Return the error that a call becomes which was there whenever a replica died."""
-    error = f"a replica died {MOST_DEATHS} times while it worked on this; the last time: {why}"
+def _blamed(call: Call, num_deaths: int, why: str) -> Reply:
+    """Return the error that a call becomes whose problem was there whenever a replica died."""
+    times = plural(num_deaths, "time")
+    error = f"a replica died {times} while it worked on this, the last time on this problem alone: {why}"
     if isinstance(call, RewardRequest):
         return Rewards(call.problem_id, call.key, (), 0, error=error)
     return Completion(call.problem_id, call.key, "", "error", 0, 0, error=error)
