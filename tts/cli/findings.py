@@ -216,7 +216,8 @@ def _show_contrasts(report: Report, console: Console) -> None:
         title, shown = f"k = {k} (the page has all)", tuple(one for one in shown if one.k == k)
     elif len(pairs) > 1:
         shown = tuple(one for one in shown if one.figure == report.headline)
-        title = f"{report.headline} at equal {COSTS[report.axis]} (the page has all)"
+        also = " or of the same candidates" if any(one.k is not None for one in shown) else ""
+        title = f"{report.headline} at equal {COSTS[report.axis]}{also} (the page has all)"
     rows = [
         (
             look(one) + (f" {one.pair}" if len(pairs) > 1 else ""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -97,10 +97,13 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
         studied.append(study(arm, gathered, about, with_hits=with_hits, seed=options.seed))
     axis = _axis(options.axis, made, studied)
     figures, headline = list(PRIMARY), "maj@k" if any(one.arm.num_graded for one in studied) else "vendi"
+    alike = list(_alike(studied))
+    same = {frozenset(pair) for pair, differ in alike if differ == ["selector"]}
+    choose_unlike = {one.own_figure for one in studied if one.curves} != {headline}
+    if (axis != "k" or same) and headline == PRIMARY[1] and choose_unlike:
+        headline = figures[1] = SELECTED
+        studied = [selecting(one) for one in studied]
     if axis != "k":
-        if headline == PRIMARY[1] and {one.own_figure for one in studied if one.curves} != {headline}:
-            headline = figures[1] = SELECTED
-            studied = [selecting(one) for one in studied]
         studied = [with_stopping_rules(one, run.runs[0], options.seed) for one, run in zip(studied, made, strict=True)]
     arms = tuple(one.arm for one in studied)
 
@@ -113,7 +116,7 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
     }
     bought = [one.buys(of_arm, about.most) for one, of_arm in zip(studied, keys, strict=True) if one.curves]
     found, level = contrasts(
-        bought, axis=axis, figures=figures, baseline=options.baseline, clusters=clusters, seed=options.seed
+        bought, axis=axis, figures=figures, baseline=options.baseline, same=same, clusters=clusters, seed=options.seed
     )
 
     warnings = list(about.warnings)
@@ -132,6 +135,7 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
         method=(
             *options.notes,
             *_how_compared(found, level, options.baseline, axis),
+            *_on_the_same(arm.name for arm in arms if any(arm.name in pair for pair in same)),
             *_method(made, clusters, compared, num_texts, options.seed),
             *_how_spent(axis, with_hits=with_hits),
         ),
@@ -142,7 +146,12 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
         frontier=frontier(arms, headline, axis),
     )
     warnings += [*advice.on_claim(report), *advice.on_fairness(report), *_uncompared(report, bought, options.baseline)]
-    warnings += _the_same(studied)
+    warnings += [
+        f"{first} and {second} hold the same candidates (the same recipe and seed?), so comparing them says nothing: "
+        "give one of them another seed"
+        for (first, second), differ in alike
+        if not differ
+    ]
     if not options.candidates:
         warnings.append("the candidates themselves were left out of this report, as asked")
     return replace(report, warnings=tuple(advice.said_once(arms, warnings)))
@@ -174,31 +183,46 @@ def _uncompared(report: Report, bought: Sequence[Buys], baseline: str | None) ->
     """Yield which arms have no cost in common, so that they are in no comparison at equal cost."""
     if report.axis == "k":
         return
-    compared = {frozenset((one.first, one.second)) for one in report.contrasts}
+    anywhere = {frozenset((one.first, one.second)) for one in report.contrasts}
+    at_cost = {frozenset((one.first, one.second)) for one in report.contrasts if one.k is None}
     for first, second in combinations(bought, 2):
         named = {first.name, second.name}
-        common = first.shared(second, PRIMARY[0])
-        if common and named not in compared and (baseline is None or baseline in named):
-            ends = [(one.name, one.reach(PRIMARY[0], report.axis, common)) for one in (first, second)]
+        figure = SELECTED if named in anywhere else PRIMARY[0]  # arms of the same candidates are compared at k
+        if named in at_cost or not (baseline is None or baseline in named) or figure not in first.curves:
+            continue
+        common = first.shared(second, figure)
+        if common:
+            ends = [(one.name, one.reach(figure, report.axis, common)) for one in (first, second)]
             reaches = ", ".join(
                 f"{name} {' to '.join(dict.fromkeys(amount(cost, report.axis) for cost in reach))}"
                 for name, reach in ends
             )
+            where = f" at equal {COSTS[report.axis]}" if named in anywhere else ""
             yield (
-                f"{first.name} and {second.name} are not compared: no cost is known at which both have a figure "
+                f"{first.name} and {second.name} are not compared{where}: no cost is known at which both have a figure "
                 f"({reaches} a problem): give --k values at which they cost as much"
+                + (", or the cheaper one more candidates in a recipe of its own" if named in anywhere else "")
             )
 
 
-def _the_same(studied: Sequence[Studied]) -> Iterator[str]:
-    """Yield which arms hold the same candidates."""
+def _alike(studied: Sequence[Studied]) -> Iterator[tuple[tuple[str, str], list[str]]]:
+    """Yield which two arms hold the same candidates, and in which later stages they differ."""
     for first, second in combinations(studied, 2):
         digests = [{gathered.digest.digest() for gathered in one.gathered} for one in (first, second)]
         if digests[0] & digests[1]:
-            yield (
-                f"{first.arm.name} and {second.arm.name} hold the same candidates (the same recipe and seed?), "
-                "so comparing them says nothing: give one of them another seed"
-            )
+            one, other = first.arm.recipe, second.arm.recipe
+            differ = [stage for stage in ("selector", "task") if one.get(stage) != other.get(stage)]
+            yield (first.arm.name, second.arm.name), differ
+
+
+def _on_the_same(arms: Iterable[str]) -> Iterator[str]:
+    """Yield what is compared of arms that hold the same candidates and choose unlike."""
+    names = list(arms)
+    if names:
+        yield (
+            f"{', '.join(names)} choose among the same candidates: they are compared in what each hands in, problem by "
+            "problem, at every k; and at equal cost where that is the axis, what their scorers read and wrote included."
+        )
 
 
 def _problem_views(

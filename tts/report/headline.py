@@ -90,6 +90,8 @@ def _verdicts(report: Report) -> Iterator[str]:
         fewest, most = min(sizes), max(sizes)
         on = plural(most, "problem") if fewest == most else f"{fewest} to {plural(most, 'problem')} in common"
         where = look(fitting[0]) if report.axis == "k" else f"{report.headline} at equal {COSTS[report.axis]}"
+        if report.axis != "k" and any(one.k is not None for one in fitting):
+            where += " (of the same candidates where they have no cost in common)"
         yield (
             f"In {where} on {on} {len(apart) or 'none'} of {plural(len(fitting), 'pair')} of "
             f"recipes {'is' if len(apart) < 2 else 'are'} told apart{': ' if apart else ' from chance'}"

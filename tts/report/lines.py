@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from typing import TypedDict, cast
 
@@ -107,6 +107,7 @@ def contrasts(
     axis: str = "k",
     figures: Sequence[str] = PRIMARY,
     baseline: str | None = None,
+    same: Collection[frozenset[str]] = (),
     clusters: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> tuple[tuple[Contrast, ...], float]:
@@ -115,17 +116,25 @@ def contrasts(
     On another axis than k they are compared at equal cost, wherever one of the two has a point inside the range that
     both cover. With a `baseline`, only each other arm minus that one. Where k is 1 all figures are pass@1, which is
     there once. Two arms are compared on the problems that both have; those that share none, or have no reference, are
-    in none.
+    in none. The pairs in `same` choose among the same candidates, so they are compared in that alone: at every k, and
+    at equal cost, too.
     """
     chosen = [(later, earlier) for earlier, later in combinations(arms, 2) if baseline is None]
     chosen += [(arm, base) for base in arms if base.name == baseline for arm in arms if arm.name != baseline]
-    names, pairs = list[tuple[str, str]](), list[tuple[Figures, Figures]]()
+    names, pairs = list[tuple[str, str, str]](), list[tuple[Figures, Figures]]()
     for first, second in chosen:
+        alike = frozenset((first.name, second.name)) in same
         for figure in [one for one in first.curves if one in figures and one in second.curves]:
-            found = _at_equal_k(first, second, figure) if axis == "k" else _at_equal_cost(first, second, figure, axis)
-            if first.shared(second, figure) and found is not None:
-                pairs.append(found)
-                names += [(first.name, second.name)] * len(found[0].places)
+            if not first.shared(second, figure) or (alike and figure != SELECTED):
+                continue
+            for held in dict.fromkeys(("k", axis) if alike else (axis,)):
+                if held == "k":
+                    found = _at_equal_k(first, second, figure)
+                else:
+                    found = _at_equal_cost(first, second, figure, held)
+                if found is not None:
+                    pairs.append(found)
+                    names += [(first.name, second.name, held)] * len(found[0].places)
     if not pairs:
         return (), SIGNIFICANCE
     compared = compare(pairs, clusters=clusters, seed=seed)
@@ -134,7 +143,7 @@ def contrasts(
             first=first,
             second=second,
             figure=one.figure,
-            k=int(one.place) if axis == "k" else None,
+            k=int(one.place) if held == "k" else None,
             num_problems=one.look.num_problems,
             **looked(one.look),
             num_wins=one.record.num_wins,
@@ -142,10 +151,10 @@ def contrasts(
             num_ties=one.record.num_ties,
             num_open=one.record.num_open,
             power=str(one.power),
-            axis=axis,
-            cost=None if axis == "k" else one.place,
+            axis=held,
+            cost=None if held == "k" else one.place,
         )
-        for (first, second), one in zip(names, compared.comparisons, strict=True)
+        for (first, second, held), one in zip(names, compared.comparisons, strict=True)
     )
     return tuple(made), compared.level
 
