@@ -16,11 +16,18 @@ from tts.runs.opening import StoredArm
 FOLDER = Path("b")
 
 
-def recipe(folder: Path, name: str, num_candidates: int = 4) -> str:
+def recipe(
+    folder: Path,
+    name: str,
+    num_candidates: int = 4,
+    *,
+    selector: str = "majority_vote",
+    engine: str = "{name: replay, script: [x]}",
+) -> str:
     """Write a recipe and return its path."""
     path = folder / f"{name}.yaml"
     sampler = f"{{name: temperature, num_candidates: {num_candidates}}}"
-    path.write_text(f"task: math\nengine: {{name: replay, script: [x]}}\nsampler: {sampler}\nselector: majority_vote\n")
+    path.write_text(f"task: math\nengine: {engine}\nsampler: {sampler}\nselector: {selector}\n")
     return str(path)
 
 
@@ -73,11 +80,43 @@ def test_seeds_are_for_all_recipes_or_one_each(asked: BenchSettings, tmp_path: P
         resolve(replace(asked, recipes=another), None, FOLDER)
 
 
-def test_recipes_of_one_name_are_numbered_and_must_not_draw_the_same(asked: BenchSettings) -> None:
+def test_recipes_of_one_name_are_numbered_and_must_differ(asked: BenchSettings) -> None:
     twins = replace(asked, recipes=asked.recipes[:1] * 2)
     assert [arm.name for arm in resolve(twins, None, FOLDER).arms] == ["one-1", "one-2"]
-    with pytest.raises(UsageError, match="got one-1 and one-2 with the same engine, sampler and seed"):
+    with pytest.raises(UsageError, match="two arms must differ, got one-1 and one-2 with the same engine"):
         resolve(replace(twins, seeds=()), None, FOLDER)
+
+
+def test_recipes_that_choose_unlike_draw_once_and_one_scorer_is_asked_once(tmp_path: Path) -> None:
+    judge = "{name: judge, judge: {name: replay, script: ['4']}}"
+    selectors = {
+        "vote": "majority_vote",
+        "best": f"{{name: best_of_n, scorer: {judge}}}",
+        "other": "oracle",
+        "weighed": f"{{name: self_consistency, scorer: {judge}}}",
+    }
+    files = [recipe(tmp_path, name, selector=selector) for name, selector in selectors.items()]
+    apart = recipe(tmp_path, "apart", num_candidates=3)
+    settings = resolve(BenchSettings(recipes=(*files, apart), problems="quickstart"), None, FOLDER)
+    course = {arm.name: lender and lender.name for arm, lender in settings.course}
+    assert list(course.items()) == [
+        ("vote", None),
+        ("apart", None),
+        ("best", "vote"),
+        ("other", "vote"),
+        ("weighed", "best"),
+    ]
+    scored = {(arm.name, lender.name): arm.scores_like(lender) for arm, lender in settings.course if lender}
+    assert [pair for pair, alike in scored.items() if alike] == [("other", "vote"), ("weighed", "best")]
+
+
+def test_of_recipes_that_draw_alike_the_one_whose_scorer_must_be_measured_draws(tmp_path: Path) -> None:
+    engine = "{name: transformers, model: somewhere}"
+    files = []
+    for name, selector in {"vote": "majority_vote", "sure": "confidence_vote"}.items():
+        files.append(recipe(tmp_path, name, selector=selector, engine=engine))
+    settings = resolve(BenchSettings(recipes=tuple(files), problems="quickstart"), None, FOLDER)
+    assert [(arm.name, lender and lender.name) for arm, lender in settings.course] == [("sure", None), ("vote", "sure")]
 
 
 @pytest.mark.parametrize(

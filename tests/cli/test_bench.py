@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -172,10 +173,80 @@ def test_the_same_folder_answers_for_fewer_candidates_and_refuses_more(
 def test_the_same_job_twice_is_refused_and_another_seed_is_not(tts: Command, recipe: Path, problems: Path) -> None:
     twice = bench(tts, problems, "-r", recipe, "-r", recipe, "--run", "b")
     assert twice.code == 2
-    assert "two arms must not draw the same candidates" in twice.err
+    assert "two arms must differ" in twice.err
     seeded = bench(tts, problems, "-r", recipe, "-r", recipe, "--seed", "1", "--seed", "2", "--run", "b")
     assert seeded.code == 0, seeded.err
     assert {row["arm"] for row in seeded.records if "figure" in row} == {"scripted-1", "scripted-2"}
+
+
+@pytest.fixture
+def choosing(recipe: Path) -> list[object]:
+    """A vote, a judge and a tournament over the same candidates, as options; whoever is asked likes the second."""
+    told = {"Yes": -0.1, "No": -3.0}
+    scorers = {
+        "rated": {"name": "p_true", "judge": {"name": "replay", "script": [{"text": "Yes", "asked_logprobs": told}]}},
+        "paired": {"name": "pairwise", "judge": {"name": "replay", "script": ["B"]}, "num_samples": 1},
+    }
+    options: list[object] = ["-r", recipe]
+    for name, scorer in scorers.items():
+        path = recipe.with_name(f"{name}.yaml")
+        chosen = json.dumps({"name": "best_of_n", "scorer": scorer})
+        path.write_text(recipe.read_text().replace("selector: majority_vote", f"selector: {chosen}"))
+        options += ["-r", path]
+    return options
+
+
+def test_recipes_that_choose_unlike_share_candidates_and_are_compared_on_them(
+    tts: Command, choosing: list[object], problems: Path, tmp_path: Path
+) -> None:
+    result = bench(tts, problems, *choosing, "--k", "1,2,4", "--run", "b", "--json")
+    assert result.code == 0, result.err
+    assert "recipe 2 of 3: rated, of the candidates of scripted" in result.err
+    drawn = [(tmp_path / "b" / name / "candidates.jsonl").read_bytes() for name in ("scripted", "rated", "paired")]
+    assert len(set(drawn)) == 1
+    report = json.loads(result.out)
+    assert (report["headline"], report["axis"]) == ("selected", "tokens")
+
+    # Each is charged the same drawing, and its own scorer.
+    engines = [arm["cost"]["engines"] for arm in report["arms"]]
+    assert [one.pop("engine") for one in engines[1:]] == [engines[0]["engine"]] * 2
+    for arm, asked in zip(("rated", "paired"), engines[1:], strict=True):
+        calls = map(json.loads, (tmp_path / "b" / arm / "scorer_calls.jsonl").read_bytes().splitlines())
+        replies = [line["completion"] for line in calls if "completion" in line]
+        assert asked["selector.scorer.judge"]["num_calls"] == len(replies) > 0
+        assert asked["selector.scorer.judge"]["prompt_tokens"] == sum(one["num_prompt_tokens"] for one in replies)
+        assert asked["selector.scorer.judge"]["written_tokens"] == sum(one["num_tokens"] for one in replies)
+
+    # They are compared in what they choose alone, paired: at every k that both have, and at equal cost where there is.
+    looks = {(one["first"], one["second"], one["figure"], one["k"]) for one in report["contrasts"]}
+    assert {figure for _, _, figure, _ in looks} == {"selected"}
+    assert {k for first, _, _, k in looks if first == "rated"} == {2, 4, None}
+    assert {k for first, _, _, k in looks if first == "paired"} >= {4}
+    assert any("scripted, rated, paired choose among the same candidates" in one for one in report["method"])
+    assert any("scripted and paired are not compared at equal tokens" in one for one in report["warnings"])
+    assert not any("hold the same candidates" in one for one in report["warnings"])
+
+
+def test_a_benchmark_that_is_killed_while_a_later_recipe_chooses_asks_nothing_twice(
+    tts: Command, choosing: list[object], problems: Path, tmp_path: Path
+) -> None:
+    arguments = (problems, *choosing, "--k", "4", "--embeddings", "none")
+    whole = tts("bench", *arguments, "--run", "whole", "--json")
+    slow = tmp_path / "rated.yaml"
+    slow.write_text(slow.read_text().replace('"name": "replay"', '"name": "replay", "delay_seconds": 0.05'))
+    process = start("bench", *arguments, "--run", "b", cwd=tmp_path)
+    calls, deadline = tmp_path / "b/rated/scorer_calls.jsonl", time.monotonic() + 60
+    while not (calls.exists() and calls.read_bytes().count(b"\n") >= 3):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    resumed = tts("bench", "--run", "b", "--json")
+    assert resumed.code == whole.code == 0, resumed.err
+    lines = [json.loads(line) for line in calls.read_bytes().splitlines()]
+    assert len({(one["problem_id"], one["key"]) for one in lines}) == len(lines) == 6 * 4
+    found, expected = (json.loads(one.out)["contrasts"] for one in (resumed, whole))
+    assert found == expected
 
 
 def test_a_baseline_is_checked_before_anything_is_drawn_and_kept(

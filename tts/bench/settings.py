@@ -44,6 +44,11 @@ class BenchArm:
         """What to call its recipe."""
         return self.line or self.name
 
+    def scores_like(self, other: BenchArm) -> bool:
+        """Whether both have the same scorer, so that what it was told about the same candidates serves both."""
+        one, two = self.recipe.resolved(), other.recipe.resolved()
+        return bool(one["selector"].get("scorer") == two["selector"].get("scorer") and one["task"] == two["task"])
+
 
 @dataclass(frozen=True, slots=True)
 class BenchSettings:
@@ -78,6 +83,39 @@ class BenchSettings:
     def names_nothing(self) -> bool:
         """Whether neither recipes nor stored candidates are named."""
         return not self.recipes and not self.stored
+
+    @property
+    def course(self) -> tuple[tuple[BenchArm, BenchArm | None], ...]:
+        """The arms in the order of the work, each with the one whose candidates it takes; None: it draws.
+
+        Of those that would draw the same candidates one does, and goes before the others; one that measures confidence,
+        which costs something and so is measured only where a scorer asks for it, if there is one. Where another has the
+        same scorer, too, what that was told is taken with them.
+        """
+        groups: list[list[BenchArm]] = []
+        for arm in self.arms:
+            own = next((group for group in groups if _draws_the_same(group[0], arm)), None)
+            if own is None:
+                groups.append([arm])
+            else:
+                own.append(arm)
+        drawing = [max(group, key=_measures_confidence) for group in groups]
+        found: list[tuple[BenchArm, BenchArm | None]] = [(arm, None) for arm in self.arms if arm in drawing]
+        for group, first in zip(groups, drawing, strict=True):
+            done = [first]
+            for arm in [arm for arm in group if arm is not first]:
+                found.append((arm, next((one for one in done if one.scores_like(arm)), first)))
+                done.append(arm)
+        return tuple(found)
+
+
+def _draws_the_same(first: BenchArm, second: BenchArm) -> bool:
+    return only_later_stages(differences(first.recipe.resolved(), second.recipe.resolved()))
+
+
+def _measures_confidence(arm: BenchArm) -> bool:
+    scorer = arm.recipe.selector.scorer
+    return scorer is not None and "confidence" in scorer.requires
 
 
 def resolve(asked: BenchSettings, stored: BenchSettings | None, path: Path) -> BenchSettings:
@@ -228,7 +266,7 @@ def _arms(
 
     Candidates that know nothing of each other are drawn once, `most` of them unless an override says otherwise (None:
     the recipe's own number). Where they influence each other there is a run for each of `ks` that the sampler can take.
-    Raises UsageError where an arm would draw fewer, or two arms the same ones.
+    Raises UsageError where an arm would draw fewer, or two arms are the same.
     """
     if len(asked.seeds) not in (0, 1, len(names)):
         raise UsageError(
@@ -255,11 +293,10 @@ def _arms(
         if most is not None and not arm.line and number < most:
             raise UsageError(f"`--k` must be at most sampler.num_candidates, got {most}, but {number} in {arm.name}")
     for first, second in combinations(arms, 2):
-        if only_later_stages(differences(first.recipe.resolved(), second.recipe.resolved())):
+        if not differences(first.recipe.resolved(), second.recipe.resolved()):
             raise UsageError(
-                f"two arms must not draw the same candidates, got {first.name} and {second.name} with the same engine, "
-                "sampler and seed. Every selector is in every arm's report; for a second sample give each its own "
-                "--seed, as in --seed 0 --seed 1"
+                f"two arms must differ, got {first.name} and {second.name} with the same engine, sampler, selector and "
+                "seed; for a second sample give each its own --seed, as in --seed 0 --seed 1"
             )
     return arms, tuple(without)
 

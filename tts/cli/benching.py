@@ -29,6 +29,7 @@ from tts.report.data import Report
 from tts.report.scope import arms_of, distinct_names
 from tts.report.spread import check_measure
 from tts.runs import job
+from tts.runs.lending import lend
 from tts.runs.opening import open_stored
 from tts.runs.stored import Stored
 from tts.types import RowError
@@ -122,22 +123,43 @@ class Benching:
         if arms:
             self.folder.write_settings(self.settings)
             self.started = True
+        course = self.settings.course
+        drawing = [arm for arm, lender in course if lender is None]
         for turn in [Turn(number, num_turns) for number in range(num_turns)]:
-            for arm in arms[:: -1 if turn.number % 2 else 1]:
+            for arm in drawing[:: -1 if turn.number % 2 else 1]:
                 assert first is not None
                 if len(arms) > 1:
                     part = f", turn {turn.number + 1} of {num_turns}" if num_turns > 1 else ""
-                    what = "run" if any(one.line for one in arms) else "recipe"
-                    self._tell(f"{what} {arms.index(arm) + 1} of {len(arms)}: {arm.name}{part}")
+                    self._tell_arm(arm, part)
                 self._draw_arm(arm, self._source_of(arm, first, turn), turn, as_json=as_json)
+        for arm, lender in course:
+            if lender is not None:
+                assert first is not None
+                self._tell_arm(arm, f", of the candidates of {lender.name}")
+                lend(
+                    self.folder.arm(lender.name),
+                    self.folder.arm(arm.name),
+                    arm.recipe,
+                    scored=lender.scores_like(arm),
+                )
+                rows = source.Source(first.spec, None, first.taking)
+                self._draw_arm(arm, rows, Turn(0, 1), as_json=as_json)
+                self._notes.append(
+                    f"{arm.name} chooses among the candidates of {lender.name}, drawn once and counted for both."
+                )
         if limit is not None:
             self._notes.append(f"The first {plural(limit, 'problem')}, as --limit says.")
-        if len(arms) > 1:
+        if len(drawing) > 1:
             self._notes.append(ONE_AFTER_ANOTHER if num_turns == 1 else TAKING_TURNS.format(num_turns))
 
+    def _tell_arm(self, arm: BenchArm, part: str) -> None:
+        arms = self.settings.arms
+        what = "run" if any(one.line for one in arms) else "recipe"
+        self._tell(f"{what} {arms.index(arm) + 1} of {len(arms)}: {arm.name}{part}")
+
     def _first_source(self) -> source.Source:
-        """Return the first arm's problems; where nothing at all was named, a few of the quickstart's."""
-        arm = self.settings.arms[0]
+        """Return the problems of the first arm to draw; where nothing at all was named, a few of the quickstart's."""
+        arm = self.settings.course[0][0]
         found = self._choose(arm)
         unasked = not self.resumed and self.asked.names_nothing and not self.asked.limit
         if not unasked or found.spec != arm.recipe.problems:
@@ -157,7 +179,7 @@ class Benching:
 
         After the first turn the arm's folder has them all.
         """
-        first_arm = self.settings.arms[0]
+        first_arm = self.settings.course[0][0]
         own = first_arm.recipe.problems
         if turn.number > 0:
             return source.Source(first.spec, None, first.taking)
@@ -170,7 +192,8 @@ class Benching:
     def _draw_arm(self, arm: BenchArm, rows: source.Source, turn: Turn, *, as_json: bool) -> None:
         path, limit, stop = self.folder.arm(arm.name), self.settings.limit, ArmStop(self.stop)
         is_last = turn.number == turn.total - 1
-        silent = arm is not self.settings.arms[0] or not is_last  # a later arm has the same bad rows, a last turn all
+        is_first = arm is self.settings.course[0][0]
+        silent = not (is_first and is_last)  # a later arm has the same bad rows, a last turn all
         part = turn if turn.total > 1 else None
         with (
             open_run(arm.recipe, rows.rows, path, spec=rows.spec, limit=limit, stop=stop, turn=part) as work,
