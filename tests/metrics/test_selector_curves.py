@@ -268,7 +268,7 @@ def test_a_sampled_curve_states_its_error_and_an_exact_one_none() -> None:
 def test_a_selector_without_a_curve_is_run_on_the_subsets_themselves() -> None:
     rng = random.Random(5)
     cases = [random_case(rng, str(number), 12) for number in range(5)]
-    choose = chosen_by(MajorityVote(), [case.ballot for case in cases])
+    choose = chosen_by(MajorityVote().select, [case.ballot for case in cases])
     candidates = pool_of(cases)
     for k, num_draws in ((3, 5 * 220), (6, 5 * 400)):  # all 220 subsets of three, and 400 of the 924 of six
         run = sampled_odds(candidates, k, choose, candidates.classes >= 0, num_draws=num_draws)

@@ -74,6 +74,21 @@ def test_a_judge_that_is_silent_is_told_and_the_plain_vote_is_its_line(tmp_path:
     assert "not told apart from a blind scorer" not in told
 
 
+def test_where_a_judge_told_of_few_the_plain_vote_of_each_subset_chooses(tmp_path: Path, problems: Path) -> None:
+    """It told of the first of five, which is right; the vote of all is wrong. Of two, one told of is half."""
+    lost = [{"key": f"score/@{index}/0/0", "text": "", "finish_reason": "error", "error": "x"} for index in range(1, 5)]
+    scorer = p_true((0, -0.1))
+    scorer["judge"]["script"] += lost
+    found = judged(tmp_path / "r", problems, {**scorer, "by": "probabilities"})
+    [arm] = found.arms
+    line = {point.k: point.lower for point in arm.points("best_of_n(p_true)")}
+    assert line == {1: 0.4, 2: pytest.approx(0.55), 5: 0.0}
+    assert [point.lower for point in arm.points("selected")] == list(line.values())
+    told = "\n".join(found.warnings)
+    assert "drawn: no score of p_true for 48 of 60 candidates: the plain vote chooses where these are more than" in told
+    assert any("the plain vote of that subset chooses" in sentence for sentence in found.method)
+
+
 def test_the_bias_of_a_tournaments_judge_is_told(tmp_path: Path, problems: Path) -> None:
     first = {"text": "A", "asked_logprobs": {"A": -0.1, "B": -3.0}}
     found = judged(tmp_path / "r", problems, {"name": "pairwise", "judge": {"name": "replay", "script": [first]}})

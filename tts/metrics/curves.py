@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 
@@ -20,13 +19,11 @@ from tts.metrics.cut import had_voted
 from tts.metrics.majority import majority_odds
 from tts.metrics.pass_at_k import pass_at_k, pass_hat_k
 from tts.metrics.pool import Pool, picked
-from tts.metrics.selection import SelectionOdds
+from tts.metrics.silence import Asked, Odds, best_choice
 from tts.metrics.subsets import Bools, Floats, Ints, require_ks, short
-from tts.metrics.weighted_vote import weighted_vote_odds
+from tts.metrics.weighted_vote import weighted_choice, weighted_vote_odds
 
 DIGITS = 12  # decimals of a problem's value
-
-Odds: TypeAlias = Callable[[Pool, int], SelectionOdds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +146,17 @@ def selected_curve(name: str, odds: Odds, drawn: Drawn, *, votes: bool = False) 
     return _curve(name, drawn, tables, errors)
 
 
-def curves(pool: Pool, ks: Sequence[int], *, seed: int = 0) -> list[Curve]:
+def curves(pool: Pool, ks: Sequence[int], *, seed: int = 0, asked: Asked | None = None) -> list[Curve]:
     """Return all curves of a pool: random, pass@k, pass^k, maj@k, `first`, and two for each scorer.
 
-    A scorer with negative scores cannot weigh votes, and gets best-of-n alone.
+    A scorer with negative scores cannot weigh votes, and gets best-of-n alone. Where one that was `asked` tells too
+    little of a subset, the plain vote chooses there, as it does in a run.
     Raises UsageError where a problem that is not `short` has fewer than k candidates.
     """
-    return [random_curve(pool, ks), *_all_but_random(subsets(pool, ks), seed)]
+    return [random_curve(pool, ks), *_all_but_random(subsets(pool, ks), seed, asked)]
 
 
-def whole_curves(pool: Pool, k: int, complete: Bools, *, seed: int = 0) -> list[Curve]:
+def whole_curves(pool: Pool, k: int, complete: Bools, *, seed: int = 0, asked: Asked | None = None) -> list[Curve]:
     """Return the same curves of candidates that influence each other: a point at `k`, the number that was asked for.
 
     It is what is made of all candidates of a problem, as many as there are: any of them right, a blind choice, the
@@ -166,7 +164,7 @@ def whole_curves(pool: Pool, k: int, complete: Bools, *, seed: int = 0) -> list[
     """
     drawn = whole(pool, k, complete)
     blind = _counted("random", lambda sizes, right, _: pass_at_k(sizes, right, 1), drawn)
-    return [blind, *_all_but_random(drawn, seed)]
+    return [blind, *_all_but_random(drawn, seed, asked)]
 
 
 def joined(curves: Sequence[Curve]) -> Curve:
@@ -204,12 +202,17 @@ def joined(curves: Sequence[Curve]) -> Curve:
     )
 
 
-def _all_but_random(drawn: Drawn, seed: int) -> list[Curve]:
+def _all_but_random(drawn: Drawn, seed: int, asked: Asked | None) -> list[Curve]:
     selectors: dict[str, Odds] = {"maj@k": majority_odds, "first": random_choice_odds}
     for scorer, scores in drawn.pool.scores.items():
-        selectors[f"best_of_n({scorer})"] = partial(best_of_n_odds, scorer=scorer)
+        best: Odds = partial(best_of_n_odds, scorer=scorer)
+        weighed: Odds = partial(weighted_vote_odds, scorer=scorer, seed=seed)
+        if asked is not None and asked.scorer == scorer:
+            best = asked.odds(best, partial(best_choice, scorer=scorer), seed=seed)
+            weighed = asked.odds(weighed, partial(weighted_choice, scorer=scorer), seed=seed)
+        selectors[f"best_of_n({scorer})"] = best
         if not np.any(scores < 0):
-            selectors[f"self_consistency({scorer})"] = partial(weighted_vote_odds, scorer=scorer, seed=seed)
+            selectors[f"self_consistency({scorer})"] = weighed
     lines = [_counted("pass@k", pass_at_k, drawn), _counted("pass^k", pass_hat_k, drawn)]
     return lines + [selected_curve(name, odds, drawn, votes=name == "maj@k") for name, odds in selectors.items()]
 

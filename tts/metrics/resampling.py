@@ -15,8 +15,7 @@ import numpy as np
 from tts.metrics.pool import Pool
 from tts.metrics.selection import SelectionOdds
 from tts.metrics.subsets import Bools, Floats, Ints
-from tts.protocols import Selector
-from tts.types import Ballot
+from tts.types import Ballot, Selection
 
 NUM_DRAWS = 65_536
 """Subsets drawn in all: the standard error from sampling is at most 0.5 / √65,536, about 0.002, of a mean."""
@@ -57,8 +56,8 @@ def sampled_odds(
     return SelectionOdds(k, wins / totals[:, None], contends, ties / totals, draws)
 
 
-def chosen_by(selector: Selector, ballots: Sequence[Ballot]) -> Choose:
-    """Return what runs `selector` itself on each subset: for selectors that have no curve of their own. Slow.
+def chosen_by(select: Callable[[Ballot], Selection], ballots: Sequence[Ballot]) -> Choose:
+    """Return what runs a selector itself on each subset: for selectors that have no curve of their own. Slow.
 
     `ballots` holds all candidates of each problem, in the pool's order. Ties are the selector's to break.
     """
@@ -71,7 +70,7 @@ def chosen_by(selector: Selector, ballots: Sequence[Ballot]) -> Choose:
             tuple(ballot.scores[one] for one in drawn) if ballot.scores else (),
             ballot.links,
         )
-        selection = selector.select(subset)
+        selection = select(subset)
         return [candidate.index == selection.index for candidate in subset.candidates], selection.num_tied > 1
 
     def choose(problems: Ints, positions: Ints) -> tuple[Floats, Bools]:

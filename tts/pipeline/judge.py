@@ -118,11 +118,7 @@ def reselect(
     try:
         scores = _scores(selector.scorer, problem, candidates, scored)
         ballot = Ballot(tuple(candidates), judged.answers, judged.nodes, scores, judged.links)
-        silence = _silence(selector, ballot)
-        if silence:
-            selection = replace(vote(replace(ballot, scores=()), contenders(ballot)), fallback=silence)
-        else:
-            selection = _select(selector, ballot, judged.verdicts)
+        selection = chosen(selector, ballot, judged.verdicts)
         verdict = _selected(ballot, selection, judged.verdicts)
     except Exception as error:  # of a scorer or selector, of which any may be a plugin's
         selection = Selection(None, None, (), num_tied=0, num_abstained=len(candidates))
@@ -130,6 +126,18 @@ def reselect(
         verdict = Verdict("undecided", SELECTION_FAILED, told)
         scores = scores if len(scores) == len(candidates) else ()
     return replace(judged, scores=scores, selection=selection, verdict=verdict)
+
+
+def chosen(selector: Selector, ballot: Ballot, verdicts: Sequence[Verdict] = ()) -> Selection:
+    """Select blindly: by the plain vote where a scorer that asks told too little. A bound, which only a benchmark may
+    ask for, peeks at the verdicts.
+    """
+    silence = _silence(selector, ballot)
+    if silence:
+        return replace(vote(replace(ballot, scores=()), contenders(ballot)), fallback=silence)
+    if _peeks(type(selector)):
+        return cast("BoundSelector", selector).select_with_verdicts(ballot, verdicts)
+    return selector.select(ballot)
 
 
 def unjudged(reference: Reference, candidates: Sequence[Candidate], reason: str, detail: str) -> Judged:
@@ -169,13 +177,6 @@ def _silence(selector: Selector, ballot: Ballot) -> str:
         return ""
     why = Counter(score.detail for score in untold).most_common(1)[0][0]
     return f"the scorer could tell nothing of {len(untold)} of {len(entrants)} candidates with an answer: {why}"
-
-
-def _select(selector: Selector, ballot: Ballot, verdicts: Sequence[Verdict]) -> Selection:
-    """Select blindly; a bound, which only a benchmark may ask for, peeks at the verdicts."""
-    if _peeks(type(selector)):
-        return cast("BoundSelector", selector).select_with_verdicts(ballot, verdicts)
-    return selector.select(ballot)
 
 
 @cache

@@ -260,6 +260,12 @@ def _method(
         "error in `sampling_error`, as is maj@k where too many answers are linked. Where answers share first place "
         "each counts for its share; `tie_share` is how often that is."
     )
+    if any(isinstance(arm.runs[-1].recipe.selector.scorer, AskingScorer) for arm in made):
+        yield (
+            "Where a scorer that asks could tell nothing of more than half of a subset's candidates with an answer, "
+            "the plain vote of that subset chooses, as in a run; of a problem of whose candidates it told some alone, "
+            "subsets are drawn (see `sampling_error`)."
+        )
     yield (
         "Candidates that the length limit cut count as wrong: figures and comparisons are of what is reached within "
         "the budget. `cut_lower` and `cut_upper` bound what a larger one could have given: for pass@k and pass^k if "

@@ -12,6 +12,7 @@ from tts.components import registry
 from tts.components.component import Component
 from tts.errors import plural
 from tts.metrics.pool import Pool, PoolRow, joined, picked, pool, pool_row
+from tts.metrics.silence import Asked
 from tts.pipeline.heard import Heard
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, is_graded, is_known
 from tts.pipeline.judges import Evaluators
@@ -23,7 +24,6 @@ from tts.report.spread import Measure, SpreadSum
 from tts.runs.ledger import added
 from tts.runs.stored import Stored
 from tts.scorers.given import GivenScore, chosen_key
-from tts.selectors.contenders import contenders
 from tts.types import Ballot, Candidate, Judged, Score, Spent
 
 READY_SCORERS = ("likelihood", "self_certainty", "confidence", "novelty", "step_rewards")
@@ -51,7 +51,8 @@ class Gathered:
     is the ledger, `paid` each problem's, `drawing` the same without what scorers asked. `reasons` counts why
     verdicts are undecided, `failures` say why problems could not be judged or selected from. `spread` is what the
     texts show and `digest` is of all that was written; the texts themselves are not kept. `notes` tell of scores.
-    `heard` counts what judges said; in the problems `by_vote` the plain vote chose in their place.
+    `heard` counts what judges said; in the problems `by_vote` the plain vote chose in their place. `asked` is the arm's
+    scorer where that asks a model.
     """
 
     drawn: Pool = field(default_factory=lambda: pool([]))
@@ -69,6 +70,7 @@ class Gathered:
     digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     heard: Heard = field(default_factory=Heard)
     by_vote: set[str] = field(default_factory=set)
+    asked: Asked | None = None
 
     @property
     def engines(self) -> dict[str, Spent]:
@@ -101,6 +103,8 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     scorers = {one: cast("Scorer", registry.load("scorers", one)()) for one in READY_SCORERS}
     scorers |= {_apart(one): GivenScore(key=one) for one in run.given_scores}
     own_name = name_of(run.recipe.selector.scorer, run.given_scores)  # its scores are stored with the run
+    if isinstance(run.recipe.selector.scorer, AskingScorer):
+        gathered.asked = Asked(own_name or "")
     with Evaluators(run.recipe) as evaluators:
         for number, problem_id in enumerate(wanted.problem_ids):
             row, candidates = run.row(problem_id), run.candidates(problem_id)
@@ -136,13 +140,17 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     gathered.notes += [f"{name}: {told}" for told in gathered.heard.notes(len(wanted.problem_ids))]
     # Scorers that could tell nothing of any candidate are left out, and those that miss some are told.
     num_candidates = gathered.counts["candidates"]
-    telling = [one for one, number in missing.items() if number < num_candidates]
+    telling = [
+        one for one, number in missing.items() if number < num_candidates or (one == own_name and gathered.by_vote)
+    ]
     drawn = joined([*pools, pool(rows, width=width)] if rows or not pools else pools)
     gathered.drawn = replace(drawn, scores={one: drawn.scores[one] for one in telling})
     gathered.graded = picked(gathered.drawn, graded)
     for one, number in missing.items():
         if number and (one in telling or one == own_name):
             told = "they abstain where it chooses" if one in telling else "nothing can be chosen by it: it has no curve"
+            if one == own_name and gathered.by_vote:
+                told = "the plain vote chooses where these are more than half of those with an answer"
             gathered.notes.append(
                 f"{name}: no score of {one} for {plural(number, 'candidate', of=num_candidates)}: {told}"
             )
@@ -159,17 +167,13 @@ def name_of(scorer: Scorer | AskingScorer | None, given_scores: Sequence[str]) -
 def _own_scores(
     gathered: Gathered, problem_id: str, candidates: Sequence[Candidate], judged: Judged
 ) -> Sequence[Score]:
-    """Return the scores of the run's own scorer: where the plain vote chose, the share of votes for each answer."""
+    """Return the scores of the run's own scorer, and note where it failed or the plain vote chose."""
     gathered.heard.add(judged.selection, judged.scores)
-    if not judged.selection.fallback:
-        return judged.scores or [Score(None, "judging failed")] * len(candidates)
-    gathered.by_vote.add(problem_id)
-    entrants = contenders(Ballot(tuple(candidates), judged.answers, judged.nodes))
-    votes = Counter(one.node for one in entrants)
-    found = [Score(None, "it has no answer")] * len(candidates)
-    for one in entrants:
-        found[one.position] = Score(votes[one.node] / len(entrants))
-    return found
+    if judged.selection.fallback:
+        gathered.by_vote.add(problem_id)
+    if gathered.asked is not None and not judged.scores:
+        gathered.asked.failed.add(problem_id)
+    return judged.scores or [Score(None, "judging failed")] * len(candidates)
 
 
 def _apart(figure: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import TypedDict, cast
 
@@ -22,6 +23,7 @@ from tts.metrics.redraw import redraw_errors
 from tts.metrics.resampling import chosen_by, sampled_odds
 from tts.metrics.selection import SelectionOdds
 from tts.metrics.subsets import Floats
+from tts.pipeline.judge import chosen
 from tts.protocols import BoundSelector, Selector
 from tts.report.data import Contrast, Gain, Line, Point
 from tts.runs.records import finite
@@ -90,11 +92,14 @@ def figure_of(selector: Selector, scorer: str | None) -> str:
 
 
 def own_curve(selector: Selector, ballots: Sequence[Ballot], drawn: Drawn, seed: int) -> Curve:
-    """Return the accuracy@k of any selector by running it on random subsets; `ballots` go with those problems."""
+    """Return the accuracy@k of any selector by running it on random subsets; `ballots` go with those problems.
+
+    Where a scorer that asks told too little of a subset, the plain vote chooses there.
+    """
     of_problem = dict(zip(drawn.pool.problem_ids, ballots, strict=True))
 
     def odds(pool: Pool, k: int) -> SelectionOdds:
-        choose = chosen_by(selector, [of_problem[name] for name in pool.problem_ids])
+        choose = chosen_by(partial(chosen, selector), [of_problem[name] for name in pool.problem_ids])
         return sampled_odds(pool, k, choose, pool.classes >= 0, num_draws=NUM_OWN_DRAWS, seed=seed)
 
     name = registry.name_of("selectors", cast("Component", selector).__class__)

@@ -55,23 +55,23 @@ class Studied:
         costs = {one.name: self.costs[one.name].renamed(names) for one in self.curves}
         if self.pool is None:
             return Buys(self.arm.name, found, costs)
-        return Buys(self.arm.name, found, costs, partial(_between, self.pool, self.own_figure, names), most, self.fixed)
+        return Buys(self.arm.name, found, costs, partial(self._between, names), most, self.fixed)
+
+    def _between(self, names: Mapping[str, str], figure: str, ks: Sequence[int]) -> Curve:
+        """Return a figure at any ks."""
+        assert self.pool is not None
+        wanted = self.own_figure if figure == SELECTED else figure
+        if wanted == "pass@k":
+            found = pass_curve(self.pool, ks)
+        elif wanted == "maj@k":
+            found = selected_curve(wanted, majority_odds, subsets(self.pool, ks), votes=True)
+        else:
+            found = next(one for one in curves(self.pool, ks, asked=self.gathered[0].asked) if one.name == wanted)
+        return _renamed(replace(found, name=figure), names)
 
 
 def _renamed(curve: Curve, names: Mapping[str, str]) -> Curve:
     return replace(curve, problem_ids=tuple(names[one] for one in curve.problem_ids))
-
-
-def _between(pool: Pool, own_figure: str, names: Mapping[str, str], figure: str, ks: Sequence[int]) -> Curve:
-    """Return a figure at any ks."""
-    wanted = own_figure if figure == SELECTED else figure
-    if wanted == "pass@k":
-        found = pass_curve(pool, ks)
-    elif wanted == "maj@k":
-        found = selected_curve(wanted, majority_odds, subsets(pool, ks), votes=True)
-    else:
-        found = next(one for one in curves(pool, ks) if one.name == wanted)
-    return _renamed(replace(found, name=figure), names)
 
 
 def study(arm: ArmRuns, gathered: Sequence[Gathered], about: Scope, *, with_hits: bool, seed: int) -> Studied:
@@ -96,7 +96,7 @@ def study(arm: ArmRuns, gathered: Sequence[Gathered], about: Scope, *, with_hits
         named = zip(runs, arm.ks, arm.views, gathered, strict=True)
         found = _joined([_of_whole(run, k, name, one, seed) for run, k, name, one in named])
     else:
-        found = curves(pool, about.pool_ks, seed=seed) if pool.num_problems else []
+        found = curves(pool, about.pool_ks, seed=seed, asked=gathered[0].asked) if pool.num_problems else []
         if gathered[0].ballots:
             found += _own(arm.name, selector, gathered[0], subsets(pool, about.pool_ks), seed)
 
@@ -176,7 +176,7 @@ def _of_whole(run: Stored, k: int, name: str, gathered: Gathered, seed: int) -> 
     if not pool.num_problems:
         return []
     complete = _complete(run, pool)
-    found = whole_curves(pool, k, complete, seed=seed)
+    found = whole_curves(pool, k, complete, seed=seed, asked=gathered.asked)
     return found + (
         _own(name, run.recipe.selector, gathered, whole(pool, k, complete), seed) if gathered.ballots else []
     )
