@@ -41,5 +41,7 @@ class UniversalSelfConsistency(GenSelect):
     `{number}` how many they are and `{last}` the number of the last one."""
 
     def shown(self, entrants: list[Entrant], candidates: Sequence[Candidate]) -> list[Entrant]:
-        """Return who is shown: every candidate that has an answer."""
+        """Return who is shown: every candidate that has an answer, where these differ."""
+        if len(entrants) < 2:
+            return entrants
         return [replace(one, candidate=candidates[place]) for one in entrants for place in one.members]
