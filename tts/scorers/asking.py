@@ -37,7 +37,17 @@ CRITERIA: Final[Mapping[Kind, str]] = {
 MOST_UNTOLD = 0.02
 """How likely together the marks may be of which an engine did not tell, to count as 0."""
 
-NAMED = r"(?:score|mark|rating|grade|verdict|judge?ment|answer|winner|choice|response|solution)"
+SCORED = r"score|mark|rating|grade|verdict|judge?ment"
+"""What a mark on a scale is called; an «answer» is the candidate's, of which a judge may speak, too."""
+
+PREFERRED = (
+    SCORED + r"|winner|choice|(?:final|my)\s+answer|(?<!correct )answer(?=\W*:)"
+    r"|(?:better|best|preferred)\s+(?:response|answer|solution|one)"
+)
+"""What one of two marks is called; of two responses that a reply names nobody can tell which it prefers."""
+
+JOINED = r"\s*(?:[/,&+–—-]|(?:or|and|to)\b)\s*"
+"""What makes two marks of one: `3-4`, `A/B`, `4, 5`."""
 
 
 class Asks(Component):
@@ -183,30 +193,42 @@ def _probable(reply: Completion, marks: Sequence[str], least_mass: float) -> Opi
     if unknown and 1 - mass > MOST_UNTOLD:
         return Opinion(None, f"the engine could not tell how likely {', '.join(unknown)} are", untold=True)
     if mass < least_mass or mass == 0:
-        return Opinion(None, f"the judge would rather say something else: the marks have {100 * mass:.1g} % together")
+        told = f"the marks have {100 * mass:.1g} % together; `by: samples` reads what it says"
+        return Opinion(None, f"the judge would rather say something else: {told}")
     return Opinion(tuple(one / mass for one in masses))
 
 
 def read_mark(reply: Completion, marks: Sequence[str], tags: tuple[str, str]) -> str | None:
     """Return the mark that a reply names, None where it names none, or not clearly.
 
-    It is the whole reply, or what the last «score», «answer» or the like is said to be; `4/5` and `4 out of 5` are 4
-    where 5 is the best mark. Of a reply that was cut nothing is read.
+    It is the whole reply, or what the last «score», «verdict» or the like is said to be, whatever the letters' case;
+    `4/5` and `4 out of 5` are 4 where 5 is the best mark, `-4`, `4 %`, `3-4` and `A/B` are none. One of two may stand
+    before a reason, too («No, since …») that does not name the other. Of a reply that was cut nothing is read.
     """
     if reply.finish_reason != "stop":
         return None
     text = reply.text if reply.reasoning is not None else split_thinking(reply.text, tags, opened=reply.opened)[1]
-    in_digits = marks[-1].isdigit()
-    number = rf"(?:\s*(?:/|out of)\s*{marks[-1]}(?![\w.]))?(?!\w|[.,]\d|\s*(?:/|out of|or\b))"
-    letter = r"(?=\s*(?:[^\w\s]|\n|$))"  # an article is followed by a word
-    mark = re.compile(f"({'|'.join(map(re.escape, marks))})" + (number if in_digits else letter))
-    alone = re.fullmatch(rf"[\W_]*{mark.pattern}[\W_]*", text)
-    if alone:
-        return alone[1]
-    value = r"\d" if in_digits else r"[A-Z]\b"
-    named = list(re.finditer(rf"\b(?i:{NAMED})\b(?: is)?[\W_]{{1,12}}(?={value})", text))
-    found = mark.match(text, named[-1].end()) if named else None
-    return found[1] if found else None
+    in_digits, either = marks[-1].isdigit(), "|".join(map(re.escape, marks))
+    if in_digits:
+        best = rf"(?:\s*(?:/|out of)\s*{marks[-1]}(?!\w|\.\d))?"
+        mark = rf"(?<![-–−])({either}){best}(?!\w|[.,]\d|\s*(?:/|%|out of))(?!{JOINED}\d)"
+        said, shown, value = "", "", r"\d"
+    else:  # a letter that is an article is followed by a word
+        mark = rf"((?i:{either}))(?=\s*(?:[^\w\s]|\n|$))(?!{JOINED}(?:{either})\b)"
+        said = r"(?i:(?:boxed|(?:the\s+)?(?:(?:better|best)\s+)?(?:response|solution|option|answer)(?:\s+is)?)[\W_]+)?"
+        shown = r"(?i:(?:response|solution|option)[\W_]+)?"
+        value = r"[A-Za-z]\b" if len(marks[0]) == 1 else "[A-Za-z]"
+    found = re.fullmatch(rf"[\W_]*{said}{mark}[\W_]*", text)
+    if found is None:
+        names = PREFERRED if len(marks) == 2 else SCORED
+        named = list(re.finditer(rf"\b(?i:{names})(?![^\W_])(?: is| of)?[\W_]{{1,12}}{shown}(?={value})", text))
+        found = re.compile(mark).match(text, named[-1].end()) if named else None
+        if not named and len(marks) == 2:
+            found = re.match(rf"[\W_]*({either})(?=\s*[.,:;!\n])", text)
+            others = "|".join(re.escape(one) for one in marks if found and one != found[1])
+            if found and re.search(rf"\b(?:{others})\b", text[found.end() :]):
+                found = None
+    return next(one for one in marks if one.casefold() == found[1].casefold()) if found else None
 
 
 def whole(candidate: Candidate) -> str:

@@ -23,7 +23,7 @@ from tts.engines.local_model import Tag
 from tts.errors import CallError
 from tts.protocols import Calls, Engine
 from tts.runs.candidates import split_thinking
-from tts.scorers.asking import CRITERIA, Asks, check_prompt, whole
+from tts.scorers.asking import CRITERIA, JOINED, Asks, check_prompt, whole
 from tts.scorers.entrants import Entrant, entrants_of
 from tts.tasks.prompt import filled
 from tts.types import Candidate, Completion, Decoding, Message, Piece, Problem, Score
@@ -165,12 +165,14 @@ class GenSelect(Asks):
 
 
 def read_choice(reply: Completion, number: int, tags: tuple[str, str]) -> int | None:
-    """Return the number behind the last «Judgment» of a reply; None where there is none, or it is not one of those."""
+    """Return the number behind the last «Judgment» of a reply; None where it is not one of those, or not one alone."""
     if reply.finish_reason != "stop":
         return None
     text = reply.text if reply.reasoning is not None else split_thinking(reply.text, tags, opened=reply.opened)[1]
-    named = re.findall(r"\bjudge?ment\b[\W_]*(?:solution[\W_]*)?(\d+)(?![\w.]*\d)", text, re.IGNORECASE)
-    return int(named[-1]) if named and int(named[-1]) < number else None
+    named = list(re.finditer(r"\bjudge?ment\b[\W_]*(?:(?:solution|boxed)[\W_]*)?(?=[0-9])", text, re.IGNORECASE))
+    one = re.compile(rf"(?<![-–−])([0-9]+)(?!\w|[.,]\d)(?!{JOINED}\d)")
+    found = one.match(text, named[-1].end()) if named else None
+    return int(found[1]) if found and int(found[1]) < number else None
 
 
 def _rotations(shown: Sequence[Entrant], orders: int) -> list[list[Entrant]]:
