@@ -23,6 +23,12 @@ SMALLER = {
         "sampler.max_tokens=60",
         "selector.scorer={name: p_true, rationales: 2, max_tokens: 20}",
     ),
+    "gsm8k_genselect": (  # different answers that are not cut
+        "sampler.num_candidates=5",
+        "sampler.max_tokens=60",
+        "task.template=Answer with a number alone. {problem}",
+        "selector.scorer={name: genselect, max_tokens: 20}",
+    ),
     "creative_pairwise": (  # stories would be cut, and so not asked about
         "sampler.num_candidates=4",
         "sampler.max_tokens=40",
