@@ -148,6 +148,20 @@ def test_the_same_candidates_twice_are_told(tmp_path: Path, problems: Path) -> N
     assert "x and y hold the same candidates" in warnings(first, second)
 
 
+def test_the_same_candidates_chosen_from_unlike_are_compared_in_the_choice_alone(
+    tmp_path: Path, problems: Path
+) -> None:
+    first, second = (
+        draw(tmp_path / name, problems, boxed("1", "2", "1"), name=name, selector=name)
+        for name in ("majority_vote", "first")
+    )
+    found = report_of([first, second], (1, 2, 3), embeddings="none")
+    assert (found.axis, found.headline) == ("k", "selected")
+    assert [(one.figure, one.k) for one in found.contrasts] == [("selected", 2), ("selected", 3)]
+    assert "hold the same candidates" not in "\n".join(found.warnings)
+    assert any("majority_vote, first choose among the same candidates" in one for one in found.method)
+
+
 def test_failed_candidates_name_the_command_that_draws_them_anew(tmp_path: Path, problems: Path) -> None:
     failed = {"text": "", "finish_reason": "error", "error": "out of paper"}
     run = draw(tmp_path / "r", problems, [*boxed("1"), failed])
