@@ -109,6 +109,7 @@ def test_candidates_too_long_for_the_judge_leave_the_plain_vote_and_say_why(tmp_
     for one in solve(tmp_path, {"name": name, "judge": refused}, answers=long, number=1):
         assert (one.selection.answer, one.error) == ("4", None)
         assert "could tell nothing of 6 of 6" in one.selection.fallback
+        assert "12345 tokens are too many" in one.selection.fallback
 
 
 def test_a_judge_that_fails_on_some_is_asked_about_those_alone_when_errors_are_tried_again(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ Differs from the source: there a choice that cannot be read is a random one, and
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -100,6 +100,7 @@ class GenSelect(Asks):
             return found
         left, decided, round_number = list(entrants), True, 0
         figures: Figures = defaultdict(float)
+        lost = Counter[str]()  # why replies did not come
         while len(left) > 1:
             calls.rng.shuffle(left)
             windows = [left[begin : begin + self.window] for begin in range(0, len(left), self.window)]
@@ -120,7 +121,7 @@ class GenSelect(Asks):
             ]
             left = [shown[0] for shown in windows if len(shown) == 1]
             for orders in asked:
-                choices = [(order, await self._choice(pending, len(order), figures)) for order, pending in orders]
+                choices = [(order, await self._choice(pending, len(order), figures, lost)) for order, pending in orders]
                 winner = _winner(choices, figures)
                 decided = winner is not None
                 left.append(winner or min(choices[0][0], key=entrants.index))
@@ -129,6 +130,8 @@ class GenSelect(Asks):
         counted = dict(figures)
         if not decided:
             told = "the model names no answer in more than half of the orders, from more than one place"
+            if 2 * lost.total() > counted["asked"]:
+                told = f"the model did not reply: {lost.most_common(1)[0][0]}"
             return [Score(None, told, counted if not place else {}) for place in range(len(candidates))]
         for position in (position for one in entrants for position in one.members):
             found[position] = Score(0.0)
@@ -153,13 +156,14 @@ class GenSelect(Asks):
         }
         return (Message("user", filled(self.prompt, **words)),)
 
-    async def _choice(self, pending: Any, number: int, figures: Figures) -> int | None:
+    async def _choice(self, pending: Any, number: int, figures: Figures, lost: Counter[str]) -> int | None:
         """Return the place that a reply names; None where it names none that is there, or does not come."""
         figures["asked"] += 1
         try:
             place = read_choice(await pending, number, self.thinking_tags)
-        except CallError:
+        except CallError as error:
             place = None
+            lost[str(error)] += 1
         figures["unread"] += place is None
         return place
 
