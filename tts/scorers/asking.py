@@ -193,8 +193,8 @@ def _probable(reply: Completion, marks: Sequence[str], least_mass: float) -> Opi
     if unknown and 1 - mass > MOST_UNTOLD:
         return Opinion(None, f"the engine could not tell how likely {', '.join(unknown)} are", untold=True)
     if mass < least_mass or mass == 0:
-        told = f"the marks have {100 * mass:.1g} % together; `by: samples` reads what it says"
-        return Opinion(None, f"the judge would rather say something else: {told}")
+        why = f"the marks have {100 * mass:.1g} % together; `by: samples` reads what it says"
+        return Opinion(None, f"the judge would rather say something else: {why}")
     return Opinion(tuple(one / mass for one in masses))
 
 
