@@ -44,6 +44,7 @@ def test_one_recipe_gives_curves_folders_and_a_page(tts: Command, recipe: Path, 
     }
     assert json.loads((tmp_path / "b" / "report.json").read_text())["ks"] == [1, 4]
     assert "candidates drawn of each problem: 4, as --k asks" in result.err
+    assert [row["run"] for row in tts("runs", "b").records] == ["b/scripted"]
 
 
 @pytest.fixture

@@ -31,10 +31,13 @@ def runs(
     if not folder.is_dir():
         raise UsageError(f"DIR must be a folder with runs in it, got {folder}, which is none")
     found: list[Listed] = []
+    seen: set[Path] = set()  # DIR may be a benchmark's, whose runs are folders in it, too
     num_unreadable = 0
     for path in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
         try:
-            found += [listed(run) for run, *_ in run_folders([path]) if (run / "run.json").exists()]
+            runs = [run for run, *_ in run_folders([path]) if (run / "run.json").exists() and run not in seen]
+            seen.update(runs)
+            found += map(listed, runs)
         except RunFolderError as error:
             num_unreadable += 1
             tell(str(error))
