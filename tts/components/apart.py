@@ -26,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.connection import Connection
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from pydantic import Field, PrivateAttr
 
@@ -66,19 +66,23 @@ class Failed:
     reason: str
 
 
-class Loop:
-    """Opens an engine and works on what `messages` hold, until one is None; hands `send` what comes of it.
+Message: TypeAlias = "tuple[str, tuple[Any, ...]]"
+"""Name of an engine's method, and its arguments."""
 
-    A message is (name of an engine's method, its arguments).
+
+class Loop:
+    """Opens an engine and works on what `inbox` holds, until that is None; hands `send` what comes of it.
+
+    What comes in together is all done before the next step.
     """
 
     def __init__(
         self,
         engine: Any,
-        messages: queue.SimpleQueue[tuple[str, tuple[Any, ...]] | None],
+        inbox: queue.SimpleQueue[list[Message] | None],
         send: Callable[[object], None],
     ) -> None:
-        self._engine, self._messages, self._send = engine, messages, send
+        self._engine, self._inbox, self._send = engine, inbox, send
         self._num_added = self._num_in_flight = 0
 
     def run(self) -> None:
@@ -91,26 +95,29 @@ class Loop:
                     self._work()
         except TTSError as error:
             self._send(Failed(str(error)))
-        except Exception as error:
+        except BaseException as error:  # whatever it is, somebody must be told before this ends
             traceback.print_exc()
             self._send(Failed(described(error)))
 
     def _take(self) -> bool:
         """Do what the messages say; wait for one while there is nothing to work on. False: it is to end."""
-        while self._num_in_flight == 0 or not self._messages.empty():
-            message = self._messages.get()
-            if message is None:
+        while self._num_in_flight == 0 or not self._inbox.empty():
+            messages = self._inbox.get()
+            if messages is None:
                 return False
-            name, arguments = message
-            if name == "add":
-                self._num_added += 1
-                self._num_in_flight += 1
-            if name == "forget" and not isinstance(self._engine, Forgets):
-                continue
-            result = getattr(self._engine, name)(*arguments)
-            if name == "plugin_report":
-                self._send(result)
+            for name, arguments in messages:
+                self._do(name, arguments)
         return True
+
+    def _do(self, name: str, arguments: tuple[Any, ...]) -> None:
+        if name == "add":
+            self._num_added += 1
+            self._num_in_flight += 1
+        if name == "forget" and not isinstance(self._engine, Forgets):
+            return
+        result = getattr(self._engine, name)(*arguments)
+        if name == "plugin_report":
+            self._send(result)
 
     def _work(self) -> None:
         replies = self._engine.step(WORKING_SECONDS)
@@ -313,15 +320,16 @@ def serve(file_descriptor: int) -> None:
     """Be the child: open the engine that comes first, and work until told to end, or until nobody is there."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = Connection(file_descriptor)
-    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[list[Message] | None] = queue.SimpleQueue()
 
     def listen() -> None:
         try:
             while True:
-                messages.put(pipe.recv())
+                message = pipe.recv()
+                inbox.put(None if message is None else [message])
         except (EOFError, OSError):  # the parent is gone, and whatever is being done is for nobody
             os._exit(1)
 
     engine = pickle.loads(pipe.recv())
     threading.Thread(target=listen, daemon=True).start()
-    Loop(engine, messages, pipe.send).run()
+    Loop(engine, inbox, pipe.send).run()

@@ -1,8 +1,9 @@
 """What a replica does in its process: the engine in a thread of its own, an inbox and an outbox.
 
-The engine's thread opens it, adds what came in, steps, and puts what finished into the outbox; nothing else touches the
-engine. So it never waits for the driver between two steps. The driver's side are two calls, which come on two other
-threads: `submit` puts into the inbox, and returns at once; `collect` takes out of the outbox, and is a long poll.
+The engine's thread runs the loop of `components.apart`: it opens the engine, does what came in, steps, and puts what
+finished into the outbox; nothing else touches the engine. So it never waits for the driver between two steps. The
+driver's side are two calls, which come on two other threads: `submit` puts into the inbox, and returns at once;
+`collect` takes out of the outbox, and is a long poll.
 
 A batch in the outbox has a number and stays there until the next `collect` says that it was told: a reply that got lost
 loses nothing. `linger`: once something is there, `collect` waits that much longer for more to go with it, because the
@@ -18,12 +19,12 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-from tts.errors import TTSError
+from tts.components.apart import Failed, Loop, Message, Opened
+from tts.components.apart import Told as Worked
 from tts.runs import job
 from tts.types import Completion, PluginReport, Request, RewardRequest, Rewards
 from tts.version import __version__
@@ -35,9 +36,6 @@ Key: TypeAlias = "tuple[str, str]"
 
 Packed: TypeAlias = "tuple[Any, list[tuple[Any, ...]]]"
 """Records of one type for the way: the type, and of each the values of its fields."""
-
-STEP_PATIENCE_SECONDS = 0.005
-"""How long an engine that computes elsewhere may wait in one step: new calls wait for it."""
 
 
 def packed(records: Sequence[Any]) -> Packed:
@@ -85,18 +83,21 @@ class Replica:
 
     def __init__(self, engine: Any, linger_seconds: float = 0.0) -> None:
         self._engine, self._linger = engine, linger_seconds
-        self._inbox: queue.SimpleQueue[tuple[Sequence[Call], Sequence[Key]] | Future[Any] | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Message] | None] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[PluginReport | None] = queue.SimpleQueue()
         self._news = threading.Condition()
         self._batches: deque[tuple[int, list[Reply]]] = deque()
         self._number = self._num_steps = self._num_tokens = 0
         self._hello: Hello | None = None
         self._error: str | None = None
-        self._thread = threading.Thread(target=self._work, name="tts-replica", daemon=True)
+        work = Loop(engine, self._inbox, self._take).run
+        self._thread = threading.Thread(target=work, name="tts-replica", daemon=True)
         self._thread.start()
 
     def submit(self, calls: Packed, cancels: Sequence[Key]) -> None:
         """Give the engine calls, then take some back."""
-        self._inbox.put((unpacked(calls), cancels))
+        messages: list[Message] = [("add", (call,)) for call in unpacked(calls)]
+        self._inbox.put(messages + [("cancel", key) for key in cancels])
 
     def collect(self, told: int, patience_seconds: float) -> Told:
         """Return what finished since batch `told`; wait for something at most so long, for more `linger_seconds`."""
@@ -115,60 +116,31 @@ class Replica:
 
     def plugin_report(self) -> PluginReport | None:
         """Return what the engine's plugin did; None where there is none. Waits for the step that is being made."""
-        asked: Future[PluginReport | None] = Future()
-        self._inbox.put(asked)
-        return asked.result()
+        self._inbox.put([("plugin_report", ())])
+        return self._reports.get()
 
     def close(self) -> None:
         """Close the engine, and wait for that."""
         self._inbox.put(None)
         self._thread.join()
 
-    def _work(self) -> None:
-        """Open, step while there is work, close. Runs in the engine's thread."""
-        engine, num_flying = self._engine, 0
-        try:
-            engine.open()
-            hello = Hello(
-                engine.num_free,
-                getattr(engine, "thinking_tags", None),
-                engine.capabilities(),
-                {**job.versions(), "tts-toolkit": __version__},
-                socket.gethostname(),
-            )
-            self._tell(hello=hello)
-            while True:
-                while num_flying == 0 or not self._inbox.empty():
-                    item = self._inbox.get()
-                    if item is None:
-                        return
-                    if isinstance(item, Future):
-                        report = getattr(engine, "plugin_report", None)
-                        item.set_result(None if report is None else report())
-                        continue
-                    calls, cancels = item
-                    for call in calls:
-                        engine.add(call)
-                    for key in cancels:
-                        engine.cancel(*key)
-                    num_flying += len(calls)
-                finished = engine.step(STEP_PATIENCE_SECONDS)
-                num_flying -= len(finished)
-                self._num_steps += 1
-                self._num_tokens = getattr(engine, "num_generated_tokens", 0)
-                if finished:
-                    self._tell(finished)
-        except TTSError as error:
-            self._tell(error=str(error))
-        except BaseException as error:  # whatever it is, somebody must be told before this thread ends
-            self._tell(error=f"unexpected {type(error).__name__}: {error}")
-        finally:
-            engine.close()
-
-    def _tell(self, finished: Sequence[Reply] = (), *, hello: Hello | None = None, error: str | None = None) -> None:
+    def _take(self, told: object) -> None:
+        """Put what the loop tells where it is asked for. Runs in the engine's thread."""
+        if isinstance(told, PluginReport) or told is None:
+            self._reports.put(told)
+            return
         with self._news:
-            if finished:
+            if isinstance(told, Failed):
+                self._error = told.reason
+            elif isinstance(told, Opened):
+                tags = getattr(self._engine, "thinking_tags", None)
+                versions = {**job.versions(), "tts-toolkit": __version__}
+                self._hello = Hello(told.num_free, tags, told.capabilities, versions, socket.gethostname())
+            elif isinstance(told, Worked):
+                self._num_steps += 1
+                self._num_tokens = told.num_generated_tokens
+                if not told.replies:
+                    return
                 self._number += 1
-                self._batches.append((self._number, list(finished)))
-            self._hello, self._error = hello or self._hello, error or self._error
+                self._batches.append((self._number, told.replies))
             self._news.notify_all()
