@@ -171,6 +171,8 @@ class RayCluster:
             import ray
 
             self._started = False
+            if self._stdout is not None:
+                self._stdout.leaving = threading.get_ident()
             ray.shutdown()
             self._restore_stdout()
 
@@ -181,15 +183,20 @@ class RayCluster:
 
 
 class _NotRays:
-    """Standard output, but for what Ray's threads write: that goes to standard error, or nowhere."""
+    """Standard output, but for what Ray's threads write: that goes to standard error, or nowhere.
+
+    `leaving`: the thread that leaves the cluster, in which Ray writes what it had held back.
+    """
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
+        self.leaving: int | None = None
         self._said_by_us = False
 
     def write(self, text: str) -> int:
         """Write where it belongs."""
-        if not threading.current_thread().name.startswith("ray_"):
+        thread = threading.current_thread()
+        if not thread.name.startswith("ray_") and thread.ident != self.leaving:
             return int(self.stream.write(text))
         before, self._said_by_us = self._said_by_us, SAID_BY_US in text
         if not self._said_by_us and not (before and text == "\n"):
