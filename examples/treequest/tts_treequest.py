@@ -85,7 +85,7 @@ class TreeQuest(StepSearch):
             for trial, parent, pending in zip(trials, parents, grown, strict=True):
                 path = await pending
                 if trial.trial_id in state.trial_store.running_trials:  # else others filled its place
-                    state = algorithm.tell(state, trial.trial_id, (path, path.value))
+                    state = algorithm.tell(state, trial.trial_id, (path, max(0.0, path.value)))  # a failed step: -inf
                 if parent.finish_reason is None:
                     written.append(path)
                     num_over += path.finish_reason is not None

@@ -58,8 +58,8 @@ def test_reports_and_pages_have_a_column_for_them_where_there_are_any(
     assert (arm["quality"]["num_abandoned"], arm["cost"]["abandoned_tokens"]) == (2, 6)
     assert any("25 % of the candidates were abandoned" in warning for warning in told.records[0]["warnings"])
     assert not any("never close their thinking" in warning for warning in told.records[0]["warnings"])
-    coverage = next(line for line in arm["lines"] if line["figure"] == "pass@k")["points"][0]
-    assert (coverage["lower"], coverage["upper"]) == (0.25, 0.25)
+    (one_draw,) = next(line for line in arm["lines"] if line["figure"] == "random")["points"]
+    assert (one_draw["k"], one_draw["lower"], one_draw["upper"]) == (4, 0.25, 0.25)
     (row,) = csv.DictReader((tmp_path / "data" / "arms.csv").read_text().splitlines())
     assert (row["num_abandoned"], row["abandoned_tokens"]) == ("2", "6")
     assert tts("report", "run", "--embeddings", "ngrams").code == 0

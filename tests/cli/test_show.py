@@ -135,7 +135,7 @@ def test_a_search_is_shown_as_a_tree_that_fits_the_terminal(tts: Command, tmp_pa
         "   sampler.reward: 6 calls, 0 tokens written, 187 read",
         "   ● lives on in candidates →, ○ in no candidate, △ given up, × failed; «» put in by the sampler",
         "├ × 0/0 · overloaded",
-        "├ ● 1/0 · 7 tokens · reward 0.2 · → 2 · first \\x1b[31m\\u202e of all, what is asked",
+        "├ ● 1/0 · 7 tokens · reward 0.2 · → 3 · first \\x1b[31m\\u202e of all, what is asked",
         "│ ├ × 4/0 · overloaded",
         "│ └ ○ 6/0 · 15 tokens · reward 0.9 · then what is known about it, at some length, so that no line holds it",
         "├ ● 2/0 · 15 tokens · reward 0.2 · → 0 · "
