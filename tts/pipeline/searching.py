@@ -105,6 +105,7 @@ class Searching:
             opens=self._open_engine,
             cap=self.cap,
         )
+        self.progress.tokens = self._driver.tokens
         self._count(self.log.spent)
         if self.scoring is not None and self.scoring.log is not self.log:
             self._count(self.scoring.log.spent)
@@ -126,7 +127,7 @@ class Searching:
         progress, driver = self.progress, self._driver
         if self._is_open:
             progress.num_tokens = self._policy.num_generated_tokens
-        progress.num_calls, progress.tokens = driver.num_replies, driver.tokens
+        progress.num_calls = driver.num_replies
         under_way = [one.scoring or one.drawing for one in self._open.values()]
         progress.searches = tuple(search for search in under_way if search is not None and not search.over)
         progress.waits_for = max(self.engines, key=driver.num_working)
