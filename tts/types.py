@@ -135,7 +135,8 @@ class Decoding:
     before it kept. `top_k` 0, `top_p` 1, `min_p` 0 and `top_n_sigma` 0 keep everything. `first_token` acts before
     them all, and its temperature takes the place of `temperature`, also where that is 0.
 
-    `ask_tokens`: texts, each one token of this model, whose log-probabilities the completion tells (`asked_logprobs`).
+    `ask_tokens`: texts, each one token of this model, whose log-probabilities the completion tells (`asked_logprobs`):
+    how likely the text is said, with a space before it or without, where that is one token, too.
 
     `floor`: below which confidence the completion ends as `abandoned`; its confidence is measured as the floor says.
     """

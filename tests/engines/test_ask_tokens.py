@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from shutil import copytree
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers_parts import request_for
 
+from tts.engines.asked import together
+from tts.engines.prompts import Prompts
 from tts.engines.replay import ReplayEngine
 from tts.runs.call_log import digest
 from tts.types import Completion, Decoding, Guidance, Message, Piece, Request
@@ -47,8 +52,11 @@ def by_hand(tiny_model, request: Request) -> list[float]:
     ids = tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids
     with torch.no_grad():
         logprobs = model(ids).logits[0, -1, : len(tokenizer)].log_softmax(-1)
-    asked = [tokenizer(one, add_special_tokens=False).input_ids[0] for one in request.decoding.ask_tokens]
-    return logprobs[asked].tolist()
+    found = []
+    for one in request.decoding.ask_tokens:
+        spelt = [tokenizer(text, add_special_tokens=False).input_ids for text in (one, f" {one}")]
+        found.append(logprobs[[ids[0] for ids in spelt if len(ids) == 1]].logsumexp(0).item())
+    return found
 
 
 def test_they_are_those_of_a_plain_forward_pass_and_cost_one_step(engine, tiny_model):
@@ -64,6 +72,47 @@ def test_they_are_those_of_a_plain_forward_pass_and_cost_one_step(engine, tiny_m
     for request in requests:
         assert found[request.key].asked_logprobs == pytest.approx(by_hand(tiny_model, request), abs=1e-4)
         assert found[request.key].num_tokens == 1
+
+
+def test_with_a_space_before_it_a_token_counts_as_said_too(tiny_model, tmp_path):
+    from transformers import AutoTokenizer
+
+    from tts.engines.transformers import TransformersEngine
+
+    copytree(tiny_model, tmp_path, dirs_exist_ok=True)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    tokenizer.add_tokens([" Y"])
+    tokenizer.save_pretrained(tmp_path)
+    with TransformersEngine(model=str(tmp_path), device="cpu", batch_size=2) as opened:
+        both, spaced = drawn(opened, asking("Y", "N"), asking(" Y", key="1"))
+    assert both.asked_logprobs == pytest.approx(by_hand(tmp_path, asking("Y", "N")), abs=1e-4)
+    assert spaced.asked_logprobs[0] < both.asked_logprobs[0], "a text with its own space is meant as it is"
+
+
+@pytest.mark.model
+def test_a_real_tokenizer_says_choices_in_two_ways_and_digits_in_one(smollm2):
+    from transformers import AutoTokenizer
+
+    from tts.models.pretrained import resolve
+
+    tokenizer = AutoTokenizer.from_pretrained(resolve(smollm2))
+    ids = tokenizer.convert_tokens_to_ids
+    found = Prompts(tokenizer, {}).asked_ids(asking("A", "Yes", " No", "7"))
+    assert found == (
+        (ids("A"), ids("ĠA")),
+        (ids("Yes"), ids("ĠYes")),
+        (ids("ĠNo"),),
+        (ids("7"),),
+    )
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-60, 0), st.just(-math.inf)), max_size=5))
+@settings(derandomize=True, max_examples=60, deadline=None)
+def test_tokens_together_are_as_likely_as_all_their_probabilities_summed(logprobs):
+    total = math.fsum(math.exp(one) for one in logprobs if one is not None)
+    found = together(logprobs)
+    assert (found is None) == (total == 0)
+    assert found is None or math.exp(found) == pytest.approx(total)
 
 
 def test_only_the_first_position_counts_and_what_asks_for_nothing_is_told_nothing(engine):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tts.engines.asked import AskedIds, asked_ids_of, may_be_spaced
 from tts.errors import EngineError
 from tts.types import Message, Request, Written
 
@@ -77,14 +78,21 @@ class Prompts:
             raise EngineError(f"`{key}` must be one token of this model, got {text!r}, which is {len(ids)}")
         return int(ids[0])
 
-    def asked_ids(self, request: Request) -> tuple[int, ...]:
-        """Return the ids of the tokens that are asked for. Raises EngineError where they are too many, or no tokens."""
+    def asked_ids(self, request: Request) -> tuple[AskedIds, ...]:
+        """Return the tokens that say each text that is asked for: its own, and the one with a space before it, if any.
+
+        Raises EngineError where a text is no single token, or they are too many.
+        """
         asked = request.decoding.ask_tokens
         if len(asked) > MOST_ASKED:
             raise EngineError(f"`ask_tokens` must be at most {MOST_ASKED} texts, got {len(asked)}")
         if asked and request.guidance is not None:
             raise EngineError("`ask_tokens` must be empty where a plugin guides: they ask for the raw model's opinion")
-        return tuple(self.token_of(text, "ask_tokens") for text in asked)
+        found = []
+        for text in asked:
+            spaced = self.tokenizer(f" {text}", add_special_tokens=False).input_ids if may_be_spaced(text) else ()
+            found.append(asked_ids_of(self.token_of(text, "ask_tokens"), spaced))
+        return tuple(found)
 
     def _apply_template(self, messages: tuple[Message, ...], **how_it_ends: bool) -> str:
         from jinja2 import TemplateError

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
+from tts.engines.asked import AskedIds
 from tts.engines.openai.keys import OpenAIKeys
 from tts.types import Decoding, Message, Request
 
@@ -58,7 +60,7 @@ def body_of(
     *,
     num_choices: int = 1,
     prompt_ids: Sequence[int] | None = None,
-    asked_ids: Sequence[int] = (),
+    asked_ids: Sequence[AskedIds] = (),
 ) -> Body:
     """Return what asks for a request's completion; `prompt_ids` are the tokens to go on from, prompt and prefix."""
     decoding = request.decoding
@@ -128,10 +130,10 @@ def asked_with(keys: OpenAIKeys, messages: tuple[Message, ...], prefix: str = ""
     return {"messages": told, **continues}
 
 
-def _logprobs(manners: Manners, path: str, decoding: Decoding, asked_ids: Sequence[int]) -> dict[str, Any]:
+def _logprobs(manners: Manners, path: str, decoding: Decoding, asked_ids: Sequence[AskedIds]) -> dict[str, Any]:
     """Return what asks for log-probabilities. The routes spell it differently."""
     if asked_ids:
-        wanted: dict[str, Any] = {"logprob_token_ids": list(asked_ids)}
+        wanted: dict[str, Any] = {"logprob_token_ids": list(chain(*asked_ids))}
         return wanted | ({"logprobs": True} if path == CHAT else {})
     if decoding.ask_tokens:
         return {"logprobs": True, "top_logprobs": 20} if path == CHAT else {"logprobs": 5}

@@ -22,6 +22,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from tts.engines.asked import AskedIds, asked_ids_of, may_be_spaced, together
 from tts.engines.openai.answer import Answer, Choice, completion_of
 from tts.engines.openai.bodies import CONTINUE, body_of
 from tts.engines.openai.client import Client, RefusedError, Server
@@ -31,7 +32,6 @@ from tts.engines.slots import SlotQueue
 from tts.errors import EngineError
 from tts.plugins.esamp.settings import ESampSettings
 from tts.runs.ledger import WASTED, WASTED_READ, most_read
-from tts.runs.records import finite
 from tts.types import Completion, FinishReason, Message, Request
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class _Job:
     answer: Answer = field(default_factory=Answer)
     task: asyncio.Task[None] | None = None
     num_broken: int = 0
-    asked_ids: tuple[int, ...] = ()
+    asked_ids: tuple[AskedIds, ...] = ()
 
 
 class Session:
@@ -247,7 +247,7 @@ class Session:
             for piece in request.prefix:
                 prompt_ids += piece.token_ids or await self._encoded(server, piece.text)
         if request.decoding.ask_tokens and manners.asked == "ids":
-            job.asked_ids = tuple([await self._token(server, text) for text in request.decoding.ask_tokens])
+            job.asked_ids = tuple([await self._said_by(server, text) for text in request.decoding.ask_tokens])
         body = body_of(
             self.keys,
             manners,
@@ -326,11 +326,11 @@ class Session:
     async def _encoded(self, server: Server, text: str) -> Sequence[int]:
         return await self._kept(server, text, prompt=text, add_special_tokens=False) if text else ()
 
-    async def _token(self, server: Server, text: str) -> int:
+    async def _said_by(self, server: Server, text: str) -> AskedIds:
         ids = await self._encoded(server, text)
         if len(ids) != 1:
             raise RefusedError(f"`ask_tokens` must be one token of this model each, got {text!r}, which is {len(ids)}")
-        return ids[0]
+        return asked_ids_of(ids[0], await self._encoded(server, f" {text}") if may_be_spaced(text) else ())
 
     async def _kept(self, server: Server, kind: Any, **what: Any) -> tuple[int, ...]:
         if kind not in self._ids:
@@ -343,12 +343,15 @@ class Session:
         return self._ids[kind]
 
 
-def _asked(request: Request, choice: Choice | None, asked_ids: Sequence[int]) -> tuple[float | None, ...] | None:
-    """Return the log-probabilities of the tokens that were asked for, as far as they were told."""
+def _asked(request: Request, choice: Choice | None, asked_ids: Sequence[AskedIds]) -> tuple[float | None, ...] | None:
+    """Return the log-probabilities of the texts that were asked for, as far as they were told."""
     asked = request.decoding.ask_tokens
     if not asked or choice is None or not choice.top:
         return None
     told = choice.top[0]  # by the token's text, or by its id where the server was started so
-    ids: Sequence[int | None] = asked_ids or [None] * len(asked)
-    found = [told.get(text, told.get(f"token_id:{id_}")) for text, id_ in zip(asked, ids, strict=True)]
-    return tuple(finite(one) for one in found)
+    ids: Sequence[AskedIds] = asked_ids or [()] * len(asked)
+    names = [
+        dict.fromkeys([text, *([f" {text}"] if may_be_spaced(text) else []), *(f"token_id:{one}" for one in said_by)])
+        for text, said_by in zip(asked, ids, strict=True)
+    ]
+    return tuple(together(map(told.get, each)) for each in names)

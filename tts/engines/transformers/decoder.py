@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from tts.engines.asked import together
 from tts.engines.confidence import confidences_for
 from tts.engines.filters import Filters, at_token
 from tts.engines.transformers.guide import Guide, Projection
@@ -17,7 +18,6 @@ from tts.engines.transformers.kv_cache import KVBudget, Prefix, Prefixes, RowCac
 from tts.engines.transformers.loading import Loaded
 from tts.engines.transformers.row import Row
 from tts.engines.transformers.sampling import Draw, draw, fill_with_exponentials, noise_size
-from tts.runs.records import finite
 
 
 class Decoder:
@@ -135,7 +135,7 @@ class Decoder:
             if row is not None and row.asked_ids and not row.token_ids:
                 known = logits.log_softmax(-1)
                 row.asked_logprobs = tuple(
-                    finite(known[asked].item()) if asked < len(known) else None for asked in row.asked_ids
+                    together(known[one].item() for one in asked if one < len(known)) for asked in row.asked_ids
                 )
         for row, drawn in zip(self._rows, self._draw(projection).to_host(), strict=True):
             if row is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tts.engines.asked import AskedIds
 from tts.engines.confidence import ROUNDING, confidence_figures
 from tts.engines.text import Detokenizer, ids_of_text, opens_thinking, up_to_stop
 from tts.types import Completion, ConfidenceFloor, FinishReason, Request
@@ -27,7 +28,7 @@ class Row:
     chunks: tuple[tuple[int, ...], ...]
     context: int
     noise: np.random.Generator
-    asked_ids: tuple[int, ...] = ()
+    asked_ids: tuple[AskedIds, ...] = ()
     floor: ConfidenceFloor | None = None
     asked_logprobs: tuple[float | None, ...] | None = None
     num_cached: int = 0

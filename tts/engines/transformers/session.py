@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from tts.engines.asked import AskedIds
 from tts.engines.confidence import measured, refusal_of
 from tts.engines.prompts import Prompts
 from tts.engines.text import Detokenizer
@@ -90,7 +91,7 @@ class Session:
 
     def row(self, request: Request) -> Row:
         """Return the row of `request`; one that cannot be served is finished already, with an error."""
-        prompt, chunks, asked_ids = "", Chunks(), tuple[int, ...]()
+        prompt, chunks, asked_ids = "", Chunks(), tuple[AskedIds, ...]()
         try:
             prompt, prompt_ids = self.prompts.render(request.messages)
             asked_ids = self.prompts.asked_ids(request)

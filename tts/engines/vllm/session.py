@@ -6,8 +6,10 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
+from tts.engines.asked import AskedIds, together
 from tts.engines.confidence import refusal_of
 from tts.engines.prompts import Prompts
 from tts.engines.slots import SlotQueue
@@ -15,7 +17,6 @@ from tts.engines.text import Detokenizer, ids_of_text, opens_thinking, up_to_sto
 from tts.engines.vllm.keys import VLLMKeys
 from tts.engines.vllm.start import start_vllm, stop_vllm
 from tts.errors import EngineError
-from tts.runs.records import finite
 from tts.types import Completion, Decoding, FinishReason, PluginReport, Request
 
 HIGHEST_TEMPERATURE = 2.0
@@ -37,7 +38,7 @@ class InFlight:
     stop: int | str | None = None
     error: str | None = None
     num_cached: int = 0
-    asked_ids: tuple[int, ...] = ()
+    asked_ids: tuple[AskedIds, ...] = ()
     asked_logprobs: tuple[float | None, ...] | None = None
 
 
@@ -170,7 +171,7 @@ class Session:
         if flight.asked_ids and not flight.token_ids and part.logprobs:
             told = part.logprobs[0]
             flight.asked_logprobs = tuple(
-                finite(told[asked].logprob) if asked in told else None for asked in flight.asked_ids
+                together(told[one].logprob for one in asked if one in told) for asked in flight.asked_ids
             )
         flight.token_ids.extend(part.token_ids)
         pairs = zip(part.token_ids, part.logprobs or (), strict=True)
@@ -247,7 +248,7 @@ class Session:
         )
 
 
-def sampling_params(request: Request, name: str, asked_ids: tuple[int, ...] = ()) -> Any:
+def sampling_params(request: Request, name: str, asked_ids: tuple[AskedIds, ...] = ()) -> Any:
     """Return vLLM's parameters for one request."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
@@ -255,7 +256,7 @@ def sampling_params(request: Request, name: str, asked_ids: tuple[int, ...] = ()
     decoding = request.decoding
     if asked_ids and "logprob_token_ids" not in SamplingParams.__struct_fields__:
         raise ValueError("this version knows no `logprob_token_ids`, which `ask_tokens` needs; 0.32 does")
-    asked = {"logprob_token_ids": list(dict.fromkeys(asked_ids))} if asked_ids else {"logprobs": 0}
+    asked = {"logprob_token_ids": list(dict.fromkeys(chain(*asked_ids)))} if asked_ids else {"logprobs": 0}
     return SamplingParams(
         max_tokens=decoding.max_tokens,
         temperature=min(decoding.temperature, HIGHEST_TEMPERATURE),
