@@ -83,5 +83,6 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "code": "tts.tasks.code:CodeTask",
         "code_completion": "tts.tasks.code:CodeCompletionTask",
         "text": "tts.tasks.text:TextTask",
+        "tree_of_thoughts_prompt": "tts.tasks.tree_of_thoughts_prompt:TreeOfThoughtsPrompt",
     },
 }

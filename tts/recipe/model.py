@@ -16,7 +16,7 @@ from tts.protocols import AskingRewardEngine, Engine, GuidingSampler, Sampler, S
 
 SEPARATE: Final = "separate_process"
 """A key of every engine: whether it works in a process of its own."""
-LATER_STAGES: Final = ("selector", "task.verifier")
+LATER_STAGES: Final = ("selector", "task.verifier", "task.task.verifier")
 
 
 class Recipe(Section):
