@@ -285,7 +285,7 @@ def test_what_cannot_be_hosted_is_refused_at_once(tiny_model):
     assert isinstance(engine, PluginHost)
     assert "esamp" in engine.capabilities()
     assert engine.plugin_report() is None
-    with pytest.raises(EngineError, match="must be esamp, the only one that this engine hosts, got 'osamp'"):
+    with pytest.raises(EngineError, match=r"must be one that this engine hosts \(esamp.*\), got 'osamp'"):
         engine.host(Plugin("osamp", {}))
     with pytest.raises(RecipeError, match=r"`sampler\.betta` is no setting of sampler.*beta"):
         engine.host(Plugin("esamp", {"betta": 1.0}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
@@ -13,6 +13,7 @@ from tts.engines.prompts import Prompts
 from tts.errors import EngineError
 from tts.models.pretrained import load_tokenizer, resolve, share_cores
 from tts.plugins.esamp.settings import ESampSettings
+from tts.plugins.settings import PluginSettings
 from tts.types import ConfidenceFloor, Plugin
 
 Tag = Annotated[str, Field(min_length=1)]
@@ -38,20 +39,29 @@ class StoredModel(Component):
 
 
 class LocalModel(StoredModel):
-    """A causal language model that runs here; ESamp can run inside it."""
+    """A causal language model that runs here; one of the plugins that it `hosts` can run inside it."""
+
+    hosts: ClassVar[Mapping[str, type[PluginSettings]]] = {"esamp": ESampSettings}
+    """The plugins by name, and what can be set about each."""
 
     confidence_window: int | None = Field(default=None, ge=1)
     """Measure every candidate's confidence (see the scorer `confidence`), over windows of so many tokens. null: only
     where a scorer asks for it, and then over 2048. Where a sampler sets a floor (`deepconf`), its window is used."""
 
     _asked: frozenset[str] = PrivateAttr(default=frozenset())
-    _esamp: ESampSettings | None = PrivateAttr(default=None)
+    _plugin: PluginSettings | None = PrivateAttr(default=None)
 
     def host(self, plugin: Plugin) -> None:
-        """Run ESamp from the next `open` on. Raises EngineError for another plugin, RecipeError for wrong settings."""
-        if plugin.name != "esamp":
-            raise EngineError(f"the plugin must be esamp, the only one that this engine hosts, got {plugin.name!r}")
-        self._esamp = ESampSettings.from_dict(plugin.settings, "sampler")
+        """Run a plugin from the next `open` on. Raises EngineError for an unknown one, RecipeError for its settings."""
+        if plugin.name not in self.hosts:
+            names = ", ".join(self.hosts)
+            raise EngineError(f"the plugin must be one that this engine hosts ({names}), got {plugin.name!r}")
+        self._plugin = self.hosts[plugin.name].from_dict(plugin.settings, "sampler")
+
+    @property
+    def _esamp(self) -> ESampSettings | None:
+        """The settings of ESamp where that is hosted."""
+        return self._plugin if isinstance(self._plugin, ESampSettings) else None
 
     def measure(self, capabilities: frozenset[str]) -> None:
         """Measure what these need, from the next `open` on; of those that cost something, there is `confidence`."""

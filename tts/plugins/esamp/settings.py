@@ -1,17 +1,15 @@
-"""What can be set about ESamp: one frozen record, checked, that travels to worker processes as a plain dict."""
+"""What can be set about ESamp."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from tts.components.component import Section
-from tts.errors import RecipeError, nearest
+from tts.plugins.settings import PluginSettings
 
 
-class ESampSettings(Section):
+class ESampSettings(PluginSettings):
     """The algorithm's constants. Defaults are the paper's but for three, with which the distiller learns more cheaply.
 
     `input_norm` is not in the paper, whose `learning_rate` is 4e-4 and `train_every` 1. The paper's own: none, 4e-4, 1.
@@ -58,25 +56,6 @@ class ESampSettings(Section):
 
     num_slots: int = Field(default=8, ge=1)
     """How many distillers there is memory for: the most problems in flight. One is enough for `scope: shared`."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], name: str = "esamp") -> Self:
-        """Build from what `model_dump` returned, or from what a user wrote; `name` stands before keys in errors.
-
-        Raises RecipeError with one line for each mistake.
-        """
-        try:
-            return cls.model_validate(dict(values))
-        except ValidationError as error:
-            lines, valid = [], list(cls.model_fields)
-            for details in error.errors(include_url=False):
-                key, wanted = ".".join(map(str, details["loc"])), details["msg"].removeprefix("Input should be ")
-                said = f"`{name}.{key}` must be {wanted}, got {details['input']!r}"
-                if details["type"] == "extra_forbidden":
-                    said = f"`{name}.{key}` is no setting of {name}.{nearest(key, valid)}"
-                    said += f" The settings are: {', '.join(valid)}"
-                lines.append(said)
-            raise RecipeError("\n".join(lines)) from error
 
     @property
     def num_distillers(self) -> int:
