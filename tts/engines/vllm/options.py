@@ -26,6 +26,10 @@ class WorkerOptions:
         measured = {"self_certainty": self.self_certainty, "confidence_window": self.confidence_window}
         return {KEY: {"esamp": esamp, **measured}}
 
+    def hashed_config(self) -> dict[str, Any]:
+        """Return what of `to_config` decides what vLLM compiles: the layer that hands its states out, if any."""
+        return {} if self.esamp is None else {KEY: {"layer": self.esamp.layer}}
+
     @property
     def measures(self) -> bool:
         """Whether the workers look at the logits of every token."""

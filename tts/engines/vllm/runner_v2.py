@@ -1,4 +1,4 @@
-"""vLLM's second model runner: the default on GPUs, and on CPUs with VLLM_USE_V2_MODEL_RUNNER=1."""
+"""vLLM's second model runner: the default on GPUs. It needs Triton, which has no CPUs among its devices."""
 
 from __future__ import annotations
 

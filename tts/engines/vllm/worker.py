@@ -9,7 +9,7 @@ from vllm.platforms import current_platform
 from vllm.utils.import_utils import resolve_obj_by_qualname
 
 from tts.engines.vllm.mixin import put_in_front
-from tts.engines.vllm.options import WorkerOptions
+from tts.engines.vllm.options import KEY, WorkerOptions
 from tts.engines.vllm.runner_v1 import CPUSeedsMixin, RunnerV1Mixin
 from tts.engines.vllm.runner_v2 import RunnerV2Mixin
 from tts.engines.vllm.support import has_auxiliary_states, refuse_unsupported
@@ -31,14 +31,24 @@ class Worker(OwnWorker):  # type: ignore[misc]  # which class it is depends on t
     def init_device(self) -> None:
         """Make the runner, and let the plugin in before it loads the model."""
         super().init_device()
-        options = WorkerOptions.from_config(self.vllm_config.additional_config)
+        given = self.vllm_config.additional_config
+        options = WorkerOptions.from_config(given)
         refuse_unsupported(self.vllm_config, options)
+        # vLLM keeps what it compiled under a hash of all this, and would compile anew for another `beta`.
+        others = {key: value for key, value in given.items() if key != KEY}
+        self.vllm_config.additional_config = others | options.hashed_config()
         tap = Tap(options, is_output=has_auxiliary_states(self.vllm_config.model_config))
         mixins: tuple[type, ...] = (RunnerV2Mixin,)
         if hasattr(self.model_runner, "_model_forward"):
             on_cpu = self.model_runner.device.type == "cpu"
             mixins = (RunnerV1Mixin, CPUSeedsMixin) if on_cpu else (RunnerV1Mixin,)
         put_in_front(self.model_runner, *mixins, tap=tap)
+
+    def compile_or_warm_up_model(self) -> Any:
+        """Warm up, which with the second runner serves requests, and forget these."""
+        result = super().compile_or_warm_up_model()
+        self.model_runner.worker_plugin.forget()
+        return result
 
     def tts_request_figures(self, num_tokens: Mapping[str, int]) -> dict[str, dict[str, float]]:
         """Return `WorkerPlugin.request_figures`."""

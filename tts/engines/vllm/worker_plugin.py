@@ -170,6 +170,15 @@ class WorkerPlugin:
                 if self._core is not None:
                     self._core.leave(admitted.name)
 
+    def forget(self) -> None:
+        """Forget every request so far, and all that was learnt and measured of them: these were vLLM's own."""
+        self.release(list(self._requests))
+        self._certainties = Certainties(self_certainty=self._self_certainty)
+        self._num_steps = 0
+        self._refusals.clear()
+        if self._core is not None:
+            self._core.forget()
+
     # --- one step
 
     def begin(self, step: Step) -> None:

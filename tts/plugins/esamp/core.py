@@ -44,7 +44,7 @@ from tts.plugins.esamp.groups import Group, Groups
 from tts.plugins.esamp.schedule import ExactRows, Schedule, StepResult
 from tts.plugins.esamp.settings import ESampSettings
 from tts.plugins.esamp.side_stream import SideStream
-from tts.plugins.esamp.stats import RequestTrace, Statistics
+from tts.plugins.esamp.stats import Milliseconds, RequestTrace, Statistics
 from tts.plugins.esamp.step import SlotRows
 from tts.plugins.esamp.telemetry import Telemetry
 
@@ -156,6 +156,15 @@ class ESampCore:
         self._departed[request_id] = member.trace
         if len(self._departed) > MAX_DEPARTED:
             del self._departed[next(iter(self._departed))]
+
+    def forget(self) -> None:
+        """Forget all requests, groups and figures so far, as if new."""
+        for request_id in list(self._members):
+            self.leave(request_id)
+        self._groups.end_all()
+        self._departed.clear()
+        self._schedule.synchronize()
+        self._telemetry, self._schedule.milliseconds = Telemetry(), Milliseconds()
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
     def step(self, rows: Sequence[StepRow], h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:

@@ -88,6 +88,11 @@ class Groups:
         if nobody_expected and not group.live and not self._shared:
             self._end(group)
 
+    def end_all(self) -> None:
+        """End every group, also the one of all requests."""
+        for group in list(self):
+            self._end(group)
+
     def _name(self, key: str) -> str:
         return "" if self._shared else key
 
