@@ -34,7 +34,8 @@ class VLLMEngine(VLLMKeys):
     def capabilities(self) -> frozenset[str]:
         """Return what it can do.
 
-        `logprobs`, `token_logprobs` and `self_certainty` (unless it is not recorded) fill those fields of a candidate;
+        `logprobs`, `token_logprobs` and `self_certainty` (unless it is not recorded, or tokens are drafted) fill those
+        fields of a candidate;
         `confidence`: it measures that where it is asked to;
         `seeds`: a request's seed decides its noise; `top_p` and the other filters, `first_token`: how a token is drawn;
         `stop_strings`; `prefix`: it goes on from what stands in the answer already; `ask_tokens`: it tells the
@@ -42,7 +43,7 @@ class VLLMEngine(VLLMKeys):
         falls below one; `esamp`: it hosts that plugin.
         """
         sometimes = {
-            "self_certainty": self.record_self_certainty,
+            "self_certainty": self.measures_self_certainty,
             "floor": not self.engine_args.get("speculative_config"),
         }
         return frozenset(

@@ -29,8 +29,23 @@ PIECES: dict[str, tuple[str, ...]] = {
     "vllm.v1.worker.gpu_model_runner:GPUModelRunner.load_model": (),
     "vllm.v1.sample.sampler:Sampler.apply_logits_processors": (),
     "vllm.v1.sample.sampler:Sampler.forward": (),
+    "vllm.v1.worker.gpu.model_runner:GPUModelRunner.add_requests": ("scheduler_output",),
+    "vllm.v1.worker.gpu.model_runner:GPUModelRunner.finish_requests": ("scheduler_output",),
+    "vllm.v1.worker.gpu.model_runner:GPUModelRunner.load_model": (),
+    "vllm.v1.worker.gpu.model_runner:GPUModelRunner.sample": ("hidden_states", "input_batch"),
+    "vllm.v1.worker.gpu.model_runner:GPUModelRunner.sample_tokens": (),
+    "vllm.v1.worker.gpu.input_batch:InputBatch": (
+        "idx_mapping",
+        "logits_indices",
+        "positions",
+        "input_ids",
+        "seq_lens",
+    ),
+    "vllm.v1.worker.gpu.sample.sampler:Sampler.__call__": ("logits", "input_batch"),
+    "vllm.v1.worker.gpu.sample.sampler:Sampler.apply_sampling_params": ("logits", "idx_mapping", "pos"),
 }
-"""What we call of vLLM, with the arguments that it must take, and the methods that our mix-ins override."""
+"""What we call of vLLM, with the arguments that it must take, and the methods that our mix-ins override, in both of its
+runners."""
 
 
 def find() -> str | None:

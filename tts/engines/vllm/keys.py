@@ -65,8 +65,13 @@ class VLLMKeys(LocalModel, StartKeys):
     """Whether candidates list the log-probability of every token."""
 
     record_self_certainty: bool = True
-    """Whether to measure self-certainty, which reads all logits once more."""
+    """Whether to measure self-certainty, which reads all logits once more. Where tokens are drafted it is not."""
 
     def worker_options(self) -> WorkerOptions:
         """Return what the workers are told."""
-        return WorkerOptions(self._esamp, self.record_self_certainty, self.measured_window)
+        return WorkerOptions(self._esamp, self.measures_self_certainty, self.measured_window)
+
+    @property
+    def measures_self_certainty(self) -> bool:
+        """Whether self-certainty is measured: logits of drafted tokens cannot be told from others."""
+        return self.record_self_certainty and not self.engine_args.get("speculative_config")

@@ -9,12 +9,32 @@ from tts.engines.vllm.options import WorkerOptions
 from tts.errors import EngineError
 from tts.plugins.esamp.settings import ESampSettings
 
+PARALLELISM = (
+    ("data_parallel_size", 1, "the requests of a group must be in one engine"),
+    ("enable_batch_sharded_sampling", False, "each process must have the logits of all requests"),
+    ("enable_dbo", False, "a step must not be cut in two"),
+    ("ubatch_size", 0, "a step must not be cut in two"),
+    ("prefill_context_parallel_size", 1, "a request's hidden states must be in one process"),
+    ("decode_context_parallel_size", 1, "a request's hidden states must be in one process"),
+)
+"""vLLM's keys of `parallel_config` that must stay as they are without being set, and why."""
+
 
 def refuse_unsupported(vllm_config: Any, options: WorkerOptions) -> None:
     """Raise EngineError where this engine cannot host what the options ask for."""
     if options.esamp is not None:
         for reason in _reasons(vllm_config, options.esamp):
             raise EngineError(f"esamp cannot run in this vLLM engine: {reason}")
+    if options.measures and getattr(vllm_config.parallel_config, "enable_batch_sharded_sampling", None):
+        raise EngineError(
+            "self-certainty and confidence need the logits of all requests in one process. Leave "
+            "`enable_batch_sharded_sampling` out of `engine_args`, or set `record_self_certainty: false`"
+        )
+    if options.measures and vllm_config.speculative_config is not None:
+        raise EngineError(
+            "self-certainty and confidence are not measured where tokens are drafted. Leave `speculative_config` out "
+            "of `engine_args`, or `confidence_window` and a server's `self_certainty`"
+        )
 
 
 def _reasons(vllm_config: Any, esamp: ESampSettings) -> Iterator[str]:
@@ -28,6 +48,11 @@ def _reasons(vllm_config: Any, esamp: ESampSettings) -> Iterator[str]:
             "the first and the last layer must be in one process, got pipeline_parallel_size "
             f"{parallel.pipeline_parallel_size}. Use tensor_parallel_size instead"
         )
+    if getattr(model, "enable_sleep_mode", False):
+        yield "an engine that sleeps forgets its distillers. Leave `enable_sleep_mode` out"
+    for name, neutral, why in PARALLELISM:
+        if (given := getattr(parallel, name, neutral)) not in (neutral, None):
+            yield f"{why}, got {name} {given}. Leave `{name}` out"
     if parallel.tensor_parallel_size > 1 and esamp.control == "vocabulary":
         yield (
             "`control: vocabulary` needs the head's whole weight in one process, got tensor_parallel_size "
