@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tts import ProblemRow
 from tts.errors import CapReachedError, RecipeError, RunFolderError
@@ -214,3 +217,26 @@ def test_a_search_without_a_candidate_yet_goes_on_with_its_own_recipe_alone(tmp_
     whole = solved(recipe_of(tmp_path, BEAM), tmp_path / "whole")
     assert solved(recipe_of(tmp_path, BEAM), run).keys() == whole.keys()
     assert sorted(map(str, calls_of(run))) == sorted(map(str, calls_of(tmp_path / "whole")))
+
+
+@pytest.mark.parametrize(
+    "sampler", [BEAM, ADAPTIVE, "{name: budget_forcing, max_thinking_tokens: 20, num_candidates: 3}"]
+)
+@settings(max_examples=4, derandomize=True, deadline=None)
+@given(lost=st.sets(st.integers(0, 7), min_size=1, max_size=8))
+def test_candidates_of_a_search_that_is_over_that_got_lost_are_handed_in_again(sampler: str, lost: set[int]) -> None:
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        recipe, run = recipe_of(folder, sampler), folder / "run"
+        whole = solved(recipe, run)
+        calls, file = calls_of(run), run / "candidates.jsonl"
+        lines = file.read_bytes().splitlines(keepends=True)
+        file.write_bytes(b"".join(line for number, line in enumerate(lines) if number not in lost))
+        stored = StoredRun(run)
+        damaged = {json.loads(line)["problem_id"] for number, line in enumerate(lines) if number in lost}
+        assert {one for one in whole if not stored.is_complete(one)} == damaged
+        stored.close()
+        again = solved(recipe, run)
+        assert sorted(file.read_bytes().splitlines(keepends=True)) == sorted(lines)
+        assert {one: again[one].selection for one in again} == {one: whole[one].selection for one in whole}
+        assert [line for line in calls_of(run) if "end" not in line] == [line for line in calls if "end" not in line]

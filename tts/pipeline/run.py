@@ -116,7 +116,11 @@ class Run:
             else None
         )
         self._log = (
-            CallLog(folder[CALLS], with_ids="prefix" in sampler.requires)
+            CallLog(
+                folder[CALLS],
+                with_ids="prefix" in sampler.requires,
+                handed_in={name: len(places) for name, places in self._recorded.items()},
+            )
             if isinstance(sampler, SearchingSampler)
             else None
         )

@@ -323,7 +323,7 @@ class Searching:
         if one.cancelled:
             self.log.retry(problem_id)
         else:
-            self.log.end(problem_id, told)
+            self.log.end(problem_id, told, len(one.candidates))
         one.error = told or shortfall(one.candidates)
 
     def _drawn(self, one: _Open) -> Drawn:

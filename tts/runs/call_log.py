@@ -2,10 +2,10 @@
 
 A line is a reply, written before anybody is told: `completion` or `rewards` of an engine, or what `classes` gave
 (`nodes` and `links`, or an `error`). `told` false: it had been given up before it came, so a resumed search is not told
-either; it was paid for all the same. `{"end": true}` says that a problem's search is over, and why where it failed; the
-number of its candidates cannot say so. `{"retry": true}` takes back the end and the errors before it (for
-`--retry-errors`): such a search may ask other things than those on record, which are then asked anew, and the later
-line counts.
+either; it was paid for all the same. `{"end": true}` says that a problem's search is over, how many candidates it
+handed in, and why where it failed; where one of them got lost, it is run again on its record. `{"retry": true}` takes
+back the end and the errors before it (for `--retry-errors`): such a search may ask other things than those on record,
+which are then asked anew, and the later line counts.
 
 scorer_calls.jsonl is the same of scorers that ask. They have no end; where a call does not fit the record it is asked
 anew, and both lines stay, so that the scorers of one folder do not disturb each other.
@@ -23,7 +23,7 @@ import base64
 import hashlib
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any
 
@@ -61,6 +61,7 @@ class CallKey:
     rewards: _Cost | None = None
     error: str | None = None
     end: bool = False
+    num_candidates: int = 0
     retry: bool = False
 
 
@@ -69,10 +70,12 @@ class Searched:
     """What is on record of a problem's search: whether it is over, why it failed, and what it took by engine.
 
     `failed`: something went wrong in it, a call or the whole; `again`: it is drawn again because of that, and then
-    only what came since counts for the rest. `offsets`, in a stored run, are where its lines begin.
+    only what came since counts for the rest. `num_candidates` is how many it had handed in at its end, 0 where an
+    earlier version did not say. `offsets`, in a stored run, are where its lines begin.
     """
 
     over: bool = False
+    num_candidates: int = 0
     error: str | None = None
     failed: bool = False
     again: bool = False
@@ -89,7 +92,7 @@ class Searched:
         else:
             self.failed |= line.error is not None or (cost is not None and cost.error is not None)
         if line.end:
-            self.over, self.error = True, line.error
+            self.over, self.error, self.num_candidates = True, line.error, line.num_candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +129,12 @@ class Call:
 
 
 class CallLog:
-    """The calls of a run's searches: those on record, and those to come. `with_ids`: whether token ids are kept."""
+    """The calls of a run's searches: those on record, and those to come. `with_ids`: whether token ids are kept.
 
-    def __init__(self, file: AppendFile, *, with_ids: bool = True) -> None:
+    `handed_in` says how many candidates of each problem are there: a search that had handed in more is not over.
+    """
+
+    def __init__(self, file: AppendFile, *, with_ids: bool = True, handed_in: Mapping[str, int] | None = None) -> None:
         self._file, self._with_ids = file, with_ids
         self._offsets: dict[str, array[int]] = {}
         self._retried_at: dict[str, int] = {}
@@ -141,6 +147,10 @@ class CallLog:
             else:
                 self._offsets.setdefault(line.problem_id, array("Q")).append(offset)
         again = {problem_id for problem_id, one in self._searched.items() if one.again and not one.over}
+        for problem_id, one in self._searched.items():
+            if handed_in is not None and one.over and handed_in.get(problem_id, 0) < one.num_candidates:
+                one.over = False
+                again.add(problem_id)
         if again:  # their ends came after their calls, which are needed now
             self._offsets |= {problem_id: array("Q") for problem_id in again}
             for offset, line in file.records(CallKey):
@@ -196,9 +206,10 @@ class CallLog:
             line["error"] = str(reply)
         self._file.append(line)
 
-    def end(self, problem_id: str, error: str | None) -> None:
-        """Record that a search is over: a later session need not run it."""
-        self._file.append({"problem_id": problem_id, "end": True} | ({} if error is None else {"error": error}))
+    def end(self, problem_id: str, error: str | None, num_candidates: int) -> None:
+        """Record that a search is over: a later session need not run it while its candidates are there."""
+        line = {"problem_id": problem_id, "end": True, "num_candidates": num_candidates}
+        self._file.append(line | ({} if error is None else {"error": error}))
         one = self._searched.setdefault(problem_id, Searched())
         one.over, one.error = True, error
 

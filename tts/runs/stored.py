@@ -276,7 +276,8 @@ class StoredRun(Stored):
     def is_complete(self, problem_id: str) -> bool:
         """Tell whether all of a problem's candidates are there: of a search, whether it is over."""
         if problem_id in self._searched:
-            return self._searched[problem_id].over
+            searched = self._searched[problem_id]
+            return searched.over and self.num_candidates(problem_id) >= searched.num_candidates
         return super().is_complete(problem_id)
 
     def failure(self, problem_id: str) -> str | None:
