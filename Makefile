@@ -16,9 +16,9 @@ test: $(VENV)/.dev
 	$(MAKE) lint
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-# vLLM wants other versions than the rest, so its tests have an environment of their own.
+# vLLM wants other versions than the rest, so its tests have an environment of their own; Triton is there, too.
 test-vllm: $(VENV)-vllm/.ready
-	$(VENV)-vllm/bin/python -m pytest --timeout 1200 tests/engines/in_vllm
+	$(VENV)-vllm/bin/python -m pytest --timeout 1200 tests/engines/in_vllm tests/plugins/esamp/test_esamp_kernels.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -1,0 +1,123 @@
+"""Each kernel against its torch twin. `test_esamp_kernels` runs this file in a process of its own, where Triton is
+interpreted on a CPU, or on a card. Hypothesis draws sizes that fill no tile."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tts.plugins.esamp import fused, fused_triton
+from tts.plugins.esamp.fused import AdamStep, AdamWeights
+
+DEVICE = os.environ.get("TTS_KERNEL_DEVICE", "cpu")
+BETAS = (0.9, 0.999)
+FEW = settings(derandomize=True, max_examples=4, deadline=None)
+SIZES = st.tuples(st.integers(1, 3), st.integers(1, 21), st.integers(1, 70), st.integers(1, 70))
+
+
+def random(*shape: int, seed: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype).to(DEVICE)
+
+
+def weights_of(shape: tuple[int, ...], moments: torch.dtype) -> AdamWeights:
+    value = random(*shape, seed=0)
+    mean, mean_square = (torch.zeros(shape, dtype=moments, device=DEVICE) for _ in range(2))
+    return AdamWeights(value, mean, mean_square, value.bfloat16() if moments == torch.bfloat16 else None)
+
+
+def step_of(num_slots: int, t: int, taken: torch.Tensor) -> AdamStep:
+    scale = torch.linspace(0.5, 1, num_slots, device=DEVICE)
+    rate = torch.linspace(4e-4, 1e-3, num_slots, device=DEVICE)
+    return AdamStep(taken, scale, rate, torch.full((num_slots,), float(t), device=DEVICE))
+
+
+@FEW
+@given(SIZES, st.sampled_from([torch.float32, torch.bfloat16]), st.booleans())
+def test_a_step_of_adam(sizes, dtype, in_columns):
+    num_slots, num_rows, out_size, in_size = sizes
+    mine, theirs = (weights_of((num_slots, out_size, in_size), dtype) for _ in range(2))
+    start, largest = mine.value.clone(), 0.0
+    for t in range(1, 6):
+        deltas = random(num_slots, num_rows, out_size, seed=t, dtype=dtype) * 0.01
+        inputs = random(num_slots, num_rows, in_size, seed=100 + t, dtype=dtype)
+        if in_columns:  # as the bank lays them out: [S, d, K]
+            deltas, inputs = (one.mT.contiguous().mT for one in (deltas, inputs))
+        taken = torch.arange(num_slots, device=DEVICE) % 3 != (t + 1) % 3
+        taken[0] = num_slots > 1 or t < 4  # the first slot always goes
+        step = step_of(num_slots, t, taken)
+        before = [None if one is None else one.clone() for one in mine]
+        fused_triton.adam_step(mine, deltas, inputs, step, betas=BETAS, epsilon=1e-4)
+        fused.adam_step(theirs, deltas, inputs, step, betas=BETAS, epsilon=1e-4)
+        for now, was in zip(mine, before, strict=True):
+            assert now is None or torch.equal(now[~taken], was[~taken]), "a slot that takes no step must stay"
+        largest = max(largest, (theirs.value - start).abs().max().item())
+        # A sum in another order may be rounded the other way: one bfloat16 step.
+        close = {"rtol": 2**-7, "atol": 1e-12} if dtype == torch.bfloat16 else {"rtol": 1e-4, "atol": 1e-9}
+        for ours, other in zip(mine[1:3], theirs[1:3], strict=True):
+            scale = other.float().abs().max().item()
+            torch.testing.assert_close(ours, other, rtol=close["rtol"], atol=close["atol"] + scale * 1e-4)
+        torch.testing.assert_close(mine.value, theirs.value, rtol=1e-6, atol=1e-2 * largest)
+        if mine.copy is not None:
+            assert torch.equal(mine.copy[taken], mine.value.bfloat16()[taken])
+
+
+def test_a_slots_number_changes_nothing():
+    weights = weights_of((3, 70, 65), torch.bfloat16)
+    for one in weights:
+        one[1:] = one[0].clone()
+    deltas, inputs = random(1, 9, 70, seed=1).expand(3, -1, -1), random(1, 9, 65, seed=2).expand(3, -1, -1)
+    step = AdamStep(
+        torch.tensor([True] * 3, device=DEVICE), *(torch.full((3,), x, device=DEVICE) for x in (0.5, 1e-3, 4.0))
+    )
+    fused_triton.adam_step(weights, deltas, inputs, step, betas=BETAS, epsilon=1e-4)
+    for one in weights:
+        assert torch.equal(one[0], one[1])
+        assert torch.equal(one[0], one[2])
+
+
+@FEW
+@given(SIZES, st.sampled_from([torch.float32, torch.bfloat16]))
+def test_the_gate_and_its_gradient(sizes, dtype):
+    num_slots, num_rows, width, _ = sizes
+    gate_up = random(num_slots, num_rows, 2 * width, seed=1, dtype=dtype) * 3
+    d_hidden = random(num_slots, num_rows, width, seed=2, dtype=dtype)
+    tolerance = {"rtol": 2**-7, "atol": 1e-6} if dtype == torch.bfloat16 else {"rtol": 2e-6, "atol": 2e-6}
+    torch.testing.assert_close(fused_triton.gated(gate_up), fused.gated(gate_up), **tolerance)
+    torch.testing.assert_close(
+        fused_triton.gated_backward(d_hidden, gate_up), fused.gated_backward(d_hidden, gate_up), **tolerance
+    )
+
+
+@pytest.mark.skipif(DEVICE != "cpu", reason="what the interpreter is asked for")
+def test_triton_is_interpreted_here():
+    assert os.environ["TRITON_INTERPRET"] == "1"
+
+
+def compiled(kernel, types: dict[str, str], **constants) -> int:
+    """Compile a kernel for a card that need not be there; return how much machine code came of it."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    signature = {one.name: types.get(one.name, "constexpr") for one in kernel.params}
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+    return len(triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"])
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter compiles nothing")
+@pytest.mark.parametrize("moments", ["*fp32", "*bf16"])
+def test_each_kernel_compiles_for_a_hopper_card(moments):
+    is_bfloat16 = moments == "*bf16"
+    types = dict.fromkeys(("value", "scale", "size", "root", "num_updates"), "*fp32") | {"taken": "*i1"}
+    types |= dict.fromkeys(("mean", "mean_square", "copy", "deltas", "inputs"), moments)
+    types |= dict.fromkeys(("delta_slot", "delta_row", "delta_out", "input_slot", "input_row", "input_in"), "i32")
+    sizes = {"OUT": 768, "IN": 3584, "BETA1": 0.9, "BETA2": 0.999, "EPSILON": 1e-4, "M": 64, "N": 64, "K": 16}
+    flags = {"HAS_COPY": is_bfloat16, "IS_BFLOAT16": is_bfloat16, "PRECISION": "tf32" if is_bfloat16 else "ieee"}
+    assert compiled(fused_triton._adam_step, types | {"num_rows": "i32"}, **sizes, **flags)
+    types = dict.fromkeys(("gate_up", "hidden", "d_hidden", "d_gate_up"), moments) | {"width": "i32"}
+    assert compiled(fused_triton._gated, types, N=128)
+    assert compiled(fused_triton._gated_backward, types, N=128)
