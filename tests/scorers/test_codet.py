@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts.errors import RecipeError
@@ -18,6 +18,7 @@ from tts.pipeline.run import open_run
 from tts.programs.agreement import agreement
 from tts.programs.forms import as_object
 from tts.recipe import load_recipe
+from tts.scorers.written_tests import pairs_in
 from tts.types import Problem, ProblemRow, Reference, Solution
 
 REFERENCE = Reference(tests=as_object(["assert top([3, 1, 2]) == 3", "assert top([]) is None"], "top"))
@@ -125,18 +126,53 @@ def test_what_holds_no_program_has_no_score_and_what_never_ends_costs_the_others
     assert solutions[0].verdict.status == "passed"
 
 
-def test_a_problem_that_names_no_function_is_left_to_the_plain_vote(tmp_path: Path) -> None:
+def pair(read: str, printed: str) -> str:
+    return f"Input:\n```\n{read}\n```\n\n**Output**:\n```text\n{printed}\n```\n"
+
+
+def test_programs_that_read_their_standard_input_have_tests_of_inputs_and_outputs(tmp_path: Path) -> None:
+    programs = [
+        "print(max(map(int, input().split())))",
+        "print(input().split()[0])",
+        "print(sorted(input().split())[-1])",
+    ]
+    tests = [
+        "Here you are.\n" + pair("1 2", "2") + pair("7 3", "7"),
+        pair("1 2", "2") + pair("9 10", "10") + "Input:\n```\n5\n```\nand so on",
+        pair("1 2", "1"),
+    ]
+    writer = {"name": "replay", "script": tests}
     recipe = {
         "task": {"name": "code", "verifier": {"name": "code", "packages": []}},
-        "engine": {"name": "replay", "script": ["```python\nprint(input())\n```"]},
-        "sampler": {"name": "temperature", "num_candidates": 2},
-        "selector": {"name": "best_of_n", "scorer": "codet"},
+        "engine": {"name": "replay", "script": [f"```python\n{one}\n```" for one in (programs[1], *programs)]},
+        "sampler": {"name": "temperature", "num_candidates": 4},
+        "selector": {"name": "best_of_n", "scorer": {"name": "codet", "num_samples": 3, "writer": writer}},
     }
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
-    row = ProblemRow(Problem("p", "Echo.", "code"), Reference(), 1)
-    with open_run(load_recipe(str(tmp_path / "r.yaml")), [row], tmp_path / "run") as run:
-        [outcome] = run.outcomes()
-    assert "names no function" in outcome.solution.selection.fallback
+    rows = [ProblemRow(Problem(f"p{one}", "The largest.", "code"), Reference(), one + 1) for one in range(2)]
+    with open_run(load_recipe(str(tmp_path / "r.yaml")), rows, tmp_path / "run") as run:
+        chosen = [outcome.solution.text for outcome in run.outcomes()]
+    assert programs[0] in chosen[0]
+    assert programs[0] in chosen[1]
+    # 2 for 1 2 twice, 7 for 7 3, 10 for 9 10, 1 for 1 2: two print the first number, one the largest, one the last word
+    found = {one["detail"]: one["value"] for one in scores(tmp_path)}
+    assert found == pytest.approx({"4 of 5 tests": 4.0, "2 of 5 tests": 2 * math.sqrt(2), "3 of 5 tests": 3.0})
+
+
+@given(
+    st.lists(st.tuples(*[st.text("ab 1\n", max_size=6)] * 2), max_size=4),
+    st.lists(st.sampled_from(["so", "Input:", "output", "```\nx\n```"]), max_size=2),
+)
+@settings(derandomize=True, max_examples=60)
+def test_pairs_are_read_as_they_were_written_whatever_stands_before(
+    pairs: list[tuple[str, str]], before: list[str]
+) -> None:
+    text = "\n".join([*before, *(pair(read, printed) for read, printed in pairs)])
+    found = pairs_in(text, 99)
+    assert [*pairs_in(text, 1)] == found[:1]
+    if before:
+        return  # whatever is read, nothing breaks
+    assert found == [(f"{read}\n", f"{printed}\n") for read, printed in pairs]
 
 
 def test_an_engine_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ class ProgramRunner(RunsPrograms):
                 else observe_stdio(sandbox, task["program"], task["inputs"], limits)
             )
             return [[one.outcome, _shown(one.value) if one.outcome == "ok" else ""] for one in seen]
-        if task["action"] == "check":
+        if task["action"] in ("check", "compare"):
             suite = read_suite(task["tests"], self.comparison)
             program, tests = suite.program(task["program"]), suite.tests
         else:
@@ -130,7 +130,7 @@ class ProgramRunner(RunsPrograms):
             tests = Assertions(tuple(task["asserts"]), (task["entry_point"].partition(".")[0],))
         cases = judge(sandbox, program, tests, limits, all_tests=True).cases
         # Why one of a problem's few examples failed is told; of a model's many tests it would be a long record.
-        told = ("harness_error",) if task["action"] == "assert" else FAILURES
+        told = FAILURES if task["action"] == "check" else ("harness_error",)
         return [[case.outcome, case.reason if case.outcome in told else ""] for case in cases]
 
 

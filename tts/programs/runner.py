@@ -53,6 +53,15 @@ def to_assert(program: str, entry_point: str, asserts: Sequence[str]) -> tuple[M
     return _asked("assert", program=program, entry_point=entry_point, asserts=list(asserts))
 
 
+def to_compare(program: str, tests: Sequence[tuple[str, str]], tolerance: JSON = None) -> tuple[Message, ...]:
+    """Ask for every one of some tests by standard input, what is read and printed, which may be a model's and many.
+
+    `Case.text` says little. `tolerance`: by how much numbers may differ (see `tts.programs.forms`).
+    """
+    stated: dict[str, JSON] = {"stdin": [{"input": read, "output": printed} for read, printed in tests]}
+    return _asked("compare", program=program, tests=stated if tolerance is None else stated | {"tolerance": tolerance})
+
+
 def to_find(entry_point: str, texts: Sequence[str], most: int, *, calls: bool = False) -> tuple[Message, ...]:
     """Ask for the assertions about a function in each of some texts, or its calls, the first `most` of each."""
     return _asked("find", entry_point=entry_point, texts=list(texts), most=most, calls=calls)

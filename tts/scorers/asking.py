@@ -61,11 +61,11 @@ class Asks(Component):
     """How many seconds a model may take over one question. Then it counts as silent."""
 
 
-def check_prompt(prompt: str, criteria: str | None, *words: str) -> None:
+def check_prompt(prompt: str, criteria: str | None, *words: str, key: str = "prompt") -> None:
     """Raise ValueError where a prompt lacks one of the words that make it ask, or criteria that are given."""
     for word in words:
         if f"{{{word}}}" not in prompt:
-            raise ValueError(f"`prompt` must hold {{{word}}}, else it does not ask about these answers")
+            raise ValueError(f"`{key}` must hold {{{word}}}, else it does not ask about these answers")
     if criteria is not None and "{criteria}" not in prompt:
         raise ValueError("`criteria` must be left out where `prompt` does not hold {criteria}, since nobody reads them")
 

@@ -1,49 +1,58 @@
-"""Inputs on which programs differ, and what most make of them: S* without a judge (Li et al. 2025, arXiv 2502.14382).
+"""Inputs on which programs differ, and what most make of them: S* (Li et al. 2025, arXiv 2502.14382).
 
 How it works. Programs that behave alike are a class (the verifier knows), which sends its likeliest program. For each
 pair of the classes with most votes the model, which reads both programs, writes one input that tells them apart. All
 the classes' programs are run on all inputs. An input decides where they do not all do the same with it and one outcome
 has more votes behind it than any other; a class is with the majority there or not. So two classes that agree on an
 input are heard together against a larger one, which no vote over whole programs does.
+
+With a `judge`, as in the source, the classes meet in a tournament instead: the judge reads two programs, and what each
+does with the inputs on which not all do the same. Where there are none it is not asked.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Self, cast
 
 from pydantic import Field, model_validator
 
 from tts.components.slot import Slot
-from tts.engines.local_model import Tag
 from tts.errors import CallError
 from tts.programs.extract import extract
 from tts.programs.fences import blocks
-from tts.programs.runner import WRITES_NOTHING, Case, Runner, built_in_runner, cases_of, found_in, to_find, to_try
-from tts.protocols import Calls, Engine
-from tts.runs.candidates import split_thinking
-from tts.scorers.asking import Asks, check_prompt
+from tts.programs.runner import WRITES_NOTHING, Case, cases_of, found_in, to_find, to_try
+from tts.protocols import AskingScorer, Calls
+from tts.scorers.asking import check_prompt
 from tts.scorers.entrants import Entrant, entrants_of
-from tts.tasks.prompt import filled
-from tts.types import Answer, Candidate, Decoding, Message, Piece, Problem, Score
+from tts.scorers.pairwise import Pairwise
+from tts.scorers.written_tests import WritesTests, call_of, program_of, question
+from tts.types import Candidate, Piece, Problem, Score
 
 
-class DistinguishingInputs(Asks):
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What the classes' programs do with the inputs: `seen[i][j]` is what class i does with input j."""
+
+    classes: Sequence[Entrant]
+    inputs: Sequence[str]
+    seen: Sequence[Sequence[Case]]
+
+
+class DistinguishingInputs(WritesTests):
     """Scores a program by the number of inputs, written to tell programs apart, on which it does what most do.
 
     For `best_of_n`; its class's share of the votes breaks ties. None where no input decides anything: then the plain
-    vote chooses. Differs from the source: there a judge who sees code and outputs decides between two classes.
+    vote chooses. With a `judge` the score is the place of its class in the judge's tournament, None where that decides
+    nothing. Differs from the source: no judge is asked unless the recipe names one, and then in both orders.
     """
 
-    pointwise: ClassVar[bool] = False
-
-    writer: Annotated[Engine, Slot("engines")] | None = None
-    """The model that writes inputs; left out: the recipe's own."""
-
-    runner: Runner = built_in_runner()
-    """What runs the programs."""
+    judge: Annotated[AskingScorer, Slot("scorers")] | None = None
+    """A `pairwise` that compares the programs by what they do with the inputs; its own keys say who is asked, and how.
+    null: what most do counts."""
 
     most_classes: int = Field(default=4, ge=2)
     """How many classes take part, those with most votes; each pair of them costs a question."""
@@ -53,9 +62,6 @@ class DistinguishingInputs(Asks):
 
     max_tokens: int = Field(default=1024, ge=1)
     """The most tokens of a reply, the model's own thinking included."""
-
-    thinking_tags: Annotated[tuple[Tag, Tag], Field(strict=False)] = ("<think>", "</think>")
-    """What opens and closes the writer's own thinking, which is not read."""
 
     prompt: str = (
         "{problem}\n\nHere are two programs for this.\n\nProgram A:\n```python\n{first}\n```\n\nProgram B:\n```python\n"
@@ -68,91 +74,114 @@ class DistinguishingInputs(Asks):
     @model_validator(mode="after")
     def _prompt_asks(self) -> Self:
         check_prompt(self.prompt, None, "problem", "first", "second")
+        if not isinstance(self.judge, Pairwise | None):
+            raise ValueError("`judge` must be a scorer `pairwise`, since programs are compared two at a time")
         return self
 
+    @property
+    def requires(self) -> frozenset[str]:  # type: ignore[override]  # of others it is known without their keys
+        """What the recipe's own engine must be able to do, where it is the judge."""
+        return frozenset() if self.judge is None else self.judge.requires
+
     def most_calls(self, num_candidates: int) -> int:
-        """Return a look at the answers, a question a pair, one that reads the inputs, and a call a class."""
+        """Return a look at the answers, a question a pair, one that reads the inputs, a call a class; the judge's."""
         number = min(num_candidates, self.most_classes)
-        return 2 + number * (number - 1) // 2 + number
+        judged = 0 if self.judge is None else self.judge.most_calls(number)
+        return 2 + number * (number - 1) // 2 + number + judged
 
     def most_tokens(self, num_candidates: int) -> int:
-        """Return what the replies have written."""
+        """Return what the replies have written, the judge's included."""
         number = min(num_candidates, self.most_classes)
-        return number * (number - 1) // 2 * self.max_tokens
+        judged = 0 if self.judge is None else self.judge.most_tokens(number)
+        return number * (number - 1) // 2 * self.max_tokens + judged
 
     async def scores(self, problem: Problem, candidates: Sequence[Candidate], calls: Calls) -> list[Score]:
         """Return one score per candidate, order kept."""
         grouping = await calls.classes([(Piece(one.text),) for one in candidates])
         everyone = entrants_of(candidates, grouping.nodes, grouping.links)
         found = [Score(None, "it holds no program")] * len(candidates)
-        classes = [(one, program.text) for one in everyone[: self.most_classes] if (program := _program(problem, one))]
+        classes = [one for one in everyone[: self.most_classes] if _code(problem, one)]
         if len(everyone) < 2 or len(classes) < 2:
             for place in (place for one in everyone for place in one.members):
                 found[place] = Score(1.0, "no other program differs from it")
             return found
-        inputs = await self._inputs(problem, [text for _, text in classes], calls)
-        pairs = len(classes) * (len(classes) - 1) // 2
-        seen = await self._tried(problem, classes, inputs, calls) if inputs else []
-        won = majorities([one.votes for one, _ in classes], seen)
-        figures = {"pairs": float(pairs), "inputs": float(len(inputs)), "decisive": float(len(won))}
-        if not won:
-            why = "no input tells the programs apart" if inputs else "the model wrote no input that can be read"
-            return [Score(None, why, {} if place else figures) for place in range(len(candidates))]
-        total = sum(one.votes for one in everyone)
-        for one in everyone:
+        inputs = await self._inputs(problem, classes, calls)
+        figures = {"pairs": float(len(classes) * (len(classes) - 1) // 2), "inputs": float(len(inputs))}
+        told: list[Score] | str = "the model wrote no input that can be read"
+        if inputs:
+            tried = await self._tried(problem, classes, inputs, calls)
+            if self.judge is None:
+                told = _by_votes(everyone, tried, figures)
+            else:
+                told = await self._by_judge(problem, tried, calls, figures)
+        if isinstance(told, str):
+            return [Score(None, told, {} if place else figures) for place in range(len(candidates))]
+        for place in (place for one in everyone for place in one.members):
+            found[place] = Score(0.0, f"not among the {self.most_classes} classes with most votes")
+        for one, score in zip(classes, told, strict=True):
             for place in one.members:
-                found[place] = Score(0.0, f"not among the {self.most_classes} classes with most votes")
-        for number, (one, _) in enumerate(classes):
-            times = sum(number in majority for majority in won)
-            for place in one.members:
-                found[place] = Score(times + one.votes / total, f"with most on {times} of {len(won)} inputs")
+                found[place] = score
         return [Score(one.value, one.detail, {} if place else figures) for place, one in enumerate(found)]
 
-    async def _inputs(self, problem: Problem, programs: Sequence[str], calls: Calls) -> list[str]:
-        """Return the inputs that the model writes, each once; one for each pair at most."""
-        name, _, method = problem.entry_point.partition(".")
-        call = f"one call of the form {name}{f'().{method}' if method else ''}(...)"
-        asked = []
-        for first, second in combinations(programs, 2):
-            text = filled(
-                self.prompt,
-                problem="\n\n".join(message.content for message in calls.messages),
-                first=first.strip(),
-                second=second.strip(),
-                form=call if name else "what the program reads from its standard input",
+    async def _by_judge(
+        self, problem: Problem, tried: Tried, calls: Calls, figures: dict[str, float]
+    ) -> list[Score] | str:
+        """Return a score a class, its place in the judge's tournament; why not, where that decides nothing."""
+        telling = [
+            place
+            for place, cases in enumerate(zip(*tried.seen, strict=True))
+            if len(set(cases)) > 1 and all(case.outcome != "harness_error" for case in cases)
+        ]
+        figures["decisive"] = float(len(telling))
+        if not telling:
+            return "no input tells the programs apart"
+        shown = [
+            replace(
+                one, candidate=replace(one.candidate, text=_told(_code(problem, one), tried.inputs, cases, telling))
             )
-            decoding = Decoding(self.max_tokens, temperature=self.temperature)
-            asked.append(calls.generate(decoding, messages=(Message("user", text),), engine=self.writer))
-        texts = []
-        for pending in asked:
-            try:
-                reply = await pending
-            except CallError:
-                continue
-            is_split = reply.reasoning is not None
-            text = reply.text if is_split else split_thinking(reply.text, self.thinking_tags, opened=reply.opened)[1]
-            texts.append(text)
+            for one, cases in zip(tried.classes, tried.seen, strict=True)
+        ]
+        held = await cast("Pairwise", self.judge).hold(problem, shown, calls)
+        for name, number in held.figures().items():
+            figures[name] = figures.get(name, 0.0) + number
+        if held.places is None:
+            return held.why
+        return [Score(place, held.told(one)) for place, one in zip(held.places, shown, strict=True)]
+
+    async def _inputs(self, problem: Problem, classes: Sequence[Entrant], calls: Calls) -> list[str]:
+        """Return the inputs that the model writes, each once; one for each pair at most."""
+        name = problem.entry_point
+        form = f"one call of the form {call_of(name)}" if name else "what the program reads from its standard input"
+        programs = [_code(problem, one) for one in classes]
+        texts = await self.written(
+            calls,
+            [
+                question(self.prompt, calls, first=first, second=second, form=form)
+                for first, second in combinations(programs, 2)
+            ],
+        )
         if not name:
             whole = [[*blocks(text)] for text in texts]
             return list(dict.fromkeys(f"{one[-1].code.strip()}\n" for one in whole if one and one[-1].code.strip()))
         if not texts:
             return []
-        messages = to_find(problem.entry_point, texts, 1, calls=True)
         try:
-            found = found_in(await calls.generate(WRITES_NOTHING, messages=messages, engine=self.runner))
+            found = found_in(
+                await calls.generate(WRITES_NOTHING, messages=to_find(name, texts, 1, calls=True), engine=self.runner)
+            )
         except CallError:
             return []
         return list(dict.fromkeys(one for each in found for one in each))
 
-    async def _tried(
-        self, problem: Problem, classes: Sequence[tuple[Entrant, str]], inputs: Sequence[str], calls: Calls
-    ) -> list[list[Case]]:
-        """Return what each class's program does with each input; nothing where the sandbox could not tell."""
+    async def _tried(self, problem: Problem, classes: Sequence[Entrant], inputs: Sequence[str], calls: Calls) -> Tried:
+        """Run each class's program with each input; nothing is known of it where the sandbox could not tell."""
         running = [
             calls.at(one.candidate.index).generate(
-                WRITES_NOTHING, messages=to_try(program, problem.entry_point, inputs), engine=self.runner
+                WRITES_NOTHING,
+                messages=to_try(program_of(problem, one.candidate) or "", problem.entry_point, inputs),
+                engine=self.runner,
             )
-            for one, program in classes
+            for one in classes
         ]
         seen = []
         for pending in running:
@@ -160,7 +189,20 @@ class DistinguishingInputs(Asks):
                 seen.append(cases_of(await pending))
             except CallError:
                 seen.append([Case("harness_error")] * len(inputs))
-        return seen
+        return Tried(classes, inputs, seen)
+
+
+def _by_votes(everyone: Sequence[Entrant], tried: Tried, figures: dict[str, float]) -> list[Score] | str:
+    """Return a score a class, by how often it is with the majority; why not, where no input decides."""
+    won = majorities([one.votes for one in tried.classes], tried.seen)
+    figures["decisive"] = float(len(won))
+    if not won:
+        return "no input tells the programs apart"
+    total, scores = sum(one.votes for one in everyone), []
+    for number, one in enumerate(tried.classes):
+        times = sum(number in majority for majority in won)
+        scores.append(Score(times + one.votes / total, f"with most on {times} of {len(won)} inputs"))
+    return scores
 
 
 def majorities(votes: Sequence[int], seen: Sequence[Sequence[Case]]) -> list[frozenset[int]]:
@@ -180,5 +222,17 @@ def majorities(votes: Sequence[int], seen: Sequence[Sequence[Case]]) -> list[fro
     return found
 
 
-def _program(problem: Problem, one: Entrant) -> Answer | None:
-    return extract(one.candidate.text, problem.entry_point, problem.starter_code)
+def _code(problem: Problem, one: Entrant) -> str:
+    """Return the program that stands for a class as it was written; empty: there is none."""
+    answer = extract(one.candidate.text, problem.entry_point, problem.starter_code)
+    return "" if answer is None else answer.text.strip()
+
+
+def _told(code: str, inputs: Sequence[str], cases: Sequence[Case], telling: Sequence[int]) -> str:
+    """Return what the judge reads of a class: its program, and what that does with the inputs."""
+    does = [
+        f"Input:\n{inputs[place].strip()}\n"
+        + (f"Result:\n{cases[place].text}" if cases[place].outcome == "ok" else f"It fails: {cases[place].outcome}")
+        for place in telling
+    ]
+    return "\n\n".join([f"```python\n{code}\n```", "What it does:", *does])

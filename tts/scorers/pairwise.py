@@ -44,6 +44,35 @@ class Match:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A tournament: its comparisons by the two candidates' indices, and the place of each answer in it.
+
+    `places` are from 0 for the last to 1; None: no comparison was decided.
+    """
+
+    matches: Mapping[tuple[int, int], Match]
+    places: tuple[float, ...] | None
+
+    @property
+    def why(self) -> str:
+        """Why nothing was decided."""
+        mostly = Counter(match.why for match in self.matches.values()).most_common(1)[0][0]
+        return f"none of {len(self.matches)} comparisons was decided: {mostly}"
+
+    def told(self, entrant: Entrant) -> str:
+        """Return what is told of an answer's place."""
+        return f"{sum(entrant.points):g} points of {len(entrant.points)} comparisons, {entrant.votes} votes"
+
+    def figures(self, index: int | None = None) -> Mapping[str, float]:
+        """Return what was counted in the comparisons in which this candidate has the lower index; None: in all."""
+        total = Counter[str]()
+        for (low, _), match in self.matches.items():
+            if index in (low, None):
+                total.update(match.figures)
+        return dict(total)
+
+
 class Pairwise(AsksJudge):
     """Scores a candidate by the place of its answer in a tournament, from 0 to 1; equal answers have equal scores.
 
@@ -106,22 +135,26 @@ class Pairwise(AsksJudge):
         found = [Score(None, "it has no answer")] * len(candidates)
         if not entrants:
             return found
+        held = await self.hold(problem, entrants, calls)
+        if held.places is None:
+            return [Score(None, held.why, held.figures(one.index)) for one in candidates]
+        for entrant, place in zip(entrants, held.places, strict=True):
+            for position in entrant.members:
+                found[position] = Score(place, held.told(entrant), held.figures(candidates[position].index))
+        return found
+
+    async def hold(self, problem: Problem, entrants: Sequence[Entrant], calls: Calls) -> Held:
+        """Hold the tournament of a problem's answers, those with most votes first, each shown by its candidate."""
         number = max(n for n in range(1, len(entrants) + 1) if self.num_comparisons(n) <= self.max_comparisons)
         table = _Table(self, problem, calls)
         await getattr(self, f"_{self.tournament}")(table, entrants[:number], calls)
         if number > 1 and not any(match.points in (0.0, 1.0) for match in table.matches.values()):
-            told = f"none of {len(table.matches)} comparisons was decided: {table.why}"
-            return [Score(None, told, table.figures(one.index)) for one in candidates]
-
-        # The places, from 0 for the last to 1: by points, then by votes.
+            return Held(table.matches, None)
+        # By points, then by votes.
         ranks = [(_mean(one.points, self.tournament), one.votes) for one in entrants]
         order = sorted(set(ranks))
-        for entrant, rank in zip(entrants, ranks, strict=True):
-            place = order.index(rank) / (len(order) - 1) if len(order) > 1 else 1.0
-            told = f"{sum(entrant.points):g} points of {len(entrant.points)} comparisons, {entrant.votes} votes"
-            for position in entrant.members:
-                found[position] = Score(place, told, table.figures(candidates[position].index))
-        return found
+        places = [order.index(rank) / (len(order) - 1) if len(order) > 1 else 1.0 for rank in ranks]
+        return Held(table.matches, tuple(places))
 
     async def _knockout(self, table: _Table, entrants: Sequence[Entrant], calls: Calls) -> None:
         """Let the strongest meet the weakest until one is left; who is out has one point a round that he survived."""
@@ -216,19 +249,6 @@ class _Table:
         unread = next((one.why for one in opinions if one.shares is None), "")
         why = unread or ("" if decided else "the judge prefers the same place in both orders")
         return Match(1.0 - (preferred[0] or 0) if decided else 0.5, figures, why)
-
-    @property
-    def why(self) -> str:
-        """Why most were not decided."""
-        return Counter(match.why for match in self.matches.values()).most_common(1)[0][0]
-
-    def figures(self, index: int) -> Mapping[str, float]:
-        """Return what was counted in the comparisons in which this candidate is the one with the lower index."""
-        total = Counter[str]()
-        for (low, _), match in self.matches.items():
-            if low == index:
-                total.update(match.figures)
-        return dict(total)
 
 
 async def _play(table: _Table, pairs: Sequence[tuple[Entrant, Entrant]]) -> None:
