@@ -88,3 +88,33 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "two/notes.txt").write_text("mine")
     with pytest.raises(RunFolderError, match=r"it holds notes\.txt"):
         lend(tmp_path / "one", tmp_path / "two", made, scored=False)
+
+
+def test_failed_candidates_are_drawn_anew_by_the_lender_and_given_to_all(tmp_path: Path) -> None:
+    rows = [{"problem_id": f"p{one}", "text": f"so \\boxed{{{one}}}"} for one in (0, 0, 1, 2, 2)]  # one of p1 is lost
+    source = tmp_path / "c.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        f"task: math\nengine: {{name: replay, source: {source}}}\nsampler: {{name: temperature, num_candidates: 2}}\n"
+        "selector: majority_vote\n"
+    )
+    vote = load_recipe(str(path))
+    best = load_recipe(str(path), [f"selector={{name: best_of_n, scorer: {JUDGE}}}"])
+    solve(vote, tmp_path / "vote")
+    lend(tmp_path / "vote", tmp_path / "best", best, scored=False)
+    solve(best, tmp_path / "best", rows=False)
+    asked = (tmp_path / "best/scorer_calls.jsonl").read_bytes()
+    source.write_text(source.read_text() + json.dumps({"problem_id": "p1", "text": "well \\boxed{2}"}) + "\n")
+    refused = r"has the candidates of vote, of which 1 failed.*\n.*tts bench --run"
+    with pytest.raises(RunFolderError, match=refused), open_run(best, None, tmp_path / "best", retry_errors=True):
+        pass
+    with open_run(vote, None, tmp_path / "vote", retry_errors=True) as run:
+        assert len([*run.outcomes()]) == 3
+    lend(tmp_path / "vote", tmp_path / "best", best, scored=False)
+    solve(best, tmp_path / "best", rows=False)
+    candidates = [(tmp_path / name / "candidates.jsonl").read_bytes() for name in ("vote", "best")]
+    assert candidates[0] == candidates[1]
+    again = (tmp_path / "best/scorer_calls.jsonl").read_bytes()
+    assert again.startswith(asked)
+    assert again.count(b"\n") == asked.count(b"\n") + 1, "the new candidate is asked about, and no other"

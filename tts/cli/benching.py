@@ -80,6 +80,7 @@ class Benching:
         self.resumed = False
         self._stderr = Terminal(stderr=True)
         self._notes: list[str] = []
+        self._incomplete = set[str]()
 
     def prepare(self) -> None:
         """Decide what is to be done, and check it before anything is written. Raises UsageError."""
@@ -143,7 +144,7 @@ class Benching:
                     scored=lender.scores_like(arm),
                 )
                 rows = source.Source(first.spec, None, first.taking)
-                self._draw_arm(arm, rows, Turn(0, 1), as_json=as_json)
+                self._draw_arm(arm, rows, Turn(0, 1), as_json=as_json, lender=lender)
                 self._notes.append(
                     f"{arm.name} chooses among the candidates of {lender.name}, drawn once and counted for both."
                 )
@@ -189,7 +190,9 @@ class Benching:
             return self._choose(arm)
         return source.Source(first.spec, self.folder.rows_of(first_arm.name), first.taking)
 
-    def _draw_arm(self, arm: BenchArm, rows: source.Source, turn: Turn, *, as_json: bool) -> None:
+    def _draw_arm(
+        self, arm: BenchArm, rows: source.Source, turn: Turn, *, as_json: bool, lender: BenchArm | None = None
+    ) -> None:
         path, limit, stop = self.folder.arm(arm.name), self.settings.limit, ArmStop(self.stop)
         is_last = turn.number == turn.total - 1
         is_first = arm is self.settings.course[0][0]
@@ -208,10 +211,13 @@ class Benching:
             num_incomplete = work.tally.num_incomplete
             self.num_failed += num_incomplete + work.tally.num_abstained + (0 if silent else work.tally.num_row_errors)
             if num_incomplete:
-                again = ["tts", "solve", "--run", str(path), "--retry-errors"]
+                self._incomplete.add(arm.name)
+                owner = lender if lender is not None and lender.name in self._incomplete else arm
+                again = ["tts", "solve", "--run", str(self.folder.arm(owner.name)), "--retry-errors"]
                 self._tell(
                     f"{arm.name}: drawing or judging stayed incomplete for {plural(num_incomplete, 'problem')}; "
-                    f"draw failed candidates anew with: {shlex.join(again)}"
+                    f"draw failed candidates anew with: {shlex.join(again)}; then go on with: "
+                    f"{shlex.join(['tts', 'bench', '--run', str(self.folder.path)])}"
                 )
 
     def _tell_error(self, outcome: Outcome, *, as_json: bool) -> None:

@@ -39,7 +39,8 @@ class Job:
     `recipe` is the resolved one, `problems` where the rows came from, `limit` how many of them at most, `shuffle`
     whether in an order of their own, and `ids` which ones (none: all); of N shards of these, `shard` (I, N) is the one
     that the run has; `statistics` is what plugins told of it. `num_parameters` is how many parameters of each engine
-    one token passes through, as far as that is known.
+    one token passes through, as far as that is known. `lender` is the folder, beside the run's own, of the run whose
+    candidates it has been given (`tts.runs.lending`).
     """
 
     name: str
@@ -52,6 +53,7 @@ class Job:
     statistics: dict[str, dict[str, Any]] = field(default_factory=dict)
     opening: dict[str, Spent] = field(default_factory=dict)
     num_parameters: dict[str, int] = field(default_factory=dict)
+    lender: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a shard that is none of so many."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import platform
+import shlex
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -173,6 +174,7 @@ def redraw(folder: RunFolder, recipe: Recipe, *, retry_errors: bool) -> int:
     These are the failed ones, if asked, and the whole groups of a sampler whose candidates influence each other where
     the group is unfinished or loses a failed one. Of a search it is all of a problem, and its calls are asked again
     where they failed; an unfinished one goes on as it is. What a scorer asked is asked again where that failed.
+    Raises RunFolderError where failed ones were given by another run, which must draw them.
     """
     num_good: Counter[str] = Counter()
     failed = set()
@@ -181,6 +183,14 @@ def redraw(folder: RunFolder, recipe: Recipe, *, retry_errors: bool) -> int:
             failed.add((key.problem_id, key.index))
         else:
             num_good[key.problem_id] += 1
+    job = read_job(folder.path)
+    if failed and job is not None and job.lender is not None:
+        retry = ["tts", "solve", "--run", str(folder.path.parent / job.lender), "--retry-errors"]
+        raise RunFolderError(
+            f"{folder.path} has the candidates of {job.lender}, of which {len(failed)} failed. Draw them anew there: "
+            f"{shlex.join(retry)}\nThen go on with the benchmark, which gives them to all: "
+            f"{shlex.join(['tts', 'bench', '--run', str(folder.path.parent)])}"
+        )
     sampler = recipe.sampler
     if isinstance(recipe.selector.scorer, AskingScorer) and retried(folder[SCORER_CALLS], retry_errors=retry_errors):
         folder.forget_derived()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import shutil
 from pathlib import Path
@@ -10,26 +11,34 @@ from tts.errors import RunWriteError
 from tts.recipe import Recipe
 from tts.runs.call_log import FILE as CALLS
 from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
-from tts.runs.folder import RunFolder
+from tts.runs.folder import RunFolder, read_job
 
 OWN = frozenset({"opening", "statistics", "sandbox"})
 """What run.json says of the session that drew: it is not told of another run."""
 
 
 def lend(source: Path, to: Path, recipe: Recipe, *, scored: bool) -> None:
-    """Give the new run folder `to` all that the complete one at `source` drew; what was given before stays.
+    """Give the run folder `to` all that the complete one at `source` drew, anew where that drew failed ones again.
 
-    `recipe` differs from the other's in later stages alone. `scored`: they have one scorer, whose calls are given, too.
-    A death in between loses nothing: candidates.jsonl comes last, and a folder without it is given everything anew.
-    Raises RunFolderError where the folder belongs to another, RunWriteError where it cannot be written.
+    What its own scorer asked stays. `recipe` differs from the other's in later stages alone. `scored`: they have one
+    scorer, whose calls are given, too. A death in between loses nothing: candidates.jsonl comes last, and a folder with
+    none, or with others, is given everything anew. Raises RunFolderError where the folder belongs to another,
+    RunWriteError where it cannot be written.
     """
-    if (to / "candidates.jsonl").exists():
-        return
+    again = (to / "candidates.jsonl").exists()
+    if again:
+        before = read_job(to)
+        lent = before is not None and before.lender is not None
+        if not lent or filecmp.cmp(source / "candidates.jsonl", to / "candidates.jsonl", shallow=False):
+            return
     job = json.loads((source / "run.json").read_bytes())
-    names = ["problems.jsonl", CALLS, *([SCORER_CALLS] if scored else []), "superseded.jsonl", "candidates.jsonl"]
+    asked = [SCORER_CALLS] if scored and not again else []
+    names = ["problems.jsonl", CALLS, *asked, "superseded.jsonl", "candidates.jsonl"]
     with RunFolder(to) as folder:
         kept = {name: value for name, value in job.items() if name not in OWN}
-        folder.write_job(**{**kept, "name": recipe.name, "recipe": recipe.resolved(), "recipe_hash": recipe.hash()})
+        own = {"name": recipe.name, "recipe": recipe.resolved(), "recipe_hash": recipe.hash(), "lender": source.name}
+        folder.write_job(**{**kept, **own})
+        folder.forget_derived()
         try:
             for name in names:
                 if (source / name).exists():
