@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,6 +43,10 @@ class Component(Section):
     circumstances: ClassVar[frozenset[str]] = frozenset()
     """Keys that say where, how fast or with how much memory it works. They cannot change how a candidate is
     distributed, so a run may go on with others."""
+
+    once: ClassVar[Mapping[str, str]] = {}
+    """Keys that were added later, and what was done before there were any: a recipe on record without them means that,
+    and not their default."""
 
     stands_for: ClassVar[type[Component] | None] = None
     """The class that a recipe names, where this one is made of it and works for it."""

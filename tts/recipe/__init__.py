@@ -51,11 +51,11 @@ def rebuild_recipe(
     Raises RecipeError where it does not fit this version.
     """
     layers = Layers(from_plain(resolved, Place(where)), [])
-    return _checked(layers, overrides, purpose).named(name)
+    return _checked(layers, overrides, purpose, on_record=True).named(name)
 
 
-def _checked(layers: Layers, overrides: Sequence[str], purpose: Purpose) -> Recipe:
+def _checked(layers: Layers, overrides: Sequence[str], purpose: Purpose, *, on_record: bool = False) -> Recipe:
     changed = override(layers.root, overrides)
-    recipe = build(changed.root, [*layers.mistakes, *changed.mistakes])
+    recipe = build(changed.root, [*layers.mistakes, *changed.mistakes], on_record=on_record)
     check_fit(recipe, changed.root, purpose)
     return recipe

@@ -24,9 +24,12 @@ SectionT = TypeVar("SectionT", bound=Section)
 FAILED = -1  # stands for a component that could not be built; what is wrong with it has been noted
 
 
-def build(root: Node, noted: Iterable[Mistake] = ()) -> Recipe:
-    """Return the recipe that the tree describes; raise one RecipeError with all its mistakes and those noted before."""
-    builder = _Builder(noted)
+def build(root: Node, noted: Iterable[Mistake] = (), *, on_record: bool = False) -> Recipe:
+    """Return the recipe that the tree describes; raise one RecipeError with all its mistakes and those noted before.
+
+    `on_record`: it was written down whole, by this version or an earlier one, which may have lacked keys.
+    """
+    builder = _Builder(noted, on_record=on_record)
     recipe = builder.section(Recipe, Subject(Recipe, root, "", "a recipe", own_key="extends"))
     if recipe is None or builder.mistakes:
         raise refusal(builder.mistakes) from builder.cause
@@ -34,8 +37,8 @@ def build(root: Node, noted: Iterable[Mistake] = ()) -> Recipe:
 
 
 class _Builder:
-    def __init__(self, noted: Iterable[Mistake]) -> None:
-        self.mistakes = list(noted)
+    def __init__(self, noted: Iterable[Mistake], *, on_record: bool) -> None:
+        self.mistakes, self._on_record = list(noted), on_record
         self.cause: BaseException | None = None
         self._built: list[Component] = []
 
@@ -89,7 +92,9 @@ class _Builder:
             return self._note(name, f"`{path}`: {error}")
         if kind == "engines" and SEPARATE in section.value:
             component_class = self._apart(component_class, section.value, path)
-        keys = Node({key: below for key, below in section.value.items() if key != "name"}, section.place)
+        once = component_class.once if self._on_record else {}
+        lacking = {key: Node(value, section.place) for key, value in once.items() if key not in section.value}
+        keys = Node({key: below for key, below in section.value.items() if key != "name"} | lacking, section.place)
         component = self.section(component_class, Subject(component_class, keys, path, f"the {word} `{name.value}`"))
         return FAILED if component is None else self._number(component, shared=kind == "engines")
 
