@@ -108,5 +108,6 @@ class EngineTwin:
             settings.width,
             learning_rate=settings.learning_rate,
             input_norm=settings.input_norm == "rms",
-            train_every=settings.train_every,
+            from_mean=settings.start == "mean",
+            train_every=settings.steps_per_training("cpu"),
         )

@@ -52,7 +52,7 @@ def settled(text: str) -> str:
     Keys that recipes and benchmarks were given later are left out where they have the value that changes nothing.
     """
     text = re.sub(r'"examples": \[\],\s+"examples_as": "turns",\s+', "", text)
-    text = re.sub(r'"(rewards": \[\]|confidence_window": null),\s+', "", text)
+    text = re.sub(r'"(rewards": \[\]|confidence_window": null|preset": "none"|start": "paper"),\s+', "", text)
     text = re.sub(r',\s+"(judged_by": \[\]|baseline": null|num_parameters": null|axis": "")', "", text)
     text = re.sub(r'"(wall_seconds|seconds|tokens_per_second|began|ended)": [^,}]+', r'"\1": null', text)
     text = re.sub(r'"(hosts|versions)": [\[{][^\]}]*[\]}]', r'"\1": null', text)

@@ -81,6 +81,14 @@ def test_a_resolved_recipe_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         rebuild_recipe({**resolved, "sampler": {"name": "temperature", "top_q": 1}})
 
 
+def test_a_recipe_on_record_from_before_a_key_means_what_was_done_then(tmp_path: Path) -> None:
+    text = with_sampler("esamp").replace('{name: replay, script: ["6", "seven"]}', "{name: transformers, model: m}")
+    new = load(tmp_path, text).resolved()
+    assert rebuild_recipe(new).resolved()["sampler"]["start"] == "mean"
+    old = {**new, "sampler": {key: value for key, value in new["sampler"].items() if key != "start"}}
+    assert rebuild_recipe(old).resolved()["sampler"]["start"] == "paper"
+
+
 def test_differences_are_listed_by_dotted_key(tmp_path: Path) -> None:
     assert changed(tmp_path) == []
     assert changed(tmp_path, "description=other") == []

@@ -27,6 +27,8 @@ class PluginSettings(Section):
             for details in error.errors(include_url=False):
                 key, wanted = ".".join(map(str, details["loc"])), details["msg"].removeprefix("Input should be ")
                 said = f"`{name}.{key}` must be {wanted}, got {details['input']!r}"
+                if not key:
+                    said = f"{name}: {wanted.removeprefix('Value error, ')}"
                 if details["type"] == "extra_forbidden":
                     said = f"`{name}.{key}` is no setting of {name}.{nearest(key, valid)}"
                     said += f" The settings are: {', '.join(valid)}"

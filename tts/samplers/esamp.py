@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -26,6 +26,7 @@ class ESamp(ESampSettings, Temperature):
 
     label: ClassVar[str] = "esamp"
     interacting: ClassVar[bool] = True
+    once: ClassVar[Mapping[str, str]] = {"start": "paper"}
 
     temperature: float = Field(default=1.0, ge=0)
     """Divides the mixed logits, so the model and the distiller are taken at the same temperature."""

@@ -60,6 +60,7 @@ def test_the_settings_name_the_control() -> None:
     assert [type(named(control)) for control in ("none", "noise", "subtract")] == [Distilled, Noise, Subtract]
     assert named("none").objective is squared_error
     assert named("untrained").objective is None
+    assert (named("untrained").predicts, named("mean").objective, named("mean").predicts) == (True, None, False)
     assert isinstance(named("vocabulary").objective, VocabularyKL)
 
 

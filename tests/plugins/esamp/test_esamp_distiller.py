@@ -23,8 +23,14 @@ from tts.plugins.esamp.reference import squared_error as reference_squared_error
 D, W, RATE = 16, 8, 4e-3
 
 
-def bank_of(num_slots: int = 1, *, input_norm: bool = True, batched: bool = False, rate: float = RATE) -> DistillerBank:
-    return DistillerBank(num_slots, D, W, learning_rate=rate, input_norm=input_norm, batched=batched)
+NO_MEAN = torch.zeros(1, 1, D)
+
+
+def bank_of(
+    num_slots: int = 1, *, input_norm: bool = True, batched: bool = False, rate: float = RATE, from_mean: bool = False
+) -> DistillerBank:
+    how = {"input_norm": input_norm, "from_mean": from_mean, "batched": batched}
+    return DistillerBank(num_slots, D, W, learning_rate=rate, **how)
 
 
 def random(*shape: int, seed: int, scale: float = 1.0) -> torch.Tensor:
@@ -40,7 +46,7 @@ def rows_of(step: int, slot: int, num_rows: int, scale: float = 1.0) -> tuple[to
 def learn(bank: DistillerBank, slot: int, h_first: torch.Tensor, h_last: torch.Tensor) -> float:
     """One step of one slot; the loss before it."""
     slots = [slot]
-    prediction = bank.predict(slots, h_first[None])
+    prediction = bank.predict(slots, h_first[None], NO_MEAN)
     loss, d_prediction = squared_error(prediction.h, h_last[None], torch.ones(1, len(h_first)))
     bank.train(slots, prediction, d_prediction, torch.tensor([True]))
     return loss.item()
@@ -99,7 +105,7 @@ def test_the_bank_learns_as_autograd_and_torchs_adam_do(
         for slot, (first, last) in enumerate(rows):
             h_first[slot, : len(first)], h_last[slot, : len(last)] = first, last
             mask[slot, : len(first)] = float(trains[slot])
-        prediction = bank.predict(range(3), h_first)
+        prediction = bank.predict(range(3), h_first, NO_MEAN)
         losses, d_prediction = ours(prediction.h, h_last, mask)
         bank.train(range(3), prediction, d_prediction, torch.tensor(trains))
         for slot, reference in enumerate(references):
@@ -172,7 +178,7 @@ def test_every_row_has_a_prediction_of_its_own() -> None:
     bank = bank_of()
     for step in range(50):
         learn(bank, 0, *rows_of(step, 0, 8))
-    predicted = bank.predict([0], rows_of(99, 0, 8)[0][None]).h[0]
+    predicted = bank.predict([0], rows_of(99, 0, 8)[0][None], NO_MEAN).h[0]
     assert torch.pdist(predicted).min() > 0.1
 
 
@@ -193,7 +199,7 @@ def test_the_device_is_never_asked_anything() -> None:
     """A fake tensor has no numbers: whatever needs one, as a host that waits for its device does, raises."""
     with FakeTensorMode(), torch.no_grad():
         bank = bank_of(2, batched=True)
-        prediction = bank.predict(range(2), torch.zeros(2, 3, D))
+        prediction = bank.predict(range(2), torch.zeros(2, 3, D), torch.zeros(2, 1, D))
         loss, d_prediction = squared_error(prediction.h, torch.zeros(2, 3, D), torch.zeros(2, 3))
         bank.train(range(2), prediction, d_prediction, torch.zeros(2) > 0)
         bank.reset(1)

@@ -13,12 +13,25 @@ from tts.errors import RecipeError
 from tts.plugins.esamp.settings import ESampSettings
 
 
-def test_the_defaults_are_the_papers_but_for_three() -> None:
+def test_the_defaults_are_the_papers_but_for_those_that_the_settings_name() -> None:
     settings = ESampSettings()
     assert (settings.beta, settings.width) == (0.25, 384)
     assert (settings.scope, settings.filter, settings.control) == ("prompt", "fused", "none")
     assert (settings.layer, settings.guide_first_token) == (1, False)
-    assert (settings.input_norm, settings.train_every, settings.learning_rate) == ("rms", 4, 6e-4)
+    assert (settings.start, settings.input_norm, settings.learning_rate) == ("mean", "rms", 4e-4)
+    assert (settings.steps_per_training("cpu"), settings.steps_per_training("cuda")) == (4, 1)
+    assert ESampSettings(train_every=3).steps_per_training("cpu") == 3
+
+
+def test_the_papers_form_is_one_word_and_nothing_else_goes_with_it() -> None:
+    paper = ESampSettings(preset="paper", beta=0.5)
+    assert (paper.start, paper.input_norm, paper.learning_rate, paper.train_every) == ("paper", "none", 4e-4, 1)
+    assert ESampSettings.from_dict(paper.model_dump(mode="json")) == paper
+    with pytest.raises(RecipeError) as raised:
+        ESampSettings.from_dict({"preset": "paper", "train_every": 4, "start": "mean"})
+    assert str(raised.value) == (
+        "esamp: `preset: paper` is the published form: leave it out, or `start: mean` and `train_every: 4`"
+    )
 
 
 def test_settings_survive_the_way_through_a_plain_dict() -> None:
@@ -36,6 +49,7 @@ def test_settings_survive_the_way_through_a_plain_dict() -> None:
         ({"width": 0}, "`esamp.width` must be greater than or equal to 1, got 0"),
         ({"num_slots": True}, "`esamp.num_slots` must be a valid integer, got True"),
         ({"guide_first_token": 1}, "`esamp.guide_first_token` must be a valid boolean, got 1"),
+        ({"train_every": 0}, "`esamp.train_every` must be greater than or equal to 1, got 0"),
         ({"learning_rate": 0}, "`esamp.learning_rate` must be greater than 0, got 0"),
     ],
 )

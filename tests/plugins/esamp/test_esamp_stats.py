@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tts.plugins.esamp.settings import ESampSettings
 from tts.plugins.esamp.stats import LONG_RUN, LossTotals, LossTrace, Mean, RequestTrace, Statistics
 
 FINE = Statistics(
@@ -15,10 +16,10 @@ FINE = Statistics(
     rows_trained=400,
     rows_without_slot=0,
     groups=3,
-    loss_fell=True,
     steps_not_finite=0,
     first_loss=9.0,
     last_loss=4.0,
+    loss_over_mean=0.8,
     mean_kl=None,
     mean_novelty=0.5,
     predict_ms=1.0,
@@ -28,10 +29,10 @@ FINE = Statistics(
 )
 
 
-def trace_of(losses: list[float]) -> LossTrace:
+def trace_of(losses: list[float], of_mean: float = 1.0) -> LossTrace:
     trace = LossTrace()
     for loss in losses:
-        trace.add(loss)
+        trace.add([loss, of_mean])
     return trace
 
 
@@ -42,24 +43,24 @@ def totals_of(*runs: list[float]) -> LossTotals:
     return totals
 
 
-def test_first_and_last_loss_are_means_over_eight_steps_and_then_over_groups() -> None:
+def test_first_and_last_loss_are_means_over_16_steps_and_then_over_groups() -> None:
     totals = totals_of([float(20 - i) for i in range(20)], [6.0, 2.0], [])
-    # 20 … 13 and 8 … 1 in the first group, 6 and 2 in the second; the third never trained.
-    assert totals.first.value == (16.5 + 4.0) / 2
-    assert totals.last.value == (4.5 + 4.0) / 2
+    # 20 … 5 and 16 … 1 in the first group, 6 and 2 in the second; the third never trained.
+    assert totals.first.value == (12.5 + 4.0) / 2
+    assert totals.last.value == (8.5 + 4.0) / 2
 
 
 def test_a_run_that_never_trained_has_no_loss() -> None:
     assert (totals_of([]).first.value, totals_of().last.value) == (None, None)
 
 
-def test_only_groups_that_trained_for_long_must_have_learnt_and_only_on_average() -> None:
-    rising = [float(i) for i in range(LONG_RUN)]
-    falling, level = [2 * loss for loss in reversed(rising)], [1.0] * LONG_RUN
-    assert totals_of(rising[1:], level[1:]).fell is None
-    assert totals_of(level, level).fell is False
-    assert totals_of(rising, level, falling[1:]).fell is False
-    assert totals_of(rising, falling).fell is True
+def test_a_group_is_compared_with_its_mean_over_all_its_steps_after_the_64th() -> None:
+    early = [1000.0] * LONG_RUN
+    totals = LossTotals()
+    for losses, of_mean in (([*early, 1.0, 5.0], 4.0), ([*early, 2.0], 2.0), (early, 8.0)):
+        totals.add(trace_of(losses, of_mean))
+    assert totals.over_mean == (1 + 5 + 2) / (4 + 4 + 2)
+    assert totals_of(early).over_mean is None
 
 
 def test_losses_that_are_not_finite_are_counted_apart() -> None:
@@ -91,7 +92,7 @@ def test_what_is_not_finite_is_in_no_mean():
 
 
 def test_a_good_run_has_no_warnings_and_plain_numbers() -> None:
-    assert FINE.warnings(0.25) == []
+    assert FINE.warnings(ESampSettings()) == []
     assert FINE.to_dict()["last_loss"] == 4.0
     assert len(FINE.to_dict()) == 15
 
@@ -101,14 +102,19 @@ def test_a_good_run_has_no_warnings_and_plain_numbers() -> None:
     [
         ({"rows_guided": 0}, "guided no token although `beta` is 0.25"),
         ({"rows_without_slot": 7}, "left 7 rows unguided"),
-        ({"loss_fell": False}, "loss did not fall"),
-        ({"steps_not_finite": 4}, "skipped 4 training steps"),
+        ({"loss_over_mean": 1.25}, "loss was 1.25 times that of the mean of earlier hidden states"),
+        ({"steps_not_finite": 4}, "met 4 steps"),
     ],
 )
 def test_what_went_wrong_is_said(change: dict[str, int], words: str) -> None:
-    (warning,) = replace(FINE, **change).warnings(0.25)
+    (warning,) = replace(FINE, **change).warnings(ESampSettings())
     assert words in warning
 
 
+def test_of_controls_that_learn_no_hidden_states_nobody_expects_that_they_know_more_than_the_mean() -> None:
+    for control in ("untrained", "vocabulary", "mean"):
+        assert replace(FINE, loss_over_mean=1.25).warnings(ESampSettings.from_dict({"control": control})) == []
+
+
 def test_at_beta_0_nothing_need_be_guided() -> None:
-    assert replace(FINE, rows_guided=0).warnings(0.0) == []
+    assert replace(FINE, rows_guided=0).warnings(ESampSettings(beta=0.0)) == []

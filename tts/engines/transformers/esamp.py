@@ -107,7 +107,7 @@ class ESampGuide:
     def report(self) -> PluginReport:
         """Return the run's figures, and what is wrong with them."""
         statistics = self._core.statistics()
-        return PluginReport("esamp", statistics.to_dict(), tuple(statistics.warnings(self._settings.beta)))
+        return PluginReport("esamp", statistics.to_dict(), tuple(statistics.warnings(self._settings)))
 
     def release(self) -> None:
         """Let go of the model."""

@@ -271,7 +271,7 @@ class WorkerPlugin:
         if self._core is None or self.settings is None:
             return None
         statistics = self._core.statistics()
-        warnings = statistics.warnings(self.settings.beta)
+        warnings = statistics.warnings(self.settings)
         if self._refusals:
             warnings.append(
                 f"{len(self._refusals)} requests ran without what they asked of ESamp or of a floor, because their "

@@ -13,9 +13,9 @@ nothing. So in every step the same kernels run on the same addresses, whatever c
 can replay (`side_stream`). The numbers that do change (places, β, masks) are sent from pinned memory without waiting;
 nothing is read back.
 
-Unlike in `schedule`, rows that wait are kept as h¹ and h^L, not as activations: these would live in the memory of the
-graph, which the next prediction overwrites. They are predicted once more when they are trained on, by weights that have
-not changed since, so that the result is the same. `_num_waiting`, on the host, says where the next row of a slot goes.
+Unlike in `schedule`, rows that wait are kept as h¹, h^L and μ, not as activations: these would live in the memory of
+the graph, which the next prediction overwrites. They are predicted once more when they are trained on, by weights that
+have not changed since, so that the result is the same. `_num_waiting`, on the host, says where a slot's next row goes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import torch
 
 from tts.plugins.esamp.controls import Control, gaussian
 from tts.plugins.esamp.distiller import DistillerBank
+from tts.plugins.esamp.running_mean import RunningMeans
 from tts.plugins.esamp.schedule import StepResult
 from tts.plugins.esamp.stats import Milliseconds
 from tts.plugins.esamp.step import Cells, Mixed, SlotRows, predict
@@ -38,6 +39,7 @@ class TrainingBuffer(NamedTuple):
 
     h_first: torch.Tensor  # [S, K, d]
     h_last: torch.Tensor  # [S, K, d]
+    mean: torch.Tensor  # [S, K, d], μ when the row was predicted
     mask: torch.Tensor  # [S, K, 1], 1 where a row of a slot that is trained now is
 
 
@@ -49,10 +51,13 @@ class AllSlots:
     wait for their training are kept, and predicted once more then.
     """
 
-    def __init__(self, bank: DistillerBank, control: Control, max_rows: int, max_waiting: int) -> None:
+    def __init__(
+        self, bank: DistillerBank, means: RunningMeans, control: Control, max_rows: int, max_waiting: int
+    ) -> None:
         """`max_rows` is how many cells a slot has, `max_waiting` how many of its rows may wait to be trained on."""
         self.milliseconds = Milliseconds()
-        self._bank, self._control, self._max_rows, self._max_waiting = bank, control, max_rows, max_waiting
+        self._bank, self._means, self._control = bank, means, control
+        self._max_rows, self._max_waiting = max_rows, max_waiting
         self._num_waiting = [0] * bank.num_slots
 
         def zeros(*shape: int) -> torch.Tensor:
@@ -61,8 +66,9 @@ class AllSlots:
         with torch.inference_mode(False):  # so that the cells can be filled in that mode and out of it
             d, slots = bank.hidden_size, range(bank.num_slots)
             noise = zeros(max_rows, d) if control.uses_noise else None
-            self._cells = Cells(slots, zeros(max_rows, d), zeros(max_rows, d), zeros(max_rows, 1), noise)
-            self._waiting = TrainingBuffer(zeros(max_waiting, d), zeros(max_waiting, d), zeros(max_waiting, 1))
+            numbers = zeros(max_rows, 1), zeros(max_rows, 1)
+            self._cells = Cells(slots, zeros(max_rows, d), zeros(max_rows, d), *numbers, noise)
+            self._waiting = TrainingBuffer(*(zeros(max_waiting, size) for size in (d, d, d, 1)))
 
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> StepResult:
         """Tell the device to do all of it."""
@@ -75,17 +81,20 @@ class AllSlots:
         fill(self._cells.h_first, places, firsts)
         fill(self._cells.h_last, places, lasts)
         fill(self._cells.beta, places, self._sent(betas)[:, None])
+        fill(self._cells.mask, places, lasts.new_ones(len(betas), 1))
         if self._cells.noise is not None:
             noise_keys = list(chain.from_iterable(part.noise_keys for part in plan))
             fill(self._cells.noise, places, self._to_device(gaussian(noise_keys, lasts.shape[-1])))
         mixed = self._predict()
         steered = self._cells.beta.flatten(0, 1)[places] != 0
         mixed_rows = mixed.h.flatten(0, 1)[places].to(h_last.dtype)
-        novelty = mixed.novelty.flatten()[places]
+        novelty, losses = mixed.novelty.flatten()[places], mixed.losses.clone()
+        means = mixed.mean.expand(-1, self._max_rows, -1).flatten(0, 1)[places]
+        self._learn(plan, firsts, lasts, means)
         return StepResult(
             h=h_last.index_copy(0, rows, torch.where(steered, mixed_rows, unmixed)),
             novelty=novelty.new_zeros(len(h_last)).index_copy(0, rows, novelty),
-            losses=self._learn(plan, firsts, lasts),
+            losses=losses,
         )
 
     def reset(self, slot: int) -> None:
@@ -93,6 +102,7 @@ class AllSlots:
         self.wait()
         self._num_waiting[slot] = 0
         self._bank.reset(slot)
+        self._means.reset(slot)
 
     def wait(self) -> None:
         """Let everything that the device is told from now on come after the training started so far."""
@@ -100,8 +110,10 @@ class AllSlots:
     def synchronize(self) -> None:
         """Nothing runs beside."""
 
-    def _learn(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
-        """Let the rows wait, and train the slots whose turn it is; return the losses of all slots."""
+    def _learn(
+        self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor, means: torch.Tensor
+    ) -> None:
+        """Let the rows wait, and train the slots whose turn it is."""
         due = [part.slot for part in plan if part.trains]
         if self._control.objective is not None:
             # Put the rows behind those that wait; a slot where none did is emptied first.
@@ -111,17 +123,17 @@ class AllSlots:
                 first = part.slot * self._max_waiting + self._num_waiting[part.slot]
                 places += range(first, first + len(part.rows))
                 self._num_waiting[part.slot] += len(part.rows)
-            for kept, rows in ((self._waiting.h_first, h_first), (self._waiting.h_last, h_last)):
+            for kept, rows in zip(self._waiting[:3], (h_first, h_last, means), strict=True):
                 if empty:
                     kept.index_fill_(0, self._sent(empty), 0)
                 kept.flatten(0, 1).index_copy_(0, self._sent(places), rows)
         if not due:
-            return h_last.new_zeros(self._bank.num_slots)
+            return
         places = [slot * self._max_waiting + k for slot in due for k in range(self._num_waiting[slot])]
         fill(self._waiting.mask, self._sent(places), h_last.new_ones(len(places), 1))
         for slot in due:
             self._num_waiting[slot] = 0
-        return self._train()
+        self._train()
 
     def _sent(self, numbers: Sequence[object]) -> torch.Tensor:
         return self._to_device(torch.tensor(numbers))
@@ -133,16 +145,15 @@ class AllSlots:
 
     def _predict(self) -> Mixed:
         """Predict and mix all cells."""
-        return predict(self._bank, self._control, self._cells)
+        return predict(self._bank, self._means, self._control, self._cells)
 
-    def _train(self) -> torch.Tensor:
-        """Train the slots that have rows whose mask is 1; return the losses of all slots."""
+    def _train(self) -> None:
+        """Train the slots that have rows whose mask is 1."""
         assert self._control.objective is not None
         slots, mask = range(self._bank.num_slots), self._waiting.mask.squeeze(-1)
-        prediction = self._bank.predict(slots, self._waiting.h_first)
-        loss, d_prediction = self._control.objective(prediction.h, self._waiting.h_last, mask)
+        prediction = self._bank.predict(slots, self._waiting.h_first, self._waiting.mean)
+        _, d_prediction = self._control.objective(prediction.h, self._waiting.h_last, mask)
         self._bank.train(slots, prediction, d_prediction, mask.sum(1) > 0)
-        return loss
 
 
 def fill(cells: torch.Tensor, places: torch.Tensor, rows: torch.Tensor) -> None:

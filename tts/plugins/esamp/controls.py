@@ -21,9 +21,13 @@ class NoiseKey(NamedTuple):
 
 
 class Control(Protocol):
-    """What decoding moves away from. `objective` None: the distiller never learns."""
+    """What decoding moves away from.
+
+    `objective` None: the distiller never learns. `predicts` False: there is none, and its prediction is μ.
+    """
 
     objective: Objective | None
+    predicts: bool
     uses_noise: bool
 
     def q(self, h_last: torch.Tensor, prediction: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:
@@ -35,8 +39,8 @@ class Distilled:
 
     uses_noise = False
 
-    def __init__(self, objective: Objective | None = squared_error) -> None:
-        self.objective = objective
+    def __init__(self, objective: Objective | None = squared_error, *, predicts: bool = True) -> None:
+        self.objective, self.predicts = objective, predicts
 
     def q(self, h_last: torch.Tensor, prediction: torch.Tensor, noise: torch.Tensor | None) -> torch.Tensor:  # noqa: ARG002  # the protocol's
         """Return ĥ."""
@@ -91,6 +95,8 @@ def control_of(settings: ESampSettings, head: torch.Tensor | None) -> Control:
             return Subtract()
         case "untrained":
             return Distilled(objective=None)
+        case "mean":
+            return Distilled(objective=None, predicts=False)
         case "vocabulary":
             if head is None:
                 raise EngineError(

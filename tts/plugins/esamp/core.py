@@ -41,6 +41,7 @@ from tts.plugins.esamp.all_slots import AllSlots
 from tts.plugins.esamp.controls import NoiseKey, control_of
 from tts.plugins.esamp.distiller import DistillerBank
 from tts.plugins.esamp.groups import Group, Groups
+from tts.plugins.esamp.running_mean import RunningMeans
 from tts.plugins.esamp.schedule import ExactRows, Schedule, StepResult
 from tts.plugins.esamp.settings import ESampSettings
 from tts.plugins.esamp.side_stream import SideStream
@@ -103,20 +104,23 @@ class ESampCore:
         all_slots = device.type == "cuda" if all_slots is None else all_slots
         control, num_slots = control_of(settings, head), settings.num_distillers
         self._settings, self._learns = settings, control.objective is not None
+        self._train_every = settings.steps_per_training(device.type)
         self._bank = DistillerBank(
             num_slots,
             hidden_size,
             settings.width,
             learning_rate=settings.learning_rate,
             input_norm=settings.input_norm == "rms",
-            train_every=settings.train_every,
+            from_mean=settings.start == "mean",
+            train_every=self._train_every,
             batched=all_slots,
             device=device,
         )
-        self._schedule: Schedule = ExactRows(self._bank, control)
+        means = RunningMeans(num_slots, hidden_size, batched=all_slots, device=device)
+        self._schedule: Schedule = ExactRows(self._bank, means, control)
         if all_slots:
             layout = SideStream if device.type == "cuda" else AllSlots
-            self._schedule = layout(self._bank, control, max_rows, max_rows * settings.train_every)
+            self._schedule = layout(self._bank, means, control, max_rows, max_rows * self._train_every)
         self._telemetry = Telemetry()
         self._groups = Groups(
             num_slots,
@@ -199,7 +203,7 @@ class ESampCore:
                     rows=[seat.place for seat in seats],
                     betas=[seat.member.beta for seat in seats],
                     noise_keys=[NoiseKey(seat.member.seed, seat.position) for seat in seats],
-                    trains=self._learns and group.num_untrained_steps == self._settings.train_every,
+                    trains=self._learns and group.num_untrained_steps == self._train_every,
                 )
             )
         result = self._schedule.run(plan, h_first, h_last)
@@ -238,11 +242,11 @@ class ESampCore:
                 seat.member.trace.num_guided += 1
         novelty_of = {seat.place: seat.member.trace.novelty for seat in self._seats}
         telemetry.expect(result.novelty, novelty_of, telemetry.novelty)
-        trained = [group for group, part in zip(groups, plan, strict=True) if part.trains]
-        telemetry.expect(result.losses, {group.slot: group.losses for group in trained})
-        for group in trained:
-            telemetry.rows_trained += group.num_untrained_rows
-            group.num_untrained_steps = group.num_untrained_rows = 0
+        telemetry.expect(result.losses, {group.slot: group.losses for group in groups})
+        for group, part in zip(groups, plan, strict=True):
+            if part.trains:
+                telemetry.rows_trained += group.num_untrained_rows
+                group.num_untrained_steps = group.num_untrained_rows = 0
         if telemetry.num_unread >= MAX_UNREAD:
             self._read()
 

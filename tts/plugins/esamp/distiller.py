@@ -1,13 +1,15 @@
 """The latent distiller: it learns, while the model decodes, to predict the last hidden state from the first layer's.
 
-    ĥ = f_φ(h¹)         two residual gated blocks   y = x + W_down (silu(W_gate x) ⊙ W_up x)
+    ĥ = μ + Δ(h¹)       Δ: what two residual gated blocks, y = x + W_down (silu(W_gate x) ⊙ W_up x), add to h¹
     loss                the mean over the rows of ‖h^L − ĥ‖², one step of Adam per decoding step
 
-Paper: arXiv 2604.24927. Differs from it: h¹ is scaled to a root mean square of 1 first (`input_norm`), since it learns
-faster then; and Adam may take one step on the rows of several decoding steps (`pace`). There is one distiller per slot.
-S is how many slots are worked on together, K how many rows each of them has, d the model's hidden size and w the
-distiller's width; d_x is the gradient of the loss with respect to x. Inside, a row is a column, `[d, K]`: a CPU's BLAS
-multiplies a weight by a few columns in half the time that it takes to multiply a few rows by a weight.
+Paper: arXiv 2604.24927. Differs from it: μ, the mean of the h^L that the group had before (`running_mean`), takes the
+place of the blocks' input, which the paper leaves in (`start: paper`), so that only the deviation is to be learnt; h¹
+is scaled to a root mean square of 1 first (`input_norm`); and Adam may take one step on the rows of several decoding
+steps (`pace`). There is one distiller per slot. S is how many slots are worked on together, K how many rows each of
+them has, d the model's hidden size and w the distiller's width; d_x is the gradient of the loss with respect to x.
+Inside, a row is a column, `[d, K]`: a CPU's BLAS multiplies a weight by a few columns in half the time that it takes to
+multiply a few rows by a weight.
 """
 
 from __future__ import annotations
@@ -114,12 +116,14 @@ class DistillerBank:
         *,
         learning_rate: float,
         input_norm: bool,
+        from_mean: bool = True,
         train_every: int = 1,
         batched: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         self.num_slots, self.hidden_size, self.device = num_slots, hidden_size, torch.device(device)
-        self._pace, self._input_norm, self._batched = Pace(learning_rate, train_every), input_norm, batched
+        self._pace, self._batched = Pace(learning_rate, train_every), batched
+        self._input_norm, self._from_mean = input_norm, from_mean
         generator = torch.Generator().manual_seed(TEMPLATE_SEED)
         with torch.inference_mode(False):  # so that it can be trained in that mode and out of it
             tall = torch.empty(2 * width, hidden_size, device=device)
@@ -148,8 +152,8 @@ class DistillerBank:
             mean_square.zero_()
         self._num_updates[slot].zero_()
 
-    def predict(self, slots: Sequence[int], h_first: torch.Tensor) -> Prediction:
-        """Predict h^L from h¹ `[S, K, d]`, float32, with the distillers of `slots`."""
+    def predict(self, slots: Sequence[int], h_first: torch.Tensor, mean: torch.Tensor) -> Prediction:
+        """Predict h^L from h¹ `[S, K, d]`, float32, with the distillers of `slots`; `mean` is μ, `[S, 1 or K, d]`."""
         x = (rms_normalised(h_first) if self._input_norm else h_first).mT.contiguous()
         blocks = []
         for block in self._blocks:
@@ -157,7 +161,7 @@ class DistillerBank:
             blocks.append(Activations(x, gate_up))
             gate, up = gate_up.chunk(2, dim=1)
             x = x + self._times(block.down, silu(gate) * up, slots)
-        return Prediction(x.mT, blocks)
+        return Prediction(mean + (x - blocks[0].x).mT if self._from_mean else x.mT, blocks)
 
     def train(
         self, slots: Sequence[int], prediction: Prediction, d_prediction: torch.Tensor, active: torch.Tensor
@@ -172,8 +176,7 @@ class DistillerBank:
         scale = (CLIP_NORM / (norm + 1e-6)).clamp(max=1).view(-1, 1, 1)
         taken = (active & norm.isfinite()).float()
         updates = [self._num_updates[slot].add_(one) for slot, one in zip(slots, taken, strict=True)]
-        beta1, beta2 = self._pace.betas
-        rates, skipped = self._pace.rate(torch.stack(updates)).unbind(), (1 - taken).unbind()
+        (beta1, beta2), rate, skipped = self._pace.betas, self._pace.rate, (1 - taken).unbind()
         for weight, deltas, inputs in terms:
             clipped = deltas * scale
             for i, slot in enumerate(slots):
@@ -186,7 +189,7 @@ class DistillerBank:
                     [mean_square],
                     [],
                     [updates[i]],
-                    lr=rates[i],
+                    lr=rate,
                     beta1=beta1,
                     beta2=beta2,
                     weight_decay=0.0,

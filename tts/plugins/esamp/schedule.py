@@ -28,6 +28,7 @@ import torch
 
 from tts.plugins.esamp.controls import Control, gaussian
 from tts.plugins.esamp.distiller import DistillerBank, Prediction, joined
+from tts.plugins.esamp.running_mean import RunningMeans
 from tts.plugins.esamp.stats import Milliseconds
 from tts.plugins.esamp.step import Cells, SlotRows, predict
 
@@ -37,7 +38,7 @@ class StepResult:
     """What came of a step; the numbers for statistics may still be computed when it is returned.
 
     `h` is h^L `[num_rows, d]` with the planned rows mixed; `novelty` is `[num_rows]`, 0 for other rows; `losses` is
-    `[num_slots]`, and means something for the slots that trained.
+    `[num_slots, 2]`: of the slots that had rows, the means over these of ‖h^L − ĥ‖² and of ‖h^L − μ‖².
     """
 
     h: torch.Tensor
@@ -69,6 +70,7 @@ class ExactRows:
     """
 
     bank: DistillerBank
+    means: RunningMeans
     control: Control
     milliseconds: Milliseconds = field(default_factory=Milliseconds)
     _waiting: dict[int, list[tuple[Prediction, torch.Tensor]]] = field(default_factory=dict)  # with h^L [1, K, d]
@@ -79,15 +81,14 @@ class ExactRows:
         result = StepResult(
             h=h_last.clone(),
             novelty=h_last.new_zeros(len(h_last), dtype=torch.float32),
-            losses=h_last.new_zeros(self.bank.num_slots, dtype=torch.float32),
+            losses=h_last.new_zeros(self.bank.num_slots, 2, dtype=torch.float32),
         )
         for parts in alike(plan, lambda part: len(part.rows)):
             self._predict(parts, h_first, h_last, result)
         predicted = time.perf_counter()
         num_waiting = {slot: sum(h.shape[1] for _, h in waiting) for slot, waiting in self._waiting.items()}
         for parts in alike([part for part in plan if part.trains], lambda part: num_waiting[part.slot]):
-            slots = [part.slot for part in parts]
-            result.losses[torch.tensor(slots, device=h_last.device)] = self._train(slots)
+            self._train([part.slot for part in parts])
         self.milliseconds.predict += (predicted - started) * 1e3
         self.milliseconds.train += (time.perf_counter() - predicted) * 1e3
         return result
@@ -96,6 +97,7 @@ class ExactRows:
         """Make the slot's distiller new; what it was not trained on yet is dropped."""
         self._waiting.pop(slot, None)
         self.bank.reset(slot)
+        self.means.reset(slot)
 
     def synchronize(self) -> None:
         """Nothing is left to wait for."""
@@ -114,25 +116,26 @@ class ExactRows:
             h_first=h_first.index_select(0, rows).view(shape).float(),
             h_last=unmixed.float(),
             beta=torch.tensor([part.betas for part in parts], device=device).unsqueeze(-1),
+            mask=torch.ones(*shape[:2], 1, device=device),
             noise=gaussian(noise_keys, shape[-1]).to(device).view(shape) if uses_noise else None,
         )
-        mixed = predict(self.bank, self.control, cells)
+        mixed = predict(self.bank, self.means, self.control, cells)
         h = torch.where(cells.beta != 0, mixed.h.to(h_last.dtype), unmixed)
         result.h.index_copy_(0, rows, h.flatten(0, 1))
         result.novelty.index_copy_(0, rows, mixed.novelty.flatten())
+        result.losses.index_copy_(0, torch.tensor(cells.slots, device=device), mixed.losses)
         if self.control.objective is not None:
             for i, slot in enumerate(cells.slots):
                 self._waiting.setdefault(slot, []).append((mixed.prediction.of(i), cells.h_last[i : i + 1]))
 
-    def _train(self, slots: Sequence[int]) -> torch.Tensor:
-        """Train slots with equally many rows on all of those; return the losses `[S]`."""
+    def _train(self, slots: Sequence[int]) -> None:
+        """Train slots with equally many rows on all of those."""
         assert self.control.objective is not None
         waiting = [self._waiting.pop(slot) for slot in slots]
         prediction = Prediction.joined([[prediction for prediction, _ in of_slot] for of_slot in waiting])
         h_last = joined([[h_last for _, h_last in of_slot] for of_slot in waiting], 1)
         loss, d_prediction = self.control.objective(prediction.h, h_last, h_last.new_ones(h_last.shape[:2]))
         self.bank.train(slots, prediction, d_prediction, active=torch.ones_like(loss, dtype=torch.bool))
-        return loss
 
 
 def alike(plan: Sequence[SlotRows], count: Callable[[SlotRows], int]) -> list[list[SlotRows]]:

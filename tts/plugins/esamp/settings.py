@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tts.plugins.settings import PluginSettings
 
+PAPER: Mapping[str, Any] = {"start": "paper", "input_norm": "none", "learning_rate": 4e-4, "train_every": 1}
+"""What `preset: paper` stands for."""
+
 
 class ESampSettings(PluginSettings):
-    """The algorithm's constants. Defaults are the paper's but for three, with which the distiller learns more cheaply.
+    """The algorithm's constants. Defaults are the paper's but for `start`, `input_norm` and, on a CPU, `train_every`.
 
-    `input_norm` is not in the paper, whose `learning_rate` is 4e-4 and `train_every` 1. The paper's own: none, 4e-4, 1.
+    What each of these costs or gains stands beside it; losses are ‖h^L − ĥ‖² on recorded states of three models, see
+    RESULTS.md («What ESamp's distiller learns, and when»). That more problems are solved so was not shown.
     """
+
+    preset: Literal["none", "paper"] = "none"
+    """paper: ESamp word for word as published, which is `start: paper`, `input_norm: none`, `learning_rate: 4e-4` and
+    `train_every: 1`; other values for these are refused then."""
 
     beta: float = Field(default=0.25, ge=0)
     """How far decoding moves away from what the distiller predicts; 0 trains the distiller but changes no token."""
@@ -31,31 +40,53 @@ class ESampSettings(PluginSettings):
     width: int = Field(default=384, ge=1)
     """Hidden width of the distiller's two blocks."""
 
-    learning_rate: float = Field(default=6e-4, gt=0)
-    """Adam's learning rate per decoding step: training on the rows of m steps moves m times as far at first and √m
-    times in the long run. Gradients are clipped at norm 0.5. The paper's is 4e-4, with `train_every` 1."""
+    start: Literal["mean", "paper"] = "mean"
+    """What a prediction starts from. mean: the mean of the h^L that the distiller's candidates had so far; only the
+    deviation from it is learnt, so its loss is at or below that mean's from the first tokens on. paper: h¹ itself, as
+    published; the loss is 1.5 to 3 times that mean's for the first 16 tokens, and above it for 64 to 128."""
+
+    learning_rate: float = Field(default=4e-4, gt=0)
+    """Adam's learning rate (the paper's; decay rates 0.9 and 0.999, of which it says nothing) for training on the rows
+    of one decoding step; on those of m steps it is √m times this. Gradients are clipped at norm 0.5."""
 
     input_norm: Literal["rms", "none"] = "rms"
-    """rms: the distiller's input is scaled to a root mean square of 1, with which it learns faster; none: as it is."""
+    """rms: the distiller's input is scaled to a root mean square of 1; none: as it is, as published. On Qwen2.5 the
+    loss is lower with rms by up to a quarter, on SmolLM2 higher by 5 %."""
 
-    train_every: int = Field(default=4, ge=1)
+    train_every: int | None = Field(default=None, ge=1)
     """Train a distiller after every m-th of its decoding steps, on the rows of the last m: no row is left out, but each
-    is learned from up to m - 1 steps late. The paper trains after each. On a CPU training is what ESamp costs; with 4
-    at 6e-4 the loss is on average no higher than with 1 at 4e-4 at any stage of the first 500 tokens
-    (`benchmarks/esamp_core.py`)."""
+    is learned from up to m - 1 steps late. null: after each on CUDA, as published; after every fourth on a CPU, where
+    training is what ESamp costs. Four cost 0 to 11 % of loss."""
 
     guide_first_token: bool = False
     """Whether the first token of a completion is guided, too, and its row trained on."""
 
-    control: Literal["none", "noise", "subtract", "vocabulary", "untrained"] = "none"
+    control: Literal["none", "noise", "subtract", "vocabulary", "untrained", "mean"] = "none"
     """For comparison: noise (a random direction, as long as the distiller's error), subtract (β times the prediction
-    is subtracted from the reference), vocabulary (the distiller learns the next-token distribution), untrained."""
+    is subtracted from the reference), vocabulary (the distiller learns the next-token distribution), untrained, mean
+    (away from the mean of the h^L that the candidates had so far: no distiller)."""
 
     kl_every: int = Field(default=16, ge=0)
     """Measure KL(mixed ‖ the model's own) on every m-th decoding step, which takes a second projection; 0: never."""
 
     num_slots: int = Field(default=8, ge=1)
     """How many distillers there is memory for: the most problems in flight. One is enough for `scope: shared`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_published(cls, values: Any) -> Any:
+        return {**PAPER, **values} if isinstance(values, Mapping) and values.get("preset") == "paper" else values
+
+    @model_validator(mode="after")
+    def _is_as_published(self) -> Self:
+        other = [f"`{key}: {getattr(self, key)}`" for key, value in PAPER.items() if getattr(self, key) != value]
+        if self.preset == "paper" and other:
+            raise ValueError(f"`preset: paper` is the published form: leave it out, or {' and '.join(other)}")
+        return self
+
+    def steps_per_training(self, device_type: str) -> int:
+        """Return `train_every` on such a device (`cpu`, `cuda`)."""
+        return self.train_every or (1 if device_type == "cuda" else 4)
 
     @property
     def num_distillers(self) -> int:

@@ -32,6 +32,7 @@ import torch
 from tts.plugins.esamp.all_slots import AllSlots
 from tts.plugins.esamp.controls import Control
 from tts.plugins.esamp.distiller import DistillerBank
+from tts.plugins.esamp.running_mean import RunningMeans
 from tts.plugins.esamp.step import Mixed
 
 Phase: TypeAlias = Literal["predict", "train", "wait"]
@@ -47,8 +48,10 @@ class SideStream(AllSlots):
     waits for training. So the rows of a step are still there when they are trained on.
     """
 
-    def __init__(self, bank: DistillerBank, control: Control, max_rows: int, max_waiting: int) -> None:
-        super().__init__(bank, control, max_rows, max_waiting)
+    def __init__(
+        self, bank: DistillerBank, means: RunningMeans, control: Control, max_rows: int, max_waiting: int
+    ) -> None:
+        super().__init__(bank, means, control, max_rows, max_waiting)
         self._side = torch.cuda.Stream(bank.device)
         self._training_done = torch.cuda.Event()
         self._spans: list[tuple[Phase, torch.cuda.Event, torch.cuda.Event]] = []
@@ -84,20 +87,18 @@ class SideStream(AllSlots):
         if self._control.objective is not None:
             pool = self._predict_graph.pool()
             with torch.cuda.graph(self._train_graph, pool=pool, capture_error_mode="thread_local"):
-                self._losses = super()._train()
+                super()._train()
 
     def _predict(self) -> Mixed:
         with self._span("predict"):
             self._predict_graph.replay()
         return self._mixed
 
-    def _train(self) -> torch.Tensor:
+    def _train(self) -> None:
         self._side.wait_stream(torch.cuda.current_stream(self._bank.device))
         with torch.cuda.stream(self._side), self._span("train"):
             self._train_graph.replay()
-            losses = self._losses.clone()
         self._training_done.record(self._side)
-        return losses
 
     @contextmanager
     def _span(self, phase: Phase) -> Iterator[None]:

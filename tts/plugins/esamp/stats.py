@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-WINDOW = 8
-"""The first and the last loss of a group are means over this many training steps (fewer where it had fewer)."""
+from tts.plugins.esamp.settings import ESampSettings
+
+WINDOW = 16
+"""The first and the last loss of a group are means over this many decoding steps (fewer where it had fewer)."""
 
 LONG_RUN = 64
-"""Groups that trained for at least this many steps must have learnt something, on average."""
+"""After this many decoding steps a group's distiller must do better than the mean of what it has seen, on average."""
 
 
 @dataclass(slots=True)
@@ -35,21 +37,31 @@ class Mean:
 
 @dataclass(slots=True)
 class LossTrace:
-    """The losses of one group: the first few and the last few. Those that are not finite are only counted."""
+    """The losses of one group: the first few, the last few, and the sum of those after LONG_RUN steps.
+
+    A loss is the mean over the rows of a decoding step of ‖h^L − ĥ‖², before anything is learnt from them; beside it is
+    that of μ, the mean of the group's earlier h^L. Those that are not finite are only counted.
+    """
 
     first: list[float] = field(default_factory=list)
     last: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    late: float = 0.0
+    late_of_mean: float = 0.0
     num_steps: int = 0
     num_not_finite: int = 0
 
-    def add(self, loss: float) -> None:
-        """Take the loss of one training step."""
+    def add(self, losses: Sequence[float]) -> None:
+        """Take the two losses of one decoding step: the distiller's, and that of μ."""
+        loss, of_mean = losses
         if not math.isfinite(loss):
             self.num_not_finite += 1
             return
         if len(self.first) < WINDOW:
             self.first.append(loss)
         self.last.append(loss)
+        if self.num_steps >= LONG_RUN:
+            self.late += loss
+            self.late_of_mean += of_mean
         self.num_steps += 1
 
 
@@ -80,11 +92,11 @@ class Milliseconds:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """A run's totals. A loss is the mean over the groups, None where nothing was trained; KL is in nats.
+    """A run's totals. A loss is the mean over the groups (see `LossTrace`), None where there were none; KL is in nats.
 
     `rows_guided` moved at β > 0; `rows_without_slot` should have been guided, but there was no distiller for them.
-    `loss_fell`: whether the groups that trained for at least `LONG_RUN` steps ended with a lower mean loss than they
-    began with; None where there are none.
+    `loss_over_mean`: the loss after a group's first `LONG_RUN` decoding steps, divided by that of the running mean of
+    h^L, all groups together; below 1 the distiller knows more than the mean. None where no group got so far.
     """
 
     steps: int
@@ -92,10 +104,10 @@ class Statistics:
     rows_trained: int
     rows_without_slot: int
     groups: int
-    loss_fell: bool | None
     steps_not_finite: int
     first_loss: float | None
     last_loss: float | None
+    loss_over_mean: float | None
     mean_kl: float | None
     mean_novelty: float | None
     predict_ms: float
@@ -107,39 +119,42 @@ class Statistics:
         """Return plain numbers, which travel between processes."""
         return asdict(self)
 
-    def warnings(self, beta: float) -> list[str]:
-        """Return what is wrong with a run whose `beta` was this, one sentence each; empty where nothing is."""
+    def warnings(self, settings: ESampSettings) -> list[str]:
+        """Return what is wrong with a run that had these settings, one sentence each; empty where nothing is."""
         found = []
-        if beta > 0 and self.rows_guided == 0:
+        if settings.beta > 0 and self.rows_guided == 0:
             found.append(
-                f"ESamp guided no token although `beta` is {beta}: this run equals plain sampling. Either every "
-                "completion had one token, or the engine did not hand its rows over"
+                f"ESamp guided no token although `beta` is {settings.beta}: this run equals plain sampling. Either "
+                "every completion had one token, or the engine did not hand its rows over"
             )
         if self.rows_without_slot:
             found.append(
                 f"ESamp left {self.rows_without_slot} rows unguided because every distiller was taken. Raise "
                 "`num_slots`, or keep fewer problems in flight"
             )
-        if self.loss_fell is False:
+        learns_states = settings.control not in ("untrained", "vocabulary", "mean")
+        if learns_states and self.loss_over_mean is not None and self.loss_over_mean > 1:
             found.append(
-                f"ESamp's loss did not fall within groups of at least {LONG_RUN} training steps: its distillers learn "
-                "nothing, so its guidance means nothing. Check `layer` and `learning_rate`"
+                f"ESamp's loss was {self.loss_over_mean:.2f} times that of the mean of earlier hidden states, after "
+                f"{LONG_RUN} tokens: its distillers know less than that mean, so guidance away from them means little. "
+                "Try `start: mean`, another `learning_rate`, or `train_every: 1`"
             )
         if self.steps_not_finite:
             found.append(
-                f"ESamp skipped {self.steps_not_finite} training steps whose loss was not a finite number; the "
-                "model's hidden states overflowed. Try `dtype: bfloat16` or `float32`"
+                f"ESamp met {self.steps_not_finite} steps whose loss was not a finite number, and learnt nothing from "
+                "them; the model's hidden states overflowed. Try `dtype: bfloat16` or `float32`"
             )
         return found
 
 
 @dataclass(slots=True)
 class LossTotals:
-    """The losses of all groups so far, and of those that trained for long."""
+    """The losses of all groups so far."""
 
     first: Mean = field(default_factory=Mean)
     last: Mean = field(default_factory=Mean)
-    fall_of_long: Mean = field(default_factory=Mean)
+    late: float = 0.0
+    late_of_mean: float = 0.0
     steps_not_finite: int = 0
 
     def add(self, trace: LossTrace) -> None:
@@ -147,14 +162,12 @@ class LossTotals:
         self.steps_not_finite += trace.num_not_finite
         if not trace.num_steps:
             return
-        first, last = sum(trace.first) / len(trace.first), sum(trace.last) / len(trace.last)
-        self.first.add(first)
-        self.last.add(last)
-        if trace.num_steps >= LONG_RUN:
-            self.fall_of_long.add(first - last)
+        self.first.add(sum(trace.first) / len(trace.first))
+        self.last.add(sum(trace.last) / len(trace.last))
+        self.late += trace.late
+        self.late_of_mean += trace.late_of_mean
 
     @property
-    def fell(self) -> bool | None:
-        """Whether the loss fell in the groups that trained for long, on average; None where there are none."""
-        fall = self.fall_of_long.value
-        return None if fall is None else fall > 0
+    def over_mean(self) -> float | None:
+        """The loss after LONG_RUN steps over that of the running mean; None where no group got so far."""
+        return self.late / self.late_of_mean if self.late_of_mean > 0 and math.isfinite(self.late_of_mean) else None

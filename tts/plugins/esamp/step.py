@@ -11,6 +11,7 @@ import torch
 from tts.plugins.esamp.controls import Control, NoiseKey, norm
 from tts.plugins.esamp.distiller import DistillerBank, Prediction
 from tts.plugins.esamp.fusion import fuse
+from tts.plugins.esamp.running_mean import RunningMeans
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +35,30 @@ class Cells(NamedTuple):
     h_first: torch.Tensor  # [S, K, d]
     h_last: torch.Tensor  # [S, K, d]
     beta: torch.Tensor  # [S, K, 1]
+    mask: torch.Tensor  # [S, K, 1], 1 where there is a row
     noise: torch.Tensor | None  # [S, K, d]
 
 
 class Mixed(NamedTuple):
-    """What came of the cells: the mixed hidden states, how new each was, and what training needs."""
+    """What came of the cells: the mixed hidden states, how new each was, how well it was known, what training needs."""
 
     h: torch.Tensor  # [S, K, d]
     novelty: torch.Tensor  # [S, K], ‖h^L − ĥ‖ / ‖h^L‖
+    losses: torch.Tensor  # [S, 2], the means over the rows of ‖h^L − ĥ‖² and of ‖h^L − μ‖²
+    mean: torch.Tensor  # [S, 1, d], μ before this step
     prediction: Prediction
 
 
-def predict(bank: DistillerBank, control: Control, cells: Cells) -> Mixed:
-    """Return h^L + β·(h^L − q) for every cell, and h^L itself, bit for bit, where β is 0."""
-    prediction = bank.predict(cells.slots, cells.h_first)
+def predict(bank: DistillerBank, means: RunningMeans, control: Control, cells: Cells) -> Mixed:
+    """Return h^L + β·(h^L − q) for every cell, and h^L itself, bit for bit, where β is 0. The rows then enter μ."""
+    mean = means.of(cells.slots)
+    prediction = Prediction(mean.expand_as(cells.h_last), [])
+    if control.predicts:
+        prediction = bank.predict(cells.slots, cells.h_first, mean)
     q = control.q(cells.h_last, prediction.h, cells.noise)
-    novelty = norm(cells.h_last - prediction.h) / norm(cells.h_last).clamp(min=1e-12)
-    return Mixed(fuse(cells.h_last, q, cells.beta), novelty, prediction)
+    error = norm(cells.h_last - prediction.h)
+    errors = torch.stack([error, norm(cells.h_last - mean)], dim=-1)  # [S, K, 2]
+    losses = (errors.square() * cells.mask).sum(1) / cells.mask.sum(1).clamp(min=1)
+    means.add(cells.slots, cells.h_last, cells.mask)
+    novelty = error / norm(cells.h_last).clamp(min=1e-12)
+    return Mixed(fuse(cells.h_last, q, cells.beta), novelty, losses, mean, prediction)
