@@ -26,6 +26,8 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "min_p": "tts.samplers.min_p:MinP",
         "top_n_sigma": "tts.samplers.top_n_sigma:TopNSigma",
         "fire": "tts.samplers.fire:Fire",
+        "beam": "tts.samplers.beam:Beam",
+        "diverse_beam": "tts.samplers.diverse_beam:DiverseBeam",
         "esamp": "tts.samplers.esamp:ESamp",
         "mixture": "tts.samplers.mixture:Mixture",
         "adaptive_consistency": "tts.samplers.adaptive_consistency:AdaptiveConsistency",

@@ -137,13 +137,18 @@ class Decoder:
                 row.asked_logprobs = tuple(
                     together(known[one].item() for one in asked if one < len(known)) for asked in row.asked_ids
                 )
-        for row, drawn in zip(self._rows, self._draw(projection).to_host(), strict=True):
-            if row is not None:
+        settled = projection.settled or {}
+        for place, (row, drawn) in enumerate(zip(self._rows, self._draw(projection).to_host(), strict=True)):
+            if row is not None and place in settled:
+                self.num_generated_tokens += bool(row.token_ids)
+            elif row is not None:
                 row.append(*drawn)
                 self._end(row)
                 self.num_generated_tokens += 1
                 if row.draws_differently_now:
                     self._filters = None
+        if settled and self._cache is not None:
+            self._cache.move(settled)
 
     def _draw(self, projection: Projection) -> Draw:
         logits = projection.logits

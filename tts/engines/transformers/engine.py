@@ -37,8 +37,8 @@ class TransformersEngine(TransformersKeys):
         decides its noise; `top_n_sigma`, `min_p`, `top_k`, `top_p`: these filters act; `first_token`: another
         temperature and top_k for it; `stop_strings`; `prefix`: it goes on from what stands in the answer
         already; `ask_tokens`: it tells the probabilities of named tokens; `confidence`: it measures that
-        where it is asked to; `floor`: it gives a candidate up when its confidence falls below one; `esamp`: it hosts
-        that plugin.
+        where it is asked to; `floor`: it gives a candidate up when its confidence falls below one; and the names of the
+        plugins that it hosts.
 
         And one of two, whatever else is in flight: `deterministic`, the same request gives the same candidate, bit for
         bit; `near_deterministic`, the last digits may differ, and with them the tokens where two are about equally
@@ -56,16 +56,16 @@ class TransformersEngine(TransformersKeys):
                 "ask_tokens",
                 "confidence",
                 "floor",
-                "esamp",
             }
             | measured
             | FILTERS
+            | self.hosts.keys()
         )
         same_bits = self._session is not None and self._session.same_bits
         return frozenset(always | {"deterministic" if same_bits else "near_deterministic"})
 
     def plugin_report(self) -> PluginReport | None:
-        """What ESamp did since `open`; None where it does not run, or the engine is closed."""
+        """What the plugin did since `open`; None where none runs, or the engine is closed."""
         return None if self._session is None else self._session.guide.report()
 
     def check(self) -> None:
@@ -86,7 +86,7 @@ class TransformersEngine(TransformersKeys):
 
             check_configuration(load_configuration(source), self._esamp.layer)
         loaded = load_model(source, prompts.tokenizer, self.device, self.dtype)
-        self._session = Session.start(self, loaded, prompts, self._esamp)
+        self._session = Session.start(self, loaded, prompts, self._plugin)
 
     def close(self) -> None:
         """Free the model and the memory of attention."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -15,10 +15,15 @@ Rows = Sequence[Row | None]
 
 
 class Projection(NamedTuple):
-    """What the rows of a pass are drawn from, `[num_rows, vocabulary]`; the filters judge `reference` if any."""
+    """What the rows of a pass are drawn from, `[num_rows, vocabulary]`; the filters judge `reference` if any.
+
+    `settled` rows are not drawn: the guide has done with them what is to be done in this pass. By their places it tells
+    behind whose keys and values each goes on; its own place where nothing moves.
+    """
 
     logits: torch.Tensor
     reference: torch.Tensor | None = None
+    settled: Mapping[int, int] | None = None
 
 
 class Guide(Protocol):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from tts.engines.local_model import LocalModel, Tag
+from tts.plugins.beam.settings import BeamSettings, DiverseBeamSettings
+from tts.plugins.settings import PluginSettings
 
 
 class TransformersKeys(LocalModel):
     """Says where and how the model runs."""
 
     circumstances: ClassVar[frozenset[str]] = frozenset({"batch_size", "device", "kv_cache_mb", "num_threads"})
+    hosts: ClassVar[Mapping[str, type[PluginSettings]]] = {
+        **LocalModel.hosts,
+        "beam": BeamSettings,
+        "diverse_beam": DiverseBeamSettings,
+    }
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto (a GPU if there is one), cpu, mps, cuda or cuda:N."""

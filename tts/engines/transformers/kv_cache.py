@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -110,6 +110,16 @@ class RowCache(Cache):  # type: ignore[misc]  # as above
         for layer, (keys, values) in zip(self.layers, prefix, strict=True):
             layer.keys[row, :, :num_tokens] = keys[0]
             layer.values[row, :, :num_tokens] = values[0]
+
+    def move(self, sources: Mapping[int, int]) -> None:
+        """Let rows have what others have: each what its source had before any of this."""
+        moved = {row: source for row, source in sources.items() if row != source}
+        if not moved:
+            return
+        rows, of = (torch.tensor([*places], device=self.rows.device) for places in (moved, moved.values()))
+        for layer in self.layers:
+            layer.keys[rows, :, : self.length] = layer.keys[of, :, : self.length]
+            layer.values[rows, :, : self.length] = layer.values[of, :, : self.length]
 
 
 Chunks = tuple[tuple[int, ...], ...]

@@ -13,6 +13,8 @@ from tts.engines.confidence import ROUNDING, confidence_figures
 from tts.engines.text import Detokenizer, ids_of_text, opens_thinking, up_to_stop
 from tts.types import Completion, ConfidenceFloor, FinishReason, Request
 
+NOT_FINITE = "the model's logits are not a number, or infinite; try `dtype: float32`"
+
 
 @dataclass(slots=True)
 class Row:
@@ -104,7 +106,7 @@ class Ending:
     def apply(self, row: Row) -> None:
         """Finish `row` if its last token ended it. The floor beats an end token, that a stop string, that a limit."""
         if not math.isfinite(row.logprobs[-1]):
-            row.finish("error", "the model's logits are not a number, or infinite; try `dtype: float32`")
+            row.finish("error", NOT_FINITE)
         elif row.is_below_floor:
             row.logprobs[-1] = 0.0  # the token gives way to an end token, which nothing else could be
             row.finish("abandoned")

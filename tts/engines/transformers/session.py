@@ -11,6 +11,7 @@ from tts.engines.asked import AskedIds
 from tts.engines.confidence import measured, refusal_of
 from tts.engines.prompts import Prompts
 from tts.engines.text import Detokenizer
+from tts.engines.transformers.beam import BeamGuide
 from tts.engines.transformers.decoder import Decoder
 from tts.engines.transformers.esamp import ESampGuide
 from tts.engines.transformers.guide import Guide, Unguided
@@ -22,7 +23,9 @@ from tts.engines.transformers.sampling import noise_source
 from tts.engines.transformers.self_check import check_decoding, has_same_bits
 from tts.engines.transformers.skinny_linear import settle
 from tts.errors import EngineError
+from tts.plugins.beam.settings import BeamSettings
 from tts.plugins.esamp.settings import ESampSettings
+from tts.plugins.settings import PluginSettings
 from tts.types import ConfidenceFloor, Request
 
 MEGABYTE = 2**20
@@ -48,9 +51,9 @@ class Session:
 
     @classmethod
     def start(
-        cls, keys: TransformersKeys, loaded: Loaded, prompts: Prompts, esamp: ESampSettings | None = None
+        cls, keys: TransformersKeys, loaded: Loaded, prompts: Prompts, plugin: PluginSettings | None = None
     ) -> Session:
-        """Build from the recipe's keys and a loaded model; `esamp` None: no plugin runs.
+        """Build from the recipe's keys and a loaded model; `plugin` None: none runs.
 
         Raises EngineError where the memory bound is too tight.
         """
@@ -65,7 +68,7 @@ class Session:
             check_decoding(loaded.model, loaded.one_token)
             settle(loaded.model, budget.sizes(context - 1))
             same_bits = has_same_bits(loaded.model, loaded.one_token, budget, context)
-            guide = guide_of(esamp, loaded, keys.batch_size)  # last: its hooks stay in the model
+            guide = guide_of(plugin, loaded, budget, ending)  # last: its hooks stay in the model
         except BaseException:
             torch.set_num_threads(threads_before)
             raise
@@ -123,11 +126,14 @@ class Session:
         return refusal_of(request.decoding.floor) or ""
 
 
-def guide_of(esamp: ESampSettings | None, loaded: Loaded, batch_size: int) -> Guide:
-    """Return who guides the rows. Raises EngineError where the model does not suit ESamp."""
-    if esamp is None:
-        return Unguided()
-    return ESampGuide(esamp, loaded.model, loaded.vocabulary, batch_size)
+def guide_of(plugin: PluginSettings | None, loaded: Loaded, budget: KVBudget, ending: Ending) -> Guide:
+    """Return who guides the rows. Raises EngineError where the model does not suit the plugin."""
+    match plugin:
+        case ESampSettings():
+            return ESampGuide(plugin, loaded.model, loaded.vocabulary, budget.batch_size)
+        case BeamSettings():
+            return BeamGuide(plugin, ending, budget.rows_for)
+    return Unguided()
 
 
 def pick_context(wanted: int | None, allowed: int, held: int, kv_cache_mb: int) -> int:
