@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 
 from tts.errors import EngineError
 from tts.plugins.esamp.distiller import Objective, squared_error
+from tts.plugins.esamp.fused import hashed
 from tts.plugins.esamp.settings import ESampSettings
+
+SEEDS = 2**53
+"""Noise depends on a seed modulo this, which a float64 can hold."""
 
 
 class NoiseKey(NamedTuple):
@@ -122,8 +126,18 @@ def gaussian(noise_keys: Sequence[NoiseKey], size: int) -> torch.Tensor:
 
     A vector depends on its key alone: it is the same on every machine, whatever was drawn before.
     """
-    vectors = np.empty((len(noise_keys), size), dtype=np.float32)
-    for (seed, position), vector in zip(noise_keys, vectors, strict=True):
-        key = np.array([seed % 2**64, position], dtype=np.uint64)
-        np.random.Generator(np.random.Philox(key=key)).standard_normal(dtype=np.float32, out=vector)
-    return torch.from_numpy(vectors)
+    seeds, positions = zip(*noise_keys, strict=True)
+    return seeded_gaussian(torch.tensor([seed % SEEDS for seed in seeds]), torch.tensor(positions), size)
+
+
+def seeded_gaussian(seeds: torch.Tensor, positions: torch.Tensor, size: int) -> torch.Tensor:
+    """Return a standard normal vector `[num_rows, size]` for each row's seed and position, both int64, on their device.
+
+    A vector depends on these two alone: Box and Muller's transform of an integer hash of them.
+    """
+    row = hashed(hashed(hashed(seeds) ^ (seeds >> 32)) ^ positions)
+    places = torch.arange(size, device=seeds.device) * 0x9E3779B1
+    first = hashed(row.unsqueeze(1) + places)
+    second = hashed(first ^ 0x6A09E667)
+    radius = (-2 * ((first.float() + 1) / 2**32).clamp(max=1).log()).sqrt()
+    return radius * torch.cos(second.float() * (2 * math.pi / 2**32))

@@ -124,13 +124,12 @@ class DistillerBank:
         self.num_slots, self.hidden_size, self.device = num_slots, hidden_size, torch.device(device)
         self._pace, self._batched = Pace(learning_rate, train_every), batched
         self._input_norm, self._from_mean = input_norm, from_mean
-        generator = torch.Generator().manual_seed(TEMPLATE_SEED)
         with torch.inference_mode(False):  # so that it can be trained in that mode and out of it
-            tall = torch.empty(2 * width, hidden_size, device=device)
-            wide = torch.empty(hidden_size, width, device=device)
+            drawn = [one.to(device) for one in templates(hidden_size, width)]
+            tall, wide = torch.empty_like(drawn[0]), torch.empty_like(drawn[1])
             self._blocks = [
-                GatedBlock(new_weight(num_slots, tall, generator), new_weight(num_slots, wide, generator))
-                for _ in range(NUM_BLOCKS)
+                GatedBlock(new_weight(num_slots, of_gate_up, tall), new_weight(num_slots, of_down, wide))
+                for of_gate_up, of_down in zip(drawn[0::2], drawn[1::2], strict=True)
             ]
             self._num_updates = torch.zeros(num_slots, device=device).unbind()
         for slot in range(num_slots):
@@ -252,12 +251,18 @@ class DistillerBank:
             yield from block
 
 
-def new_weight(num_slots: int, gradient: torch.Tensor, generator: torch.Generator) -> Weight:
-    """Return a weight of the shape and on the device of `gradient`, its template drawn as `torch.nn.Linear` draws."""
-    template = (torch.rand(gradient.shape, generator=generator) * 2 - 1) / math.sqrt(gradient.shape[1])
-    values, means, mean_squares = (torch.zeros(num_slots, *gradient.shape, device=gradient.device) for _ in range(3))
-    slots = tuple(map(SlotWeight, values, means, mean_squares))
-    return Weight(values, slots, template.to(gradient.device), gradient)
+def templates(hidden_size: int, width: int) -> list[torch.Tensor]:
+    """Return what every distiller starts from, drawn as `torch.nn.Linear` draws: W_gate above W_up `[2w, d]` and W_down
+    `[d, w]` of each block in turn."""
+    generator = torch.Generator().manual_seed(TEMPLATE_SEED)
+    shapes = [(2 * width, hidden_size), (hidden_size, width)] * NUM_BLOCKS
+    return [(torch.rand(shape, generator=generator) * 2 - 1) / math.sqrt(shape[1]) for shape in shapes]
+
+
+def new_weight(num_slots: int, template: torch.Tensor, gradient: torch.Tensor) -> Weight:
+    """Return a weight that starts from `template`; `gradient` is scratch memory of its shape."""
+    values, means, mean_squares = (torch.zeros(num_slots, *template.shape, device=template.device) for _ in range(3))
+    return Weight(values, tuple(map(SlotWeight, values, means, mean_squares)), template, gradient)
 
 
 def rms_normalised(x: torch.Tensor) -> torch.Tensor:

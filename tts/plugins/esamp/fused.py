@@ -94,7 +94,12 @@ def adam_step(
 def rounding_noise(size: int, num_updates: torch.Tensor) -> torch.Tensor:
     """Return 32 bits for each of `size` places at each slot's update, `[S, size]`, int64: an integer hash of both."""
     place = torch.arange(size, device=num_updates.device)
-    bits = (place * 0x9E3779B1 + num_updates.long().unsqueeze(1) * 0x85EBCA77) & LOW_WORD
+    return hashed(place * 0x9E3779B1 + num_updates.long().unsqueeze(1) * 0x85EBCA77)
+
+
+def hashed(bits: torch.Tensor) -> torch.Tensor:
+    """Return 32 bits, int64, in which each of the lowest 32 bits of `bits`, int64, shows."""
+    bits = bits & LOW_WORD
     bits = ((bits ^ (bits >> 16)) * 0x7FEB352D) & LOW_WORD
     bits = ((bits ^ (bits >> 15)) * 0x846CA68B) & LOW_WORD
     return bits ^ (bits >> 16)

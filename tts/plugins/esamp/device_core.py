@@ -1,0 +1,304 @@
+"""ESamp for an engine that runs ahead of its device: which rows take part is known to the device alone.
+
+How it works. The host knows when requests come and go; it gives each a member's number, a slot and a cell (`join`),
+which the engine keeps in a table on the device. Of a step it knows next to nothing: rows may be ghosts of requests that
+have ended, or draw once more what was drawn before a request was preempted. So the step gets tensors (`DeviceRows`),
+and
+
+    here = live ∧ position ≥ first ∧ has a cell        guided if β ≠ 0          trained on and counted: here ∧ new
+
+are masks. A row that is not `here` comes back bit for bit, and sits in a cell behind the last that is thrown away. All
+figures are sums on the device, one line a member and one a slot, and are read when somebody asks for them. When a
+group ends, its slot's line is added to the totals, in the order of the device's work, and set back.
+
+`core` is the same for engines in step with their device, `grid` what happens in the cells.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import NamedTuple
+
+import torch
+
+from tts.plugins.esamp.controls import control_of, norm, seeded_gaussian
+from tts.plugins.esamp.fusion import fuse
+from tts.plugins.esamp.grid import DistillerGrid, GridSize, Predicted
+from tts.plugins.esamp.groups import Group, Groups
+from tts.plugins.esamp.settings import ESampSettings
+from tts.plugins.esamp.stats import LONG_RUN, WINDOW, Milliseconds, RequestTrace, Statistics
+
+CELLS = (16, 64, 256)
+"""How many cells a step may work on; with fewer a tensor core costs the same. Where these do not do: `max_rows`."""
+
+MEMBER_FIGURES = ("novelty", "num_new", "num_guided", "kl", "num_kl")
+SLOT_FIGURES = ("steps", "first", "late", "late_of_mean", "not_finite")
+TOTALS = ("steps", "rows_trained", "rows_without_slot", "groups", "first", "last", "late", "late_of_mean", "not_finite")
+
+
+class DeviceRows(NamedTuple):
+    """The rows of a step, each `[num_rows]`, on the device."""
+
+    member: torch.Tensor  # whose it is; the last member is nobody
+    position: torch.Tensor  # where the token that it reads stands
+    live: torch.Tensor  # bool: it draws a token, and its request has not ended
+    new: torch.Tensor  # bool: no row of its request had this position before
+    slot: torch.Tensor  # its cell's slot; `NO_SLOT` where the request got none
+    cell: torch.Tensor
+    beta: torch.Tensor  # float32
+    first: torch.Tensor  # the first position that takes part
+    seed: torch.Tensor
+
+
+NO_SLOT = -1
+
+
+class Seat(NamedTuple):
+    """Where a request's rows go."""
+
+    member: int
+    group: Group | None
+    cell: int
+
+    @property
+    def slot(self) -> int:
+        """The slot, NO_SLOT where it has none."""
+        return NO_SLOT if self.group is None else self.group.slot
+
+
+class DeviceCore:
+    """ESamp for one model on one device, whose host waits for nothing.
+
+    `num_members` is how many requests it can tell apart, `max_rows` the most rows of a step. `half`: see `grid`.
+    """
+
+    def __init__(
+        self,
+        settings: ESampSettings,
+        hidden_size: int,
+        *,
+        num_members: int,
+        max_rows: int,
+        device: torch.device,
+        head: torch.Tensor | None = None,
+        half: bool | None = None,
+    ) -> None:
+        self._settings, self._max_rows = settings, max_rows
+        self._control = control_of(settings, head)
+        half = device.type == "cuda" if half is None else half
+        self.cells = next((size for size in CELLS if size >= max_rows), max_rows)
+        self.grid = DistillerGrid(settings, self._control, hidden_size, self.cells, half=half, device=device)
+        with torch.inference_mode(False):  # so that they can be changed in that mode and out of it
+            num_slots, numbers = self.grid.num_slots, {"dtype": torch.float64, "device": device}
+            self._of_members = torch.zeros(num_members + 1, len(MEMBER_FIGURES), **numbers)
+            self._of_slots = torch.zeros(num_slots, len(SLOT_FIGURES), **numbers)
+            self._last_losses = torch.zeros(num_slots, WINDOW, **numbers)
+            self._totals, self._of_all = (
+                torch.zeros(len(TOTALS), **numbers),
+                torch.zeros(len(MEMBER_FIGURES), **numbers),
+            )
+            self._window = torch.arange(WINDOW, device=device)
+        self._groups = self._new_groups()
+        self._seats: dict[str, Seat] = {}
+        self._free_cells: dict[Group, list[int]] = {}
+        self._most_cells: dict[Group, int] = {}
+
+    # --- requests come and go
+
+    def join(self, name: str, member: int, group: str, group_size: int | None = None) -> Seat:
+        """Give a request a cell until it leaves; one without a slot where there is none. Joining twice changes nothing.
+
+        Groups are as in `core`. `member` is whose figures its rows are counted to.
+        """
+        if name not in self._seats:
+            joined = self._groups.join(name, group, group_size)
+            cell = 0
+            if joined is not None:
+                free = self._free_cells.setdefault(joined, [])
+                if not free:
+                    heapq.heappush(free, self._most_cells.get(joined, 0))
+                    self._most_cells[joined] = self._most_cells.get(joined, 0) + 1
+                cell = heapq.heappop(free)
+            self._of_members[member].zero_()
+            self._seats[name] = Seat(member, joined, cell)
+        return self._seats[name]
+
+    def leave(self, name: str) -> None:
+        """Let go of a request; unknown ones are ignored. Its figures can be read until its member is another's."""
+        seat = self._seats.pop(name, None)
+        if seat is not None and seat.group is not None:
+            heapq.heappush(self._free_cells[seat.group], seat.cell)
+            self._groups.leave(name, seat.group)
+
+    def forget(self) -> None:
+        """Forget all requests, groups and figures so far, as if new."""
+        self._seats.clear()
+        self._free_cells.clear()
+        self._most_cells.clear()
+        self._groups = self._new_groups()
+        for tensor in (self._of_members, self._of_slots, self._last_losses, self._totals, self._of_all):
+            tensor.zero_()
+
+    @property
+    def size(self) -> GridSize:
+        """The part of the grid that holds every request's cell: a power of two of slots, and one of CELLS."""
+        live = [group for group in self._groups if group.live]
+        last = max((group.slot for group in live), default=0)
+        slots = min(1 << last.bit_length(), self.grid.num_slots)
+        most = max((self._most_cells[group] for group in live), default=1)
+        return GridSize(slots, next(size for size in (*CELLS, self.cells) if size >= most))
+
+    # --- a step
+
+    def mix(self, rows: DeviceRows, h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
+        """Return what the head shall get instead of h^L `[num_rows, d]`: bit for bit h^L in rows that are not guided.
+
+        Training on the rows starts as well; it cannot change them any more.
+        """
+        mixed, predicted = self.predict(self.size, rows, h_first, h_last)
+        self.train(predicted)
+        return mixed
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
+    def predict(
+        self, size: GridSize, rows: DeviceRows, h_first: torch.Tensor, h_last: torch.Tensor
+    ) -> tuple[torch.Tensor, Predicted]:
+        """Mix the rows; return what the head shall get, and what `train` needs."""
+        num_cells, reference = size.slots * size.cells, h_last.float()
+        due = rows.live & (rows.position >= rows.first)
+        here = due & (rows.slot >= 0)
+        new = here & rows.new
+        place = torch.where(here, rows.slot * size.cells + rows.cell, num_cells)
+
+        def in_cells(values: torch.Tensor) -> torch.Tensor:
+            cells = values.new_zeros(num_cells + 1, values.shape[1])
+            cells.index_copy_(0, place, torch.where(here.unsqueeze(1), values, 0))
+            return cells[:num_cells].view(*size, -1)
+
+        mask = in_cells(new.float().unsqueeze(1)).squeeze(2)
+        predicted = self.grid.predict(in_cells(h_first.float()), in_cells(reference), mask)
+        of_rows = torch.cat([predicted.h.flatten(0, 1), predicted.h.new_zeros(1, reference.shape[1])])
+        prediction = of_rows.index_select(0, place)
+        noise = None
+        if self._control.uses_noise:
+            noise = seeded_gaussian(rows.seed, rows.position, reference.shape[1])
+        q = self._control.q(reference, prediction, noise)
+        mixed = fuse(reference, q, rows.beta.unsqueeze(1)).to(h_last.dtype)
+        guided = here & (rows.beta != 0)
+        # Whose figures change, and by how much.
+        novelty = norm(reference - prediction) / norm(reference).clamp(min=1e-12)
+        nothing = torch.zeros_like(novelty)
+        steered = (guided & rows.new).double()
+        novelty = torch.where(new & novelty.isfinite(), novelty, nothing).double()
+        self._count_members(rows.member, [novelty, new.double(), steered, nothing, nothing])
+        without = due & rows.new & (rows.slot == NO_SLOT) & (rows.member < len(self._of_members) - 1)
+        self._totals[0] += here.any()
+        self._totals[2] += without.sum()
+        self._count_losses(size.slots, predicted.losses, mask.sum(1) > 0)
+        return torch.where(guided.unsqueeze(1), mixed, h_last), predicted
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
+    def train(self, predicted: Predicted) -> None:
+        """Learn from the rows of a prediction, before the next one."""
+        if predicted.lesson:
+            self._totals[1] += self.grid.train(predicted).sum()
+
+    def record_kl(self, rows: DeviceRows, kl: torch.Tensor) -> None:
+        """Take KL(new ‖ reference) `[num_rows]` of the latest step's rows."""
+        measured = rows.live & rows.new & (rows.position >= rows.first) & (rows.slot >= 0) & (rows.beta > 0)
+        measured &= kl.isfinite()
+        nothing = torch.zeros_like(measured, dtype=torch.float64)
+        self._count_members(rows.member, [nothing] * 3 + [torch.where(measured, kl.double(), 0.0), measured.double()])
+
+    # --- figures
+
+    def member_figures(self) -> torch.Tensor:
+        """Return the figures of all members `[num_members, …]`, on the device: see `request_statistics`."""
+        return self._of_members
+
+    @staticmethod
+    def request_statistics(figures: list[float]) -> dict[str, float]:
+        """Return a request's means (see `RequestTrace.summary`), given its line of `member_figures`."""
+        novelty, num_new, num_guided, kl, num_kl = figures
+        trace = RequestTrace(num_guided=int(num_guided))
+        trace.novelty.total, trace.novelty.count = novelty, int(num_new)
+        trace.kl.total, trace.kl.count = kl, int(num_kl)
+        return trace.summary()
+
+    def statistics(self, spent: Milliseconds) -> Statistics:
+        """Return the totals since the start. Waits for the device."""
+        totals = self._totals.clone()
+        for group in self._groups:
+            totals += self._ended(group.slot)
+        of = dict(zip(TOTALS, totals.tolist(), strict=True))
+        novelty, num_new, num_guided, kl, num_kl = self._of_all.tolist()
+        num_groups = of["groups"]
+        return Statistics(
+            steps=int(of["steps"]),
+            rows_guided=int(num_guided),
+            rows_trained=int(of["rows_trained"]),
+            rows_without_slot=int(of["rows_without_slot"]),
+            groups=self._num_groups,
+            steps_not_finite=int(of["not_finite"]),
+            first_loss=of["first"] / num_groups if num_groups else None,
+            last_loss=of["last"] / num_groups if num_groups else None,
+            loss_over_mean=of["late"] / of["late_of_mean"] if of["late_of_mean"] > 0 else None,
+            mean_kl=kl / num_kl if num_kl else None,
+            mean_novelty=novelty / num_new if num_new else None,
+            predict_ms=spent.predict,
+            train_ms=spent.train,
+            wait_ms=spent.wait,
+            memory_bytes=self.grid.memory_bytes,
+        )
+
+    def _count_members(self, member: torch.Tensor, figures: list[torch.Tensor]) -> None:
+        counted = torch.stack([one.double() for one in figures], dim=1)
+        self._of_members.index_add_(0, member, counted)
+        self._of_all += counted.sum(0)
+
+    def _count_losses(self, part: int, losses: torch.Tensor, had_rows: torch.Tensor) -> None:
+        """Add a step's two losses `[S', 2]` to the lines of the slots that had a row (see `LossTrace`)."""
+        loss, of_mean = losses.double().unbind(1)
+        finite = loss.isfinite()
+        counted, line = had_rows & finite, self._of_slots[:part]
+        steps = line[:, 0].long()
+        at = (self._window == (steps % WINDOW).unsqueeze(1)) & counted.unsqueeze(1)
+        last = self._last_losses[:part]
+        last.copy_(torch.where(at, loss.unsqueeze(1), last))
+        early, late = counted & (steps < WINDOW), counted & (steps >= LONG_RUN)
+        line += torch.stack(
+            [
+                counted.double(),
+                torch.where(early, loss, 0.0),
+                torch.where(late, loss, 0.0),
+                torch.where(late, of_mean, 0.0),
+                (had_rows & ~finite).double(),
+            ],
+            dim=1,
+        )
+
+    def _ended(self, slot: int) -> torch.Tensor:
+        """Return what the slot's group adds to the totals (see `LossTotals`)."""
+        steps, first, late, late_of_mean, not_finite = self._of_slots[slot].unbind()
+        some, nothing = (steps > 0).double(), torch.zeros_like(steps)
+        window = steps.clamp(min=1, max=WINDOW)
+        means = [first / window, self._last_losses[slot].sum() / window]
+        return torch.stack([nothing, nothing, nothing, some, *means, late, late_of_mean, not_finite])
+
+    def _new_groups(self) -> Groups:
+        self._num_groups = 0
+        shared = self._settings.scope == "shared"
+        return Groups(
+            self.grid.num_slots, min(self.cells, self._max_rows), started=self._started, ended=self._over, shared=shared
+        )
+
+    def _started(self, group: Group) -> None:
+        self._num_groups += 1
+        self.grid.reset(group.slot)
+
+    def _over(self, group: Group) -> None:
+        self._totals += self._ended(group.slot)
+        self._of_slots[group.slot].zero_()
+        self._last_losses[group.slot].zero_()
+        self._free_cells.pop(group, None)
+        self._most_cells.pop(group, None)
