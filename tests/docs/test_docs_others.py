@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from page_parts import OTHERS, runs_as_it_stands
+
+
+@pytest.mark.parametrize("page", OTHERS)
+def test_every_block_runs_as_it_stands(page: str, tmp_path: Path) -> None:
+    runs_as_it_stands(page, tmp_path)
