@@ -18,7 +18,7 @@ def pass_at_k(num_candidates: ArrayLike, num_right: ArrayLike, k: int) -> Floats
 
     Also the oracle's accuracy: what a perfect selector would reach. Raises UsageError unless 1 ≤ k ≤ every n.
     """
-    _require_k(k, num_candidates)
+    require_k(k, num_candidates)
     return 1.0 - odds_within(np.subtract(num_candidates, num_right), num_candidates, k)
 
 
@@ -27,11 +27,12 @@ def pass_hat_k(num_candidates: ArrayLike, num_right: ArrayLike, k: int) -> Float
 
     Raises UsageError unless 1 ≤ k ≤ every n.
     """
-    _require_k(k, num_candidates)
+    require_k(k, num_candidates)
     return odds_within(num_right, num_candidates, k)
 
 
-def _require_k(k: int, num_candidates: ArrayLike) -> None:
+def require_k(k: int, num_candidates: ArrayLike) -> None:
+    """Raise UsageError unless 1 ≤ k ≤ every n."""
     fewest = np.min(num_candidates, initial=np.iinfo(np.int64).max)
     if not 1 <= k <= fewest:
         raise UsageError(f"`k` must be from 1 to {fewest}, the fewest candidates of a problem, got {k}")
