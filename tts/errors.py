@@ -85,6 +85,10 @@ class ScorerError(TTSError):
     """A scorer returned something that its reader cannot use."""
 
 
+class NotAskedError(ScorerError):
+    """What a scorer would say of some of the candidates takes questions that nobody has asked."""
+
+
 class VerifierError(TTSError):
     """A verifier cannot work at all (one answer it cannot decide is a verdict, not an error)."""
 

@@ -375,14 +375,16 @@ class Given:
 class Score:
     """How good a candidate looks without the reference; higher is better. `value` None: cannot tell, see `detail`.
 
-    `figures` are what its scorer counted on the way, to be summed over a run.
+    `figures` are what its scorer counted on the way, to be summed over a run. `against` are its points (1 a win, 0.5
+    undecided) in comparisons with candidates of a higher index, each once, on record so that smaller draws share them.
     """
 
-    LATER: ClassVar[Mapping[str, Any]] = {"figures": {}}
+    LATER: ClassVar[Mapping[str, Any]] = {"figures": {}, "against": ()}
 
     value: float | None
     detail: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
+    against: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

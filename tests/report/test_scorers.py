@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,8 @@ def test_a_judge_that_is_silent_is_told_and_the_plain_vote_is_its_line(tmp_path:
     assert "the scorer could tell too little of 12 of 12 problems, so the plain vote chose there" in told
     [arm] = found.arms
     line = {one.figure: one for one in arm.lines}
-    assert [point.k for point in line["best_of_n(pairwise)"].points] == [5]
-    assert line["best_of_n(pairwise)"].points[0].lower == line["maj@k"].points[-1].lower
+    assert [point.k for point in line["best_of_n(pairwise)"].points] == [1, 5]  # of one candidate nothing is asked
+    assert line["best_of_n(pairwise)"].points[-1].lower == line["maj@k"].points[-1].lower
     assert arm.scorer is not None
     assert (arm.scorer.auroc, arm.scorer.num_problems) == (None, 0)
     assert "not told apart from a blind scorer" not in told
@@ -114,3 +115,32 @@ def test_what_a_scorer_asked_is_charged_to_the_lines_that_it_chooses(tmp_path: P
     whole = arm.cost.engines.values()
     assert best[-1].budget.num_calls * 12 == pytest.approx(sum(one.num_calls for one in whole))
     assert best[-1].budget.tokens * 12 == pytest.approx(sum(one.prompt_tokens + one.written_tokens for one in whole))
+
+
+def tournament(**keys: Any) -> dict[str, Any]:
+    """A judge that prefers the fourth answer to any other in both orders, and else what stands first."""
+
+    def said(first: int) -> dict[str, float]:
+        return {"A": -0.1, "B": -3.0} if first else {"A": -3.0, "B": -0.1}
+
+    script = [
+        {"key": f"score/@{low},{high}/0/{turn}", "text": "A", "asked_logprobs": said(shown[1] != 3)}
+        for low, high in combinations(range(5), 2)
+        for turn, shown in enumerate([(low, high), (high, low)])
+    ]
+    return {"name": "pairwise", "judge": {"name": "replay", "script": script}, **keys}
+
+
+def test_a_tournament_has_a_line_where_all_that_smaller_draws_need_was_compared(tmp_path: Path, problems: Path) -> None:
+    """The fourth of five answers is right, alone, and wins wherever it is: a draw of k has it with chance k / 5."""
+    script = boxed("2", "3", "2", "1", "4")
+    found = judged(tmp_path / "all", problems, tournament(every_pair=True), script)
+    [arm] = found.arms
+    assert {point.k: point.lower for point in arm.points("best_of_n(pairwise)")} == {1: 0.2, 2: 0.4, 5: 1.0}
+    assert arm.scorer is not None
+    assert [(one.figure, one.k) for one in arm.scorer.peaks] == [("best_of_n(pairwise)", 5)]
+    few = judged(tmp_path / "few", problems, tournament(), script)
+    assert [point.k for point in few.arms[0].points("best_of_n(pairwise)")] == [1, 5]
+    assert "no point of best_of_n(pairwise) at k = 2, where some draws need comparisons that nobody made" in "\n".join(
+        few.warnings
+    )

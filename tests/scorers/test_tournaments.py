@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tts.errors import NotAskedError
 from tts.runs.candidates import candidate_of
 from tts.scorers.asking import Opinion
 from tts.scorers.entrants import entrants_of
 from tts.scorers.pairwise import Pairwise
-from tts.types import Candidate, Completion, Grouping, Problem, Score
+from tts.types import Ballot, Candidate, Completion, Grouping, Problem, Score
 
 Tournament = Literal["knockout", "round_robin", "pivot"]
 TOURNAMENTS: tuple[Tournament, ...] = ("knockout", "round_robin", "pivot")
@@ -59,12 +61,19 @@ class Calls:
         return search(self, *args)
 
 
-def play(scorer: Pairwise, nodes: Sequence[int | None]) -> tuple[list[Score], list[tuple[int, ...]]]:
-    calls = Calls(nodes)
-    candidates = [
+def drawn(nodes: Sequence[int | None]) -> list[Candidate]:
+    return [
         candidate_of(Completion("p", str(index), str(node), "stop", 0, 0), index, 0, "", None)
         for index, node in enumerate(nodes)
     ]
+
+
+def play(
+    scorer: Pairwise, nodes: Sequence[int | None], subset: Sequence[int] | None = None
+) -> tuple[list[Score], list[tuple[int, ...]]]:
+    """Return the scores of all candidates, or of some alone, and the places of what was asked."""
+    taken = range(len(nodes)) if subset is None else subset
+    calls, candidates = Calls([nodes[one] for one in taken]), [drawn(nodes)[one] for one in taken]
     scores = asyncio.run(scorer.scores(Problem("p", "?", "math"), candidates, calls))  # type: ignore[arg-type]
     return scores, calls.places
 
@@ -72,7 +81,7 @@ def play(scorer: Pairwise, nodes: Sequence[int | None]) -> tuple[list[Score], li
 @pytest.mark.parametrize(("tournament", "number"), [("knockout", 7), ("round_robin", 28), ("pivot", 21)])
 def test_eight_answers_take_so_many_comparisons(tournament: Tournament, number: int) -> None:
     scorer = Rated(tournament=tournament)
-    assert scorer.num_comparisons(8) == number
+    assert scorer.most_comparisons(8) == number
     _, places = play(scorer, range(8))
     assert len(places) <= number
     assert tournament == "pivot" or len(places) == number
@@ -109,7 +118,7 @@ def test_the_budget_is_kept_and_who_takes_no_part_is_last(
     nodes = [None if one is None else known.index(one) for one in raw]
     scorer = Rated(tournament=tournament, max_comparisons=budget, wavers=wavers)
     scores, places = play(scorer, nodes)
-    assert len(places) == len(set(places)) <= min(budget, scorer.num_comparisons(len(known)))
+    assert len(places) == len(set(places)) <= scorer.most_comparisons(len(known))
     assert 1 + 3 * len(places) <= scorer.most_calls(len(nodes)) or scorer.by != "probabilities"
     assert all(score.value is None for score, node in zip(scores, nodes, strict=True) if node is None)
     told = [score for score, node in zip(scores, nodes, strict=True) if node is not None]
@@ -129,3 +138,42 @@ def test_answers_that_are_linked_support_each_other_and_the_likeliest_stands_for
     entrants = entrants_of(candidates, [0, 0, 1, 2], frozenset({(1, 2)}))
     assert [(one.candidate.index, one.votes) for one in entrants] == [(3, 2), (1, 2), (2, 2)]
     assert entrants[1].members == [0, 1]
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.integers(0, 3)), min_size=1, max_size=6),
+    st.sampled_from(TOURNAMENTS),
+    st.booleans(),
+)
+@settings(derandomize=True, max_examples=60, deadline=None)
+def test_of_every_pair_on_record_each_subset_is_scored_as_if_it_were_all_that_was_drawn(
+    raw: list[int | None], tournament: Tournament, wavers: bool
+) -> None:
+    known = list(dict.fromkeys(one for one in raw if one is not None))
+    nodes = [None if one is None else known.index(one) for one in raw]
+    scorer = Rated(tournament=tournament, wavers=wavers, every_pair=True)
+    scores, places = play(scorer, nodes)
+    assert len(places) == sum(a != b for a, b in combinations([one for one in nodes if one is not None], 2))
+    candidates = drawn(nodes)
+    for size in range(1, len(nodes) + 1):
+        for subset in combinations(range(len(nodes)), size):
+            ballot = Ballot(
+                tuple(candidates[one] for one in subset),
+                (None,) * size,
+                tuple(nodes[one] for one in subset),
+                tuple(scores[one] for one in subset),
+            )
+            alone, _ = play(scorer, nodes, subset)
+            assert [one.value for one in scorer.rescored(ballot)] == [one.value for one in alone]
+
+
+def test_what_was_not_compared_is_said_and_not_guessed() -> None:
+    nodes = [0, 0, 1, 2]
+    scorer = Rated(tournament="knockout")
+    scores, places = play(scorer, nodes)
+    assert sorted(places) == [(0, 2), (0, 3)] or len(places) == 2
+    ballot = Ballot(tuple(drawn(nodes)[1:3]), (None,) * 2, tuple(nodes[1:3]), tuple(scores[1:3]))
+    with pytest.raises(NotAskedError, match="nobody compared the candidates 1 and 2"):
+        scorer.rescored(ballot)
+    _, places = play(Rated(tournament="knockout", every_pair=True, max_comparisons=3), nodes)
+    assert len(places) == 3, "the budget holds for these, too"

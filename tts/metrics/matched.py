@@ -54,11 +54,15 @@ class Buys:
         return sorted(set(self.curves[figure].problem_ids) & set(other.curves[figure].problem_ids))
 
     def budgets(self, figure: str, axis: str, problem_ids: Sequence[str]) -> list[float]:
-        """Return what each point costs on the axis (`tokens`, `flops`), over these problems; NaN: not known."""
+        """Return what each point costs on the axis (`tokens`, `flops`), over these problems; NaN: not known.
+
+        Of a `fixed` figure it is the last point's alone: what was paid was paid for the whole draw.
+        """
         costs = self.costs[figure]
         found = dict(zip(costs.ks, costs.budgets(problem_ids), strict=True))
         amounts = [getattr(found[k], axis) for k in self.curves[figure].ks]
-        return [np.nan if one is None else float(one) for one in amounts]
+        known = [np.nan if one is None else float(one) for one in amounts]
+        return [*[np.nan] * (len(known) - 1), *known[-1:]] if figure in self.fixed else known
 
     def reach(self, figure: str, axis: str, problem_ids: Sequence[str]) -> tuple[float, float]:
         """Return the least and the largest budget at which something is known; NaN where there is none."""

@@ -14,6 +14,7 @@ from tts.metrics.matched import Buys
 from tts.metrics.resampling import NUM_DRAWS
 from tts.protocols import AskingScorer, SearchingSampler
 from tts.report import advice
+from tts.report.compared import Rescores
 from tts.report.data import ArmView, Contrast, ProblemView, Report
 from tts.report.gather import Wanted, gather
 from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, SELECTED, contrasts, has_own_curve
@@ -91,7 +92,8 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
     for arm in made:
         gathered = []
         for name, run in zip(arm.views, arm.runs, strict=True):
-            own = has_own_curve(run.recipe.selector)
+            scorer: object = run.recipe.selector.scorer
+            own = has_own_curve(run.recipe.selector) or isinstance(scorer, Rescores)
             wanted = Wanted(tuple(run.asked_ids), compared, num_texts, options.candidates, ballots=own)
             gathered.append(gather(run, name, wanted, advance))
         studied.append(study(arm, gathered, about, with_hits=with_hits, seed=options.seed))

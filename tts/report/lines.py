@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from typing import TypedDict, cast
@@ -27,7 +27,7 @@ from tts.pipeline.judge import chosen
 from tts.protocols import BoundSelector, Selector
 from tts.report.data import Contrast, Gain, Line, Point
 from tts.runs.records import finite
-from tts.types import Ballot
+from tts.types import Ballot, Selection
 
 PRIMARY = ("pass@k", "maj@k")
 """The figures that arms are compared in. More of them would cost power: every p-value is corrected for all."""
@@ -91,16 +91,22 @@ def figure_of(selector: Selector, scorer: str | None) -> str:
     return {"majority_vote": "maj@k"}.get(name, name if scorer is None or name not in EXACT else f"{name}({scorer})")
 
 
-def own_curve(selector: Selector, ballots: Sequence[Ballot], drawn: Drawn, seed: int) -> Curve:
+def own_curve(
+    selector: Selector,
+    ballots: Sequence[Ballot],
+    drawn: Drawn,
+    seed: int,
+    choose: Callable[[Ballot], Selection] | None = None,
+) -> Curve:
     """Return the accuracy@k of any selector by running it on random subsets; `ballots` go with those problems.
 
-    Where a scorer that asks told too little of a subset, the plain vote chooses there.
+    Where a scorer that asks told too little of a subset, the plain vote chooses there. `choose` runs it in another way.
     """
     of_problem = dict(zip(drawn.pool.problem_ids, ballots, strict=True))
 
     def odds(pool: Pool, k: int) -> SelectionOdds:
-        choose = chosen_by(partial(chosen, selector), [of_problem[name] for name in pool.problem_ids])
-        return sampled_odds(pool, k, choose, pool.classes >= 0, num_draws=NUM_OWN_DRAWS, seed=seed)
+        run = chosen_by(choose or partial(chosen, selector), [of_problem[name] for name in pool.problem_ids])
+        return sampled_odds(pool, k, run, pool.classes >= 0, num_draws=NUM_OWN_DRAWS, seed=seed)
 
     name = registry.name_of("selectors", cast("Component", selector).__class__)
     return selected_curve(name, odds, drawn)

@@ -20,6 +20,7 @@ from tts.metrics.pool import Pool, class_sizes
 from tts.metrics.subsets import Bools
 from tts.metrics.units import units_of
 from tts.protocols import AskingScorer, Selector
+from tts.report.compared import compared_curve
 from tts.report.data import Arm, Cost, Made, Quality
 from tts.report.gather import Gathered, name_of
 from tts.report.lines import SELECTED, figure_of, gained, has_own_curve, line, own_curve
@@ -109,7 +110,17 @@ def study(arm: ArmRuns, gathered: Sequence[Gathered], about: Scope, *, with_hits
     if isinstance(selector.scorer, AskingScorer) and not selector.scorer.pointwise and pool is not None:
         fixed = frozenset({*chosen, SELECTED})
         found = [one.at([k for k in one.ks if k == about.most]) if one.name in chosen else one for one in found]
-        found = [one for one in found if one.ks]
+        smaller, missing = compared_curve(selector, gathered[0], [k for k in about.pool_ks if k < about.most], seed)
+        if missing:
+            gathered[0].notes.append(
+                f"{arm.name}: no point of {own_figure} at k = {', '.join(map(str, missing))}, where some draws need "
+                "comparisons that nobody made (the scorer's `every_pair: true` has all made)"
+            )
+        found = [
+            joined([replace(smaller, name=one.name), one]) if smaller and one.name == own_figure else one
+            for one in found
+            if one.ks
+        ]
     drawn, all_paid = (_costs(arm, gathered, about, judging=judging, with_hits=with_hits) for judging in (False, True))
     costs = {one.name: all_paid if one.name in chosen else drawn for one in found}
 

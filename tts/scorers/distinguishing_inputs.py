@@ -28,7 +28,7 @@ from tts.programs.runner import WRITES_NOTHING, Case, cases_of, found_in, to_fin
 from tts.protocols import AskingScorer, Calls
 from tts.scorers.asking import check_prompt
 from tts.scorers.entrants import Entrant, entrants_of
-from tts.scorers.pairwise import Pairwise
+from tts.scorers.pairwise import Pairwise, told_of
 from tts.scorers.written_tests import WritesTests, call_of, program_of, question
 from tts.types import Candidate, Piece, Problem, Score
 
@@ -141,12 +141,14 @@ class DistinguishingInputs(WritesTests):
             )
             for one, cases in zip(tried.classes, tried.seen, strict=True)
         ]
-        held = await cast("Pairwise", self.judge).hold(problem, shown, calls)
-        for name, number in held.figures().items():
+        judge = cast("Pairwise", self.judge)
+        table = judge.table(problem, calls)
+        held = await judge.hold(shown, table, calls.rng)
+        for name, number in table.figures().items():
             figures[name] = figures.get(name, 0.0) + number
         if held.places is None:
             return held.why
-        return [Score(place, held.told(one)) for place, one in zip(held.places, shown, strict=True)]
+        return [Score(place, told_of(one)) for place, one in zip(held.places, shown, strict=True)]
 
     async def _inputs(self, problem: Problem, classes: Sequence[Entrant], calls: Calls) -> list[str]:
         """Return the inputs that the model writes, each once; one for each pair at most."""

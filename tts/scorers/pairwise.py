@@ -3,74 +3,29 @@
 How it works. The candidates are grouped by their answers, and each answer sends one: its likeliest. So the number of
 comparisons goes with the answers, and not with the candidates. A comparison is two questions, one for each order. An
 answer wins it only if it is preferred in both; else it is undecided, as where a reply could not be read. A judge that
-prefers whatever stands first thus decides nothing.
-
-knockout        the answers with most votes meet those with fewest, round by round; 1 comparison less than answers. Of
-                an undecided one the answer with more votes goes on.
-round_robin     everyone meets everyone; a win is 1 point, an undecided comparison half a point for both.
-pivot           a ring first, in which everyone meets the next; the best of it are pivots, whom everyone meets; the
-                points are the mean of the comparisons. (Pivot tournament of arXiv 2607.05391, with wins for its soft
-                preferences.)
-
-Answers are ranked by points, then by votes; so a judge that decides nothing leaves the plain vote, which is what is
-handed in then. Where a budget of comparisons is too small for all answers, those with most votes take part.
+prefers whatever stands first thus decides nothing. Who meets whom: `tts.scorers.tournament`. Where a budget of
+comparisons is too small for all answers, those with most votes take part.
 """
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import combinations
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from tts.protocols import Calls
 from tts.scorers.asking import CRITERIA, AsksJudge, Opinion, check_prompt
 from tts.scorers.entrants import Entrant, entrants_of
+from tts.scorers.tournament import Held, Kind, Match, Pair, Table, Tournament, pair_of
 from tts.tasks.prompt import filled
-from tts.types import Candidate, Decoding, Message, Piece, Problem, Request, Score
+from tts.types import Ballot, Candidate, Decoding, Message, Piece, Problem, Request, Score
 
 MARKS = ("A", "B")
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A comparison: the points of the one with the lower index, and what was counted on the way."""
-
-    points: float
-    figures: Mapping[str, float]
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A tournament: its comparisons by the two candidates' indices, and the place of each answer in it.
-
-    `places` are from 0 for the last to 1; None: no comparison was decided.
-    """
-
-    matches: Mapping[tuple[int, int], Match]
-    places: tuple[float, ...] | None
-
-    @property
-    def why(self) -> str:
-        """Why nothing was decided."""
-        mostly = Counter(match.why for match in self.matches.values()).most_common(1)[0][0]
-        return f"none of {len(self.matches)} comparisons was decided: {mostly}"
-
-    def told(self, entrant: Entrant) -> str:
-        """Return what is told of an answer's place."""
-        return f"{sum(entrant.points):g} points of {len(entrant.points)} comparisons, {entrant.votes} votes"
-
-    def figures(self, index: int | None = None) -> Mapping[str, float]:
-        """Return what was counted in the comparisons in which this candidate has the lower index; None: in all."""
-        total = Counter[str]()
-        for (low, _), match in self.matches.items():
-            if index in (low, None):
-                total.update(match.figures)
-        return dict(total)
 
 
 class Pairwise(AsksJudge):
@@ -82,7 +37,7 @@ class Pairwise(AsksJudge):
 
     pointwise: ClassVar[bool] = False
 
-    tournament: Literal["knockout", "round_robin", "pivot"] = "knockout"
+    tournament: Kind = "knockout"
     """Who meets whom: `knockout` takes fewest comparisons, `round_robin` most; with `pivot` everyone meets the best."""
 
     num_pivots: int = Field(default=2, ge=1)
@@ -91,6 +46,10 @@ class Pairwise(AsksJudge):
     max_comparisons: int = Field(default=28, ge=1)
     """The most comparisons for a problem, two questions each. Where more were needed, the answers with fewest votes
     take no part."""
+
+    every_pair: bool = False
+    """Whether all candidates with different answers are compared, and not those alone that meet in the tournament, so
+    that `tts bench` knows what smaller draws of them would hand in."""
 
     criteria: str | None = None
     """What counts, in a sentence or more; null: a default for the kind of problem."""
@@ -109,87 +68,75 @@ class Pairwise(AsksJudge):
             raise ValueError(f"`num_pivots` must be left out in a {self.tournament}, which has none")
         return self
 
-    def num_comparisons(self, num_answers: int) -> int:
-        """Return how many comparisons so many answers take at most."""
-        everyone = num_answers * (num_answers - 1) // 2
-        if self.tournament == "knockout":
-            return max(0, num_answers - 1)
-        if self.tournament == "round_robin":
-            return everyone
-        pivots = min(self.num_pivots, num_answers)
-        ring = num_answers + pivots * (num_answers - pivots) + pivots * (pivots - 1) // 2
-        return min(ring, everyone)
+    def most_comparisons(self, num_candidates: int) -> int:
+        """Return how many comparisons so many candidates take at most."""
+        kind: Kind = "round_robin" if self.every_pair else self.tournament
+        return min(self.max_comparisons, Tournament(kind, self.num_pivots).num_comparisons(num_candidates))
 
     def most_calls(self, num_candidates: int) -> int:
         """Return two questions a comparison, a branch for each, and a look at the answers."""
-        return 1 + (1 + 2 * self.most_asked) * min(self.max_comparisons, self.num_comparisons(num_candidates))
+        return 1 + (1 + 2 * self.most_asked) * self.most_comparisons(num_candidates)
 
     def most_tokens(self, num_candidates: int) -> int:
         """Return what two questions a comparison have written."""
-        return 2 * self.most_written * min(self.max_comparisons, self.num_comparisons(num_candidates))
+        return 2 * self.most_written * self.most_comparisons(num_candidates)
 
     async def scores(self, problem: Problem, candidates: Sequence[Candidate], calls: Calls) -> list[Score]:
         """Return one score per candidate, order kept."""
         grouping = await calls.classes([(Piece(one.text),) for one in candidates])
         entrants = entrants_of(candidates, grouping.nodes, grouping.links)
-        found = [Score(None, "it has no answer")] * len(candidates)
-        if not entrants:
-            return found
-        held = await self.hold(problem, entrants, calls)
-        if held.places is None:
-            return [Score(None, held.why, held.figures(one.index)) for one in candidates]
-        for entrant, place in zip(entrants, held.places, strict=True):
-            for position in entrant.members:
-                found[position] = Score(place, held.told(entrant), held.figures(candidates[position].index))
-        return found
+        table = self.table(problem, calls)
+        held = await self.hold(entrants, table, calls.rng)
+        if self.every_pair:
+            pairs = [
+                (Entrant([], one, 1), Entrant([], other, 1))
+                for (one, node), (other, second) in combinations(zip(candidates, grouping.nodes, strict=True), 2)
+                if node is not None and second is not None and node != second
+            ]
+            missing = [pair for pair in pairs if pair_of(*pair) not in table.matches]
+            await table.meet(missing[: self.max_comparisons - len(table.matches)])
+        return [
+            replace(score, figures=table.figures(one.index), against=table.against(one.index))
+            for one, score in zip(candidates, _placed(candidates, entrants, held), strict=True)
+        ]
 
-    async def hold(self, problem: Problem, entrants: Sequence[Entrant], calls: Calls) -> Held:
+    def rescored(self, ballot: Ballot) -> list[Score]:
+        """Return the scores of these candidates alone, by the comparisons that are on record in their `scores`.
+
+        Raises NotAskedError where they need one that nobody made.
+        """
+        made = {
+            (one.index, other): Match(points, {})
+            for one, score in zip(ballot.candidates, ballot.scores, strict=True)
+            for other, points in score.against
+        }
+        ended = [one.finish_reason == "stop" for one in ballot.candidates]
+        nodes = [node if whole else None for node, whole in zip(ballot.nodes, ended, strict=True)]
+        entrants = entrants_of(ballot.candidates, nodes, ballot.links)
+        try:
+            self.hold(entrants, Table(made), random.Random(0)).send(None)
+        except StopIteration as end:
+            return _placed(ballot.candidates, entrants, end.value)
+        raise AssertionError("what is on record is not waited for")
+
+    async def hold(self, entrants: Sequence[Entrant], table: Table, rng: random.Random) -> Held:
         """Hold the tournament of a problem's answers, those with most votes first, each shown by its candidate."""
-        number = max(n for n in range(1, len(entrants) + 1) if self.num_comparisons(n) <= self.max_comparisons)
-        table = _Table(self, problem, calls)
-        await getattr(self, f"_{self.tournament}")(table, entrants[:number], calls)
-        if number > 1 and not any(match.points in (0.0, 1.0) for match in table.matches.values()):
-            return Held(table.matches, None)
-        # By points, then by votes.
-        ranks = [(_mean(one.points, self.tournament), one.votes) for one in entrants]
-        order = sorted(set(ranks))
-        places = [order.index(rank) / (len(order) - 1) if len(order) > 1 else 1.0 for rank in ranks]
-        return Held(table.matches, tuple(places))
+        tournament = Tournament(self.tournament, self.num_pivots)
+        numbers = range(1, len(entrants) + 1)
+        fitting = [number for number in numbers if tournament.num_comparisons(number) <= self.max_comparisons]
+        return await tournament.hold(table, entrants, max(fitting, default=0), rng)
 
-    async def _knockout(self, table: _Table, entrants: Sequence[Entrant], calls: Calls) -> None:
-        """Let the strongest meet the weakest until one is left; who is out has one point a round that he survived."""
-        del calls
-        left = list(entrants)
-        while len(left) > 1:
-            num_byes = len(left) % 2
-            byes, playing = left[:num_byes], left[num_byes:]
-            half = len(playing) // 2
-            pairs = list(zip(playing[:half], reversed(playing[half:]), strict=True))
-            winners = []
-            for (first, second), points in zip(pairs, await table.meet(pairs), strict=True):
-                winner, loser = (first, second) if points >= 0.5 else (second, first)
-                winner.points.append(1.0)
-                loser.points.append(0.0)
-                winners.append(winner)
-            for bye in byes:
-                bye.points.append(1.0)
-            left = byes + winners
-            left.sort(key=entrants.index)
+    def table(self, problem: Problem, calls: Calls) -> Table:
+        """Return the place where a problem's candidates are compared by the judge."""
 
-    async def _round_robin(self, table: _Table, entrants: Sequence[Entrant], calls: Calls) -> None:
-        del calls
-        await _play(table, list(combinations(entrants, 2)))
+        async def make(pairs: Sequence[tuple[Entrant, Entrant]]) -> Mapping[Pair, Match]:
+            asked = {}
+            for pair in pairs:
+                low, high = sorted((one.candidate for one in pair), key=lambda one: one.index)
+                asked[low.index, high.index] = calls.at(low.index, high.index).branch(self._match, problem, low, high)
+            return {name: await pending for name, pending in asked.items()}
 
-    async def _pivot(self, table: _Table, entrants: Sequence[Entrant], calls: Calls) -> None:
-        if len(entrants) < 2:
-            return
-        ring = list(entrants)
-        calls.rng.shuffle(ring)
-        pairs = list(zip(ring, [*ring[1:], ring[0]], strict=True))
-        await _play(table, pairs if len(ring) > 2 else pairs[:1])
-        pivots = sorted(entrants, key=lambda one: (-_mean(one.points, "pivot"), entrants.index(one)))[: self.num_pivots]
-        met = [(pivot, other) for pivot in pivots for other in entrants if other is not pivot and other not in pivots]
-        await _play(table, [pair for pair in [*met, *combinations(pivots, 2)] if not table.has(*pair)])
+        return Table(make=make)
 
     def question(self, problem: Problem, first: Candidate, second: Candidate, calls: Calls) -> Request:
         """Return the question which of two candidates is better."""
@@ -207,38 +154,10 @@ class Pairwise(AsksJudge):
             prefix=(Piece(self.prefill),) if self.prefill else (),
         )
 
-
-class _Table:
-    """Where the comparisons of a problem are made, each once; they are kept by the candidates' indices."""
-
-    def __init__(self, scorer: Pairwise, problem: Problem, calls: Calls) -> None:
-        self.matches: dict[tuple[int, int], Match] = {}
-        self._scorer, self._problem, self._calls = scorer, problem, calls
-
-    def has(self, first: Entrant, second: Entrant) -> bool:
-        return _pair(first, second) in self.matches
-
-    async def meet(self, pairs: Sequence[tuple[Entrant, Entrant]]) -> list[float]:
-        """Return the points of the first of each pair: 1 a win, 0 a loss, 0.5 undecided."""
-        of_index = {one.candidate.index: one.candidate for pair in pairs for one in pair}
-        new = dict.fromkeys(_pair(*pair) for pair in pairs if not self.has(*pair))
-        asked = {
-            (low, high): self._calls.at(low, high).branch(self._match, of_index[low], of_index[high])
-            for low, high in new
-        }
-        for pair, pending in asked.items():
-            self.matches[pair] = await pending
-        return [
-            points if first.candidate.index < second.candidate.index else 1 - points
-            for first, second in pairs
-            for points in [self.matches[_pair(first, second)].points]
-        ]
-
-    async def _match(self, calls: Calls, low: Candidate, high: Candidate) -> Match:
-        scorer, problem = self._scorer, self._problem
+    async def _match(self, calls: Calls, problem: Problem, low: Candidate, high: Candidate) -> Match:
         opinions = []
         for first, second in ((low, high), (high, low)):
-            opinions.append(await scorer.opinion(calls, scorer.question(problem, first, second, calls), MARKS))
+            opinions.append(await self.opinion(calls, self.question(problem, first, second, calls), MARKS))
         preferred = [_preferred(one) for one in opinions]  # 0: what stood first, 1: what stood second, None
         readable = [one for one in preferred if one is not None]
         decided = len(readable) == 2 and preferred[0] != preferred[1]
@@ -251,15 +170,20 @@ class _Table:
         return Match(1.0 - (preferred[0] or 0) if decided else 0.5, figures, why)
 
 
-async def _play(table: _Table, pairs: Sequence[tuple[Entrant, Entrant]]) -> None:
-    for (first, second), points in zip(pairs, await table.meet(pairs), strict=True):
-        first.points.append(points)
-        second.points.append(1 - points)
+def _placed(candidates: Sequence[Candidate], entrants: Sequence[Entrant], held: Held) -> list[Score]:
+    """Return one score per candidate."""
+    if held.places is None:
+        return [Score(None, held.why)] * len(candidates)
+    found = [Score(None, "it has no answer")] * len(candidates)
+    for entrant, place in zip(entrants, held.places, strict=True):
+        for position in entrant.members:
+            found[position] = Score(place, told_of(entrant))
+    return found
 
 
-def _pair(first: Entrant, second: Entrant) -> tuple[int, int]:
-    low, high = sorted((first.candidate.index, second.candidate.index))
-    return low, high
+def told_of(entrant: Entrant) -> str:
+    """Return what is told of an answer's place."""
+    return f"{sum(entrant.points):g} points of {len(entrant.points)} comparisons, {entrant.votes} votes"
 
 
 def _preferred(opinion: Opinion) -> int | None:
@@ -267,10 +191,3 @@ def _preferred(opinion: Opinion) -> int | None:
     if opinion.shares is None or opinion.shares[0] == opinion.shares[1]:
         return None
     return 0 if opinion.shares[0] > opinion.shares[1] else 1
-
-
-def _mean(points: Sequence[float], tournament: str) -> float:
-    """Return what ranks: the rounds survived, or the mean of the comparisons; -1 for one that took no part."""
-    if not points:
-        return -1.0
-    return sum(points) if tournament == "knockout" else sum(points) / len(points)
