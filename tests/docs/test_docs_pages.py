@@ -164,6 +164,18 @@ def test_the_problem_sets_and_engines_are_those_there_are() -> None:
     assert set(table("recipes.md", "`engine:`")) == engines - {"program_runner"}
 
 
+def test_the_keys_and_values_of_esamp_are_those_it_has() -> None:
+    esamp = registry.load("samplers", "esamp")
+    told = re.findall(r"`([a-z_]+): ([^`]+)`", prose("esamp.md"))
+    assert len(told) > 8
+    for key, value in told:
+        esamp.model_validate({key: yaml.safe_load(value)})
+    for key, (paper, ours, _) in table("esamp.md", "key").items():
+        default = esamp.model_fields[key].default
+        assert default is None or f"`{default}`" in ours, f"{key}: {default}"
+        assert default is None or f"`{esamp(preset='paper').model_dump()[key]}`" in paper
+
+
 def test_the_sandboxs_promises_are_the_codes() -> None:
     rows = table("programs.md", "guard")
     for column, profile in enumerate(get_args(ProfileName), 1):
