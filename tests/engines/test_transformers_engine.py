@@ -283,20 +283,6 @@ def test_a_template_that_refuses_the_messages_is_an_error_candidate(tiny_model, 
     assert candidates["a", 1].error is None
 
 
-@pytest.mark.parametrize(
-    "change", [{"sliding_window": 32, "model_type": "mistral", "architectures": ["MistralForCausalLM"]}]
-)
-def test_a_model_with_a_sliding_window_is_refused(tiny_model, tmp_path, change):
-    import json
-
-    folder = tmp_path / "window"
-    shutil.copytree(tiny_model, folder)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | change))
-    with pytest.raises(EngineError, match="must have full attention in every layer, got 'mistral'"):
-        TransformersEngine(model=str(folder), device="cpu").open()
-
-
 def test_a_gpu_that_is_not_there_is_refused(tiny_model):
     import torch
 

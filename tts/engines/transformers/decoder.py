@@ -36,7 +36,7 @@ class Decoder:
         guide: Guide,
     ) -> None:
         self.num_generated_tokens = 0
-        self._model, self._one_token, self._vocabulary = loaded.model, loaded.one_token, loaded.vocabulary
+        self._model, self._layers, self._vocabulary = loaded.model, loaded.layers, loaded.vocabulary
         self._budget, self._end, self._guide = budget, end, guide
         self._waiting: deque[Row] = deque()
         self._rows: list[Row | None] = []
@@ -109,7 +109,7 @@ class Decoder:
     def _reshape(self, num_rows: int) -> None:
         self._cache = None  # frees the old memory before the new is taken
         capacity = self._budget.tokens_per_row(num_rows)
-        self._cache = RowCache(self._one_token, num_rows, capacity)
+        self._cache = RowCache(self._layers, num_rows, capacity)
         self._rows = [None] * num_rows
 
     def _place(self, place: int, row: Row) -> None:
@@ -186,12 +186,16 @@ def inputs_of(chunks: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...
 
 def prefill(model: Any, token_ids: tuple[int, ...], after: Prefix | None = None) -> Prefix:
     """Compute the keys and values of these tokens alone, behind those of `after`: they depend on nothing else."""
-    cache = DynamicCache()  # plain layers: `probe` has made sure that these are right
-    for number, (keys, values) in enumerate(after or ()):
+    cache = DynamicCache(config=model.config)
+    num_before = after.num_tokens if after else 0
+    for number, (keys, values) in enumerate(after.layers if after else ()):
         cache.update(keys, values, number)
+        if cache.layers[number].is_sliding:  # it has the last tokens alone, and must know where they stand
+            cache.layers[number].cumulative_length = num_before
     inputs = torch.tensor([token_ids], device=model.device)
     model.base_model(input_ids=inputs, past_key_values=cache, use_cache=True)
-    return [(layer.keys, layer.values) for layer in cache.layers]
+    layers = [(layer.keys, layer.values) for layer in cache.layers if layer.keys is not None]
+    return Prefix(num_before + len(token_ids), layers)
 
 
 def next_logits(model: Any, cache: RowCache, inputs: list[tuple[int, int]]) -> torch.Tensor:
@@ -201,15 +205,8 @@ def next_logits(model: Any, cache: RowCache, inputs: list[tuple[int, int]]) -> t
     output = model(
         input_ids=token_ids.unsqueeze(1),
         position_ids=positions.unsqueeze(1),
-        attention_mask=visible_mask(positions, cache.length, model.dtype),
+        attention_mask=cache.visible(model.dtype),
         past_key_values=cache,
         use_cache=True,
     )
     return output.logits[:, -1].float()
-
-
-def visible_mask(positions: torch.Tensor, length: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return what is added to the attention scores, `[num_rows, 1, 1, length]`: 0 up to each row's position."""
-    hidden = torch.arange(length, device=positions.device) > positions.unsqueeze(1)
-    mask = torch.zeros(hidden.shape, dtype=dtype, device=positions.device)
-    return mask.masked_fill_(hidden, torch.finfo(dtype).min)[:, None, None, :]

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tts.errors import EngineError
 from tts.models.parameters import active_parameters
 from tts.models.pretrained import cpu_multiplies_bfloat16, quiet, readable_errors
+
+if TYPE_CHECKING:
+    from tts.engines.transformers.kv_cache import LayerMemory
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A model ready to decode, the tokens it allows in one row, the token ids it may draw (those below `vocabulary`).
 
-    `one_token` holds the keys and values of a single token, per layer: the shapes and types of all later ones. A token
-    passes through `num_parameters` of the model; None: nobody knows.
+    `layers` says what each layer keeps of a token. A token passes through `num_parameters` of the model; None: nobody
+    knows.
     """
 
     model: Any
     context: int
     vocabulary: int
-    one_token: list[tuple[Any, Any]]
+    layers: list[LayerMemory]
     num_parameters: int | None = None
-
-    @property
-    def bytes_per_token(self) -> int:
-        """The memory of one token's keys and values."""
-        return sum(part.numel() * part.element_size() for layer in self.one_token for part in layer)
 
 
 def load_model(source: str, tokenizer: Any, device: str, dtype: str) -> Loaded:
@@ -37,7 +36,7 @@ def load_model(source: str, tokenizer: Any, device: str, dtype: str) -> Loaded:
     where = pick_device(device)
     model = _read(source, where, dtype)
     num_parameters = active_parameters(model)
-    one_token = probe(model)
+    layers = probe(model)
     if where.type == "cpu" and model.dtype == torch.float32:
         from tts.engines.transformers.row_attention import use_row_attention
         from tts.engines.transformers.skinny_linear import make_skinny
@@ -48,7 +47,7 @@ def load_model(source: str, tokenizer: Any, device: str, dtype: str) -> Loaded:
     vocabulary = min(
         config.vocab_size, max(tokenizer.get_vocab().values()) + 1
     )  # ids beyond the tokenizer's are padding
-    return Loaded(model.eval(), config.max_position_embeddings, vocabulary, one_token, num_parameters)
+    return Loaded(model.eval(), config.max_position_embeddings, vocabulary, layers, num_parameters)
 
 
 def load_configuration(source: str) -> Any:
@@ -100,26 +99,19 @@ def pick_dtype(dtype: str, device: Any, stored: Any) -> Any:
     return stored
 
 
-def probe(model: Any) -> list[tuple[Any, Any]]:
-    """Return the keys and values of one token; raise EngineError for a model that keeps other state than those.
-
-    A sliding window is fine where it is as long as the context, since it then never slides.
-    """
+def probe(model: Any) -> list[LayerMemory]:
+    """Return what each layer keeps of a token; raise EngineError for a model that keeps other state than that."""
     import torch
     from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-    context = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    from tts.engines.transformers.kv_cache import LayerMemory
+
+    config = model.config.get_text_config(decoder=True)
+    context = getattr(config, "max_position_embeddings", None)
     if context is None:
         raise EngineError(f"`model` must have a longest context in its configuration, got {model.config.model_type!r}")
-    for layer in DynamicCache(config=model.config).layers:
-        slides = type(layer) is DynamicSlidingWindowLayer and layer.sliding_window < context
-        if slides or type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
-            raise EngineError(
-                f"`model` must have full attention in every layer, got {model.config.model_type!r} with "
-                f"{type(layer).__name__}; the vllm engine runs such models"
-            )
-    cache = DynamicCache()
+    cache = DynamicCache(config=model.config)
+    windows = windows_of(model, cache.layers, context)
     try:
         with torch.inference_mode():
             model.base_model(input_ids=torch.tensor([[0]], device=model.device), past_key_values=cache, use_cache=True)
@@ -127,4 +119,40 @@ def probe(model: Any) -> list[tuple[Any, Any]]:
         raise EngineError(
             f"`model` must keep keys and values in transformers' own cache, got {model.config.model_type!r}: {error}"
         ) from error
-    return [(layer.keys, layer.values) for layer in cache.layers]
+    # What is asked for by name has a mask for each kind of layer.
+    kinds = getattr(config, "layer_types", None) or [None] * len(cache.layers)
+    memories = [
+        LayerMemory(layer.keys, layer.values, window, kind)
+        for layer, window, kind in zip(cache.layers, windows, kinds, strict=False)
+    ]
+    if len({(memory.kind, memory.window) for memory in memories}) > len({memory.kind for memory in memories}):
+        raise EngineError(
+            f"`model` must have windows of one size in layers of one kind, got {model.config.model_type!r} with "
+            f"{sorted({str(memory.window) for memory in memories})}; the vllm engine may run it"
+        )
+    return memories
+
+
+def windows_of(model: Any, layers: Sequence[Any], context: int) -> list[int | None]:
+    """Return at how many of the last tokens each layer of transformers' cache looks, None: at all of them.
+
+    A window as long as the context is none, since it never slides. Layers at the end that use the keys and values of
+    earlier ones are left out. Raises EngineError where a layer keeps other state.
+    """
+    from transformers import cache_utils
+
+    own = [layer for layer in layers if type(layer) is not getattr(cache_utils, "DummyLayer", None)]
+    chunked = getattr(model.config.get_text_config(decoder=True), "attention_chunk_size", None) is not None
+    windows = []
+    for layer, in_place in zip(own, layers, strict=False):
+        window = getattr(layer, "sliding_window", None)
+        slides = window is not None and window < context
+        known = type(layer) in (cache_utils.DynamicLayer, cache_utils.DynamicSlidingWindowLayer)
+        if not known or layer is not in_place or (slides and chunked):
+            found = f"{type(in_place).__name__}{' in chunks' if chunked else ''}"
+            raise EngineError(
+                "`model` must attend to all tokens or to a window of the last ones in every layer, got "
+                f"{model.config.model_type!r} with {found}; the vllm engine runs such models"
+            )
+        windows.append(window if slides else None)
+    return windows

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from tts.engines.transformers.decoder import next_logits, prefill
-from tts.engines.transformers.kv_cache import BLOCK, KVBudget, Prefix, RowCache
+from tts.engines.transformers.kv_cache import BLOCK, KVBudget, LayerMemory, RowCache, rounded_up
 from tts.errors import EngineError
 
 LENGTHS = (9, 5)
+LONGEST_WINDOW = 256
+"""A window of up to so many tokens is looked at from beyond its end; a longer one would take too long."""
+
 ENOUGH_LAYERS = 24  # so many are looked at before a model is said to give a row the same bits in every place
 TOLERANCE = 0.25
 """Mean difference of log-probabilities, in nats: bfloat16 rounds to well below it, a wrong mask goes far beyond."""
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not type-checked
-def check_decoding(model: Any, one_token: Prefix) -> None:
+def check_decoding(model: Any, layers: Sequence[LayerMemory]) -> None:
     """Compare rows of different lengths, decoded together, with plain passes; raise EngineError where they differ.
 
     A model that ignores the positions or the mask that it is given would otherwise write nonsense without an error.
     """
-    texts = [tuple(range(1, 1 + length)) for length in LENGTHS]
-    cache = RowCache(one_token, len(texts), BLOCK)
+    config = model.config.get_text_config(decoder=True)
+    windows = [layer.window for layer in layers if layer.window is not None and layer.window <= LONGEST_WINDOW]
+    beyond = min(max([LENGTHS[0], *(window + 3 for window in windows)]), config.max_position_embeddings)
+    texts = [tuple(token % config.vocab_size for token in range(1, 1 + n)) for n in (beyond, *LENGTHS[1:])]
+    cache = RowCache(layers, len(texts), rounded_up(beyond))
     for row, ids in enumerate(texts):
         cache.put(row, prefill(model, ids[:-1]))
     decoded = next_logits(model, cache, [(ids[-1], len(ids) - 1) for ids in texts]).log_softmax(-1)
@@ -38,7 +45,7 @@ def check_decoding(model: Any, one_token: Prefix) -> None:
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not type-checked
-def has_same_bits(model: Any, one_token: Prefix, budget: KVBudget, context: int) -> bool:
+def has_same_bits(model: Any, layers: Sequence[LayerMemory], budget: KVBudget, context: int) -> bool:
     """Tell whether a row's logits are the same bit for bit in every place, whatever the other rows are.
 
     Steps of the whole model: as many rows as are ever decoded together, the same backwards beside one that is a block
@@ -59,7 +66,7 @@ def has_same_bits(model: Any, one_token: Prefix, budget: KVBudget, context: int)
         steps[1][-1] = (0, long)
         seen: list[dict[int, torch.Tensor]] = []
         for inputs in steps:
-            cache = RowCache(one_token, len(inputs), 2 * BLOCK)
+            cache = RowCache(layers, len(inputs), 2 * BLOCK)
             for row in range(len(inputs)):
                 cache.put(row, prompt)
             logits = next_logits(model, cache, inputs)

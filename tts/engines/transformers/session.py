@@ -57,7 +57,7 @@ class Session:
 
         Raises EngineError where the memory bound is too tight.
         """
-        budget = KVBudget(keys.kv_cache_mb * MEGABYTE, loaded.bytes_per_token, keys.batch_size)
+        budget = KVBudget.of(keys.kv_cache_mb * MEGABYTE, keys.batch_size, loaded.layers)
         context = pick_context(keys.max_model_len, loaded.context, budget.tokens_per_row(1), keys.kv_cache_mb)
         tags = keys.thinking_tags
         ending = Ending(Detokenizer.of(prompts.tokenizer, tags), end_token_ids(loaded.model, prompts.tokenizer))
@@ -65,9 +65,9 @@ class Session:
         if keys.num_threads is not None:
             torch.set_num_threads(keys.num_threads)
         try:
-            check_decoding(loaded.model, loaded.one_token)
+            check_decoding(loaded.model, loaded.layers)
             settle(loaded.model, budget.sizes(context - 1))
-            same_bits = has_same_bits(loaded.model, loaded.one_token, budget, context)
+            same_bits = has_same_bits(loaded.model, loaded.layers, budget, context)
             guide = guide_of(plugin, loaded, budget, ending)  # last: its hooks stay in the model
         except BaseException:
             torch.set_num_threads(threads_before)
