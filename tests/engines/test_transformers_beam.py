@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the hf extra")
 from transformers_parts import by_key, request_for, run  # noqa: E402  # after the skip
 
 from tts.engines.transformers import TransformersEngine  # noqa: E402  # as above
-from tts.engines.transformers.kv_cache import LayerMemory, RowCache  # noqa: E402  # as above
+from tts.engines.transformers.kv_cache import LayerMemory, Prefix, RowCache  # noqa: E402  # as above
 from tts.recipe import load_recipe  # noqa: E402  # as above
 from tts.samplers.beam import Beam  # noqa: E402  # as above
 from tts.samplers.diverse_beam import DiverseBeam  # noqa: E402  # as above
@@ -233,7 +233,7 @@ def test_a_request_without_a_group_is_drawn_as_ever_beside_beams(tiny_model):
 def test_rows_move_all_at_once():
     cache = RowCache([LayerMemory(torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2))], 3, 64)
     for row in range(3):
-        cache.put(row, [(torch.full((1, 1, 1, 2), float(row)), torch.full((1, 1, 1, 2), float(row)))])
+        cache.put(row, Prefix(1, [(torch.full((1, 1, 1, 2), float(row)), torch.full((1, 1, 1, 2), float(row)))]))
     cache.point(torch.ones(3, dtype=torch.long), 2)
     cache.move({0: 2, 1: 0, 2: 2})
     assert cache.layers[0].keys[:, 0, 0, 0].tolist() == [2.0, 0.0, 2.0]
