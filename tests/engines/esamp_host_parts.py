@@ -95,11 +95,20 @@ class EngineTwin:
         beta = torch.tensor([[row.request.guidance.beta] for row, _ in mine])
         mixed = distiller.step(h_first, h_last, beta)
         with torch.inference_mode():
-            head = self.model.get_output_embeddings()
-            logits, reference = (head(h.float())[:, : self.vocabulary] for h in (mixed, h_last))
+            reference, logits = self.logits(h_last), self.logits(mixed)
+            if self.cap is not None:  # mixing before such a head is not mixing after it
+                logits = (1 + beta) * reference - beta * self.logits(predictions)
         novelties = errors.norm(dim=-1) / h_last.norm(dim=-1)
         columns = zip(mine, logits.log_softmax(-1), reference.log_softmax(-1), predictions, novelties, strict=True)
         return [Guided(row, n, new, old, q, novelty.item()) for (row, n), new, old, q, novelty in columns]
+
+    @property
+    def cap(self) -> float | None:
+        return getattr(self.model.config, "final_logit_softcapping", None)
+
+    def logits(self, h_last: torch.Tensor) -> torch.Tensor:
+        raw: torch.Tensor = self.model.get_output_embeddings()(h_last.float())[:, : self.vocabulary]
+        return raw if self.cap is None else self.cap * (raw / self.cap).tanh()
 
     def new_distiller(self) -> ReferenceDistiller:
         settings = self.settings

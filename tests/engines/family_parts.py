@@ -68,6 +68,12 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 WINDOWED = ("Mistral 0.1", "gpt-oss", "Gemma 2", "Gemma 3", "Gemma 4", "Cohere 2")
 
 
+def family(folder: Path, name: str) -> Path:
+    """Put the tiny model of a family into `folder`."""
+    model_type, keys = FAMILIES[name]
+    return save_family(folder, model_type, **keys)
+
+
 def save_family(folder: Path, model_type: str, **keys: Any) -> Path:
     """Put a tiny random model over bytes into `folder`, the same one for the same keys."""
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed

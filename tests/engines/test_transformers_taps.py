@@ -77,9 +77,21 @@ def test_the_head_alone_gives_the_models_logits(name):
     torch.testing.assert_close(h_last @ head.weight(40).T, (plain.logits[:, -1] - bias)[:, :40])
 
 
-def test_a_capped_head_is_seen_by_its_logits():
-    with pytest.raises(EngineError, match="got 'gemma2', whose logits are not linear in the last hidden state"):
-        Head.of(model_of("gemma2", **CAPPED), 50)
+@torch.inference_mode()
+def test_a_capped_head_caps_as_the_model_does():
+    model = model_of("gemma2", **CAPPED)
+    plain = model(IDS, output_hidden_states=True)
+    head = Head.of(model, 50)
+    assert head.cap == 0.01
+    assert plain.logits.abs().max() > 0.009  # the cap is felt
+    torch.testing.assert_close(head.logits(plain.hidden_states[-1][:, -1]), plain.logits[:, -1])
+
+
+def test_a_head_that_does_not_cap_as_its_configuration_says_is_refused():
+    model = model_of("llama", **MODELS["llama"])
+    model.config.final_logit_softcapping = 0.01
+    with pytest.raises(EngineError, match="got 'llama', whose logits are not linear in the last hidden state, or not"):
+        Head.of(model, 50)
 
 
 def test_layers_that_cannot_be_told_are_refused():
@@ -101,9 +113,8 @@ def without_weights(tiny_model, tmp_path):
     ("change", "settings", "said"),
     [
         ({}, {"layer": 3}, "`sampler.layer` must be at most 2, the model's number of layers, got 3"),
-        ({"final_logit_softcapping": 30.0}, {}, "must not cap its logits .* `final_logit_softcapping` of 30.0"),
     ],
-    ids=["layer", "soft cap"],
+    ids=["layer"],
 )
 def test_what_the_configuration_shows_is_refused_before_the_model_is_loaded(without_weights, change, settings, said):
     path = without_weights / "config.json"

@@ -14,7 +14,7 @@ from tts.engines.transformers.guide import Projection, Rows
 from tts.engines.transformers.row import Row
 from tts.plugins.esamp import core
 from tts.plugins.esamp.core import ESampCore
-from tts.plugins.esamp.fusion import kl_divergence
+from tts.plugins.esamp.fusion import fuse, kl_divergence, q_of
 from tts.plugins.esamp.settings import ESampSettings
 from tts.types import PluginReport, Request
 
@@ -41,11 +41,14 @@ class ESampGuide:
 
     def __init__(self, settings: ESampSettings, model: Any, vocabulary: int, batch_size: int) -> None:
         self._settings, self._head = settings, taps.Head.of(model, vocabulary)
+        if settings.control == "vocabulary" and self._head.cap is not None:
+            raise taps.unfit(model, "whose logits are capped, which `control: vocabulary` does not follow")
         weight = self._head.weight(vocabulary) if settings.control == "vocabulary" else None
         self._core = ESampCore(settings, self._head.d, batch_size, device=model.device, head=weight)
         self._taps = taps.Taps(model, settings.layer, self._mix)
         self._seats: list[core.StepRow] = []
         self._h_last: torch.Tensor | None = None
+        self._h_mixed: torch.Tensor | None = None
         self._num_steered_steps = 0
         self._parties: dict[str, Party] = {}
         self._party_of: dict[str, Party] = {}
@@ -101,7 +104,12 @@ class ESampGuide:
         logits = decode()
         if not any(map(self._is_steered, rows)):
             return Projection(logits)
-        reference = self._reference(logits) if self._needs_reference() else None
+        if self._head.cap is not None:
+            logits, own = self._fused(rows, logits), logits
+        reference = None
+        if self._needs_reference():
+            reference = self._reference(logits) if self._head.cap is None else own
+            self._core.record_kl(kl_divergence(logits, reference))
         return Projection(logits, reference if self._settings.filter == "reference" else None)
 
     def report(self) -> PluginReport:
@@ -114,8 +122,19 @@ class ESampGuide:
         self._taps.remove()
 
     def _mix(self, h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
-        self._h_last = h_last
-        return self._core.step(self._seats, h_first, h_last)
+        self._h_last, self._h_mixed = h_last, self._core.step(self._seats, h_first, h_last)
+        return self._h_mixed if self._head.cap is None else h_last
+
+    def _fused(self, rows: Rows, reference: torch.Tensor) -> torch.Tensor:
+        """Return the model's capped logits, mixed with those of q."""
+        assert self._h_last is not None
+        assert self._h_mixed is not None
+        betas = [
+            row.request.guidance.beta if row and row.request.guidance and self._is_steered(row) else 0.0 for row in rows
+        ]
+        beta = torch.tensor(betas, device=reference.device).unsqueeze(1)
+        q = q_of(self._h_last, self._h_mixed, beta).to(self._h_last.dtype)
+        return fuse(reference, self._head.logits(q)[:, : reference.shape[-1]], beta)
 
     def _is_steered(self, row: Row | None) -> bool:
         """Tell whether the row's logits may differ from the model's own."""
@@ -130,11 +149,9 @@ class ESampGuide:
         return self._settings.filter == "reference" or (every > 0 and step % every == 0)
 
     def _reference(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the logits that the model had without guidance, and note how far `logits` are from them."""
+        """Return the logits that the model had without guidance, as many as in `logits`."""
         assert self._h_last is not None
-        reference = self._head.logits(self._h_last)[:, : logits.shape[-1]]
-        self._core.record_kl(kl_divergence(logits, reference))
-        return reference
+        return self._head.logits(self._h_last)[:, : logits.shape[-1]]
 
 
 def name_of(request: Request) -> str:

@@ -48,18 +48,22 @@ class Taps:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A model's head as a function of h^L: logits = `scale` · module(h^L), `d` being the size of h^L."""
+    """A model's head as a function of h^L: logits = `scale` · module(h^L), `d` being the size of h^L.
+
+    With a `cap` these are z, and the logits cap · tanh(z / cap), so that mixing before the head is not mixing after it.
+    """
 
     module: Any
     scale: float
     d: int
+    cap: float | None = None
 
     @classmethod
     @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not type-checked
     def of(cls, model: Any, vocabulary: int) -> Head:
         """Find out by a short pass how `model` turns h^L into logits.
 
-        Raises EngineError where that is not linear: then mixing before the head is not mixing after it.
+        Raises EngineError where that is not linear, but for the cap that the configuration names.
         """
         module, seen = head_of(model), list[torch.Tensor]()
         hook = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -68,20 +72,26 @@ class Head:
         if len(seen) != 1 or seen[0].shape[:-1] != logits.shape[:-1]:
             raise unfit(model, "whose head is not called once for all tokens")
         plain = module.forward(seen[0]).float()
-        scale = ((plain * logits).sum() / plain.square().sum()).item()
-        if not (logits - scale * plain).abs().max() < 0.01 * logits.abs().max():
-            raise unfit(model, "whose logits are not linear in the last hidden state (a soft cap, perhaps)")
-        return cls(module, 1.0 if abs(scale - 1) < 1e-3 else scale, seen[0].shape[-1])
+        cap = getattr(model.config.get_text_config(decoder=True), "final_logit_softcapping", None)
+        scale = 1.0 if cap is not None else ((plain * logits).sum() / plain.square().sum()).item()
+        if not (logits - capped(scale * plain, cap)).abs().max() < 0.01 * logits.abs().max():
+            raise unfit(model, "whose logits are not linear in the last hidden state, or not capped as it says")
+        return cls(module, 1.0 if abs(scale - 1) < 1e-3 else scale, seen[0].shape[-1], cap)
 
     def logits(self, h_last: torch.Tensor) -> torch.Tensor:
         """Return the logits `[num_rows, logits]`, float32, of h^L `[num_rows, d]`, computed as a decoding pass does."""
         logits = self.module.forward(h_last.unsqueeze(1))[:, -1].float()  # past the hooks
-        return logits if self.scale == 1 else logits * self.scale
+        return capped(logits if self.scale == 1 else logits * self.scale, self.cap)
 
     def weight(self, vocabulary: int) -> torch.Tensor:
-        """Return W `[vocabulary, d]` with W h^L = logits, but for a bias."""
+        """Return W `[vocabulary, d]` with W h^L = logits, but for a bias and a cap."""
         weight = self.module.weight.detach()[:vocabulary]
         return weight if self.scale == 1 else weight * self.scale
+
+
+def capped(logits: torch.Tensor, cap: float | None) -> torch.Tensor:
+    """Return cap · tanh(logits / cap), or the logits themselves where there is no cap."""
+    return logits if cap is None else torch.tanh(logits / cap) * cap
 
 
 def decoder_layers(model: Any) -> nn.ModuleList:
@@ -109,12 +119,6 @@ def check_configuration(config: Any, layer: int) -> None:
     if layer > text.num_hidden_layers:
         raise EngineError(
             f"`sampler.layer` must be at most {text.num_hidden_layers}, the model's number of layers, got {layer}"
-        )
-    cap = getattr(text, "final_logit_softcapping", None)
-    if cap is not None:
-        raise EngineError(
-            f"`model` must not cap its logits where esamp mixes before the head, got {config.model_type!r} with a "
-            f"`final_logit_softcapping` of {cap}. Use another model, or another sampler"
         )
 
 

@@ -1,7 +1,8 @@
 """The one primitive of ESamp and its relatives: (1 + b)·ref − b·q, a reference pushed away from a q.
 
 A language model's head is linear, so mixing hidden states before it equals mixing logits after it, and needs one
-projection instead of two. (Not so for a head that caps its logits.)
+projection instead of two. Not so for a head that caps its logits: there an engine gets q back (`q_of`), projects it,
+too, and fuses the logits.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ def fuse(reference: torch.Tensor, q: torch.Tensor, beta: torch.Tensor | float) -
     if isinstance(beta, float):
         return moved if beta else reference
     return torch.where(beta != 0, moved, reference)
+
+
+def q_of(reference: torch.Tensor, mixed: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:
+    """Return the q of `mixed` = `fuse(reference, q, beta)`, float32; where β is 0, the reference.
+
+    What it lost in rounding is multiplied by 1/β, and by β again when it is fused.
+    """
+    reference = reference.float()
+    steps = torch.where(beta != 0, beta, 1.0)
+    return torch.where(beta != 0, reference + (reference - mixed.float()) / steps, reference)
 
 
 def within_kept(
