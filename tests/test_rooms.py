@@ -21,7 +21,7 @@ GROUND_TO_ROOF = (
     *("sandbox/inside", "sandbox", "programs/judging", "programs"),
     *("models", "similarity"),
     *("problems", "recipe", "tasks"),
-    *("plugins", "plugins/beam", "plugins/esamp"),
+    *("plugins", "plugins/beam", "plugins/esamp", "plugins/contrastive", "plugins/override"),
     "runs",
     *("engines", "engines/transformers", "engines/reward", "engines/vllm", "engines/openai", "engines/ray"),
     *("samplers", "scorers", "selectors"),

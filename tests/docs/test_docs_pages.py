@@ -95,6 +95,7 @@ def component(kind: ComponentKind, name: str) -> Any:
         "reward": replay(rewards=(0.5,)),
         "arms": (registry.load("samplers", "temperature")(),),
         "scorer": registry.load("scorers", "likelihood")(),
+        "amateur": "of/yours",
     }
     needed = {key: given[key] for key, about in found.model_fields.items() if about.is_required()}
     return found(**needed)

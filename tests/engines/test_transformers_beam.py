@@ -246,3 +246,22 @@ def test_an_engine_without_it_refuses_the_recipe(tmp_path):
     path.write_text("task: math\nengine: {name: vllm, model: a/b}\nsampler: beam\nselector: first\n")
     with pytest.raises(RecipeError, match=r"needs the capability `beam`.*Engines that have it: transformers"):
         load_recipe(path)
+
+
+@pytest.mark.slow
+def test_a_real_models_beams_are_transformers_own(smollm2):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from tts.engines.transformers.session import end_token_ids
+    from tts.models.pretrained import resolve
+
+    source = resolve(smollm2)
+    real = (
+        AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval(),
+        AutoTokenizer.from_pretrained(source),
+    )
+    prompts = ("What is 6*7?", "Name a colour.")
+    found, _ = searched(smollm2, Beam(num_candidates=3, max_tokens=12), prompts)
+    for prompt in prompts:
+        wanted = generated(real, prompt, 3, 12, sorted(end_token_ids(*real)))
+        assert [list(one.token_ids) for one in found[prompt]] == wanted

@@ -28,6 +28,8 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "fire": "tts.samplers.fire:Fire",
         "beam": "tts.samplers.beam:Beam",
         "diverse_beam": "tts.samplers.diverse_beam:DiverseBeam",
+        "contrastive": "tts.samplers.contrastive:Contrastive",
+        "override": "tts.samplers.override:Override",
         "esamp": "tts.samplers.esamp:ESamp",
         "mixture": "tts.samplers.mixture:Mixture",
         "adaptive_consistency": "tts.samplers.adaptive_consistency:AdaptiveConsistency",

@@ -59,6 +59,11 @@ class LocalModel(StoredModel):
         self._plugin = self.hosts[plugin.name].from_dict(plugin.settings, "sampler")
 
     @property
+    def plugin(self) -> PluginSettings | None:
+        """The settings of the plugin that is hosted; None where there is none."""
+        return self._plugin
+
+    @property
     def _esamp(self) -> ESampSettings | None:
         """The settings of ESamp where that is hosted."""
         return self._plugin if isinstance(self._plugin, ESampSettings) else None

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 
-from tts.plugins.esamp.settings import ESampSettings
+from tts.plugins.settings import PluginSettings
 from tts.types import Request
 
 
 class SlotQueue:
-    """Lets no more problems in than there are distillers, so that no candidate of theirs goes unguided."""
+    """Lets no more problems in than the plugin has room for, so that no candidate of theirs goes unguided."""
 
-    def __init__(self, esamp: ESampSettings | None) -> None:
-        self._num_slots = math.inf if esamp is None or esamp.scope == "shared" else esamp.num_slots
+    def __init__(self, plugin: PluginSettings | None) -> None:
+        most = None if plugin is None else plugin.most_groups
+        self._num_slots = math.inf if most is None else most
         self._expected: dict[str, int] = {}
 
     def lets_in(self, request: Request) -> bool:
-        """Tell whether the request's group has a distiller, or there is one left for it."""
+        """Tell whether the request's group has room already, or there is some left for it."""
         guidance = request.guidance
         return guidance is None or guidance.group in self._expected or len(self._expected) < self._num_slots
 
@@ -26,7 +27,7 @@ class SlotQueue:
             self._expected.setdefault(request.guidance.group, request.guidance.group_size)
 
     def leave(self, request: Request) -> None:
-        """Note a request that ended; the last one of its group gives the distiller back."""
+        """Note a request that ended; the last one of its group gives its room back."""
         if request.guidance is None:
             return
         self._expected[request.guidance.group] -= 1

@@ -14,6 +14,11 @@ from tts.errors import RecipeError, nearest
 class PluginSettings(Section):
     """The settings of one plugin; its sampler has the same keys."""
 
+    @property
+    def most_groups(self) -> int | None:
+        """How many groups of requests there is room for at once; None: for all."""
+        return None
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], name: str = "esamp") -> Self:
         """Build from what `model_dump` returned, or from what a user wrote; `name` stands before keys in errors.

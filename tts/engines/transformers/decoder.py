@@ -166,6 +166,7 @@ class Decoder:
             torch.from_numpy(noise).to(logits.device),
             projection.reference,
             confidences_for(logits, [None if row is None else row.floor for row in self._rows]),
+            allowed=projection.allowed,
         )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
 from tts.engines.transformers.keys import TransformersKeys
-from tts.engines.transformers.loading import load_configuration, load_model
+from tts.engines.transformers.loading import Loaded, load_configuration, load_model
 from tts.errors import EngineError
 from tts.models.locate import locate
-from tts.models.pretrained import require_packages, resolve, share_cores
+from tts.models.pretrained import load_tokenizer, require_packages, resolve, share_cores
+from tts.plugins.contrastive.settings import ContrastiveSettings
 from tts.protocols import FILTERS
 from tts.types import Completion, Message, PluginReport, Request
 
@@ -85,8 +86,19 @@ class TransformersEngine(TransformersKeys):
             from tts.engines.transformers.taps import check_configuration
 
             check_configuration(load_configuration(source), self._esamp.layer)
+        amateur = None
+        if isinstance(self._plugin, ContrastiveSettings):
+            amateur = self._amateur(self._plugin.amateur, prompts.tokenizer)
         loaded = load_model(source, prompts.tokenizer, self.device, self.dtype)
-        self._session = Session.start(self, loaded, prompts, self._plugin)
+        self._session = Session.start(self, loaded, prompts, self._plugin, amateur)
+
+    def _amateur(self, model: str, tokenizer: Any) -> Loaded:
+        """Return the smaller model of contrastive decoding, made sure to read the same tokens."""
+        from tts.engines.transformers.contrastive import check_vocabularies
+
+        source = resolve(model)
+        check_vocabularies(tokenizer.get_vocab(), load_tokenizer(source).get_vocab(), model)
+        return load_model(source, tokenizer, self.device, self.dtype)
 
     def close(self) -> None:
         """Free the model and the memory of attention."""

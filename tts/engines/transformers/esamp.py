@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import torch
 
 from tts.engines.transformers import taps
 from tts.engines.transformers.guide import Projection, Rows
+from tts.engines.transformers.parties import Parties, name_of
 from tts.engines.transformers.row import Row
 from tts.plugins.esamp import core
 from tts.plugins.esamp.core import ESampCore
 from tts.plugins.esamp.fusion import fuse, kl_divergence, q_of
 from tts.plugins.esamp.settings import ESampSettings
-from tts.types import PluginReport, Request
+from tts.types import PluginReport
 
 NOBODY = core.StepRow("", 0, 1)
 """An empty row, as the core sees it."""
-
-
-@dataclass(eq=False, slots=True)
-class Party:
-    """One group's requests. `key` is the core's name of it, never used twice; `num_here` wait or are decoded."""
-
-    key: str
-    num_awaited: int
-    num_here: int = 0
-    has_begun: bool = False
 
 
 class ESampGuide:
@@ -50,33 +39,22 @@ class ESampGuide:
         self._h_last: torch.Tensor | None = None
         self._h_mixed: torch.Tensor | None = None
         self._num_steered_steps = 0
-        self._parties: dict[str, Party] = {}
-        self._party_of: dict[str, Party] = {}
-        self._numbers = count()
+        self._parties = Parties(settings.most_groups)
 
     def add(self, row: Row) -> None:
-        """Let a guided request belong to the party of its group; the first one founds it."""
-        guidance = row.request.guidance
-        if guidance is None:
-            return
-        party = self._parties.get(guidance.group)
-        if party is None:
-            party = Party(f"{next(self._numbers)} {guidance.group}", guidance.group_size)
-            self._parties[guidance.group] = party
-        party.num_here += 1
-        self._party_of[name_of(row.request)] = party
+        """Let a guided request belong to the party of its group."""
+        self._parties.add(row)
 
     def may_start(self, row: Row) -> bool:
         """Tell whether the row needs no distiller, or its group has one, or one is free for it."""
-        party = self._party_of.get(name_of(row.request))
+        party = self._parties.of(row)
         if party is None or self._settings.scope == "shared":
             return True
-        num_going = sum(other.has_begun and other.num_here > 0 for other in self._parties.values())
-        return (party.has_begun or num_going < self._settings.num_distillers) and self._core.has_room(party.key)
+        return self._parties.may_begin(party) and self._core.has_room(party.key)
 
     def start(self, row: Row) -> None:
         """Let a guided request join its group."""
-        party, guidance = self._party_of.get(name_of(row.request)), row.request.guidance
+        party, guidance = self._parties.of(row), row.request.guidance
         if party is None or guidance is None:
             return
         joined = self._core.join(
@@ -87,16 +65,10 @@ class ESampGuide:
 
     def end(self, row: Row) -> None:
         """Let a guided request leave its group, and note its novelty, KL and number of guided tokens."""
-        name, guidance = name_of(row.request), row.request.guidance
-        party = self._party_of.pop(name, None)
-        if party is None or guidance is None:
-            return
-        self._core.leave(name)
-        row.statistics = self._core.request_statistics(name)
-        party.num_here -= 1
-        party.num_awaited -= 1
-        if party.num_awaited == 0:
-            self._parties.pop(guidance.group, None)
+        if self._parties.end(row) is not None:
+            name = name_of(row.request)
+            self._core.leave(name)
+            row.statistics = self._core.request_statistics(name)
 
     def project(self, rows: Rows, decode: Callable[[], torch.Tensor]) -> Projection:
         """Return the logits of the mixed hidden states and, where the filters judge them, the model's own."""
@@ -152,11 +124,6 @@ class ESampGuide:
         """Return the logits that the model had without guidance, as many as in `logits`."""
         assert self._h_last is not None
         return self._head.logits(self._h_last)[:, : logits.shape[-1]]
-
-
-def name_of(request: Request) -> str:
-    """Return the core's name for a request; no two in flight share it."""
-    return f"{request.key} {request.problem_id}"
 
 
 def seat_of(row: Row) -> core.StepRow:

@@ -17,6 +17,9 @@ Rows = Sequence[Row | None]
 class Projection(NamedTuple):
     """What the rows of a pass are drawn from, `[num_rows, vocabulary]`; the filters judge `reference` if any.
 
+    Only where `allowed`, of the same shape, may a token be drawn; the filters act among those. Log-probabilities are
+    those of `logits` all the same.
+
     `settled` rows are not drawn: the guide has done with them what is to be done in this pass. By their places it tells
     behind whose keys and values each goes on; its own place where nothing moves.
     """
@@ -24,6 +27,7 @@ class Projection(NamedTuple):
     logits: torch.Tensor
     reference: torch.Tensor | None = None
     settled: Mapping[int, int] | None = None
+    allowed: torch.Tensor | None = None
 
 
 class Guide(Protocol):

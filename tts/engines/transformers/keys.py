@@ -9,6 +9,8 @@ from pydantic import Field
 
 from tts.engines.local_model import LocalModel, Tag
 from tts.plugins.beam.settings import BeamSettings, DiverseBeamSettings
+from tts.plugins.contrastive.settings import ContrastiveSettings
+from tts.plugins.override.settings import OverrideSettings
 from tts.plugins.settings import PluginSettings
 
 
@@ -20,6 +22,8 @@ class TransformersKeys(LocalModel):
         **LocalModel.hosts,
         "beam": BeamSettings,
         "diverse_beam": DiverseBeamSettings,
+        "contrastive": ContrastiveSettings,
+        "override": OverrideSettings,
     }
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")

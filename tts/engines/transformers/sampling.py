@@ -41,15 +41,19 @@ def draw(
     noise: torch.Tensor,
     reference: torch.Tensor | None = None,
     confidences: torch.Tensor | None = None,
+    *,
+    allowed: torch.Tensor | None = None,
 ) -> Draw:
     """Draw one token per row from `logits` `[num_rows, vocabulary]`, float32.
 
     `noise` is `[num_rows, noise_size(vocabulary)]` of standard exponentials; greedy rows ignore theirs and take the
     likeliest token, the lowest id among equals. With a `reference`, also `[num_rows, vocabulary]`, the filters judge
-    that one, and what they keep of it is drawn by `logits`. `confidences` go along to the host.
+    that one, and what they keep of it is drawn by `logits`. `confidences` go along to the host. Where there is an
+    `allowed`, nothing else is drawn, and the filters act among those.
     """
     if reference is None:
-        kept, weights = logits, filters.weights(logits)
+        kept = logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
+        weights = filters.weights(kept)
     else:
         kept = within_kept(logits, reference, filters.weights)
         weights = filters.at_temperature(kept)

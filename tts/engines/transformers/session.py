@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -12,19 +13,23 @@ from tts.engines.confidence import measured, refusal_of
 from tts.engines.prompts import Prompts
 from tts.engines.text import Detokenizer
 from tts.engines.transformers.beam import BeamGuide
+from tts.engines.transformers.contrastive import Contrastive
 from tts.engines.transformers.decoder import Decoder
 from tts.engines.transformers.esamp import ESampGuide
 from tts.engines.transformers.guide import Guide, Unguided
 from tts.engines.transformers.keys import TransformersKeys
 from tts.engines.transformers.kv_cache import Chunks, KVBudget
 from tts.engines.transformers.loading import Loaded
+from tts.engines.transformers.override import OverrideGuide
 from tts.engines.transformers.row import CompletionWriter, Ending, Row
 from tts.engines.transformers.sampling import noise_source
 from tts.engines.transformers.self_check import check_decoding, has_same_bits
 from tts.engines.transformers.skinny_linear import settle
 from tts.errors import EngineError
 from tts.plugins.beam.settings import BeamSettings
+from tts.plugins.contrastive.settings import ContrastiveSettings
 from tts.plugins.esamp.settings import ESampSettings
+from tts.plugins.override.settings import OverrideSettings
 from tts.plugins.settings import PluginSettings
 from tts.types import ConfidenceFloor, Request
 
@@ -51,24 +56,34 @@ class Session:
 
     @classmethod
     def start(
-        cls, keys: TransformersKeys, loaded: Loaded, prompts: Prompts, plugin: PluginSettings | None = None
+        cls,
+        keys: TransformersKeys,
+        loaded: Loaded,
+        prompts: Prompts,
+        plugin: PluginSettings | None = None,
+        amateur: Loaded | None = None,
     ) -> Session:
-        """Build from the recipe's keys and a loaded model; `plugin` None: none runs.
+        """Build from the recipe's keys and a loaded model; `plugin` None: none runs; `amateur`: what that one reads by.
 
         Raises EngineError where the memory bound is too tight.
         """
-        budget = KVBudget.of(keys.kv_cache_mb * MEGABYTE, keys.batch_size, loaded.layers)
-        context = pick_context(keys.max_model_len, loaded.context, budget.tokens_per_row(1), keys.kv_cache_mb)
+        models = [loaded] if amateur is None else [loaded, amateur]
+        loaded = replace(loaded, vocabulary=min(one.vocabulary for one in models))
+        layers = [layer for one in models for layer in one.layers]
+        budget = KVBudget.of(keys.kv_cache_mb * MEGABYTE, keys.batch_size, layers)
+        allowed = min(one.context for one in models)
+        context = pick_context(keys.max_model_len, allowed, budget.tokens_per_row(1), keys.kv_cache_mb)
         tags = keys.thinking_tags
         ending = Ending(Detokenizer.of(prompts.tokenizer, tags), end_token_ids(loaded.model, prompts.tokenizer))
         threads_before = torch.get_num_threads()
         if keys.num_threads is not None:
             torch.set_num_threads(keys.num_threads)
         try:
-            check_decoding(loaded.model, loaded.layers)
-            settle(loaded.model, budget.sizes(context - 1))
-            same_bits = has_same_bits(loaded.model, loaded.layers, budget, context)
-            guide = guide_of(plugin, loaded, budget, ending)  # last: its hooks stay in the model
+            for one in models:
+                check_decoding(one.model, one.layers)
+                settle(one.model, budget.sizes(context - 1))
+            same_bits = all(has_same_bits(one.model, one.layers, budget, context) for one in models)
+            guide = guide_of(plugin, loaded, amateur, budget, ending)  # last: its hooks stay in the model
         except BaseException:
             torch.set_num_threads(threads_before)
             raise
@@ -79,7 +94,7 @@ class Session:
             writer=CompletionWriter(ending, tags, keys.record_token_logprobs),
             context=context,
             same_bits=same_bits,
-            num_parameters=loaded.num_parameters,
+            num_parameters=sum_of_known(one.num_parameters for one in models),
             threads_before=threads_before,
             floor=measured(keys.measured_window),
         )
@@ -121,19 +136,32 @@ class Session:
             return f"`max_tokens` must be at least 1, got {request.decoding.max_tokens}"
         if "" in request.decoding.stop:
             return "`stop` must hold no empty string, got one"
-        if request.guidance is not None and isinstance(self.guide, Unguided):
+        if request.guidance is not None and type(self.guide) is Unguided:
             return "`guidance` must be None where no plugin runs; call the engine's `host` before `open`"
         return refusal_of(request.decoding.floor) or ""
 
 
-def guide_of(plugin: PluginSettings | None, loaded: Loaded, budget: KVBudget, ending: Ending) -> Guide:
+def guide_of(
+    plugin: PluginSettings | None, loaded: Loaded, amateur: Loaded | None, budget: KVBudget, ending: Ending
+) -> Guide:
     """Return who guides the rows. Raises EngineError where the model does not suit the plugin."""
     match plugin:
         case ESampSettings():
             return ESampGuide(plugin, loaded.model, loaded.vocabulary, budget.batch_size)
         case BeamSettings():
             return BeamGuide(plugin, ending, budget.rows_for)
+        case ContrastiveSettings():
+            assert amateur is not None
+            return Contrastive(plugin, amateur, loaded.vocabulary, budget)
+        case OverrideSettings():
+            return OverrideGuide(plugin, loaded.model, loaded.vocabulary, budget.batch_size)
     return Unguided()
+
+
+def sum_of_known(numbers: Iterable[int | None]) -> int | None:
+    """Return the sum; None where one of the numbers is not known."""
+    found = list(numbers)
+    return None if None in found else sum(number for number in found if number is not None)
 
 
 def pick_context(wanted: int | None, allowed: int, held: int, kv_cache_mb: int) -> int:

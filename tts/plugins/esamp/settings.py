@@ -89,6 +89,11 @@ class ESampSettings(PluginSettings):
         return self.train_every or (1 if device_type == "cuda" else 4)
 
     @property
+    def most_groups(self) -> int | None:
+        """How many problems there are distillers for at once; None: for all."""
+        return None if self.scope == "shared" else self.num_slots
+
+    @property
     def num_distillers(self) -> int:
         """How many slots the bank has."""
         return 1 if self.scope == "shared" else self.num_slots
