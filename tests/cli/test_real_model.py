@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from cli_parts import Result, rows
-from test_resume import contents, results, start, wait_for_candidates
+from cli_parts import Result, rows, start
+from test_resume import contents, results, wait_for_candidates
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 Command = Callable[..., Result]

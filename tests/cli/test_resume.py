@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_parts import TTS, Result, environment, rows
+from cli_parts import TTS, Result, environment, rows, start
 
 Command = Callable[..., Result]
 
@@ -33,17 +33,6 @@ def problems(tmp_path: Path) -> Path:
     path = tmp_path / "problems.jsonl"
     path.write_text(rows((f"q{number}", "42" if number % 3 else "41") for number in range(NUM_PROBLEMS)))
     return path
-
-
-def start(*arguments: object, cwd: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [*TTS, *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=cwd,
-        env=environment(),
-    )
 
 
 def wait_for_candidates(folder: Path, number: int) -> None:

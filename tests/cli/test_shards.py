@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_parts import SECONDS, TTS, Result, environment, rows
+from cli_parts import SECONDS, TTS, Result, environment, rows, start
 from command_parts import Said
 from command_parts import tts as here
-from test_resume import start, wait_for_candidates
+from test_resume import wait_for_candidates
 
 Command = Callable[..., Result]
 N = 3

@@ -64,6 +64,16 @@ def test_a_judge_that_told_of_all_changes_nothing() -> None:
         assert np.array_equal(one.upper, plain[name].upper)
 
 
+def test_a_judge_that_finds_all_the_same_leaves_the_vote() -> None:
+    """Of {0, 1} and the like the score decides, of three 0.5 and of four the vote."""
+    found = lines(pool([row("p", "++--", [0, 0, 1, 2], [0.5] * 4)]), [1, 2, 3, 4])
+    for figure in FIGURES:
+        assert found[figure].lower == pytest.approx(found["maj@k"].lower)
+    assert found["best_of_n(judge)"].lower[3, 0] == 1.0
+    some = lines(pool([row("p", "+++-", [0, 0, 0, 1], [0.2, 0.2, 0.2, 0.9])]), [2, 3, 4])["best_of_n(judge)"]
+    assert some.lower[:, 0] == pytest.approx([1 / 2, 1 / 4, 0.0])
+
+
 def by_hand(one: PoolRow, k: int, figure: str) -> float:
     """Return the accuracy over all subsets, ties shared."""
     total = 0.0
@@ -72,7 +82,9 @@ def by_hand(one: PoolRow, k: int, figure: str) -> float:
         answered = [place for place in drawn if one.classes[place] is not None]
         told = [place for place in answered if one.scores["judge"][place] is not None]
         votes, weights = told, [float(one.scores["judge"][place] or 0) for place in told]
-        if 2 * (len(answered) - len(told)) > len(answered):
+        if 2 * (len(answered) - len(told)) > len(answered) or (
+            len(set(weights)) == 1 and len({one.classes[place] for place in told}) > 1
+        ):
             votes, weights = answered, [1.0] * len(answered)
         elif figure.startswith("best"):
             best = [place for place, weight in zip(votes, weights, strict=True) if weight == max(weights)]

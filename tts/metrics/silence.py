@@ -1,11 +1,12 @@
 """Selection by a scorer that asks, over random k-subsets: where it told too little of a subset, the plain vote chooses.
 
-It is the rule by which a run hands in: of more than half of the candidates with an answer the scorer could tell nothing
-(see `tts.pipeline.judge`). So each subset is looked at for itself: in one the scorer chooses, in another the vote. What
-all candidates together would say counts in none of them.
+It is the rule by which a run hands in: of more than half of the candidates with an answer the scorer could tell
+nothing, or it gave one score to all of them, whose answers differ (see `tts.pipeline.judge`). So each subset is looked
+at for itself: in one the scorer chooses, in another the vote. What all candidates together would say counts in none of
+them.
 
-Where the scorer told of all, or of nobody, every subset is alike, and the odds are what they are; else subsets are
-drawn.
+Where the scorer told of all, and gave no two answers one score, or told of nobody, every subset is alike, and the odds
+are what they are; else subsets are drawn.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ class Asked:
             answered = pool.classes >= 0
             untold = answered & np.isnan(pool.scores[self.scorer])
             gone = np.array([one in self.failed for one in pool.problem_ids], dtype=bool)
-            by_scorer = gone | ~untold.any(axis=1)
+            by_scorer = gone | ~(untold.any(axis=1) | _levels(pool, self.scorer))
             by_vote = ~by_scorer & (untold == answered).all(axis=1)
             found = sampled_odds(
                 pool,
                 k,
-                _either(choose(pool), shared_by_vote(pool, np.where(answered, 1.0, np.nan)), answered, untold),
+                _either(pool, self.scorer, choose(pool)),
                 answered & ~(untold & gone[:, None]),
                 seed=seed,
                 of=~by_scorer & ~by_vote,
@@ -76,12 +77,27 @@ def best_choice(pool: Pool, scorer: str) -> Choose:
     return choose
 
 
-def _either(by_scorer: Choose, by_vote: Choose, answered: Bools, untold: Bools) -> Choose:
-    """Return what lets the vote choose where more than half of those with an answer are untold."""
+def _levels(pool: Pool, scorer: str) -> Bools:
+    """Tell in which problems the scorer gave one score to different answers."""
+    found = np.zeros(pool.num_problems, dtype=bool)
+    for problem, (classes, scores) in enumerate(zip(pool.classes, pool.scores[scorer], strict=True)):
+        told = (classes >= 0) & ~np.isnan(scores)
+        answers = np.unique(np.stack([scores[told], classes[told]], axis=1), axis=0)
+        found[problem] = len(np.unique(answers[:, 0])) < len(answers)
+    return found
+
+
+def _either(pool: Pool, scorer: str, by_scorer: Choose) -> Choose:
+    """Return what lets the vote choose where most of those with an answer are untold, or all told have one score."""
+    answered = pool.classes >= 0
+    untold = answered & np.isnan(pool.scores[scorer])
+    scores = np.where(answered, pool.scores[scorer], np.nan)
+    by_vote = shared_by_vote(pool, np.where(answered, 1.0, np.nan))
 
     def choose(problems: Ints, positions: Ints) -> tuple[Floats, Bools]:
         at = problems[:, None], positions
         silent = 2 * untold[at].sum(axis=1) > answered[at].sum(axis=1)
+        silent |= _all_one(scores[at]) & ~_all_one(np.where(np.isnan(scores[at]), np.nan, pool.classes[at]))
         shares, tied = np.zeros(positions.shape), np.zeros(len(problems), dtype=bool)
         for rows, chosen in ((~silent, by_scorer), (silent, by_vote)):
             if rows.any():
@@ -89,3 +105,9 @@ def _either(by_scorer: Choose, by_vote: Choose, answered: Bools, untold: Bools) 
         return shares, tied
 
     return choose
+
+
+def _all_one(values: Floats) -> Bools:
+    """Tell in which rows the values that are known are all the same; there must be one."""
+    highest = np.where(np.isnan(values), -np.inf, values).max(axis=1)
+    return np.asarray(highest == np.where(np.isnan(values), np.inf, values).min(axis=1))

@@ -165,18 +165,22 @@ def _scores(
 
 
 def _silence(selector: Selector, ballot: Ballot) -> str:
-    """Say that a scorer that asks could tell nothing of most of those that have an answer; "" where it could.
+    """Say that a scorer that asks could tell nothing of most of those with an answer, or finds all the same; else "".
 
-    What it told of the few would decide by whom it happened to answer for. The plain vote knows more than that.
+    What it told of the few would decide by whom it happened to answer for, and a tie between different answers by how
+    likely a text is. The plain vote knows more than that.
     """
     if selector.scorer is None or not isinstance(selector.scorer, AskingScorer):
         return ""
     entrants = contenders(ballot)
     untold = [score for one in entrants if (score := ballot.scores[one.position]).value is None]
-    if 2 * len(untold) <= len(entrants):
-        return ""
-    why = Counter(score.detail for score in untold).most_common(1)[0][0]
-    return f"the scorer could tell nothing of {len(untold)} of {len(entrants)} candidates with an answer: {why}"
+    if 2 * len(untold) > len(entrants):
+        why = Counter(score.detail for score in untold).most_common(1)[0][0]
+        return f"the scorer could tell nothing of {len(untold)} of {len(entrants)} candidates with an answer: {why}"
+    told = [one for one in entrants if ballot.scores[one.position].value is not None]
+    if len({ballot.scores[one.position].value for one in told}) == 1 and len({one.node for one in told}) > 1:
+        return f"the scorer gave one score to all of {len(told)} candidates with an answer: it prefers none"
+    return ""
 
 
 @cache

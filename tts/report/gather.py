@@ -169,7 +169,7 @@ def _own_scores(
 ) -> Sequence[Score]:
     """Return the scores of the run's own scorer, and note where it failed or the plain vote chose."""
     gathered.heard.add(judged.selection, judged.scores)
-    if judged.selection.fallback:
+    if judged.selection.fallback and any(score.value is None for score in judged.scores):
         gathered.by_vote.add(problem_id)
     if gathered.asked is not None and not judged.scores:
         gathered.asked.failed.add(problem_id)
