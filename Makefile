@@ -58,8 +58,7 @@ $(VENV)-vllm/.ready: pyproject.toml constraints-vllm.txt overrides-vllm.txt
 
 $(VENV)-docs/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-docs
-	$(VENV)-docs/bin/python -m pip --disable-pip-version-check install --quiet \
-		'mkdocs-material>=9.6' 'mkdocstrings[python]>=0.30'
+	$(VENV)-docs/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[docs]'
 	touch $@
 
 clean:
