@@ -204,6 +204,18 @@ def test_names_of_the_package_that_pages_mention_exist() -> None:
             assert (ROOT / path).exists(), f"docs/{page}: {path}"
 
 
+def test_sections_of_the_results_that_pages_name_exist() -> None:
+    heads = "\n".join(re.findall(r"^## (.*)$", (ROOT / "RESULTS.md").read_text(encoding="utf-8"), re.MULTILINE))
+    named = [(page, name) for page in PAGES for name in re.findall(r"«([^»]+)»(?=[,)])", _of_results(prose(page)))]
+    assert len(named) >= 4
+    assert [(page, name) for page, name in named if name not in heads] == []
+
+
+def _of_results(text: str) -> str:
+    """Return what stands in brackets behind `RESULTS.md`."""
+    return " ".join(re.findall(r"\(RESULTS\.md, [^)]*\)", " ".join(text.split())))
+
+
 def test_the_version_is_told_alike_everywhere() -> None:
     assert f"\nversion: {tts.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\n## [{tts.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
