@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tts import ProblemRow
 from tts.errors import CapReachedError, UsageError
-from tts.pipeline.cap import Cap
+from tts.pipeline.cap import Amount, Cap
 from tts.pipeline.run import open_run
 from tts.recipe import load_recipe
 from tts.types import Completion, Decoding, Message, Prices, Problem, Reference, Request, RewardRequest
@@ -93,8 +93,8 @@ def test_a_cost_budget_needs_prices(tmp_path: Path) -> None:
 
 
 def test_money_is_read_cached_and_written_tokens_by_their_prices() -> None:
-    cap = Cap(cost=1.0, prices={"engine": Prices(read=1.0, cached=0.1, written=10.0)})
-    cap.charge("engine", 100_000, 50_000, 50_000)  # 0.05 + 0.005 + 0.5
+    prices = {"engine": Prices(read=1.0, cached=0.1, written=10.0)}
+    cap = Cap(cost=1.0, prices=prices, spent=Amount(50_000, 0.05 + 0.005 + 0.5))
     assert cap.reserve("engine", call("a", 44_000))  # 0.44 and a prompt of some bytes
     assert not cap.reserve("engine", call("b", 500))
     assert cap.reserve("judge", call("b", 500))  # costs no money

@@ -11,11 +11,13 @@ import typer
 from tts.cli.options import (
     Axis,
     Baseline,
+    CostBudget,
     Embeddings,
     NoCandidates,
     PerplexityModel,
     StoredProblems,
     TimeLimit,
+    TokenBudget,
     read_axis,
     read_ks,
     read_seconds,
@@ -74,6 +76,8 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         ),
     ] = None,
     time_limit: TimeLimit = None,
+    token_budget: TokenBudget = None,
+    cost_budget: CostBudget = None,
     embeddings: Embeddings = None,
     perplexity: PerplexityModel = None,
     no_candidates: NoCandidates = False,
@@ -91,6 +95,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     from tts.cli import source
     from tts.cli.benching import Benching, StoppedError
     from tts.cli.interrupt import stop_after, stop_on_signals
+    from tts.pipeline.cap import Budget
 
     asked = BenchSettings(
         recipes=tuple(recipes or ()),
@@ -108,7 +113,7 @@ def bench(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
         baseline=baseline,
         axis=read_axis(axis),
     )
-    benching = Benching(asked, run)
+    benching = Benching(asked, run, Budget(token_budget, cost_budget))
     resume = shlex.join(["tts", "bench", "--run", str(benching.folder.path)])
     seconds = read_seconds(time_limit)
     with stop_on_signals(benching.stop) as signals, stop_after(seconds, benching.stop) as out_of_time:

@@ -20,6 +20,7 @@ from tts.cli.layout import say
 from tts.cli.output import Terminal, command, record, write_json
 from tts.cli.solve import check_engine
 from tts.errors import plural
+from tts.pipeline.cap import ALL, Amount, Budget
 from tts.pipeline.intake import Turn
 from tts.pipeline.outcomes import Outcome
 from tts.pipeline.run import open_run
@@ -29,6 +30,7 @@ from tts.report.data import Report
 from tts.report.scope import arms_of, distinct_names
 from tts.report.spread import check_measure
 from tts.runs import job
+from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
 from tts.runs.lending import lend
 from tts.runs.opening import open_stored
 from tts.runs.stored import Stored
@@ -70,8 +72,8 @@ class Benching:
 
     settings: BenchSettings
 
-    def __init__(self, asked: BenchSettings, path: Path | None) -> None:
-        self.asked = asked
+    def __init__(self, asked: BenchSettings, path: Path | None, budget: Budget) -> None:
+        self.asked, self.budget = asked, budget
         self._claimed = None if path else job.claim_path("bench")
         self.folder = BenchFolder(path or self._claimed or Path())
         self.stop = threading.Event()
@@ -90,6 +92,7 @@ class Benching:
         arms = self.settings.arms
         for arm in arms:
             check_engine(arm.recipe)
+            self.budget.check(arm.recipe)
         check_measure(self.settings.embeddings, self.settings.perplexity)
         if arms:  # what is wrong with stored runs or names is said before anything is drawn
             runs = self._open_stored()
@@ -199,7 +202,18 @@ class Benching:
         silent = not (is_first and is_last)  # a later arm has the same bad rows, a last turn all
         part = turn if turn.total > 1 else None
         with (
-            open_run(arm.recipe, rows.rows, path, spec=rows.spec, limit=limit, stop=stop, turn=part) as work,
+            open_run(
+                arm.recipe,
+                rows.rows,
+                path,
+                spec=rows.spec,
+                limit=limit,
+                stop=stop,
+                turn=part,
+                token_budget=self.budget.tokens,
+                cost_budget=self.budget.cost,
+                spent_before=self._spent_by_others(arm),
+            ) as work,
             LiveProgress(work, self._stderr),
         ):
             for outcome in work.outcomes():
@@ -219,6 +233,18 @@ class Benching:
                     f"draw failed candidates anew with: {shlex.join(again)}; then go on with: "
                     f"{shlex.join(['tts', 'bench', '--run', str(self.folder.path)])}"
                 )
+
+    def _spent_by_others(self, arm: BenchArm) -> Amount:
+        """Return what all other arms took; what an arm only borrowed is counted once."""
+        total = Amount()
+        for one, lender in self.settings.course:
+            path = self.folder.arm(one.name)
+            if one is not arm:
+                total.add(self.budget.spent(one.recipe, path))
+            if lender is not None and (path / "candidates.jsonl").exists():
+                lent = set(ALL) - ({SCORER_CALLS} if not lender.scores_like(one) else set())
+                total.add(self.budget.spent(one.recipe, self.folder.arm(lender.name), lent, opening=False), -1)
+        return total
 
     def _tell_error(self, outcome: Outcome, *, as_json: bool) -> None:
         if isinstance(outcome, RowError):

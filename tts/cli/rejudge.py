@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tts.cli.options import StoredProblems
+from tts.cli.options import CostBudget, StoredProblems, TokenBudget
 from tts.cli.solve import EXIT_SOME_FAILED, Overrides
 from tts.cli.streams import tell
 
@@ -26,14 +26,22 @@ Write = Annotated[
 ]
 
 
-def grade(runs: Runs, problems: StoredProblems = None, overrides: Overrides = None, write: Write = False) -> None:
+def grade(  # noqa: PLR0917 - typer's parameters are options; nobody passes them by position
+    runs: Runs,
+    problems: StoredProblems = None,
+    overrides: Overrides = None,
+    token_budget: TokenBudget = None,
+    cost_budget: CostBudget = None,
+    write: Write = False,
+) -> None:
     """Judge stored candidates anew, by the run's own verifier or another (--set task.verifier…).
 
     One record a problem, as from `tts solve`, with `run` before it; the verdict of each candidate is in `tts show RUN
-    ID` and in the files of `tts report --csv`. Nothing is drawn, and without --write nothing is changed. Exit codes are
+    ID` and in the files of `tts report --csv`. Nothing is drawn, and without --write nothing is changed. A scorer that
+    asks a model is asked what is not on record; a budget counts what all scorers of these runs took. Exit codes are
     those of `tts solve`.
     """
-    _rejudge(runs, problems, overrides or (), write=write, afresh=True)
+    _rejudge(runs, problems, overrides or (), token_budget, cost_budget, write=write, afresh=True)
 
 
 def select(  # noqa: PLR0917 - typer's parameters are options; nobody passes them by position
@@ -46,29 +54,43 @@ def select(  # noqa: PLR0917 - typer's parameters are options; nobody passes the
     ] = None,
     problems: StoredProblems = None,
     overrides: Overrides = None,
+    token_budget: TokenBudget = None,
+    cost_budget: CostBudget = None,
     write: Write = False,
 ) -> None:
     """Choose anew among stored candidates; verdicts that are stored are used as they are.
 
     One record a problem, as from `tts solve`, with `run` before it. Nothing is drawn, and without --write nothing is
     changed. A scorer that asks a model has that opened; what it asked is kept in the run folder, so that the next time
-    asks nothing again. Exit codes are those of `tts solve`.
+    asks nothing again; a budget counts what all scorers of these runs took, and nothing that was drawn. Exit codes are
+    those of `tts solve`.
     """
     chosen = [] if selector is None else [f"selector={selector}"]
     chosen += [] if scorer is None else [f"selector.scorer={scorer}"]
-    _rejudge(runs, problems, [*chosen, *(overrides or ())], write=write, afresh=False)
+    asked = [*chosen, *(overrides or ())]
+    _rejudge(runs, problems, asked, token_budget, cost_budget, write=write, afresh=False)
 
 
 def _rejudge(
-    paths: Sequence[Path], problems: str | None, overrides: Sequence[str], *, write: bool, afresh: bool
+    paths: Sequence[Path],
+    problems: str | None,
+    overrides: Sequence[str],
+    token_budget: int | None,
+    cost_budget: float | None,
+    *,
+    write: bool,
+    afresh: bool,
 ) -> None:
     from tts.cli.interrupt import stop_on_signals
     from tts.cli.output import Terminal
+    from tts.pipeline.cap import Budget
     from tts.pipeline.rejudging import Rejudging
     from tts.runs.opening import open_stored
 
     stop, stdout = threading.Event(), Terminal()
-    rejudgings = [Rejudging(run, afresh, stop) for run in open_stored(paths, problems, overrides)]
+    budget = Budget(token_budget, cost_budget)
+    runs = open_stored(paths, problems, overrides)
+    rejudgings = [Rejudging(run, afresh, stop, budget=budget, others=tuple(runs)) for run in runs]
     with stop_on_signals(stop, "what is left will be derived later" if write else "nothing is changed") as signals:
         try:
             for rejudging in rejudgings:

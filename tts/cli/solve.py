@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import threading
 from contextlib import closing
@@ -98,7 +97,7 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
     from tts.cli import source
     from tts.cli.interrupt import stop_after, stop_on_signals
     from tts.cli.plan import print_plan
-    from tts.pipeline.cap import prices_of
+    from tts.pipeline.cap import Budget
     from tts.pipeline.run import open_run
     from tts.problems.taking import Taking
     from tts.runs import job
@@ -113,10 +112,7 @@ def solve(  # noqa: PLR0917 - typer's parameters are options; nobody passes them
             resolved, named, asked, lambda: source.choose(problems or (), resolved, stored, asked, stop), run
         )
     check_engine(resolved)
-    if cost_budget is not None:
-        prices_of(resolved)
-        if not 0 < cost_budget < math.inf:
-            raise UsageError(f"`--cost-budget` must be above 0, got {cost_budget}")
+    Budget(token_budget, cost_budget).check(resolved)
     rows = source.choose(problems or (), resolved, stored, asked, stop)
     path = run or job.claim_path(resolved.name)
     resume = shlex.join(["tts", "solve", "--run", str(path)])

@@ -15,22 +15,33 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tts.errors import CapReachedError, UsageError, plural
-from tts.protocols import Priced
+from tts.protocols import Priced, SearchingSampler
 from tts.recipe import Recipe
-from tts.runs.ledger import most_read, wasted
+from tts.runs.call_log import FILE as CALLS
+from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
+from tts.runs.folder import read_job
+from tts.runs.ledger import charges, most_read, wasted
 from tts.types import Completion, Prices, Request, RewardRequest, Rewards, Spent
+
+CANDIDATES = ("candidates.jsonl", "superseded.jsonl")
+ALL = (*CANDIDATES, CALLS, SCORER_CALLS)
+"""The files of a run folder that say what was paid for."""
 
 
 @dataclass(slots=True)
-class _Amount:
+class Amount:
+    """Tokens written, and money."""
+
     tokens: int = 0
     cost: float = 0.0
 
-    def add(self, other: _Amount, sign: int = 1) -> None:
+    def add(self, other: Amount, sign: int = 1) -> None:
+        """Add another, or with `sign` -1 take it off."""
         self.tokens += sign * other.tokens
         self.cost += sign * other.cost
 
@@ -38,20 +49,26 @@ class _Amount:
 class Cap:
     """Holds a run's calls below `tokens` written and below `cost`; None: no cap. `prices` are those of the engines.
 
+    `spent` is what was spent before, and counts.
+
     Thread-safe: engines ask from threads of their own.
     """
 
     def __init__(
-        self, tokens: int | None = None, cost: float | None = None, prices: Mapping[str, Prices] | None = None
+        self,
+        tokens: int | None = None,
+        cost: float | None = None,
+        prices: Mapping[str, Prices] | None = None,
+        spent: Amount | None = None,
     ) -> None:
         self.tokens, self.cost = tokens, cost
         self._is_set = tokens is not None or cost is not None
         self._prices = prices or {}
-        self._spent, self._reserved = _Amount(), _Amount()
-        self._calls: dict[tuple[str, str, str], list[_Amount]] = {}
-        self._openings: dict[str, _Amount] = {}
+        self._spent, self._reserved = spent or Amount(), Amount()
+        self._calls: dict[tuple[str, str, str], list[Amount]] = {}
+        self._openings: dict[str, Amount] = {}
         self._unopened: set[str] = set()
-        self._refused = _Amount()
+        self._refused = Amount()
         self._lock = threading.Lock()
 
     @property
@@ -59,16 +76,11 @@ class Cap:
         """Whether nothing is reserved."""
         return not self._calls
 
-    def charge(self, place: str, num_read: int, num_written: int, num_cached: int = 0) -> None:
-        """Count what the engine at `place` took already."""
-        with self._lock:
-            self._spent.add(self._amount(place, num_read, num_written, num_cached))
-
     def open(self, place: str, spent: Spent) -> None:
         """Count what opening the engine at `place` takes at most; told again, what it took instead."""
         amount = self._amount(place, spent.prompt_tokens, spent.written_tokens)
         with self._lock:
-            before = self._openings.get(place, _Amount())
+            before = self._openings.get(place, Amount())
             self._spent.add(before, -1)
             self._spent.add(amount)
             self._openings[place] = amount
@@ -77,7 +89,7 @@ class Cap:
     def check(self) -> None:
         """Raise CapReachedError where what is spent is too much already."""
         with self._lock:
-            if self._set_aside(("", "", ""), _Amount()):
+            if self._set_aside(("", "", ""), Amount()):
                 del self._calls["", "", ""]
                 return
         raise self.reached()
@@ -133,7 +145,7 @@ class Cap:
             )
         return CapReachedError("; ".join(told))
 
-    def _set_aside(self, name: tuple[str, str, str], amount: _Amount) -> bool:
+    def _set_aside(self, name: tuple[str, str, str], amount: Amount) -> bool:
         tokens = self._spent.tokens + self._reserved.tokens + amount.tokens
         cost = self._spent.cost + self._reserved.cost + amount.cost
         if (self.tokens is not None and tokens > self.tokens) or (self.cost is not None and cost > self.cost):
@@ -143,13 +155,53 @@ class Cap:
         self._calls.setdefault(name, []).append(amount)
         return True
 
-    def _amount(self, place: str, num_read: int, num_written: int, num_cached: int = 0) -> _Amount:
-        prices = self._prices.get(place)
-        if prices is None:
-            return _Amount(num_written)
-        fresh = num_read - num_cached
-        cost = (fresh * prices.read + num_cached * prices.cached + num_written * prices.written) / 1e6
-        return _Amount(num_written, cost)
+    def _amount(self, place: str, num_read: int, num_written: int, num_cached: int = 0) -> Amount:
+        return _priced(self._prices.get(place), num_read, num_written, num_cached)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent: `tokens` that all engines write together, `cost` by their prices; None: whatever it takes."""
+
+    tokens: int | None = None
+    cost: float | None = None
+
+    def cap(self, recipe: Recipe, spent: Amount) -> Cap:
+        """Return what holds a run to it, given what was `spent` before. Raises UsageError as `check` does."""
+        self.check(recipe)
+        return Cap(self.tokens, self.cost, self._prices(recipe), spent)
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise UsageError where a cost is no price above 0, or the recipe's engines have none."""
+        if self.cost is not None and not 0 < self.cost < math.inf:
+            raise UsageError(f"`--cost-budget` must be above 0, got {self.cost}")
+        self._prices(recipe)
+
+    def spent(self, recipe: Recipe, path: Path, names: Iterable[str] = ALL, *, opening: bool = True) -> Amount:
+        """Return what these files of a run folder are charged for, and what opening its engines took."""
+        total = Amount()
+        if self.tokens is None and self.cost is None:
+            return total
+        prices, taken = self._prices(recipe), set(names)
+        if isinstance(recipe.sampler, SearchingSampler):  # its candidates are made of calls
+            taken -= set(CANDIDATES)
+        for place, *numbers in charges(path, recipe.sampler.max_tokens, sorted(taken)):
+            total.add(_priced(prices.get(place), *numbers))
+        job = read_job(path) if opening and path.is_dir() else None
+        for place, one in (job.opening if job else {}).items():
+            total.add(_priced(prices.get(place), one.prompt_tokens, one.written_tokens, 0))
+        return total
+
+    def _prices(self, recipe: Recipe) -> dict[str, Prices]:
+        return {} if self.cost is None else prices_of(recipe)
+
+
+def _priced(prices: Prices | None, num_read: int, num_written: int, num_cached: int) -> Amount:
+    if prices is None:
+        return Amount(num_written)
+    fresh = num_read - num_cached
+    cost = (fresh * prices.read + num_cached * prices.cached + num_written * prices.written) / 1e6
+    return Amount(num_written, cost)
 
 
 def prices_of(recipe: Recipe) -> dict[str, Prices]:
@@ -162,8 +214,9 @@ def prices_of(recipe: Recipe) -> dict[str, Prices]:
         if isinstance(engine, Priced):
             if engine.prices is None:
                 raise UsageError(
-                    f"`--cost-budget` needs the prices of `{place}`: set {place}.price_read and {place}.price_written, "
-                    "for a million tokens each"
+                    f"`--cost-budget` needs the prices of `{place}`: set {place}.price_read"
+                    f"{'' if 'rewards' in engine.capabilities() else f' and {place}.price_written'}, "
+                    "for a million tokens"
                 )
             found[place] = engine.prices
     if not found:

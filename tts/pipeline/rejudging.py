@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 from tts.errors import UsageError, VerifierError, described
+from tts.pipeline.cap import Amount, Budget
 from tts.pipeline.judge import FAILED, NO_CANDIDATES, SELECTION_FAILED, Scored, is_known, reselect, unjudged
 from tts.pipeline.judges import Evaluators
 from tts.pipeline.outcomes import Drawn, Outcome, Solved, shortfall, solution_of
@@ -66,7 +67,7 @@ class Rejudging:
     """One stored run, judged again; `tally` counts along. `afresh` does not look at what is stored as derived.
 
     A scorer that asks models is asked first, about all problems together; what it asked is kept in the run folder. It
-    ends early once `stop` is set.
+    ends early once `stop` is set. `budget` caps what it took and takes, with what scorers of the `others` took.
 
     `num_failed` counts rows that are no problem or candidate, problems without candidates or without an answer, and
     those not judged.
@@ -77,6 +78,8 @@ class Rejudging:
     stop: threading.Event = field(default_factory=threading.Event)
     tally: Tally = field(default_factory=Tally)
     num_failed: int = 0
+    budget: Budget = field(default_factory=Budget)
+    others: tuple[Stored, ...] = ()
     _scored: dict[str, tuple[Scored, Mapping[str, Spent]]] = field(default_factory=dict)
 
     def outcomes(self, keep: Keep | None = None, folder: RunFolder | None = None) -> Iterator[Outcome]:
@@ -120,8 +123,16 @@ class Rejudging:
                 (row, evaluators.tasks[row.problem.kind].messages(row.problem), candidates) for row, candidates in rows
             )
             evaluators.open_selector()
-            for problem_id, scored in score_stored(scoring, run.recipe, problems, evaluators.read, self.stop):
+            cap = self.budget.cap(run.recipe, self._spent())
+            for problem_id, scored in score_stored(scoring, run.recipe, problems, evaluators.read, self.stop, cap=cap):
                 self._scored[problem_id] = scored, scoring.spent(problem_id)
+
+    def _spent(self) -> Amount:
+        total = Amount()
+        for run in {one.path: one for one in (self.run, *self.others)}.values():
+            if isinstance(run, StoredRun):
+                total.add(self.budget.spent(run.recipe, run.path, [SCORER_CALLS], opening=False))
+        return total
 
     def _outcome(self, number: int, problem_id: str, evaluators: Evaluators, keep: Keep | None) -> Solved:
         row, candidates = self.run.row(problem_id), self.run.candidates(problem_id)

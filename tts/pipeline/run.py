@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tts.errors import EngineLoadError, RunFolderError, RunWriteError
 from tts.pipeline.asking import sizes
-from tts.pipeline.cap import Cap, prices_of
+from tts.pipeline.cap import Amount, Budget, Cap
 from tts.pipeline.drawing import Drawing, Progress
 from tts.pipeline.intake import Intake, Turn
 from tts.pipeline.judge import FAILED, SELECTION_FAILED, unjudged
@@ -48,7 +48,7 @@ from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
 from tts.runs.call_log import CallLog
 from tts.runs.folder import RunFolder, read_job
 from tts.runs.judgements import DerivedFiles
-from tts.runs.ledger import POLICY, added, charges, priced, superseded
+from tts.runs.ledger import POLICY, added, priced, superseded
 from tts.runs.records import Session
 from tts.types import (
     JSON,
@@ -402,6 +402,7 @@ def open_run(
     turn: Turn | None = None,
     token_budget: int | None = None,
     cost_budget: float | None = None,
+    spent_before: Amount | None = None,
     engines: Mapping[str, Engine] | None = None,
 ) -> Iterator[Run]:
     """Open (or resume) the run folder at `path` for this recipe and yield the run; the folder is locked meanwhile.
@@ -410,27 +411,24 @@ def open_run(
     `spec`, `limit`, `shuffle`, `ids` and `shard` are noted as where the rows come from (see `tts.problems.taking`).
     `retry_errors` draws candidates that failed anew, and a `turn` no more than its share of the rows (see `Run`).
     `token_budget` caps the tokens that all engines write together, `cost_budget` what all tokens cost by the prices
-    among the engines' keys; what the folder holds already counts. `engines` stand in for the recipe's own.
+    among the engines' keys; what the folder holds already counts, and so does `spent_before`. `engines` stand in for
+    the recipe's own.
     Raises RunFolderError where the folder belongs to another recipe or writer, UsageError where a price is missing.
     """
-    cap = Cap(token_budget, cost_budget, prices_of(recipe) if cost_budget is not None else None)
+    budget = Budget(token_budget, cost_budget)
+    budget.check(recipe)
     with RunFolder(Path(path)) as folder:
         job.prepare(folder, recipe, spec, limit, rows_come=rows is not None, shuffle=shuffle, ids=ids, shard=shard)
         job.redraw(folder, recipe, retry_errors=retry_errors)
-        if token_budget is not None or cost_budget is not None:
-            by_calls = isinstance(recipe.sampler, SearchingSampler)
-            for spent in charges(folder.path, recipe.sampler.max_tokens, by_calls=by_calls):
-                cap.charge(*spent)
-            stored = read_job(folder.path)
-            for place, opening in stored.opening.items() if stored else ():
-                cap.charge(place, opening.prompt_tokens, opening.written_tokens)
+        spent = budget.spent(recipe, folder.path)
+        spent.add(spent_before or Amount())
         run = Run(
             recipe,
             None if rows is None else from_python(rows, recipe.task.kind),
             folder,
             stop=stop,
             turn=turn,
-            cap=cap,
+            cap=budget.cap(recipe, spent),
             engines=engines,
         )
         try:

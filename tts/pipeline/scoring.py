@@ -12,16 +12,18 @@ import json
 import math
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from tts.components.component import Component
 from tts.components.slot import Slot, slots_of
 from tts.errors import EngineError, EngineLoadError, TTSError, UsageError, described
 from tts.pipeline.calls import Search, begin
+from tts.pipeline.cap import Cap
 from tts.pipeline.driver import Driver
 from tts.pipeline.judge import Scored
 from tts.pipeline.reading import Reads
-from tts.protocols import AskingScorer
+from tts.protocols import AskingScorer, FindsOut, SendsAgain
 from tts.recipe import Recipe
 from tts.runs.call_log import CallLog, digest_of
 from tts.types import Candidate, Message, Problem, ProblemRow, Score, Spent
@@ -128,27 +130,42 @@ def _mark(slot: Slot, component: Component) -> str:
 
 
 def score_stored(
-    scoring: Scoring, recipe: Recipe, problems: Iterable[Asked], reads: Reads, stop: threading.Event
+    scoring: Scoring,
+    recipe: Recipe,
+    problems: Iterable[Asked],
+    reads: Reads,
+    stop: threading.Event,
+    *,
+    cap: Cap,
 ) -> Iterator[tuple[str, Scored]]:
     """Yield what the scorer tells of each problem, as it is told; many are asked about at once, until `stop` is set.
 
     Only the engines that are asked anything not on record are opened, and closed at the end. Raises UsageError where
-    one cannot do what the scorer needs, EngineError where it cannot go on.
+    one cannot do what the scorer needs, CapReachedError where `cap` leaves nothing, EngineError where it cannot go on.
     """
     _check(recipe, scoring.scorer)
     engines = recipe.engines()
 
     def open_engine(place: str) -> None:
+        engine = engines[place]
+        if isinstance(engine, SendsAgain):
+            engine.ask_before_sending_again(partial(cap.again, place))
+        if isinstance(engine, FindsOut):
+            cap.open(place, engine.opening)
+            cap.check()
         try:
-            engines[place].open()
+            engine.open()
         except EngineError as error:
             raise EngineLoadError(str(error)) from error
+        if isinstance(engine, FindsOut):
+            cap.open(place, engine.opening)
+            _check(recipe, scoring.scorer)
 
     def has_room() -> bool:
         room = min((engines[place].num_free for place in driver.opened), default=MOST_OPEN)
         return len(running) < MOST_OPEN and room > 0 and not any(map(driver.num_queued, engines))
 
-    driver = Driver(engines, _hands_nothing_in, reads, opens=open_engine)
+    driver = Driver(engines, _hands_nothing_in, reads, opens=open_engine, cap=cap)
     running: dict[str, tuple[Search, Sequence[Candidate]]] = {}
     coming = iter(problems)
     exhausted = False

@@ -30,10 +30,14 @@ def wasted(engine_stats: Mapping[str, float]) -> tuple[int, int]:
 
 
 def most_read(call: Request | RewardRequest) -> int:
-    """Return the most tokens that a call's prompt may be: no token is shorter than a byte."""
+    """Return the most tokens that a call may read: no token is shorter than a byte.
+
+    A reward model may read all up to a step for each step anew.
+    """
     texts = [message.content for message in call.messages]
     texts += call.steps if isinstance(call, RewardRequest) else [piece.text for piece in call.prefix]
-    return sum(len(text.encode("utf-8", "surrogatepass")) + TEMPLATE_TOKENS for text in texts)
+    once = sum(len(text.encode("utf-8", "surrogatepass")) + TEMPLATE_TOKENS for text in texts)
+    return once * len(call.steps) if isinstance(call, RewardRequest) else once
 
 
 class Charged(Protocol):
@@ -116,16 +120,15 @@ class _ChargedCall:
     rewards: _Charge | None = None
 
 
-def charges(path: Path, most_tokens: int, *, by_calls: bool) -> Iterator[tuple[str, int, int, int]]:
-    """Yield (engine, tokens read, written, read from a cache) of all that the run at `path` was charged for, for a cap.
+def charges(path: Path, most_tokens: int, names: Iterable[str]) -> Iterator[tuple[str, int, int, int]]:
+    """Yield (engine, tokens read, written, read from a cache) of all that files of the run at `path` are charged for.
 
     A line that does not know its tokens counts for `most_tokens`, and attempts that broke off for all that they may
-    have taken. `by_calls`: what was charged stands in calls.jsonl, and candidates are made of that.
+    have taken.
     """
-    drawn: tuple[str, ...] = () if by_calls else ("candidates.jsonl", "superseded.jsonl")
-    lines: list[tuple[str, type[_Charge] | type[_ChargedCall]]] = [(name, _Charge) for name in drawn]
-    lines += [(name, _ChargedCall) for name in ("calls.jsonl", "scorer_calls.jsonl")]
-    for name, kind in lines:
+    for name in names:
+        by_calls = name.endswith("calls.jsonl")
+        kind: type[_Charge] | type[_ChargedCall] = _ChargedCall if by_calls else _Charge
         file = StoredFile(path / name)
         for _, line in file.records(kind):
             charge = line if isinstance(line, _Charge) else line.completion or line.rewards
