@@ -5,6 +5,7 @@
 The limit is as many a second as are in flight. Each client draws a few samples and ten times as many, each in a process
 of its own, the clients taking turns; what lies between the two is rate and CPU a sample, without start-up. `--peers`
 names the Python of an environment with inspect_ai and its_hub, which then draw the same number from the same server.
+`httpx2` and `sockets` are what our HTTP client, and asyncio's bare connections, take for the same requests alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,41 @@ engine: {name: openai, base_url: %s, model: tiny, max_concurrency: %d, stream: %
 sampler: {name: temperature, num_candidates: 8}
 selector: first
 """
+BARE = {
+    "httpx2": """
+import asyncio, json, sys
+import httpx2
+url, number, flying = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+todo, trusted = iter(range(number)), httpx2.create_ssl_context()
+async def ask():
+    limits = httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30)
+    async with httpx2.AsyncClient(verify=trusted, limits=limits, timeout=60, trust_env=False) as client:
+        for one in todo:
+            body = {"model": "tiny", "max_tokens": 100, "messages": [{"role": "user", "content": f"What is {one}?"}]}
+            async with client.stream("POST", f"{url}/chat/completions", json=body) as response:
+                json.loads(await response.aread())
+async def main():
+    await asyncio.gather(*(ask() for _ in range(flying)))
+asyncio.run(main())
+""",
+    "sockets": """
+import asyncio, json, sys
+url, number, flying = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+todo, port = iter(range(number)), int(url.split(":")[2].split("/")[0])
+async def ask():
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for one in todo:
+        body = {"model": "tiny", "max_tokens": 100, "messages": [{"role": "user", "content": f"What is {one}?"}]}
+        content = json.dumps(body).encode()
+        writer.write(b"POST / HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: %d\\r\\n\\r\\n" % len(content) + content)
+        head = await reader.readuntil(b"\\r\\n\\r\\n")
+        json.loads(await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\\r")[0])))
+    writer.close()
+async def main():
+    await asyncio.gather(*(ask() for _ in range(flying)))
+asyncio.run(main())
+""",
+}
 PEERS = {
     "inspect_ai": """
 import sys
@@ -116,7 +152,7 @@ def main() -> None:
         for size in sizes:
             rows = (json.dumps({"problem": f"What is {one}?", "kind": "text"}) for one in range(size // 8))
             (folder / f"{size}.jsonl").write_text("\n".join(rows))
-        clients = ["tts", *(PEERS if asked.peers else ())]
+        clients = ["tts", *BARE, *(PEERS if asked.peers else ())]
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in clients}
         try:
             for turn in range(asked.repeats):
@@ -128,7 +164,10 @@ def main() -> None:
                             words = [sys.executable, "-m", "tts", "solve", f"{size}.jsonl", "-r", "r.yaml", *run]
                         else:
                             numbers = [str(size), str(asked.in_flight), str(folder / "logs")]
-                            words = [asked.peers, "-c", PEERS[name], url, *numbers]
+                            python, source = (
+                                (sys.executable, BARE[name]) if name in BARE else (asked.peers, PEERS[name])
+                            )
+                            words = [python, "-c", source, url, *numbers]
                         each.append(measured(words, folder))
                     (wall, cpu), number = (
                         [large - small for small, large in zip(*each, strict=True)],

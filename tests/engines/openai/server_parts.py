@@ -64,6 +64,7 @@ class FakeServer:
             routes=[
                 *(Route(f"/v1/{path}", handler, methods=["POST"]) for path, handler in routes.items()),
                 Route("/tokenize", self.tokenize, methods=["POST"]),
+                Route("/detokenize", self.detokenize, methods=["POST"]),
             ]
         )
         self.url = ""
@@ -95,6 +96,9 @@ class FakeServer:
             return JSONResponse({"detail": "Not Found"}, 404)
         prompt = render(body) if "messages" in body else body["prompt"].split()
         return JSONResponse({"tokens": [id_of(word) for word in prompt], "count": len(prompt), "max_model_len": 4096})
+
+    async def detokenize(self, request: Request) -> Response:
+        return JSONResponse({"prompt": " ".join(word_of(one) for one in (await request.json())["tokens"])})
 
     async def chat(self, request: Request) -> Response:
         body = await request.json()

@@ -15,10 +15,11 @@ from command_parts import tts
 from server_parts import GOOD, PLAIN, FakeServer
 
 from tts import ProblemRow
+from tts.engines.openai import OpenAIEngine
 from tts.errors import CapReachedError, EngineLoadError
 from tts.pipeline.run import open_run
 from tts.recipe import load_recipe
-from tts.types import Problem, Reference
+from tts.types import Message, Problem, Reference
 
 SAMPLE = "{name: temperature, num_candidates: 4, max_tokens: 20}"
 FORCED = "{name: budget_forcing, num_candidates: 2, max_tokens: 20, num_waits: 1}"
@@ -164,6 +165,28 @@ def test_killed_in_the_middle_nothing_is_lost_or_doubled_and_the_same_comes(tmp_
 
     assert len(records(tmp_path / "killed")) == len(texts("killed")) == 80
     assert texts("killed") == texts("whole")
+
+
+@pytest.mark.parametrize("route", ["chat", "completions"])
+def test_a_dry_run_shows_the_prompt_as_the_server_renders_it_and_spends_nothing(tmp_path: Path, route: str) -> None:
+    def planned(server: FakeServer) -> str:
+        keys = (f"base_url={server.url}", f"model={server.model}", f"route={route}", "max_tries=3")
+        sets = [word for key in keys for word in ("--set", f"engine.{key}")]
+        return tts(tmp_path, "solve", "What is 6*7?", "--dry-run", "--recipe", "aime_openai", *sets).out
+
+    with FakeServer().running() as server:
+        told = planned(server)
+        with OpenAIEngine(base_url=server.url, model=server.model, route=route) as engine:
+            text, number = engine.render((Message("user", "one two"),))
+        asked = server.num_asked
+        assert planned(server) == told
+        assert server.num_asked == asked, "it is not asked to write"
+    assert (text, number) == (("<user one two > <assistant", 5) if route == "chat" else ("one two", 2))
+    assert "# prompt of " in told
+    assert ("> <assistant" in told) == (route == "chat")
+    with FakeServer(PLAIN).running() as server:
+        assert "the server renders the prompt itself and does not tell it" in planned(server)
+    assert "the server renders the prompt itself and does not tell it: no connection" in planned(server)
 
 
 def test_doctor_shows_what_was_seen_of_a_server(good: FakeServer, tmp_path: Path) -> None:

@@ -104,6 +104,11 @@ class Answer:
             raise BrokenAnswerError(f"the server's answer has another form than OpenAI's: {error}") from error
 
     @property
+    def is_whole(self) -> bool:
+        """Whether every choice has ended, and there is one."""
+        return bool(self.choices) and all(choice.finish is not None for choice in self.choices.values())
+
+    @property
     def num_pieces(self) -> int:
         """Tokens that came, at least. Other threads may ask while more come."""
         return sum(choice.pieces for choice in list(self.choices.values()))

@@ -117,10 +117,15 @@ def plain(keys: OpenAIKeys, manners: Manners, max_tokens: int, temperature: floa
     return told
 
 
+def text_of(messages: tuple[Message, ...]) -> str:
+    """Return what the route of plain texts gets of messages."""
+    return "\n\n".join(message.content for message in messages)
+
+
 def asked_with(keys: OpenAIKeys, messages: tuple[Message, ...], prefix: str = "") -> dict[str, Any]:
     """Return what is asked: messages, of which the last may be a beginning to go on from, or a text."""
     if keys.route == "completions":
-        return {"prompt": "\n\n".join(message.content for message in messages) + prefix}
+        return {"prompt": text_of(messages) + prefix}
     told: list[dict[str, str]] = [{"role": message.role, "content": message.content} for message in messages]
     if prefix and told[-1]["role"] == "assistant":
         told[-1]["content"] += prefix

@@ -4,6 +4,9 @@ An attempt ends in one of four ways, and the code has exactly these: the answer 
 it is sent anew, and what came so far is thrown away); `RefusedError` (this request cannot be served); `EngineError` (no
 request can: a wrong key, no money, another address).
 
+Each connection is a client of its own, which its server lends to one request at a time: a client with many looks at all
+of them for each request, which took a third of the time that one costs.
+
 Traps that are met here. A stream is read to its end, for one that is left costs its connection. The client's own limits
 are 5 seconds for everything and count waiting for a connection, too: here only connecting and silence are limited.
 Proxies of the environment would get what is sent to this machine itself, too. A key may come back in a server's error.
@@ -15,12 +18,13 @@ import asyncio
 import ipaddress
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from tts.engines.openai.answer import Answer, BrokenAnswerError, error_text
-from tts.engines.openai.events import Events, NotJSONError, parsed
-from tts.engines.openai.keys import OpenAIKeys
+from tts.engines.openai.answer import BrokenAnswerError, error_text
+from tts.engines.openai.events import Events, NotJSONError, encoded, parsed
+from tts.engines.openai.keys import ServerKeys
 from tts.errors import EngineError, MissingExtraError, shown
 
 if TYPE_CHECKING:
@@ -32,6 +36,25 @@ FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.5, 30.0
 LONGEST_RETRY_AFTER_SECONDS = 600.0
 REST_AFTER, REST_SECONDS = 3, 30.0
 """A server that could not be reached so often in a row is not asked for so long, where there is another."""
+
+
+JSON = {"content-type": "application/json"}
+BESIDE = frozenset({"/tokenize", "/detokenize", "/pooling"})
+"""Routes of vLLM's server that stand beside OpenAI's, without their /v1."""
+
+
+class Reply(Protocol):
+    """What takes the events of a stream, or a whole reply as the only one."""
+
+    def take(self, event: Any) -> None:
+        """Take one. Raises BrokenAnswerError."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all came that was asked for."""
+
+
+R = TypeVar("R", bound=Reply)
 
 
 class AgainError(Exception):
@@ -53,10 +76,31 @@ class RefusedError(Exception):
 class Server:
     """One of the addresses, and what is known of it."""
 
-    def __init__(self, url: str, client: httpx2.AsyncClient) -> None:
-        self.url, self.client = url, client
+    def __init__(self, url: str, connect: Callable[[], httpx2.AsyncClient], most_connections: int) -> None:
+        self.url = url
+        self._connect, self._room = connect, asyncio.Semaphore(most_connections)
+        self._idle: list[httpx2.AsyncClient] = []
         self.num_flying = self.num_unreached = 0
         self.rests_until = 0.0
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[httpx2.AsyncClient]:
+        """Lend a client that nobody else uses meanwhile; the one that was used last comes first."""
+        async with self._room:
+            client = self._idle.pop() if self._idle else self._connect()
+            try:
+                yield client
+            finally:
+                self._idle.append(client)
+
+    async def close(self) -> None:
+        """Close all connections; none may be lent."""
+        for client in self._idle:
+            await client.aclose()
+
+    def address(self, path: str) -> str:
+        """Return where a route is."""
+        return f"{self.url.removesuffix('/v1') if path in BESIDE else self.url}{path}"
 
 
 class Client:
@@ -64,7 +108,7 @@ class Client:
 
     def __init__(
         self,
-        keys: OpenAIKeys,
+        keys: ServerKeys,
         *,
         rng: random.Random,
         clock: Callable[[], float],
@@ -72,12 +116,12 @@ class Client:
     ) -> None:
         self.keys, self._key = keys, keys.key()
         self._rng, self._clock, self._sleep = rng, clock, sleep
-        self.servers = [Server(url, _http_client(keys, url, self._key)) for url in keys.base_urls]
+        self.servers = [Server(url, _connector(keys, url, self._key), keys.max_concurrency) for url in keys.base_urls]
 
     async def close(self) -> None:
         """Close all connections."""
         for server in self.servers:
-            await server.client.aclose()
+            await server.close()
 
     def pick(self, known: Server | None = None, *, stays: bool = False) -> Server:
         """Return the server to ask: the one that is known, unless it rests, else the one with the least to do."""
@@ -92,9 +136,9 @@ class Client:
         pick: Callable[[], Server],
         path: str,
         body: Mapping[str, Any],
-        answer: Callable[[], Answer],
+        answer: Callable[[], R],
         broke: Callable[[bool], bool] = lambda _: True,
-    ) -> Answer:
+    ) -> R:
         """Send a request until it is answered, at most `max_tries` times; return what came.
 
         `answer` makes what takes the pieces, for each attempt anew. `broke` is told of each attempt that broke off and
@@ -127,12 +171,15 @@ class Client:
             raise EngineError(f"{failed}. Is the server up?")
         raise RefusedError(f"gave up after {self.keys.max_tries} tries; the last: {failed}")
 
-    async def attempt(self, server: Server, path: str, body: Mapping[str, Any], answer: Answer) -> Answer:
+    async def attempt(self, server: Server, path: str, body: Mapping[str, Any], answer: R) -> R:
         """Send a request once; fill `answer` and return it. Raises AgainError, RefusedError, EngineError."""
         import httpx2
 
         try:
-            async with server.client.stream("POST", f"{server.url}{path}", json=dict(body)) as response:
+            async with (
+                server.connection() as client,
+                client.stream("POST", server.address(path), content=encoded(body), headers=JSON) as response,
+            ):
                 server.num_unreached = 0
                 if response.status_code != 200:
                     raise self._failure(server, path, response, await response.aread())
@@ -156,19 +203,9 @@ class Client:
             raise AgainError(told) from error
         except NotJSONError as error:
             raise AgainError(self._scrubbed(str(error))) from error
-        if not answer.choices or any(choice.finish is None for choice in answer.choices.values()):
+        if not answer.is_whole:
             raise AgainError(f"the server at {server.url} ended before its answer did")
         return answer
-
-    async def get(self, server: Server, path: str, body: Mapping[str, Any]) -> Any:
-        """Return what a server answers to a small question beside OpenAI's routes; None: it has no such route."""
-        import httpx2
-
-        try:
-            response = await server.client.post(path, json=dict(body))
-            return parsed(response.content) if response.status_code == 200 else None
-        except (httpx2.HTTPError, NotJSONError):
-            return None
 
     async def _events(self, server: Server, response: httpx2.Response) -> AsyncIterator[Any]:
         """Yield the events of a stream, or a whole reply as the only one."""
@@ -206,29 +243,35 @@ class Client:
             return EngineError(f"{server.url} says that no money is left (HTTP {status}): {told}")
         if status in BUSY:
             return AgainError(f"{server.url} answers HTTP {status}: {told}", after=_after(response), cost=False)
-        return RefusedError(f"{server.url}{path} answers HTTP {status}: {told}", status)
+        return RefusedError(f"{server.address(path)} answers HTTP {status}: {told}", status)
 
     def _scrubbed(self, text: str) -> str:
         return text.replace(self._key, "(the key)") if self._key else text
 
 
-def _http_client(keys: OpenAIKeys, url: str, key: str | None) -> httpx2.AsyncClient:
-    """Return a client for one address. Raises EngineError where the environment's settings forbid one."""
+def _connector(keys: ServerKeys, url: str, key: str | None) -> Callable[[], httpx2.AsyncClient]:
+    """Return what makes a client for one connection. Raises EngineError where the environment's settings forbid one.
+
+    They share what certificates are trusted: to read those takes longer than a request.
+    """
     try:
         import httpx2
     except ImportError as error:
-        raise MissingExtraError("httpx2", "openai", "the engine `openai`") from error
-    try:
+        raise MissingExtraError("httpx2", "openai", "an engine that asks a server") from error
+    trusts_environment = not _is_loopback(url)
+
+    def connect() -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
-            limits=httpx2.Limits(
-                max_connections=keys.max_concurrency,
-                max_keepalive_connections=keys.max_concurrency,
-                keepalive_expiry=30,
-            ),
+            verify=certificates,
+            limits=httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30),
             timeout=httpx2.Timeout(connect=CONNECT_SECONDS, read=keys.silence_seconds, write=WRITE_SECONDS, pool=None),
             headers={"authorization": f"Bearer {key}"} if key else {},
-            trust_env=not _is_loopback(url),
+            trust_env=trusts_environment,
         )
+
+    try:
+        certificates = httpx2.create_ssl_context(trust_env=trusts_environment)
+        connect()  # what is wrong with the environment is said now
     except ImportError as error:
         raise EngineError(f"a proxy in the environment needs another package: {error}") from error
     except (OSError, ValueError) as error:
@@ -236,6 +279,7 @@ def _http_client(keys: OpenAIKeys, url: str, key: str | None) -> httpx2.AsyncCli
             f"the environment's settings for proxies or certificates cannot be used ({_told(error)}): look at "
             "SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY and ALL_PROXY"
         ) from error
+    return connect
 
 
 def _is_loopback(url: str) -> bool:

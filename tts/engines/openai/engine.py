@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pydantic import PrivateAttr
 
+from tts.engines.openai.client import RefusedError
 from tts.engines.openai.keys import OpenAIKeys
 from tts.engines.openai.probes import MAY_BE, MOST_READ, MOST_WRITTEN, check_choices
 from tts.engines.openai.session import Session
@@ -72,16 +73,6 @@ class OpenAIEngine(OpenAIKeys):
         """Return None: the server does not tell what its plugin did."""
         return None
 
-    def check(self) -> None:
-        """Raise MissingExtraError or EngineError where the client, or the key, is not there."""
-        try:
-            import httpx2  # noqa: F401 - only whether it is there
-        except ImportError as error:
-            from tts.errors import MissingExtraError
-
-            raise MissingExtraError("httpx2", "openai", "the engine `openai`") from error
-        self.key()
-
     def open(self) -> None:
         """See what the server can do. Raises EngineError where it does not answer, or does not know the model."""
         self.check()
@@ -102,9 +93,25 @@ class OpenAIEngine(OpenAIKeys):
             session.end()
 
     def render(self, messages: tuple[Message, ...]) -> tuple[str, int]:
-        """Return the messages, and how many tokens they are. Raises NotToldError: only the server knows its prompt."""
-        del messages
-        raise NotToldError(f"the server at {self.base_urls[0]} renders the prompt itself")
+        """Return the prompt as the server renders it, and its tokens; a closed engine asks for that alone.
+
+        Raises NotToldError where the server does not tell: that is vLLM's alone.
+        """
+        session = self._session or self._for_one_question()
+        try:
+            return session.render(messages)
+        except (EngineError, RefusedError) as error:
+            raise NotToldError(f"the server renders the prompt itself and does not tell it: {error}") from error
+        finally:
+            if session is not self._session:
+                session.end()
+
+    def _for_one_question(self) -> Session:
+        try:
+            self.check()
+            return Session(self.model_copy(update={"max_tries": 1}))
+        except EngineError as error:
+            raise NotToldError(str(error)) from error
 
     @property
     def num_parameters(self) -> int | None:

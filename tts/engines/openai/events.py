@@ -7,6 +7,7 @@ line separators that JSON may hold within a string (U+2028, U+0085) cut nothing.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -27,6 +28,14 @@ def parsed(data: bytes) -> Any:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
             raise NotJSONError(f"something else than JSON: {shown(data[:80].decode(errors='replace'))}") from error
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """Return a body as JSON; what UTF-8 cannot hold, as halves of a surrogate pair, is written as an escape."""
+    try:
+        return msgspec.json.encode(body)
+    except (UnicodeEncodeError, OverflowError):
+        return json.dumps(dict(body)).encode()
 
 
 class Events:

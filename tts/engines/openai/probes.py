@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from tts.engines.openai.answer import Answer, Choice
 from tts.engines.openai.bodies import CHAT, CONTINUE, TEXT, UNGUIDED, Manners, asked_with, plain
 from tts.engines.openai.client import Client, RefusedError, Server
 from tts.engines.openai.keys import OpenAIKeys
+from tts.engines.openai.tokens import tokenized
 from tts.errors import EngineError
 from tts.types import Message
 
@@ -97,8 +98,8 @@ def _difference(first: Found, other: Found) -> str:
 class Probes:
     """Tries one server."""
 
-    def __init__(self, client: Client, server: Server) -> None:
-        self._client, self._keys, self._server = client, client.keys, server
+    def __init__(self, client: Client, keys: OpenAIKeys, server: Server) -> None:
+        self._client, self._keys, self._server = client, keys, server
         self.found = Found()
         self._hottest = HOTTEST[0]
 
@@ -135,10 +136,6 @@ class Probes:
         self.found.num_read += answer.num_read
         self.found.num_written += int((answer.usage or {}).get("completion_tokens") or answer.num_pieces)
         return answer
-
-    async def _tokenized(self, **what: Any) -> list[int] | None:
-        """Return token ids by vLLM's route beside OpenAI's; None where there is none."""
-        return await tokenized(self._client, self._server, **what)
 
     # --- what is tried
 
@@ -222,7 +219,10 @@ class Probes:
 
     async def _asked(self, *, seen: bool, other: str) -> None:
         """See whether the probabilities of named tokens are told: by their ids, else among the likeliest."""
-        ids = [(await self._tokenized(prompt=word, add_special_tokens=False) or []) for word in ("yes", "no")]
+        ids = [
+            (await tokenized(self._client, self._server, prompt=word, add_special_tokens=False) or [])
+            for word in ("yes", "no")
+        ]
         way, told = "", f"log-probabilities are not to be had: {other}"
         if seen and all(len(one) == 1 for one in ids):
             asked: dict[str, Any] = {"logprob_token_ids": [one[0] for one in ids]}
@@ -244,7 +244,7 @@ class Probes:
             self.found.manners = replace(self.found.manners, prefix="message")
             self.found.note("prefix", seen=True, told="the text to go on from stands at the end of the prompt")
             return
-        ids = await self._tokenized(messages=[{"role": "user", "content": QUESTION[0].content}])
+        ids = await tokenized(self._client, self._server, messages=asked_with(self._keys, QUESTION)["messages"])
         if ids is not None:  # so this is vLLM's server, or one like it, which makes longer pieces where it can
             self.found.manners = replace(self.found.manners, stream_interval=True)
             answer = await self._say(max_tokens=DRAW_TOKENS, prompt=ids, return_token_ids=True)
@@ -300,13 +300,6 @@ class Probes:
         for name in ("esamp", "top_n_sigma", "first_token"):
             self.found.note(name, seen=seen, told=told)
         self.found.manners = replace(self.found.manners, plugin=seen)
-
-
-async def tokenized(client: Client, server: Server, **what: Any) -> list[int] | None:
-    """Return token ids by vLLM's route beside OpenAI's; None where there is none, or what it says is none."""
-    reply = await client.get(server, f"{server.url.removesuffix('/v1')}/tokenize", {"model": client.keys.model, **what})
-    ids = reply.get("tokens") if isinstance(reply, Mapping) else None
-    return ids if isinstance(ids, list) and all(type(one) is int for one in ids) else None
 
 
 def _sameness(drawn: tuple[list[str], bool], texts: list[str], what: str) -> tuple[str, bool]:

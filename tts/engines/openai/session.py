@@ -15,31 +15,29 @@ from __future__ import annotations
 import asyncio
 import queue
 import random
-import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from tts.engines.asked import AskedIds, asked_ids_of, may_be_spaced, together
 from tts.engines.openai.answer import Answer, Choice, completion_of
-from tts.engines.openai.bodies import CONTINUE, body_of
+from tts.engines.openai.bodies import body_of, text_of
 from tts.engines.openai.client import Client, RefusedError, Server
 from tts.engines.openai.keys import OpenAIKeys
-from tts.engines.openai.probes import Found, Probes, common, tokenized
+from tts.engines.openai.loop import Loop
+from tts.engines.openai.probes import Found, Probes, common
+from tts.engines.openai.tokens import Tokens
 from tts.engines.slots import SlotQueue
 from tts.errors import EngineError
 from tts.plugins.esamp.settings import ESampSettings
 from tts.runs.ledger import WASTED, WASTED_READ, most_read
 from tts.types import Completion, FinishReason, Message, Request
 
-T = TypeVar("T")
 Name = tuple[str, str]
 MOST_HOMES = 100_000
 """Of how many problems it is remembered on which server they are."""
-MOST_RENDERED = 1_000
-"""How many prompts' token ids are kept."""
 
 
 @dataclass(eq=False, slots=True)
@@ -64,46 +62,45 @@ class Session:
         self._slots = SlotQueue(esamp)
         self._held: deque[Request] = deque()
         self._client = Client(keys, rng=random.Random(), clock=time.monotonic)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="tts-openai")
+        arguments = keys.extra_body.get("chat_template_kwargs")
+        self._tokens = Tokens(self._client, arguments if isinstance(arguments, dict) else {})
+        self._loop = Loop()
         self._out: queue.SimpleQueue[Completion | EngineError] = queue.SimpleQueue()
         self._jobs: dict[Name, _Job] = {}
         self._flying: dict[Name, Request] = {}
         self._waiting: dict[Any, list[Request]] = {}
         self._homes: OrderedDict[str, Server] = OrderedDict()
-        self._ids: OrderedDict[Any, tuple[int, ...]] = OrderedDict()
         self._num_written = 0
         self.found = Found()
-        self._thread.start()
 
     def probe(self) -> None:
         """Find out what the servers can do. Raises EngineError where one does not answer as it should."""
 
         async def every() -> list[Found]:
-            return await asyncio.gather(*(Probes(self._client, server).run() for server in self._client.servers))
+            return await asyncio.gather(
+                *(Probes(self._client, self.keys, server).run() for server in self._client.servers)
+            )
 
         try:
-            self.found = common(self._run(every()))
+            self.found = common(self._loop.run(every()))
         except RefusedError as error:
             raise EngineError(str(error)) from error
 
     def end(self) -> None:
         """Cancel what is on its way, close all connections, end the thread."""
+        self._loop.end(self._client.close)
 
-        async def stop() -> None:
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._client.close()
+    def render(self, messages: tuple[Message, ...]) -> tuple[str, int]:
+        """Return the prompt as the server renders it, and how many tokens it is. Raises RefusedError, EngineError."""
 
-        try:
-            self._run(stop(), 10.0)
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(10.0)
-            if not self._thread.is_alive():
-                self._loop.close()
+        async def ask() -> tuple[str, int]:
+            if self.keys.route == "chat":
+                ids = await self._tokens.prompt(self._client.pick, messages)
+            else:
+                ids = await self._tokens.text(self._client.pick, text_of(messages), whole=True)
+            return await self._tokens.decoded(self._client.pick, ids), len(ids)
+
+        return self._loop.run(ask())
 
     # --- the caller's thread
 
@@ -128,7 +125,7 @@ class Session:
         self._flying[request.problem_id, request.key] = request
         most = self.keys.choices_per_request
         if most == 1 or request.prefix:
-            self._loop.call_soon_threadsafe(self._begin, _Job((request,)))
+            self._loop.post(self._begin, _Job((request,)))
             return None
         kind = (request.problem_id, request.messages, request.decoding, request.guidance)
         group = self._waiting.setdefault(kind, [])
@@ -145,7 +142,7 @@ class Session:
                 self._held.remove(request)
                 self._flying[problem_id, key] = replace(request, guidance=None)  # it was in no group yet
                 return self._out.put(Completion(problem_id, key, "", "cancelled", 0, 0))
-        self._loop.call_soon_threadsafe(self._cancel, (problem_id, key))
+        self._loop.post(self._cancel, (problem_id, key))
         return None
 
     def step(self, patience_seconds: float) -> list[Completion]:
@@ -169,14 +166,11 @@ class Session:
 
     def forget(self, problem_id: str) -> None:
         """Let go of what was kept for a problem."""
-        self._loop.call_soon_threadsafe(self._homes.pop, problem_id, None)
+        self._loop.post(self._homes.pop, problem_id, None)
 
     def _flush(self, kind: Any = None) -> None:
         for one in [kind] if kind is not None else list(self._waiting):
-            self._loop.call_soon_threadsafe(self._begin, _Job(tuple(self._waiting.pop(one))))
-
-    def _run(self, coroutine: Coroutine[Any, Any, T], timeout: float | None = None) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
+            self._loop.post(self._begin, _Job(tuple(self._waiting.pop(one))))
 
     # --- the loop's thread
 
@@ -185,7 +179,12 @@ class Session:
             name = (request.problem_id, request.key)
             job.open.add(name)
             self._jobs[name] = job
-        job.task = self._loop.create_task(self._serve(job))
+        job.task = self._loop.task(self._serve(job))
+        job.task.add_done_callback(lambda task: self._cancelled(job) if task.cancelled() else None)
+
+    def _cancelled(self, job: _Job) -> None:  # maybe before it began
+        for index in range(len(job.requests)):
+            self._tell(job, index, "cancelled")
 
     def _cancel(self, name: Name) -> None:
         job = self._jobs.get(name)
@@ -203,9 +202,6 @@ class Session:
             await self._ask(job)
             for index in range(len(job.requests)):
                 self._tell(job, index)
-        except asyncio.CancelledError:
-            for index in range(len(job.requests)):
-                self._tell(job, index, "cancelled")
         except RefusedError as error:
             job.answer = Answer()
             for index in range(len(job.requests)):
@@ -240,14 +236,14 @@ class Session:
             may = self._may
             return is_last or may is None or all(may(one.problem_id, one.key) for one in job.requests)
 
-        server = pick()
         prompt_ids = None
         if request.prefix and manners.prefix == "ids":
-            prompt_ids = list(await self._rendered(server, request.messages))
+            prompt_ids = list(await self._tokens.prompt(pick, request.messages))
             for piece in request.prefix:
-                prompt_ids += piece.token_ids or await self._encoded(server, piece.text)
+                prompt_ids += piece.token_ids or await self._tokens.text(pick, piece.text)
         if request.decoding.ask_tokens and manners.asked == "ids":
-            job.asked_ids = tuple([await self._said_by(server, text) for text in request.decoding.ask_tokens])
+            asked = request.decoding.ask_tokens
+            job.asked_ids = tuple([await self._said_by(pick, text) for text in asked])
         body = body_of(
             self.keys,
             manners,
@@ -311,36 +307,9 @@ class Session:
         self._num_written += (done.pieces if done else 0) if completion.num_tokens is None else completion.num_tokens
         self._out.put(completion)
 
-    # --- tokens, where the server tells them
-
-    async def _rendered(self, server: Server, messages: tuple[Message, ...]) -> tuple[int, ...]:
-        told = [{"role": message.role, "content": message.content} for message in messages]
-        how = (
-            {"chat_template_kwargs": self.keys.extra_body["chat_template_kwargs"]}
-            if ("chat_template_kwargs" in self.keys.extra_body)
-            else {}
-        )
-        continues = CONTINUE if told and told[-1]["role"] == "assistant" else {}
-        return await self._kept(server, messages, messages=told, **how, **continues)
-
-    async def _encoded(self, server: Server, text: str) -> Sequence[int]:
-        return await self._kept(server, text, prompt=text, add_special_tokens=False) if text else ()
-
-    async def _said_by(self, server: Server, text: str) -> AskedIds:
-        ids = await self._encoded(server, text)
-        if len(ids) != 1:
-            raise RefusedError(f"`ask_tokens` must be one token of this model each, got {text!r}, which is {len(ids)}")
-        return asked_ids_of(ids[0], await self._encoded(server, f" {text}") if may_be_spaced(text) else ())
-
-    async def _kept(self, server: Server, kind: Any, **what: Any) -> tuple[int, ...]:
-        if kind not in self._ids:
-            ids = await tokenized(self._client, server, **what)
-            if ids is None:
-                raise RefusedError(f"{server.url} does not tell the tokens of a text (its route /tokenize)")
-            self._ids[kind] = tuple(ids)
-            if len(self._ids) > MOST_RENDERED:
-                self._ids.popitem(last=False)
-        return self._ids[kind]
+    async def _said_by(self, pick: Callable[[], Server], text: str) -> AskedIds:
+        token_id = await self._tokens.token(pick, text, "ask_tokens")
+        return asked_ids_of(token_id, await self._tokens.text(pick, f" {text}") if may_be_spaced(text) else ())
 
 
 def _asked(request: Request, choice: Choice | None, asked_ids: Sequence[AskedIds]) -> tuple[float | None, ...] | None:

@@ -21,8 +21,8 @@ OF_FORMATS: dict[str, tuple[FormatName, ...]] = {
 """Keys that mean something in these formats alone."""
 
 
-class RewardModelKeys(StoredModel, ReadsThinking):
-    """Says which reward model reads answers, and how it wants to read them."""
+class FormatKeys(ReadsThinking):
+    """Says how a reward model wants to read answers."""
 
     format: FormatName
     """How the model was taught to read: `outcome` (a head of one number, read at the conversation's end), or steps, as
@@ -43,6 +43,24 @@ class RewardModelKeys(StoredModel, ReadsThinking):
     good: str | None = Field(default=None, min_length=1)
     """The token for a right step. null: +."""
 
+    chat_template_kwargs: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Arguments for the model's chat template."""
+
+    @model_validator(mode="after")
+    def _only_what_applies(self) -> Self:
+        for key, formats in OF_FORMATS.items():
+            if getattr(self, key, None) is not None and self.format not in formats:
+                raise ValueError(f"`{key}` must be left out with `format: {self.format}`, where it means nothing")
+        return self
+
+    def capabilities(self) -> frozenset[str]:
+        """Return `rewards`; `raw_rewards` says that they may be any number."""
+        return frozenset({"rewards", "raw_rewards"} if self.activation == "none" else {"rewards"})
+
+
+class RewardModelKeys(StoredModel, FormatKeys):
+    """Says which reward model is loaded here, and how it wants to read."""
+
     bad: str | None = Field(default=None, min_length=1)
     """The token for a wrong step. null: -."""
 
@@ -51,17 +69,3 @@ class RewardModelKeys(StoredModel, ReadsThinking):
 
     max_model_len: int | None = Field(default=None, ge=2)
     """The most tokens of one text. null: what the model allows."""
-
-    chat_template_kwargs: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Arguments for the model's chat template."""
-
-    @model_validator(mode="after")
-    def _only_what_applies(self) -> Self:
-        for key, formats in OF_FORMATS.items():
-            if getattr(self, key) is not None and self.format not in formats:
-                raise ValueError(f"`{key}` must be left out with `format: {self.format}`, where it means nothing")
-        return self
-
-    def capabilities(self) -> frozenset[str]:
-        """Return `rewards`; `raw_rewards` says that they may be any number."""
-        return frozenset({"rewards", "raw_rewards"} if self.activation == "none" else {"rewards"})
