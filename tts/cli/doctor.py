@@ -110,22 +110,27 @@ def _opened(name: str, model: str | None, overrides: Sequence[str]) -> Iterator[
     from tts.recipe import load_recipe
     from tts.runs.job import DEFAULT_RECIPE
 
+    kind = registry.load("engines", name)
     section = {"name": name}
     if model is not None:
         section["model"] = model
-    elif issubclass(registry.load("engines", name), StoredModel):
+    elif issubclass(kind, StoredModel):
         section["model"] = load_recipe(DEFAULT_RECIPE).resolved()["engine"]["model"]
     stray = [one for one in overrides if not one.startswith("engine.")]
     if stray:
         raise UsageError(f"`--set` must begin with `engine.` here, where there is no other part, got {stray[0]}")
-    engine = load_recipe(DEFAULT_RECIPE, [f"engine={json.dumps(section)}", *overrides]).engine
+    # What rates stands in a recipe where a scorer wants it.
+    place = "engine" if hasattr(kind, "render") else "selector.scorer.reward"
+    scorer = [] if place == "engine" else ["selector=best_of_n", "selector.scorer=reward_model"]
+    told = [f"{place}.{one.removeprefix('engine.')}" for one in overrides]
+    engine = load_recipe(DEFAULT_RECIPE, [*scorer, f"{place}={json.dumps(section)}", *told]).engines()[place]
     start = time.monotonic()
     engine.open()
     seconds = time.monotonic() - start
     try:
-        told = getattr(engine, "model", "")
+        named = getattr(engine, "model", "")
         can = ", ".join(sorted(engine.capabilities())) or "it can do nothing but write"
-        yield f"{name} with {told}, opened in {seconds:.1f} s: {can}"
+        yield f"{name} with {named}, opened in {seconds:.1f} s: {can}"
         if isinstance(engine, FindsOut):
             for capability, seen in sorted(engine.found().items()):
                 yield f"  {capability:<14} {'yes' if capability in engine.capabilities() else '-':<4} {seen}"

@@ -16,6 +16,7 @@ BUILT_IN: Final[Mapping[ComponentKind, Mapping[str, str]]] = {
         "ray": "tts.engines.ray:RayEngine",
         "transformers_reward": "tts.engines.reward.transformers:TransformersReward",
         "vllm_reward": "tts.engines.vllm.reward:VLLMReward",
+        "openai_reward": "tts.engines.openai.reward:OpenAIReward",
         "p_true": "tts.engines.reward.p_true:PTrue",
         "expected_score": "tts.engines.reward.expected_score:ExpectedScore",
         "program_runner": "tts.engines.program_runner:ProgramRunner",

@@ -13,7 +13,8 @@ from vllm_parts import SMOLLM2, guided, opened, requests, serving
 
 from tts.cli.serving import SERVER, serve_command
 from tts.engines.openai import OpenAIEngine
-from tts.errors import EngineLoadError
+from tts.engines.openai.reward import OpenAIReward
+from tts.errors import EngineError, EngineLoadError
 from tts.pipeline.run import open_run
 from tts.recipe import load_recipe
 from tts.types import Completion, Decoding, Message, Piece, Request
@@ -80,6 +81,24 @@ def test_the_same_text_tokens_and_probabilities_as_in_this_process(server):
         if there.token_ids is not None:
             assert list(there.token_ids) == list(here.token_ids)
     assert told[0].token_ids is not None
+
+
+def test_the_prompt_is_told_as_the_engine_in_this_process_renders_it(server):
+    asked = [ASK, (Message("system", "Be brief."), *ASK), (*ASK, Message("assistant", "A year has "))]
+    with OpenAIEngine(base_url=server, model="small") as engine:
+        told = [engine.render(messages) for messages in asked]
+    closed = OpenAIEngine(base_url=server, model="small").render(ASK)
+    with opened(dtype="float32") as engine:
+        assert told == [engine.render(messages) for messages in asked]
+    assert closed == told[0]
+
+
+def test_a_model_that_writes_is_no_reward_model(server):
+    with (
+        pytest.raises(EngineError, match=r"pooling answers HTTP 404.*--runner pooling"),
+        OpenAIReward(base_url=server, model="small", format="outcome"),
+    ):
+        pass
 
 
 def test_esamp_guides_through_vllm_xargs(server):

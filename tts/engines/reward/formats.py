@@ -17,6 +17,10 @@ from tts.types import Message
 STEP_SEPARATOR, STEP_TAG, GOOD, BAD = "<extra_0>", "ки", "+", "-"
 
 
+class UnreadableError(EngineError):
+    """These steps cannot be read; others may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A text as token ids, and where in it values stand, in the order of the steps."""
@@ -84,11 +88,11 @@ class _StepSeparator:
         self._id = prompts.token_of(separator, "step_tag")
 
     def __call__(self, messages: tuple[Message, ...], steps: tuple[str, ...]) -> list[Reading]:
-        _refuse_within(self._separator, steps)
+        refuse_within(self._separator, steps)
         prompt, _ = self._prompts.render(messages)
         text = prompt + "".join(f"{step.strip()}{self._separator}" for step in steps)
         ids = tuple(self._prompts.tokenizer(text, add_special_tokens=False).input_ids)
-        return [Reading(ids, _last_places(ids, self._id, len(steps), self._separator))]
+        return [Reading(ids, last_places(ids, self._id, len(steps), self._separator))]
 
 
 class _StepTag:
@@ -100,10 +104,10 @@ class _StepTag:
         self((Message("user", "one?"),), ("one", "two"))  # in a text it must be the same token
 
     def __call__(self, messages: tuple[Message, ...], steps: tuple[str, ...]) -> list[Reading]:
-        _refuse_within(self._tag, steps)
+        refuse_within(self._tag, steps)
         solution = "\n".join(f"{step.strip()} {self._tag}" for step in steps)
         ids = tuple(self._prompts.tokenizer(f"{question_of(messages)} {solution}").input_ids)
-        return [Reading(ids, _last_places(ids, self._id, len(steps), self._tag))]
+        return [Reading(ids, last_places(ids, self._id, len(steps), self._tag))]
 
 
 class _Turns:
@@ -157,16 +161,20 @@ class _StepEnds:
         return [Reading(tuple(ids), tuple(places))]
 
 
-def _refuse_within(tag: str, steps: tuple[str, ...]) -> None:
+def refuse_within(tag: str, steps: tuple[str, ...]) -> None:
+    """Raise UnreadableError where a step holds what ends steps."""
     if any(tag in step for step in steps):
-        raise EngineError(f"a step must not hold {tag!r} itself, which would stand for the end of another")
+        raise UnreadableError(f"a step must not hold {tag!r} itself, which would stand for the end of another")
 
 
-def _last_places(ids: tuple[int, ...], wanted: int, number: int, tag: str) -> tuple[int, ...]:
-    """Return where the last `number` of a token stand: those of the steps, which come after the question."""
+def last_places(ids: tuple[int, ...], wanted: int, number: int, tag: str) -> tuple[int, ...]:
+    """Return where the last `number` of a token stand: those of the steps, which come after the question.
+
+    Raises UnreadableError where there are fewer.
+    """
     places = [place for place, one in enumerate(ids) if one == wanted]
     if len(places) < number:
-        raise EngineError(
+        raise UnreadableError(
             f"`step_tag` must be the same token behind a step as alone, got {tag!r}, which this tokenizer merges"
         )
     return tuple(places[len(places) - number :])
