@@ -140,7 +140,9 @@ class FakeServer:
         self.num_read += len(prompt)
         events = self.events(Asked(body, prompt, route, kind, float(pause or 0) / 1000), choices)
         if body.get("stream"):
-            return StreamingResponse(self.watched(events), media_type="text/event-stream")
+            pieces = self.watched(cut(events, kind))
+            headers = {"connection": "close"} if kind == "close" else {}
+            return StreamingResponse(pieces, media_type="text/event-stream", headers=headers)
         return JSONResponse(await self.whole(events, route))
 
     def refusal(self, body: dict[str, Any]) -> Response | None:
@@ -192,7 +194,7 @@ class FakeServer:
         greedy |= any(asked and name in self.does for name, asked in filters.items())
         chance = random.Random()
         if greedy or "dull" in self.does:
-            chance.seed(hashlib.sha256(" ".join(prompt).encode()).digest())
+            chance.seed(hashlib.sha256(" ".join(prompt).encode("utf-8", "surrogatepass")).digest())
         elif "seed" in self.does and body.get("seed") is not None:
             chance.seed(f"{body['seed']} {index} {prompt}")
         return [chance.choice(WORDS) for _ in range(number)]
@@ -213,7 +215,7 @@ class FakeServer:
                 if asked.kind in ("cut", "late_error", "badjson"):
                     return
         for index in set(range(len(choices))) - over:
-            yield event(self.piece(asked, index, "", None, "length"))
+            yield event(self.piece(asked, index, "", None, "odd" if asked.kind == "odd" else "length"))
         if "usage" in self.does and asked.kind != "nousage":
             told = {"prompt_tokens": len(asked.prompt), "completion_tokens": asked.num_written}
             yield event({"choices": [], "usage": told})
@@ -245,7 +247,7 @@ class FakeServer:
                 for _ in range(4):
                     yield b": still here\n\n"
                     await asyncio.sleep(0.3)
-            case "separators":
+            case "separators" | "bytes":
                 yield event({"choices": [{"index": 0, "delta": {"content": " a\u2028b\x85c ü 🙂"}}]})
 
     def piece(  # noqa: PLR0917 - what a piece holds, in the order in which it holds it
@@ -311,6 +313,16 @@ class FakeServer:
             self.flying -= 1
             if not ended:
                 self.closed_at.append(time.monotonic())
+
+
+async def cut(pieces: AsyncIterator[bytes], kind: str) -> AsyncIterator[bytes]:
+    """The same bytes one by one, or with the other line ends."""
+    async for piece in pieces:
+        if kind == "bytes":
+            for one in piece:
+                yield bytes([one])
+        else:
+            yield piece.replace(b"\n", b"\r\n") if kind == "crlf" else piece
 
 
 def event(what: dict[str, Any]) -> bytes:

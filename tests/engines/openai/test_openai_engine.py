@@ -202,6 +202,11 @@ def test_a_cancelled_stream_is_closed_on_the_server_within_a_second_and_its_text
 BAD: dict[str, tuple[int, str | None]] = {
     "bad:comments": (0, None),
     "bad:separators": (0, None),
+    "bad:bytes": (0, None),
+    "bad:crlf": (0, None),
+    "bad:close": (0, None),
+    "bad:odd": (0, None),
+    "half of a pair: \ud83d": (0, None),
     "bad:nodone": (0, None),
     "bad:nousage": (0, None),
     "bad:reset:1": (1, None),
@@ -220,6 +225,7 @@ BAD: dict[str, tuple[int, str | None]] = {
     "bad:badjson": (3, 'something else than JSON: "{oops"'),
     "bad:json200": (3, "the server says: overloaded"),
     "bad:list200": (3, "something else than an object"),
+    "bad:mute": (3, r"said nothing for 1 s \(`silence_seconds`\)"),
     "bad:silent": (3, r"said nothing for 1 s \(`silence_seconds`\)"),
     "bad:503": (0, "answers HTTP 503: overloaded"),
     "bad:400": (0, r"answers HTTP 400: temperature is too high \(parameter `temperature`\)"),
@@ -248,8 +254,10 @@ def test_a_bad_server_gives_the_right_candidate_or_a_clear_error(
     assert bad.engine_stats.get("wasted_tokens", 0) == 8 * num_broken
     if told is None:
         assert bad.error is None
-        assert (len(bad.text.split(" ")), bad.num_tokens) == (6 + 3 * ("separators" in prompt), 6)
-        assert ("a\u2028b\x85c ü 🙂" in bad.text) == ("separators" in prompt)
+        is_odd = prompt in ("bad:separators", "bad:bytes")
+        assert (len(bad.text.split(" ")), bad.num_tokens) == (6 + 3 * is_odd, 6)
+        assert ("a\u2028b\x85c ü 🙂" in bad.text) == is_odd
+        assert bad.finish_reason == ("stop" if prompt == "bad:odd" else "length"), "an unknown word is a stop"
         assert ("usage_unknown" in bad.engine_stats) == ("nousage" in prompt)
     else:
         assert (bad.finish_reason, bad.text) == ("error", "")
