@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts.plugins.esamp import fused, fused_triton
-from tts.plugins.esamp.fused import AdamStep, AdamWeights
+from tts.plugins.esamp.fused import AdamStep, AdamWeights, Rows, adam_of
 
 DEVICE = os.environ.get("TTS_KERNEL_DEVICE", "cpu")
 BETAS = (0.9, 0.999)
@@ -30,9 +30,8 @@ def weights_of(shape: tuple[int, ...], moments: torch.dtype) -> AdamWeights:
 
 
 def step_of(num_slots: int, t: int, taken: torch.Tensor) -> AdamStep:
-    scale = torch.linspace(0.5, 1, num_slots, device=DEVICE)
-    rate = torch.linspace(4e-4, 1e-3, num_slots, device=DEVICE)
-    return AdamStep(taken, scale, rate, torch.full((num_slots,), float(t), device=DEVICE))
+    scale, updates = torch.linspace(0.5, 1, num_slots, device=DEVICE), torch.full((num_slots,), float(t), device=DEVICE)
+    return adam_of(taken, scale, updates, rate=1e-3, betas=BETAS)
 
 
 @FEW
@@ -70,9 +69,7 @@ def test_a_slots_number_changes_nothing():
     for one in weights:
         one[1:] = one[0].clone()
     deltas, inputs = random(1, 9, 70, seed=1).expand(3, -1, -1), random(1, 9, 65, seed=2).expand(3, -1, -1)
-    step = AdamStep(
-        torch.tensor([True] * 3, device=DEVICE), *(torch.full((3,), x, device=DEVICE) for x in (0.5, 1e-3, 4.0))
-    )
+    step = step_of(3, 4, torch.tensor([True] * 3, device=DEVICE))._replace(scale=torch.full((3,), 0.5, device=DEVICE))
     fused_triton.adam_step(weights, deltas, inputs, step, betas=BETAS, epsilon=1e-4)
     for one in weights:
         assert torch.equal(one[0], one[1])
@@ -90,6 +87,46 @@ def test_the_gate_and_its_gradient(sizes, dtype):
     torch.testing.assert_close(
         fused_triton.gated_backward(d_hidden, gate_up), fused.gated_backward(d_hidden, gate_up), **tolerance
     )
+
+
+def rows_of(num_rows: int, slots: int, cells: int, seed: int) -> Rows:
+    """Rows in cells of their own, some ended, some before their first position, some without a slot or beyond."""
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.randperm((slots + 1) * (cells + 2), generator=generator)[:num_rows]
+    flags = torch.rand(2, num_rows, generator=generator) < 0.8
+    slot = places // (cells + 2) - (torch.rand(num_rows, generator=generator) < 0.1).long() * 100
+    beta = torch.rand(num_rows, generator=generator) * (torch.rand(num_rows, generator=generator) < 0.7)
+    position = torch.randint(3, 9, (num_rows,), generator=generator)
+    rows = (flags[0], flags[1], position, torch.full_like(position, 4), slot, places % (cells + 2), beta)
+    return Rows(*(one.to(DEVICE) for one in (torch.randperm(20)[:num_rows], *rows)))
+
+
+@FEW
+@given(
+    st.tuples(st.integers(1, 9), st.integers(1, 3), st.integers(1, 6), st.integers(1, 70)),
+    st.booleans(), st.integers(0, 999), st.sampled_from([torch.float32, torch.bfloat16]),
+)  # fmt: skip
+def test_rows_go_into_their_cells_and_come_back_mixed(sizes, normalise, seed, dtype):
+    num_rows, slots, cells, size = sizes
+    rows = rows_of(min(num_rows, (slots + 1) * (cells + 2)), slots, cells, seed)
+    num_rows = len(rows.slot)
+    h_first, wide = random(num_rows, size, seed=1, dtype=dtype), random(num_rows, 2 * size, seed=2, dtype=dtype)
+    h_last = wide[:, :size]  # as a part of something wider
+    keys = {"slots": slots, "cells": cells, "normalise": normalise}
+    mine, theirs = (module.take_rows(rows, h_first, h_last, **keys) for module in (fused_triton, fused))
+    assert torch.equal(mine.place, theirs.place)
+    assert torch.equal(mine.mask, theirs.mask)
+    assert torch.equal(mine.h_last, theirs.h_last)
+    torch.testing.assert_close(mine.h_first, theirs.h_first, rtol=1e-5, atol=1e-6)
+    prediction = random(slots, cells, size, seed=3)
+    mine_counted, counted = (torch.ones(20, 6, dtype=torch.float64, device=DEVICE) for _ in range(2))
+    mixed = fused_triton.mix_rows(rows, h_last, prediction, theirs.place, mine_counted)
+    expected = fused.mix_rows(rows, h_last, prediction, theirs.place, counted)
+    tolerance = {"rtol": 2**-7, "atol": 1e-6} if dtype == torch.bfloat16 else {"rtol": 1e-5, "atol": 1e-6}
+    torch.testing.assert_close(mixed, expected, **tolerance)
+    torch.testing.assert_close(mine_counted, counted, rtol=1e-5, atol=1e-6)
+    still = (theirs.place >= slots * cells) | (rows.beta == 0)
+    assert torch.equal(mixed[still], h_last[still])
 
 
 @pytest.mark.skipif(DEVICE != "cpu", reason="what the interpreter is asked for")
@@ -121,3 +158,10 @@ def test_each_kernel_compiles_for_a_hopper_card(moments):
     types = dict.fromkeys(("gate_up", "hidden", "d_hidden", "d_gate_up"), moments) | {"width": "i32"}
     assert compiled(fused_triton._gated, types, N=128)
     assert compiled(fused_triton._gated_backward, types, N=128)
+    types |= dict.fromkeys(("live", "new"), "*i1") | dict.fromkeys(("beta", "prediction"), "*fp32")
+    types |= dict.fromkeys(("member", "position", "first", "slot", "cell", "place"), "*i64") | {"figures": "*fp64"}
+    types |= dict.fromkeys(("into_first", "into_last", "mask"), "*fp32")
+    types |= dict.fromkeys(("h_first", "h_last", "mixed"), moments)
+    types |= dict.fromkeys(("first_row", "last_row", "slots", "cells", "size", "num_cells", "line"), "i32")
+    assert compiled(fused_triton._take_rows, types, EPSILON=1e-6, NORMALISE=True, N=4096)
+    assert compiled(fused_triton._mix_rows, types, N=4096)

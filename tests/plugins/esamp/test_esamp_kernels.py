@@ -13,14 +13,17 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the hf extra")
 
 from tts.plugins.esamp.fused import (  # noqa: E402  # after the skip
-    AdamStep,
     AdamWeights,
+    Rows,
+    adam_of,
     adam_step,
     fused_for,
     gated,
     gated_backward,
+    mix_rows,
     rounded,
     rounding_noise,
+    take_rows,
 )
 
 BETAS = (0.9, 0.999)
@@ -67,7 +70,7 @@ def updated(moments: torch.dtype, num_updates: int) -> tuple[AdamWeights, torch.
     for t in range(1, num_updates + 1):
         gradient = torch.randn(shape[1:], generator=generator).sign()
         eye = torch.eye(24).unsqueeze(0)  # rows as many as outputs: deltas · inputs is the gradient itself
-        step = AdamStep(torch.tensor([True]), one, one * 1e-3, one * t)
+        step = adam_of(torch.tensor([True]), one, one * t, rate=1e-3, betas=BETAS)
         adam_step(weights, eye, gradient.unsqueeze(0), step, betas=BETAS, epsilon=1e-4)
         twin.grad = gradient
         adam.step()
@@ -108,7 +111,7 @@ def test_a_slot_that_takes_no_step_stays_even_where_its_gradient_is_not_a_number
     )
     deltas = torch.full((2, 1, 3), torch.nan)
     deltas[0] = 1
-    step = AdamStep(torch.tensor([True, False]), *(torch.ones(2) for _ in range(3)))
+    step = adam_of(torch.tensor([True, False]), torch.ones(2), torch.ones(2), rate=1.0, betas=BETAS)
     adam_step(weights, deltas, torch.ones(2, 1, 2), step, betas=BETAS, epsilon=1e-4)
     assert torch.equal(weights.value[1], torch.ones(3, 2))
     assert weights.value[0].unique().numel() == 1
@@ -122,3 +125,31 @@ def test_the_gate_by_hand_and_by_autograd():
     d_hidden = torch.tensor([[0.5, -2.0]])
     gated(gate_up).backward(d_hidden)
     torch.testing.assert_close(gated_backward(d_hidden, gate_up.detach()), gate_up.grad)
+
+
+def test_rows_by_hand():
+    yes, no = True, False
+    rows = Rows(
+        member=torch.arange(5),
+        live=torch.tensor([yes, yes, no, yes, yes]),
+        new=torch.tensor([yes, no, yes, yes, yes]),
+        position=torch.tensor([5, 9, 9, 4, 9]),
+        first=torch.tensor([5, 5, 5, 5, 5]),
+        slot=torch.tensor([1, 0, 0, 0, -1]),
+        cell=torch.tensor([0, 1, 0, 0, 0]),
+        beta=torch.tensor([0.5, 0.0, 0.5, 0.5, 0.5]),
+    )
+    h_last = torch.tensor([[3.0, 4.0]]).expand(5, 2).contiguous()
+    taken = take_rows(rows, h_last, h_last, slots=2, cells=2, normalise=True)
+    assert taken.place.tolist() == [2, 1, 4, 4, 5]  # ended, before its first position, without a slot: beyond all
+    assert taken.mask.tolist() == [[0, 0], [1, 0]]
+    torch.testing.assert_close(taken.h_first[1, 0], torch.tensor([3.0, 4.0]) / 12.5**0.5)
+    assert taken.h_last.sum().item() == 14.0
+    prediction = torch.zeros(2, 2, 2)
+    prediction[1, 0] = torch.tensor([3.0, 0.0])
+    figures = torch.zeros(6, 6, dtype=torch.float64)
+    mixed = mix_rows(rows, h_last, prediction, taken.place, figures)
+    assert mixed.tolist() == [[3.0, 6.0]] + [[3.0, 4.0]] * 4
+    assert figures[0].tolist() == pytest.approx([4 / 5, 1, 1, 0, 0, 0])  # the second row is not new
+    assert figures[4].tolist() == [0, 0, 0, 1, 0, 0]
+    assert figures[[1, 2, 3, 5]].sum() == 0

@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 import torch
 
-from tts.plugins.esamp.controls import control_of, norm, seeded_gaussian
+from tts.plugins.esamp.controls import Distilled, control_of, norm, seeded_gaussian
+from tts.plugins.esamp.fused import ROW_FIGURES, Rows, count_rows, fused_for
 from tts.plugins.esamp.fusion import fuse
 from tts.plugins.esamp.grid import DistillerGrid, GridSize, Predicted
 from tts.plugins.esamp.groups import Group, Groups
@@ -31,9 +32,9 @@ from tts.plugins.esamp.stats import LONG_RUN, WINDOW, Milliseconds, RequestTrace
 CELLS = (16, 64, 256)
 """How many cells a step may work on; with fewer a tensor core costs the same. Where these do not do: `max_rows`."""
 
-MEMBER_FIGURES = ("novelty", "num_new", "num_guided", "kl", "num_kl")
+MEMBER_FIGURES = (*ROW_FIGURES, "kl", "num_kl")
 SLOT_FIGURES = ("steps", "first", "late", "late_of_mean", "not_finite")
-TOTALS = ("steps", "rows_trained", "rows_without_slot", "groups", "first", "last", "late", "late_of_mean", "not_finite")
+TOTALS = ("steps", "rows_trained", "groups", "first", "last", "late", "late_of_mean", "not_finite")
 
 
 class DeviceRows(NamedTuple):
@@ -84,7 +85,7 @@ class DeviceCore:
         half: bool | None = None,
     ) -> None:
         self._settings, self._max_rows = settings, max_rows
-        self._control = control_of(settings, head)
+        self._control, self._fused = control_of(settings, head), fused_for(device)
         half = device.type == "cuda" if half is None else half
         self.cells = next((size for size in CELLS if size >= max_rows), max_rows)
         self.grid = DistillerGrid(settings, self._control, hidden_size, self.cells, half=half, device=device)
@@ -93,10 +94,8 @@ class DeviceCore:
             self._of_members = torch.zeros(num_members + 1, len(MEMBER_FIGURES), **numbers)
             self._of_slots = torch.zeros(num_slots, len(SLOT_FIGURES), **numbers)
             self._last_losses = torch.zeros(num_slots, WINDOW, **numbers)
-            self._totals, self._of_all = (
-                torch.zeros(len(TOTALS), **numbers),
-                torch.zeros(len(MEMBER_FIGURES), **numbers),
-            )
+            self._totals = torch.zeros(len(TOTALS), **numbers)
+            self._of_departed = torch.zeros(len(MEMBER_FIGURES), **numbers)
             self._window = torch.arange(WINDOW, device=device)
         self._groups = self._new_groups()
         self._seats: dict[str, Seat] = {}
@@ -119,6 +118,7 @@ class DeviceCore:
                     heapq.heappush(free, self._most_cells.get(joined, 0))
                     self._most_cells[joined] = self._most_cells.get(joined, 0) + 1
                 cell = heapq.heappop(free)
+            self._of_departed += self._of_members[member]
             self._of_members[member].zero_()
             self._seats[name] = Seat(member, joined, cell)
         return self._seats[name]
@@ -136,7 +136,7 @@ class DeviceCore:
         self._free_cells.clear()
         self._most_cells.clear()
         self._groups = self._new_groups()
-        for tensor in (self._of_members, self._of_slots, self._last_losses, self._totals, self._of_all):
+        for tensor in (self._of_members, self._of_slots, self._last_losses, self._totals, self._of_departed):
             tensor.zero_()
 
     @property
@@ -164,51 +164,39 @@ class DeviceCore:
         self, size: GridSize, rows: DeviceRows, h_first: torch.Tensor, h_last: torch.Tensor
     ) -> tuple[torch.Tensor, Predicted]:
         """Mix the rows; return what the head shall get, and what `train` needs."""
-        num_cells, reference = size.slots * size.cells, h_last.float()
-        due = rows.live & (rows.position >= rows.first)
-        here = due & (rows.slot >= 0)
-        new = here & rows.new
-        place = torch.where(here, rows.slot * size.cells + rows.cell, num_cells)
-
-        def in_cells(values: torch.Tensor) -> torch.Tensor:
-            cells = values.new_zeros(num_cells + 1, values.shape[1])
-            cells.index_copy_(0, place, torch.where(here.unsqueeze(1), values, 0))
-            return cells[:num_cells].view(*size, -1)
-
-        mask = in_cells(new.float().unsqueeze(1)).squeeze(2)
-        predicted = self.grid.predict(in_cells(h_first.float()), in_cells(reference), mask)
-        of_rows = torch.cat([predicted.h.flatten(0, 1), predicted.h.new_zeros(1, reference.shape[1])])
-        prediction = of_rows.index_select(0, place)
+        normalise = self._settings.input_norm == "rms"
+        ours = Rows(rows.member, rows.live, rows.new, rows.position, rows.first, rows.slot, rows.cell, rows.beta)
+        taken = self._fused.take_rows(ours, h_first, h_last, slots=size.slots, cells=size.cells, normalise=normalise)
+        predicted = self.grid.predict(taken.h_first, taken.h_last, taken.mask)
+        if type(self._control) is Distilled:  # q is ĥ
+            return self._fused.mix_rows(ours, h_last, predicted.h, taken.place, self._of_members), predicted
+        reference, num_cells = h_last.float(), size.slots * size.cells
+        prediction = predicted.h.flatten(0, 1).index_select(0, taken.place.clamp(max=num_cells - 1))
         noise = None
         if self._control.uses_noise:
             noise = seeded_gaussian(rows.seed, rows.position, reference.shape[1])
         q = self._control.q(reference, prediction, noise)
         mixed = fuse(reference, q, rows.beta.unsqueeze(1)).to(h_last.dtype)
-        guided = here & (rows.beta != 0)
-        # Whose figures change, and by how much.
         novelty = norm(reference - prediction) / norm(reference).clamp(min=1e-12)
-        nothing = torch.zeros_like(novelty)
-        steered = (guided & rows.new).double()
-        novelty = torch.where(new & novelty.isfinite(), novelty, nothing).double()
-        self._count_members(rows.member, [novelty, new.double(), steered, nothing, nothing])
-        without = due & rows.new & (rows.slot == NO_SLOT) & (rows.member < len(self._of_members) - 1)
-        self._totals[0] += here.any()
-        self._totals[2] += without.sum()
-        self._count_losses(size.slots, predicted.losses, mask.sum(1) > 0)
+        count_rows(ours, taken.place, num_cells, novelty, self._of_members)
+        guided = (taken.place < num_cells) & (rows.beta != 0)
         return torch.where(guided.unsqueeze(1), mixed, h_last), predicted
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
     def train(self, predicted: Predicted) -> None:
         """Learn from the rows of a prediction, before the next one."""
-        if predicted.lesson:
-            self._totals[1] += self.grid.train(predicted).sum()
+        learnt = self.grid.train(predicted)
+        had_rows = predicted.mask.sum(1) > 0
+        self._count_losses(len(had_rows), learnt.losses, had_rows)
+        self._totals[0] += had_rows.any()
+        self._totals[1] += learnt.num_rows.sum()
 
     def record_kl(self, rows: DeviceRows, kl: torch.Tensor) -> None:
         """Take KL(new ‖ reference) `[num_rows]` of the latest step's rows."""
         measured = rows.live & rows.new & (rows.position >= rows.first) & (rows.slot >= 0) & (rows.beta > 0)
         measured &= kl.isfinite()
-        nothing = torch.zeros_like(measured, dtype=torch.float64)
-        self._count_members(rows.member, [nothing] * 3 + [torch.where(measured, kl.double(), 0.0), measured.double()])
+        counted = torch.stack([torch.where(measured, kl.double(), 0.0), measured.double()], dim=1)
+        self._of_members[:, len(ROW_FIGURES) :].index_add_(0, rows.member, counted)
 
     # --- figures
 
@@ -219,7 +207,7 @@ class DeviceCore:
     @staticmethod
     def request_statistics(figures: list[float]) -> dict[str, float]:
         """Return a request's means (see `RequestTrace.summary`), given its line of `member_figures`."""
-        novelty, num_new, num_guided, kl, num_kl = figures
+        novelty, num_new, num_guided, _, kl, num_kl = figures
         trace = RequestTrace(num_guided=int(num_guided))
         trace.novelty.total, trace.novelty.count = novelty, int(num_new)
         trace.kl.total, trace.kl.count = kl, int(num_kl)
@@ -231,13 +219,14 @@ class DeviceCore:
         for group in self._groups:
             totals += self._ended(group.slot)
         of = dict(zip(TOTALS, totals.tolist(), strict=True))
-        novelty, num_new, num_guided, kl, num_kl = self._of_all.tolist()
+        of_all = self._of_departed + self._of_members[:-1].sum(0)
+        novelty, num_new, num_guided, num_without_slot, kl, num_kl = of_all.tolist()
         num_groups = of["groups"]
         return Statistics(
             steps=int(of["steps"]),
             rows_guided=int(num_guided),
             rows_trained=int(of["rows_trained"]),
-            rows_without_slot=int(of["rows_without_slot"]),
+            rows_without_slot=int(num_without_slot),
             groups=self._num_groups,
             steps_not_finite=int(of["not_finite"]),
             first_loss=of["first"] / num_groups if num_groups else None,
@@ -250,11 +239,6 @@ class DeviceCore:
             wait_ms=spent.wait,
             memory_bytes=self.grid.memory_bytes,
         )
-
-    def _count_members(self, member: torch.Tensor, figures: list[torch.Tensor]) -> None:
-        counted = torch.stack([one.double() for one in figures], dim=1)
-        self._of_members.index_add_(0, member, counted)
-        self._of_all += counted.sum(0)
 
     def _count_losses(self, part: int, losses: torch.Tensor, had_rows: torch.Tensor) -> None:
         """Add a step's two losses `[S', 2]` to the lines of the slots that had a row (see `LossTrace`)."""
@@ -283,7 +267,7 @@ class DeviceCore:
         some, nothing = (steps > 0).double(), torch.zeros_like(steps)
         window = steps.clamp(min=1, max=WINDOW)
         means = [first / window, self._last_losses[slot].sum() / window]
-        return torch.stack([nothing, nothing, nothing, some, *means, late, late_of_mean, not_finite])
+        return torch.stack([nothing, nothing, some, *means, late, late_of_mean, not_finite])
 
     def _new_groups(self) -> Groups:
         self._num_groups = 0

@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-from tts.plugins.esamp.fused import AdamStep, AdamWeights
+from tts.plugins.esamp.fused import RMS_EPSILON, AdamStep, AdamWeights, Rows, Taken
 
 TILE_OUT, TILE_IN, TILE_ROWS = 64, 64, 16
 """How much of a weight one program updates, and how many rows it multiplies at a time."""
@@ -30,7 +30,6 @@ def adam_step(
     """Do as `fused.adam_step`; the weights must be contiguous."""
     value, mean, mean_square, copy = weights
     num_slots, out_size, in_size = value.shape
-    size, root = step.corrected(betas)
     grid = (num_slots, triton.cdiv(out_size, TILE_OUT), triton.cdiv(in_size, TILE_IN))
     _adam_step[grid](
         value,
@@ -41,11 +40,7 @@ def adam_step(
         *deltas.stride(),
         inputs,
         *inputs.stride(),
-        step.taken,
-        step.scale,
-        size,
-        root,
-        step.num_updates,
+        *step,
         deltas.shape[1],
         OUT=out_size,
         IN=in_size,
@@ -62,7 +57,8 @@ def adam_step(
 
 
 def gated(gate_up: torch.Tensor) -> torch.Tensor:
-    """Do as `fused.gated`; `gate_up` must be contiguous."""
+    """Do as `fused.gated`."""
+    gate_up = gate_up.contiguous()
     width = gate_up.shape[-1] // 2
     hidden = gate_up.new_empty(*gate_up.shape[:-1], width)
     grid = (gate_up.numel() // (2 * width), triton.cdiv(width, TILE_WIDTH))
@@ -71,12 +67,47 @@ def gated(gate_up: torch.Tensor) -> torch.Tensor:
 
 
 def gated_backward(d_hidden: torch.Tensor, gate_up: torch.Tensor) -> torch.Tensor:
-    """Do as `fused.gated_backward`; both must be contiguous."""
+    """Do as `fused.gated_backward`."""
+    d_hidden, gate_up = d_hidden.contiguous(), gate_up.contiguous()
     width = gate_up.shape[-1] // 2
     d_gate_up = torch.empty_like(gate_up)
     grid = (gate_up.numel() // (2 * width), triton.cdiv(width, TILE_WIDTH))
     _gated_backward[grid](d_hidden, gate_up, d_gate_up, width, N=TILE_WIDTH)
     return d_gate_up
+
+
+def take_rows(
+    rows: Rows, h_first: torch.Tensor, h_last: torch.Tensor, *, slots: int, cells: int, normalise: bool
+) -> Taken:
+    """Do as `fused.take_rows`: one launch, after the cells were emptied."""
+    (num_rows, size), num_cells = h_last.shape, slots * cells
+    numbers = {"dtype": torch.float32, "device": h_last.device}
+    # One memory for all, so that it is emptied at once.
+    memory = torch.zeros(num_cells * (2 * size + 1), **numbers)
+    into_first, into_last, mask = memory.split([num_cells * size, num_cells * size, num_cells])
+    place = torch.empty(num_rows, dtype=torch.int64, device=h_last.device)
+    taken = Taken(
+        into_first.view(slots, cells, size), into_last.view(slots, cells, size), mask.view(slots, cells), place
+    )
+    _take_rows[(num_rows,)](
+        *rows[1:-1], h_first, h_first.stride(0), h_last, h_last.stride(0), *taken, slots, cells, size,
+        EPSILON=RMS_EPSILON, NORMALISE=normalise, N=triton.next_power_of_2(size),
+    )  # fmt: skip
+    return taken
+
+
+def mix_rows(
+    rows: Rows, h_last: torch.Tensor, prediction: torch.Tensor, place: torch.Tensor, figures: torch.Tensor
+) -> torch.Tensor:
+    """Do as `fused.mix_rows`, in one launch."""
+    num_rows, size = h_last.shape
+    mixed, prediction = torch.empty_like(h_last, memory_format=torch.contiguous_format), prediction.contiguous()
+    num_cells = prediction.shape[0] * prediction.shape[1]
+    _mix_rows[(num_rows,)](
+        rows.member, rows.new, rows.beta, h_last, h_last.stride(0), prediction, place, mixed, figures,
+        figures.stride(0), num_cells, size, N=triton.next_power_of_2(size),
+    )  # fmt: skip
+    return mixed
 
 
 @triton.jit
@@ -175,3 +206,62 @@ def _gated_backward(d_hidden, gate_up, d_gate_up, width, N: tl.constexpr):
         d_up = _to_nearest(d_up)
     tl.store(d_gate_up + row * 2 * width + column, d_gate.to(d_gate_up.dtype.element_ty), mask=inside)
     tl.store(d_gate_up + row * 2 * width + width + column, d_up.to(d_gate_up.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _take_rows(
+    live, new, position, first, slot, cell,
+    h_first, first_row, h_last, last_row,
+    into_first, into_last, mask, place,
+    slots, cells, size, EPSILON: tl.constexpr, NORMALISE: tl.constexpr, N: tl.constexpr,
+):  # fmt: skip
+    """Put one row where it belongs."""
+    row = tl.program_id(0).to(tl.int64)
+    s = tl.load(slot + row)
+    k = tl.load(cell + row)
+    due = (tl.load(live + row) != 0) & (tl.load(position + row) >= tl.load(first + row))
+    here = due & (s >= 0) & (s < slots) & (k < cells)
+    at = tl.where(here, s * cells + k, slots * cells + (due & (s < 0)).to(tl.int64))
+    tl.store(place + row, at)
+    if here:
+        column = tl.arange(0, N)
+        inside = column < size
+        x = tl.load(h_first + row * first_row + column, mask=inside, other=0.0).to(tl.float32)
+        if NORMALISE:
+            x = x / tl.sqrt(tl.sum(x * x) / size + EPSILON)
+        y = tl.load(h_last + row * last_row + column, mask=inside, other=0.0).to(tl.float32)
+        tl.store(into_first + at * size + column, x, mask=inside)
+        tl.store(into_last + at * size + column, y, mask=inside)
+        tl.store(mask + at, tl.load(new + row).to(tl.float32))
+
+
+@triton.jit
+def _mix_rows(
+    member, new, beta, h_last, last_row, prediction, place, mixed, figures, line, num_cells, size, N: tl.constexpr
+):
+    """Mix one row, and count it in its member's line: novelty, new, guided, without a slot."""
+    row = tl.program_id(0).to(tl.int64)
+    at = tl.load(place + row)
+    here = at < num_cells
+    column = tl.arange(0, N)
+    inside = column < size
+    unmixed = tl.load(h_last + row * last_row + column, mask=inside, other=0.0)
+    y = unmixed.to(tl.float32)
+    read = tl.minimum(at, num_cells - 1)
+    error = y - tl.load(prediction + read * size + column, mask=inside, other=0.0).to(tl.float32)
+    b = tl.load(beta + row)
+    moved = y + b * error
+    if mixed.dtype.element_ty == tl.bfloat16:
+        moved = _to_nearest(moved)
+    guided = here & (b != 0)
+    tl.store(mixed + row * size + column, tl.where(guided, moved.to(mixed.dtype.element_ty), unmixed), mask=inside)
+    if tl.load(new + row) != 0:
+        of_member = figures + tl.load(member + row) * line
+        if here:
+            novelty = tl.sqrt(tl.sum(error * error)) / tl.maximum(tl.sqrt(tl.sum(y * y)), 1e-12)
+            finite = novelty < float("inf")  # and a number
+            tl.store(of_member, tl.load(of_member) + tl.where(finite, novelty, 0.0).to(tl.float64))
+            tl.store(of_member + 1, tl.load(of_member + 1) + 1)
+            tl.store(of_member + 2, tl.load(of_member + 2) + guided.to(tl.float64))
+        if at > num_cells:
+            tl.store(of_member + 3, tl.load(of_member + 3) + 1)

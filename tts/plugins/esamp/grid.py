@@ -24,9 +24,10 @@ from typing import NamedTuple
 import torch
 
 from tts.plugins.esamp.controls import Control
-from tts.plugins.esamp.distiller import ADAM_EPSILON, CLIP_NORM, NUM_BLOCKS, rms_normalised, templates
-from tts.plugins.esamp.fused import AdamStep, AdamWeights, fused_for
+from tts.plugins.esamp.distiller import ADAM_EPSILON, CLIP_NORM, NUM_BLOCKS, templates
+from tts.plugins.esamp.fused import AdamWeights, adam_of, fused_for
 from tts.plugins.esamp.pace import Pace
+from tts.plugins.esamp.running_mean import follow
 from tts.plugins.esamp.settings import ESampSettings
 
 
@@ -38,12 +39,19 @@ class GridSize(NamedTuple):
 
 
 class Predicted(NamedTuple):
-    """What came of a size's cells: ĥ, two losses, and what training needs."""
+    """What came of a size's cells: ĥ, and what `train` needs."""
 
     h: torch.Tensor  # [S', K', d]
-    losses: torch.Tensor  # [S', 2], the means over the rows of ‖h^L − ĥ‖² and of ‖h^L − μ‖²
+    h_last: torch.Tensor  # [S', K', d]
     mask: torch.Tensor  # [S', K'], 1 where there is a row to learn from
-    lesson: list[torch.Tensor]  # each block's input, then W_gate x beside W_up x of each, then d_prediction · num_rows
+    activations: list[torch.Tensor]  # what each block read, and W_gate x beside W_up x of each
+
+
+class Learnt(NamedTuple):
+    """What came of `train`, on the device."""
+
+    losses: torch.Tensor  # [S', 2], the means over the rows of ‖h^L − ĥ‖² and of ‖h^L − μ‖², before
+    num_rows: torch.Tensor  # [S'], how many were learnt from
 
 
 class DistillerGrid:
@@ -61,7 +69,7 @@ class DistillerGrid:
     ) -> None:
         self.num_slots, self.hidden_size, self.max_cells = settings.num_distillers, hidden_size, max_cells
         self._control, self._half, self._fused = control, half, fused_for(device)
-        self._input_norm, self._from_mean = settings.input_norm == "rms", settings.start == "mean"
+        self._from_mean = settings.start == "mean"
         self._train_every = settings.steps_per_training(device.type)
         self._pace = Pace(settings.learning_rate, self._train_every)
         kept = torch.bfloat16 if half else torch.float32
@@ -106,43 +114,49 @@ class DistillerGrid:
         for of_slots in (self._mean, self._num_rows, self._phase, self._num_updates, self._waiting_mask):
             of_slots[slot].zero_()
 
-    def predict(self, h_first: torch.Tensor, h_last: torch.Tensor, mask: torch.Tensor) -> Predicted:
-        """Predict h^L from h¹, both `[S', K', d]`, float32; the rows whose `mask` `[S', K']` is 1 then enter μ."""
-        part, mean = len(h_first), self._mean[: len(h_first)]
-        x = start = rms_normalised(h_first) if self._input_norm else h_first
+    def predict(self, x: torch.Tensor, h_last: torch.Tensor, mask: torch.Tensor) -> Predicted:
+        """Predict h^L from `x`, both `[S', K', d]`, float32: h¹, normalised if `input_norm` says so.
+
+        Rows whose `mask` `[S', K']` is 1 will be learnt from. Nothing changes: that is left to `train`.
+        """
+        part, start = len(x), x
         read, gate_ups = [], []
         for gate_up, down in zip(self._weights[0::2], self._weights[1::2], strict=True):
             if self._control.predicts:
                 read.append(self._operand(x))
                 gate_ups.append(self._times(read[-1], self._operands(gate_up, part).mT))
                 x = x + self._times(self._fused.gated(gate_ups[-1]), self._operands(down, part).mT)
-        prediction = mean + (x - start) if self._from_mean or not self._control.predicts else x
-        # How far off it is, beside μ as it was; then the rows enter μ, but for those whose length is not finite.
+        from_mean = self._from_mean or not self._control.predicts
+        prediction = self._mean[:part] + (x - start) if from_mean else x
+        return Predicted(prediction, h_last, mask, [*read, *gate_ups])
+
+    def train(self, predicted: Predicted) -> Learnt:
+        """Learn from what `predict` returned, in the slots whose turn it is; then let its rows enter μ."""
+        prediction, h_last, mask, activations = predicted
+        mean = self._mean[: len(mask)]
         squares = torch.stack([(h_last - one).square().sum(-1) for one in (prediction, mean)], dim=-1)
         squares = torch.where(mask.unsqueeze(-1) > 0, squares, 0.0)
         losses = squares.sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
-        lesson = []
+        num_rows = torch.zeros_like(losses[:, 0])
         if self._control.objective is not None:
-            num_rows = mask.sum(1).clamp(min=1).view(-1, 1, 1)
-            d_prediction = self._control.objective(prediction, h_last, mask)[1] * num_rows
-            lesson = [*read, *gate_ups, torch.where(mask.unsqueeze(-1) > 0, d_prediction, 0.0)]
+            count = mask.sum(1).clamp(min=1).view(-1, 1, 1)
+            d_prediction = self._control.objective(prediction, h_last, mask)[1] * count
+            num_rows = self._learn(mask, [*activations, torch.where(mask.unsqueeze(-1) > 0, d_prediction, 0.0)])
+        # Rows whose length is not finite enter no mean.
         finite = (mask * h_last.square().sum(-1).isfinite()).unsqueeze(-1)
-        num_new, counted = finite.sum(1, keepdim=True), self._num_rows[:part]
-        counted += num_new
-        rows = torch.where(finite > 0, h_last, 0.0).sum(1, keepdim=True)
-        new_mean = mean + (rows - num_new * mean) / counted.clamp(min=1)
-        predicted = Predicted(prediction, losses, mask, lesson)
-        mean.copy_(new_mean)
-        return predicted
+        follow(mean, self._num_rows[: len(mask)], torch.where(finite > 0, h_last, 0.0), finite)
+        return Learnt(losses, num_rows)
 
-    def train(self, predicted: Predicted) -> torch.Tensor:
-        """Learn from what `predict` returned, in the slots whose turn it is; return from how many rows, `[S']`."""
-        mask = predicted.mask
+    def _learn(self, mask: torch.Tensor, lesson: list[torch.Tensor]) -> torch.Tensor:
+        """Let rows wait, and learn in the slots whose turn it is; return from how many rows, `[S']`.
+
+        `lesson` is what the backward pass needs: activations, and d_prediction times the number of the slot's rows.
+        """
         part, cells = mask.shape
         # Put the rows where each slot's phase says. A slot without a row stays as it is.
         phase, has_rows = self._phase[:part], mask.sum(1) > 0
         here = (phase.unsqueeze(1) == self._phases) & has_rows.unsqueeze(1)  # [S', m]
-        for kept, new in zip(self._waiting, predicted.lesson, strict=True):
+        for kept, new in zip(self._waiting, lesson, strict=True):
             rows = kept[:part, :, :cells]
             rows.copy_(torch.where(here[:, :, None, None], new.unsqueeze(1).to(kept.dtype), rows))
         waiting = self._waiting_mask[:part, :, :cells]
@@ -159,9 +173,8 @@ class DistillerGrid:
         taken = due & norm.isfinite() & (num_rows > 0)
         updates = self._num_updates[:part]
         updates += taken
-        step = AdamStep(
-            taken, (CLIP_NORM / (norm + 1e-6)).clamp(max=1), torch.full_like(norm, self._pace.rate), updates
-        )
+        scale = (CLIP_NORM / (norm + 1e-6)).clamp(max=1)
+        step = adam_of(taken, scale, updates, rate=self._pace.rate, betas=self._pace.betas)
         for index, deltas, inputs in terms:
             weights = AdamWeights(*(None if one is None else one[:part] for one in self._weights[index]))
             self._fused.adam_step(weights, deltas, inputs, step, betas=self._pace.betas, epsilon=ADAM_EPSILON)
