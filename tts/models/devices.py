@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -21,3 +22,12 @@ def devices() -> Iterator[str]:
         yield "mps"
     if not torch.cuda.is_available():
         yield "no CUDA device seen by this torch"
+
+
+def device_memory() -> int:
+    """Return the bytes of the first CUDA device's memory, or of this machine's where there is none."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

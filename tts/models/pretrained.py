@@ -55,6 +55,18 @@ def load_tokenizer(source: str) -> Any:
         return AutoTokenizer.from_pretrained(source)
 
 
+def hidden_size(model: str) -> int | None:
+    """Return the width of the model's hidden states; None where its configuration is not on this machine."""
+    from transformers import AutoConfig
+
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(resolve(model), local_files_only=True)
+    except (OSError, ValueError):
+        return None
+    return int(config.get_text_config(decoder=True).hidden_size)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep transformers' progress bars and notices off stderr for a while; errors still raise."""

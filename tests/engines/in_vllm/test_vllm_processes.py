@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -70,12 +72,14 @@ def test_a_compiled_model_is_guided_too(tmp_path):
 @pytest.fixture(scope="module")
 def server():
     """The address of a server started by what `tts serve-args` prints."""
+    settings = [*(one for one in SMALL if one.startswith("engine.")), "engine.enforce_eager=true"]
     printed = subprocess.run(
         [sys.executable, "-m", "tts", "serve-args", "--recipe", "aime_esamp.yaml"]
-        + [word for setting in (*SMALL, "engine.enforce_eager=true") for word in ("--set", setting)],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    with serving(printed.strip()) as address:
+        + [word for setting in settings for word in ("--set", setting)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert printed.returncode == 0, printed.stderr
+    with serving(printed.stdout.strip()) as address:
         yield address
 
 
@@ -93,15 +97,55 @@ def test_a_servers_requests_choose_their_guidance_and_wrong_values_are_refused(s
 
     unguided = texts(esamp_beta=0)
     assert texts(esamp_beta=0, esamp_group="again") == unguided
-    assert texts(esamp_beta=3, esamp_group="strong") != unguided
+    strong = texts(esamp_beta=3, esamp_group="strong")
+    assert strong != unguided
+    assert texts(esamp_beta="3", esamp_group="text", esamp_group_size="1") == strong
     assert len(set(texts(num=4, temperature=1.0, esamp_beta=0.25))) > 1
     for values, told in (
         ({"esamp_beta": -1}, "`esamp_beta` must be greater than or equal to 0, got -1"),
         ({"esamp_beta": "much"}, "`esamp_beta` must be"),
         ({"esamp_betta": 1}, "Did you mean `esamp_beta`?"),
         ({"esamp_group_size": 0}, "`esamp_group_size` must be greater than or equal to 1, got 0"),
+        ({"esamp_beta": True}, "`esamp_beta` must be a number, got True"),
+        ({"esamp_beta": 1e30}, "`esamp_beta` must be less than or equal to 100, got 1e+30"),
+        ({"esamp_beta": 1e4}, "`esamp_beta` must be less than or equal to 100, got 10000"),
     ):
         with pytest.raises(BadRequestError, match="400") as refused:
             texts(**values)
         assert told in str(refused.value)
     assert texts(esamp_beta=0, esamp_group="third") == unguided  # the engine lives
+
+
+def test_32_groups_at_once_are_all_guided_and_a_client_can_see_it(server):
+    from openai import OpenAI
+
+    client = OpenAI(base_url=server, api_key="none", max_retries=0, timeout=600)
+    root = server.removesuffix("/v1")
+
+    def text(number: int, beta: str) -> str:
+        values = {"esamp_beta": beta, "esamp_group": f"{beta} {number}", "tts_id": f"{beta}-{number}"}
+        answer = client.completions.create(
+            model="small", prompt=f"{number} ships went to sea, and", max_tokens=24, temperature=0.0,
+            extra_body={"vllm_xargs": values, "ignore_eos": True},
+        )  # fmt: skip
+        return answer.choices[0].text
+
+    def told(path: str) -> str:
+        with urllib.request.urlopen(f"{root}{path}", timeout=60) as answer:
+            return answer.read().decode()
+
+    before = json.loads(told("/esamp"))["figures"]
+    with ThreadPoolExecutor(32) as threads:
+        plain = list(threads.map(lambda number: text(number, "0"), range(32)))
+        steered = list(threads.map(lambda number: text(number, "3"), range(32)))
+    assert sum(one != other for one, other in zip(plain, steered, strict=True)) == 32
+    asked = "&".join(f"tts_id=3-{number}" for number in range(32))
+    figures = json.loads(told(f"/esamp?{asked}"))
+    assert {one["esamp_guided_tokens"] for one in figures.values()} == {23}  # of 24 tokens all but the first
+    assert json.loads(told("/esamp?tts_id=0-1"))["0-1"]["esamp_guided_tokens"] == 0
+    after = json.loads(told("/esamp"))["figures"]
+    assert after["rows_without_slot"] == 0
+    assert after["rows_guided"] - before["rows_guided"] == 32 * 23
+    metrics = dict(line.split() for line in told("/metrics").splitlines() if line.startswith("tts_esamp_"))
+    assert float(metrics["tts_esamp_rows_guided"]) == after["rows_guided"]
+    assert float(metrics["tts_esamp_rows_without_slot"]) == 0

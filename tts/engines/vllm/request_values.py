@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from tts.components.component import Section
 from tts.errors import nearest
+from tts.plugins.esamp.settings import MAX_BETA
 from tts.types import ConfidenceFloor
 
 AGAINST_A_FLOOR = {
@@ -21,10 +22,30 @@ AGAINST_A_FLOOR = {
 """vLLM's parameters that may keep a request from ending, and what they are where they do not."""
 
 
-class RequestValues(Section):
-    """The values of one request. Keys of other plugins are none of our business and are left alone."""
+HIGHEST_TEMPERATURE = 1e6
+"""All tokens are equally likely long before."""
 
-    esamp_beta: float | None = Field(default=None, ge=0)
+NUMBERS = (
+    "esamp_beta",
+    "esamp_group_size",
+    "top_n_sigma",
+    "first_token_temperature",
+    "first_token_top_k",
+    "high_temperature",
+    "floor_threshold",
+    "floor_window",
+    "floor_top_k",
+)
+"""The keys whose values are numbers."""
+
+
+class RequestValues(Section):
+    """The values of one request. Keys of other plugins are none of our business and are left alone.
+
+    Numbers may come as text (`"0.25"`), as clients often send them.
+    """
+
+    esamp_beta: float | None = Field(default=None, ge=0, le=MAX_BETA)
     """How strongly ESamp guides this request; absent: as the engine was set up; 0: not at all, but it is trained on."""
 
     esamp_group: str | None = Field(default=None, min_length=1)
@@ -37,13 +58,13 @@ class RequestValues(Section):
     top_n_sigma: float = Field(default=0.0, ge=0)
     """Keep only tokens whose logit is within this many standard deviations of the largest; 0 keeps all."""
 
-    first_token_temperature: float | None = Field(default=None, gt=0)
+    first_token_temperature: float | None = Field(default=None, gt=0, le=HIGHEST_TEMPERATURE)
     """The temperature of the first token alone."""
 
     first_token_top_k: int = Field(default=16, ge=1)
     """With `first_token_temperature`: draw the first token among this many most likely ones."""
 
-    high_temperature: float | None = Field(default=None, gt=0)
+    high_temperature: float | None = Field(default=None, gt=0, le=HIGHEST_TEMPERATURE)
     """Takes the place of `temperature` where that is above what vLLM allows."""
 
     floor_threshold: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -57,6 +78,19 @@ class RequestValues(Section):
 
     tts_id: str | None = Field(default=None, min_length=1)
     """The name under which to ask for this request's figures; absent: vLLM's own."""
+
+    @field_validator(*NUMBERS, mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        """Read a number from a text; `true` is none, though Python takes it for 1."""
+        if isinstance(value, bool):
+            raise ValueError("must be a number")
+        if not isinstance(value, str):
+            return value
+        try:
+            return int(value) if value.strip().lstrip("+-").isdecimal() else float(value)
+        except ValueError:
+            return value  # which then is refused as the text it is
 
     @property
     def floor(self) -> ConfidenceFloor | None:
@@ -79,7 +113,7 @@ class RequestValues(Section):
             if details["type"] == "extra_forbidden":
                 valid = list(cls.model_fields)
                 raise ValueError(f"`{key}` is no key.{nearest(key, valid)} The keys are: {', '.join(valid)}") from None
-            wanted = details["msg"].removeprefix("Input should be ")
+            wanted = details["msg"].removeprefix("Input should be ").removeprefix("Value error, must be ")
             raise ValueError(f"`{key}` must be {wanted}, got {details['input']!r}") from None
 
 

@@ -32,6 +32,7 @@ What holds:
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -123,6 +124,8 @@ class WorkerPlugin:
         self._fallen: torch.Tensor | None = None
         self._num_steps = 0
         self._refusals: list[str] = []
+        self._serves = False  # vLLM's warm-up comes first
+        self._without_distiller = 0
 
     # --- requests
 
@@ -153,12 +156,15 @@ class WorkerPlugin:
         # Its name: the one that it asked for, unless another request has that.
         others = {admitted.name for other, admitted in self._requests.items() if other != request_id}
         name = values.tts_id if values.tts_id and values.tts_id not in others else request_id
-        end_id = min(params.all_stop_token_ids, default=-1)
+        end_id, is_new = min(params.all_stop_token_ids, default=-1), request_id not in self._requests
         self._requests[request_id] = Admitted(name, decoding, params.temperature, end_id)
         if self._core is not None:
             group = values.esamp_group or parent_of(request_id)
             seed = crc32(name.encode()) if params.seed is None else params.seed
-            self._core.join(name, group, group_size=values.esamp_group_size, beta=values.esamp_beta, seed=seed)
+            size, beta = values.esamp_group_size, values.esamp_beta
+            has_distiller = self._core.join(name, group, group_size=size, beta=beta, seed=seed)
+            if not has_distiller and is_new and self._serves:
+                self._warn(group)
         return params
 
     def release(self, request_ids: Iterable[str]) -> None:
@@ -176,8 +182,22 @@ class WorkerPlugin:
         self._certainties = Certainties(self_certainty=self._self_certainty)
         self._num_steps = 0
         self._refusals.clear()
+        self._serves = True
         if self._core is not None:
             self._core.forget()
+
+    def _warn(self, group: str) -> None:
+        """Say on standard error that a request runs unguided, for the first, second, fourth, eighth … of them."""
+        self._without_distiller += 1
+        if self._without_distiller.bit_count() == 1:
+            assert self.settings is not None
+            print(
+                f"tts: esamp: a request of group {group!r} runs unguided, since all {self.settings.num_distillers} "
+                f"distillers are taken, or its own has no room ({self._without_distiller} requests so far). "
+                "Raise `num_slots`, or keep fewer groups in flight",
+                file=sys.stderr,
+                flush=True,
+            )
 
     # --- one step
 

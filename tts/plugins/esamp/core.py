@@ -154,9 +154,10 @@ class ESampCore:
     def leave(self, request_id: str) -> None:
         """Let go of a request that is finished or cancelled; unknown ones are ignored."""
         member = self._members.pop(request_id, None)
-        if member is None or member.group is None:
+        if member is None:
             return
-        self._groups.leave(request_id, member.group)
+        if member.group is not None:
+            self._groups.leave(request_id, member.group)
         self._departed[request_id] = member.trace
         if len(self._departed) > MAX_DEPARTED:
             del self._departed[next(iter(self._departed))]

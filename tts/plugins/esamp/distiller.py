@@ -251,6 +251,11 @@ class DistillerBank:
             yield from block
 
 
+def bytes_per_slot(hidden_size: int, width: int) -> int:
+    """Return the memory of one distiller: its weights and Adam's two moments, float32 (on CUDA it is a sixth less)."""
+    return NUM_BLOCKS * 3 * hidden_size * width * 3 * 4
+
+
 def templates(hidden_size: int, width: int) -> list[torch.Tensor]:
     """Return what every distiller starts from, drawn as `torch.nn.Linear` draws: W_gate above W_up `[2w, d]` and W_down
     `[d, w]` of each block in turn."""

@@ -12,6 +12,9 @@ from tts.plugins.settings import PluginSettings
 PAPER: Mapping[str, Any] = {"start": "paper", "input_norm": "none", "learning_rate": 4e-4, "train_every": 1}
 """What `preset: paper` stands for."""
 
+MAX_BETA = 100.0
+"""Far beyond any use: at 10 a text is nonsense, and at 1e30 nothing but the sign of the distiller's error is left."""
+
 
 class ESampSettings(PluginSettings):
     """The algorithm's constants. Defaults are the paper's but for `start`, `input_norm` and, on a CPU, `train_every`.
@@ -24,7 +27,7 @@ class ESampSettings(PluginSettings):
     """paper: ESamp word for word as published, which is `start: paper`, `input_norm: none`, `learning_rate: 4e-4` and
     `train_every: 1`; other values for these are refused then."""
 
-    beta: float = Field(default=0.25, ge=0)
+    beta: float = Field(default=0.25, ge=0, le=MAX_BETA)
     """How far decoding moves away from what the distiller predicts; 0 trains the distiller but changes no token."""
 
     scope: Literal["prompt", "shared"] = "prompt"
