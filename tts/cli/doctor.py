@@ -26,7 +26,12 @@ EXTRAS = {
 
 def doctor(
     engine: Annotated[
-        str | None, typer.Option("--engine", metavar="NAME", help="Also open this engine, and say what it can do here.")
+        str | None,
+        typer.Option(
+            "--engine",
+            metavar="NAME",
+            help="Also open this engine, and say what it can do here; vllm: whether ESamp steers, too, in a minute.",
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", metavar="MODEL", help="The engine's model. (default: the quickstart's)")
@@ -104,6 +109,7 @@ def _models() -> Iterator[str]:
 
 def _opened(name: str, model: str | None, overrides: Sequence[str]) -> Iterator[str]:
     """Open an engine as a recipe would: some of what it can do depends on model, machine and server."""
+    from tts.cli.checkup import checkup
     from tts.components import registry
     from tts.engines.local_model import StoredModel
     from tts.protocols import FindsOut
@@ -119,6 +125,9 @@ def _opened(name: str, model: str | None, overrides: Sequence[str]) -> Iterator[
     stray = [one for one in overrides if not one.startswith("engine.")]
     if stray:
         raise UsageError(f"`--set` must begin with `engine.` here, where there is no other part, got {stray[0]}")
+    if name == "vllm":
+        yield from checkup(section, overrides)
+        return
     # What rates stands in a recipe where a scorer wants it.
     place = "engine" if hasattr(kind, "render") else "selector.scorer.reward"
     scorer = [] if place == "engine" else ["selector=best_of_n", "selector.scorer=reward_model"]

@@ -56,6 +56,8 @@ class Worker(OwnWorker):  # type: ignore[misc]  # which class it is depends on t
         return figures
 
     def tts_report(self) -> dict[str, Any] | None:
-        """Return `WorkerPlugin.report`."""
+        """Return `WorkerPlugin.report`, and which of vLLM's runners it is in."""
         report: dict[str, Any] | None = self.model_runner.worker_plugin.report()
+        if report is not None:
+            report["figures"]["vllm_runner"] = 1 if hasattr(self.model_runner, "_model_forward") else 2
         return report
