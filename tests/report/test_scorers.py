@@ -144,3 +144,11 @@ def test_a_tournament_has_a_line_where_all_that_smaller_draws_need_was_compared(
     assert "no point of best_of_n(pairwise) at k = 2, where some draws need comparisons that nobody made" in "\n".join(
         few.warnings
     )
+
+
+def test_points_below_the_whole_draw_need_no_point_of_it(tmp_path: Path, problems: Path) -> None:
+    script = boxed("2", "3", "2", "1", "4")
+    scorer = tournament(every_pair=True)
+    run = draw(tmp_path / "r", problems, script, selector={"name": "best_of_n", "scorer": scorer})
+    [arm] = report_of([run], (1, 2), embeddings="none").arms
+    assert {point.k: point.lower for point in arm.points("best_of_n(pairwise)")} == {1: 0.2, 2: 0.4}

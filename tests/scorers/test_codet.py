@@ -159,6 +159,16 @@ def test_programs_that_read_their_standard_input_have_tests_of_inputs_and_output
     assert found == pytest.approx({"4 of 5 tests": 4.0, "2 of 5 tests": 2 * math.sqrt(2), "3 of 5 tests": 3.0})
 
 
+def test_a_block_is_what_it_is_called() -> None:
+    named = "```input\n1\n```\n```output\n2\n```\n"
+    assert pairs_in(named, 9) == [("1\n", "2\n")]
+    assert pairs_in(f"{named}Input:\n```\n3\n```\nthat is\n```python\nprint()\n```\nOutput\n```\n4\n```", 9) == [
+        ("1\n", "2\n")
+    ]
+    assert pairs_in("Sample Output:\n```\n3\n```\nInput\n```\n\n```\nIts output is cut\n```\n4", 9) == []
+    assert pairs_in("input ```" * 20_000 + "\ninput\n```\n" * 20_000, 9) == []
+
+
 @given(
     st.lists(st.tuples(*[st.text("ab 1\n", max_size=6)] * 2), max_size=4),
     st.lists(st.sampled_from(["so", "Input:", "output", "```\nx\n```"]), max_size=2),

@@ -116,11 +116,11 @@ def study(arm: ArmRuns, gathered: Sequence[Gathered], about: Scope, *, with_hits
                 f"{arm.name}: no point of {own_figure} at k = {', '.join(map(str, missing))}, where some draws need "
                 "comparisons that nobody made (the scorer's `every_pair: true` has all made)"
             )
-        found = [
-            joined([replace(smaller, name=one.name), one]) if smaller and one.name == own_figure else one
-            for one in found
-            if one.ks
-        ]
+        if smaller:
+            whole_draw = [one for one in found if one.name == own_figure and one.ks]
+            own = joined([replace(smaller, name=own_figure), *whole_draw])
+            found = [own if one.name == own_figure else one for one in found]
+        found = [one for one in found if one.ks]
     drawn, all_paid = (_costs(arm, gathered, about, judging=judging, with_hits=with_hits) for judging in (False, True))
     costs = {one.name: all_paid if one.name in chosen else drawn for one in found}
 

@@ -20,8 +20,7 @@ from tts.scorers.asking import Asks
 from tts.tasks.prompt import filled
 from tts.types import Candidate, Decoding, Message, Problem
 
-BLOCK = r"[^`]*?^```[^\n`]*\n(.*?)^```"
-PAIR = re.compile(rf"\binput\b{BLOCK}[^`]*?\boutput\b{BLOCK}", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+LABEL = re.compile(r"\b(input|output)\b", re.IGNORECASE)
 
 
 class WritesTests(Asks):
@@ -88,5 +87,25 @@ def program_of(problem: Problem, candidate: Candidate) -> str | None:
 
 
 def pairs_in(text: str, most: int) -> list[tuple[str, str]]:
-    """Return the first `most` inputs and outputs of a text: a block after «input», and the next one after «output»."""
-    return [(found[1], found[2]) for found in PAIR.finditer(text.replace("\r\n", "\n"))][:most]
+    """Return the first `most` inputs and outputs of a text: a block called «input» and the next one, called «output».
+
+    What a block is called is the last such word before it, or behind its opening marks. One that is not closed, or has
+    another block in between, is none.
+    """
+    found, label = list[tuple[str, str]](), ""
+    read: str | None = None
+    block: list[str] | None = None
+    for line in text.replace("\r\n", "\n").split("\n"):
+        marks = line.lstrip().startswith("```")
+        if block is not None and not marks:
+            block.append(line)
+        elif block is not None:
+            content = "".join(f"{one}\n" for one in block)
+            if label == "output" and read is not None:
+                found.append((read, content))
+            read = content if label == "input" else None
+            block, label = None, ""
+        else:
+            label = [label, *LABEL.findall(line)][-1].lower()
+            block = [] if marks else None
+    return found[:most]
