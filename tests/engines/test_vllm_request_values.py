@@ -124,30 +124,78 @@ class Engine:
         return [getattr(self.plugin, method.removeprefix("tts_"))(*args)]
 
 
-def test_the_totals_and_the_figures_of_named_requests_are_told_and_other_paths_left_alone():
-    passed: list[str] = []
+def middleware(engine: Engine | None = None) -> tuple[Any, list[Any]]:
+    """A function that asks the middleware, and what it handed on: paths and bodies."""
+    passed: list[Any] = []
 
-    async def inner(scope, *_):
-        passed.append(scope["path"])
+    async def inner(scope, receive, _):
+        passed.append((scope["path"], await body_of(receive) if scope["method"] == "POST" else b""))
 
-    engine = Engine()
-    engine.plugin.admit("0", params(tts_id="mine"))
-    middleware = ESampFigures(inner)
+    async def body_of(receive) -> bytes:
+        parts, more = [], True
+        while more:
+            message = await receive()
+            parts.append(message["body"])
+            more = message.get("more_body", False)
+        return b"".join(parts)
 
-    def asked(path: str, query: bytes = b"", method: str = "GET") -> Any:
+    ours = ESampFigures(inner)
+
+    def ask(path: str, query: bytes = b"", body: bytes | None = None) -> Any:
         sent: list[Any] = []
+        # as two messages, as a large one comes
+        waiting = [] if body is None else [{"body": body[:9], "more_body": True}, {"body": body[9:]}]
+
+        async def receive() -> Any:
+            return waiting.pop(0)
 
         async def send(message: Any) -> None:
             sent.append(message)
 
         app = SimpleNamespace(state=SimpleNamespace(engine_client=engine))
+        method = "GET" if body is None else "POST"
         scope = {"type": "http", "method": method, "path": path, "query_string": query, "app": app}
-        asyncio.run(middleware(scope, None, send))
-        return json.loads(sent[1]["body"]) if sent else None
+        asyncio.run(ours(scope, receive, send))
+        return (sent[0]["status"], json.loads(sent[1]["body"])) if sent else None
 
-    assert asked("/esamp")["figures"]["rows_without_slot"] == 0
-    assert asked("/esamp/", b"tts_id=mine&tts_id=yours") == {"mine": {"esamp_guided_tokens": 0}, "yours": {}}
+    return ask, passed
+
+
+def test_the_totals_and_the_figures_of_named_requests_are_told_and_other_paths_left_alone():
+    engine = Engine()
+    engine.plugin.admit("0", params(tts_id="mine"))
+    ask, passed = middleware(engine)
+    status, told = ask("/esamp")
+    assert (status, told["figures"]["rows_without_slot"]) == (200, 0)
+    assert ask("/esamp/", b"tts_id=mine&tts_id=yours") == (200, {"mine": {"esamp_guided_tokens": 0}, "yours": {}})
     assert passed == []
-    assert asked("/esamp", method="POST") is None
-    assert asked("/v1/completions", method="POST") is None
-    assert passed == ["/esamp", "/v1/completions"]
+    assert ask("/v1/models") is None
+    assert passed == [("/v1/models", b"")]
+
+
+@pytest.mark.parametrize("key", sorted(NUMBERS))
+def test_a_switch_in_place_of_a_number_is_refused_before_vllm_takes_it_for_1(key):
+    ask, passed = middleware()
+    status, told = ask("/v1/completions", body=json.dumps({"prompt": "a", "vllm_xargs": {key: True}}).encode())
+    assert (status, told["error"]["code"]) == (400, 400)
+    assert told["error"]["message"] == f"`{key}` must be a number, got True"
+    assert passed == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"prompt": "vllm_xargs"}',
+        b'{"vllm_xargs": {"esamp_beta": 0.5, "their_switch": true}}',
+        b'{"vllm_xargs": [true]}',
+        b'{"vllm_xargs": null}',
+        b"vllm_xargs, but no JSON",
+        b'[{"vllm_xargs": 1}]',
+        b"",
+    ],
+    ids=range(7),
+)
+def test_any_other_body_is_handed_on_as_it_came(body):
+    ask, passed = middleware()
+    assert ask("/v1/completions", body=body) is None
+    assert passed == [("/v1/completions", body)]

@@ -5,6 +5,7 @@
                             {"a": {"esamp_guided_tokens": 31, "esamp_novelty": 0.9}}; {} for one that is unknown. One
                             that has ended is forgotten once it was asked about.
     GET /metrics            vLLM's own, with gauges `tts_esamp_…` of the same totals
+    POST …                  a number in `vllm_xargs` that is `true` or `false` is refused: vLLM would take it for 1 or 0
 
 The numbers live in the workers, which are asked each time; that makes them wait for their device once.
 """
@@ -15,6 +16,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
+
+from tts.engines.vllm.request_values import RequestValues
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
@@ -34,6 +37,8 @@ class ESampFigures:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         path = str(scope.get("path", "")).removeprefix(scope.get("root_path", "")).rstrip("/")
+        if scope["type"] == "http" and scope["method"] == "POST":
+            return await self._checked(scope, receive, send)
         if scope["type"] != "http" or scope["method"] != "GET" or path not in (PATH, "/metrics"):
             return await self._app(scope, receive, send)
         engine = scope["app"].state.engine_client
@@ -49,6 +54,22 @@ class ESampFigures:
                 self._gauge(name).set(value)
         return await self._app(scope, receive, send)
 
+    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse what vLLM would misread, or hand the request on as it came."""
+        messages = [await receive()]
+        while messages[-1].get("more_body", False):
+            messages.append(await receive())
+        try:
+            refuse_switches(b"".join(message.get("body", b"") for message in messages))
+        except ValueError as error:
+            told = {"message": str(error), "type": "BadRequestError", "param": "vllm_xargs", "code": 400}
+            return await answer(send, {"error": told}, status=400)
+
+        async def again() -> Any:
+            return messages.pop(0) if messages else await receive()
+
+        return await self._app(scope, again, send)
+
     def _gauge(self, name: str) -> Any:
         if name not in self._gauges:
             from prometheus_client import Gauge  # which comes with vLLM
@@ -57,9 +78,21 @@ class ESampFigures:
         return self._gauges[name]
 
 
-async def answer(send: Send, content: Mapping[str, Any]) -> None:
+def refuse_switches(body: bytes) -> None:
+    """Raise ValueError where `vllm_xargs` in the body has `true` or `false` for one of our numbers."""
+    if b"vllm_xargs" not in body:
+        return
+    try:
+        given = json.loads(body)["vllm_xargs"]
+    except (ValueError, KeyError, TypeError):  # what is wrong with it vLLM says better
+        return
+    if isinstance(given, dict):
+        RequestValues.of({key: value for key, value in given.items() if isinstance(value, bool)})
+
+
+async def answer(send: Send, content: Mapping[str, Any], status: int = 200) -> None:
     """Answer with JSON."""
     body = json.dumps(content).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
