@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -86,6 +88,27 @@ def test_more_requests_than_may_wait_are_told_to_come_again(slow: Server) -> Non
     for thread in threads:
         thread.join()
     until(lambda: waiting(slow) == 0)
+
+
+def half_sent(address: str) -> socket.socket:
+    """A connection that stays silent in the midst of a body."""
+    url = urlsplit(address)
+    connection = socket.create_connection((url.hostname, url.port), timeout=20)
+    connection.sendall(b'POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"model"')
+    return connection
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(slow: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tts.server.app.BODY_SECONDS", 0.2)
+    with half_sent(slow.url) as connection:
+        assert connection.recv(999).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_does_not_come_does_not_hold_the_end_of_a_server(tmp_path: Path) -> None:
+    with started("-r", write_recipes(tmp_path)[0]) as (server, child), half_sent(server.url) as connection:
+        time.sleep(0.3)
+        assert stopped(child) == 143
+        assert connection.recv(999).startswith(b"HTTP/1.1 503 ")
 
 
 def test_a_body_that_is_too_long_is_refused_before_it_is_read_to_its_end(slow: Server) -> None:

@@ -22,6 +22,8 @@ from tts.server.service import Service
 from tts.server.session import Ticket
 
 MOST_BODY_BYTES = 1 << 20
+BODY_SECONDS = 60.0
+"""How long a body may take to come. A connection that stays silent in the midst of one would be held for ever."""
 KEEP_ALIVE_SECONDS = 1.0
 """Between the comments of a stream. A client that has gone is noticed no later than that."""
 CLIENT_GONE = 499
@@ -40,7 +42,7 @@ def application(service: Service, *, api_key: str | None = None, most_body_bytes
 
     async def chat(request: Request) -> Response:
         try:
-            asked = read(await _body(request, most_body_bytes), service.recipes)
+            asked = read(await _body(request, most_body_bytes, service.ending), service.recipes)
         except RefusalError:
             service.metrics.count("", "refused")
             raise
@@ -98,8 +100,23 @@ def application(service: Service, *, api_key: str | None = None, most_body_bytes
     )
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """Return the body. Raises RefusalError as soon as it is too long."""
+async def _body(request: Request, most: int, ending: asyncio.Event) -> bytes:
+    """Return the body. Raises RefusalError as soon as it is too long, or takes too long, or the server ends."""
+    reading, end = asyncio.ensure_future(_read(request, most)), asyncio.ensure_future(ending.wait())
+    try:
+        either: set[asyncio.Future[Any]] = {reading, end}
+        await asyncio.wait(either, timeout=BODY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            return reading.result()
+    finally:
+        reading.cancel()
+        end.cancel()
+    if ending.is_set():
+        raise RefusalError(503, "the server is ending")
+    raise RefusalError(408, f"the body must be there within {BODY_SECONDS:g} seconds")
+
+
+async def _read(request: Request, most: int) -> bytes:
     body = bytearray()
     try:
         async for piece in request.stream():

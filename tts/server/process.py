@@ -92,5 +92,6 @@ def running(service: Service, listening: socket.socket, api_key: str | None, end
             raise service.failed
         yield
     finally:
+        service.soon(service.ending.set)
         server.should_exit = True
         thread.join(GRACE_SECONDS + 2 * ENDING_SECONDS + 5)

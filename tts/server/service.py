@@ -60,6 +60,7 @@ class Service:
         self._numbers, self._name = itertools.count(), secrets.token_hex(4)
         self._answered: deque[float] = deque(maxlen=64)
         self.num_waiting = 0
+        self.ending = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def _check(self, recipes: Sequence[Recipe]) -> None:
