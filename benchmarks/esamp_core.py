@@ -1,16 +1,16 @@
-r"""What a step of ESamp costs on this machine, and what each lever costs in loss, as two Markdown tables.
+r"""What a step of ESamp costs on this machine, and what its distillers learn, and when, as Markdown tables.
 
-    python benchmarks/esamp_core.py --record SmolLM2.gguf a.pt --prompt "..."   # once per prompt
-    python benchmarks/esamp_core.py [--states a.pt b.pt] [--threads 2] [--rounds 9]
+    python benchmarks/esamp_core.py [--threads 2] [--rounds 9]                  # costs
+    python benchmarks/esamp_core.py --losses MODEL ... [--states DIR] [--tokens 200]
 
-The first table: milliseconds of `ESampCore.step` on the CPU, all levers interleaved. One round is eight steps, so that
-every lever trains as often as it should; printed are the median of the rounds' mean step and its range. Between two
-steps 80 MB of other memory is read, as the model's weights are.
+Costs: milliseconds of `ESampCore.step` on the CPU, all levers interleaved. One round is eight steps, so that every
+lever trains as often as it should; printed are the median of the rounds' mean step and its range. Between two steps
+80 MB of other memory is read, as the model's weights are.
 
-The second: the mean over the rows of ‖h^L − ĥ‖², each row predicted before anything is learned from it, over the 16
-steps up to the given one, divided by that of the paper's settings on the same rows; the mean over the files and, in
-brackets, the worst file. A file holds `h_first` and `h_last`, each `[steps, 16, d]`. Without one, states are made up;
-they say that the levers work, not what they cost with a real model.
+Losses: the mean over the rows of ‖h^L − ĥ‖², each row predicted before anything is learnt from it, divided by that of
+μ, the mean of the group's earlier h^L, over stretches of tokens. Of each model (a folder, a .gguf file, a
+`package://NAME/FILE.gguf`) hidden states are recorded once, into a cache: 16 answers to one prompt, and 4 to each of
+four, sampled at temperature 1, none of which ever ends. One recording each: differences below 2 % mean nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
@@ -27,27 +28,53 @@ from tts.plugins.esamp.core import ESampCore, StepRow
 from tts.plugins.esamp.settings import ESampSettings
 
 LEVERS: dict[str, dict[str, Any]] = {
-    "the paper's": {"train_every": 1, "learning_rate": 4e-4},
-    "default": {},
+    "default (`train_every: 4`)": {},
     "`train_every: 1`": {"train_every": 1},
     "`train_every: 2`": {"train_every": 2},
     "`train_every: 8`": {"train_every": 8},
-    "`learning_rate: 4e-4`": {"learning_rate": 4e-4},
+    "`preset: paper`": {"preset": "paper"},
     "`width: 192`": {"width": 192},
     "`scope: shared`": {"scope": "shared"},
     "`control: untrained`": {"control": "untrained"},
+    "`control: mean`": {"control": "mean"},
+}
+LEARNERS: dict[str, dict[str, Any]] = {
+    "default (`train_every: 4`)": {},
+    "`train_every: 1`": {"train_every": 1},
+    "`train_every: 8`": {"train_every": 8},
+    "`learning_rate: 8e-4`": {"learning_rate": 8e-4},
+    "`learning_rate: 8e-4, train_every: 1`": {"learning_rate": 8e-4, "train_every": 1},
+    "`learning_rate: 1.6e-3, train_every: 1`": {"learning_rate": 1.6e-3, "train_every": 1},
+    "`input_norm: none`": {"input_norm": "none"},
+    "`input_norm: none, train_every: 1`": {"input_norm": "none", "train_every": 1},
+    "`start: paper`": {"start": "paper"},
+    "`start: paper, train_every: 1`": {"start": "paper", "train_every": 1},
+    "`start: paper, input_norm: none`": {"start": "paper", "input_norm": "none"},
+    "`preset: paper`": {"preset": "paper"},
+    "`control: untrained`": {"control": "untrained"},
 }
 COST_SHAPES = [(576, 1, 16), (576, 8, 4), (896, 1, 16), (896, 8, 4)]
-LOSS_SHAPES = [(1, 16), (4, 4)]
-STAGES = [16, 64, 128, 256, 500]
-NUM_ROWS, ROUND, WINDOW = 16, 8, 16
+NUM_ROWS, ROUND = 16, 8
+STRETCHES = {"1–16": (0, 16), "17–64": (16, 64), "65–128": (64, 128), "129–": (128, 10**9)}
+PROMPTS = {
+    "1 x 16": [
+        "Let x + y = 60 with x, y > 0 and x a multiple of 7. Find the largest x*y; explain and check every step."
+    ],
+    "4 x 4": [
+        "Tom has 12 apples, gives away 5, then buys 3 times as many as are left. How many has he? Explain at length.",
+        "Write a long story about a lighthouse keeper who finds a letter in a bottle.",
+        "A train goes 60 km in 45 minutes, waits 20 minutes, then goes 80 km twice as fast. What is its average speed?",
+        "Describe in detail five different ways to sort a list of numbers, with Python code for each.",
+    ],
+}
+"""What is recorded, by the shape: problems x candidates."""
 
 Step: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def step_of(lever: str, d: int, num_groups: int, rows_per_group: int, **more: Any) -> Step:
+def step_of(lever: dict[str, Any], d: int, num_groups: int, rows_per_group: int, **more: Any) -> Step:
     """Return a new core's step for groups that never end."""
-    settings = ESampSettings(**{"num_slots": num_groups} | LEVERS[lever] | more)
+    settings = ESampSettings(**{"num_slots": num_groups} | lever | more)
     core = ESampCore(settings, d, num_groups * rows_per_group)
     names = [(f"{group}.{row}", str(group)) for group in range(num_groups) for row in range(rows_per_group)]
     for request_id, group in names:
@@ -59,7 +86,7 @@ def step_of(lever: str, d: int, num_groups: int, rows_per_group: int, **more: An
 def costs(shape: tuple[int, int, int], num_rounds: int) -> dict[str, str]:
     """Return each lever's milliseconds per step: median (min to max)."""
     d, num_groups, rows_per_group = shape
-    steps = {lever: step_of(lever, *shape) for lever in LEVERS}
+    steps = {name: step_of(lever, *shape) for name, lever in LEVERS.items()}
     means: dict[str, list[float]] = {lever: [] for lever in LEVERS}
     model = torch.rand(20_000_000)
     for _ in range(num_rounds + 1):
@@ -76,90 +103,113 @@ def costs(shape: tuple[int, int, int], num_rounds: int) -> dict[str, str]:
     return {lever: f"{statistics.median(ms):.1f} ({min(ms):.1f} to {max(ms):.1f})" for lever, ms in measured.items()}
 
 
-def losses(lever: str, states: dict[str, torch.Tensor], shape: tuple[int, int]) -> list[float]:
-    """Return the mean loss up to each stage. At β = 1 the state moves by the error itself."""
-    h_firsts, h_lasts = states["h_first"].float(), states["h_last"].float()
+def losses(lever: dict[str, Any], h_firsts: torch.Tensor, h_lasts: torch.Tensor, shape: tuple[int, int]) -> list[float]:
+    """Return each step's loss. At β = 1 the state moves by the error itself."""
     step = step_of(lever, h_firsts.shape[-1], *shape, beta=1.0)
-    errors = [
+    return [
         (step(h_first, h_last) - h_last).square().sum(-1).mean().item()
         for h_first, h_last in zip(h_firsts, h_lasts, strict=True)
     ]
-    return [statistics.mean(errors[max(0, stage - WINDOW) : stage]) for stage in STAGES if stage <= len(errors)]
 
 
-def loss_ratios(files: list[dict[str, torch.Tensor]], shape: tuple[int, int]) -> dict[str, str]:
-    """Return each lever's losses over the paper's; of the paper's own, the losses."""
-    paper = [losses("the paper's", states, shape) for states in files]
-    cells = {"the paper's": " | ".join(f"{statistics.mean(stage):.0f}" for stage in zip(*paper, strict=True))}
-    for lever in list(LEVERS)[1:]:
-        mine = [losses(lever, states, shape) for states in files]
-        ratios = [[a / b for a, b in zip(*pair, strict=True)] for pair in zip(mine, paper, strict=True)]
-        cells[lever] = " | ".join(
-            f"{statistics.mean(stage):.3f} ({max(stage):.3f})" for stage in zip(*ratios, strict=True)
-        )
-    return cells
+def losses_of_mean(h_lasts: torch.Tensor, num_groups: int) -> list[float]:
+    """Return each step's loss of the mean of the group's rows before it, 0 at first."""
+    groups = h_lasts.unflatten(1, (num_groups, -1))  # [T, groups, rows, d]
+    before = groups.mean(2).cumsum(0) / torch.arange(1, len(groups) + 1).view(-1, 1, 1)
+    before = torch.cat([torch.zeros_like(before[:1]), before[:-1]]).unsqueeze(2)
+    return (groups - before).square().sum(-1).mean((1, 2)).tolist()  # type: ignore[no-any-return]
 
 
-def made_up(seed: int) -> dict[str, torch.Tensor]:
-    """Return states of which a part can be learnt: each row is one of 500 tokens in a context of its own."""
-    generator = torch.Generator().manual_seed(seed)
-    d, num_steps = 576, max(STAGES)
-    tokens = torch.randn(500, d, generator=generator)[torch.randint(500, (num_steps, NUM_ROWS), generator=generator)]
-    context = torch.randn(num_steps, NUM_ROWS, d, generator=generator)
-    mixing = torch.randn(d, d, generator=generator) / d**0.5
-    return {"h_first": tokens + context / 4, "h_last": 2 * torch.tanh(tokens @ mixing) + context / 2}
+def means_by_stretch(losses: list[float]) -> list[float]:
+    """Return the mean over each stretch that is there."""
+    return [statistics.mean(losses[start:end]) for start, end in STRETCHES.values() if start < len(losses)]
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not type-checked
-def record(name: str, path: str, prompt: str) -> None:
-    """Sample 16 answers at T = 1, never ending them, and save the hidden states of each step."""
+def record(name: str, prompts: list[str], num_tokens: int) -> dict[str, torch.Tensor]:
+    """Sample 16 answers at T = 1, never ending them; return h¹ and h^L of each step, `[num_tokens, 16, d]`."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from tts.models.pretrained import resolve
 
     source = resolve(name)
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
-    torch.manual_seed(0)
-    chat = [{"role": "user", "content": prompt}]
-    inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-    tokens, cache, states = inputs["input_ids"].expand(NUM_ROWS, -1), None, []
-    for _ in range(max(STAGES) + 1):
-        out = model(tokens, past_key_values=cache, output_hidden_states=True, logits_to_keep=1)
-        cache = out.past_key_values
+    tokenizer = AutoTokenizer.from_pretrained(source, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(source, dtype="auto")
+    generator = torch.Generator().manual_seed(0)
+    chats = [[{"role": "user", "content": prompt}] for prompt in prompts for _ in range(NUM_ROWS // len(prompts))]
+    how = {"add_generation_prompt": True, "padding": True, "return_tensors": "pt", "return_dict": True}
+    inputs = tokenizer.apply_chat_template(chats, **how)
+    tokens, mask, cache, states = inputs["input_ids"], inputs["attention_mask"], None, []
+    for _ in range(num_tokens + 1):
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+        given = {"attention_mask": mask, "position_ids": positions, "past_key_values": cache}
+        out = model(tokens, **given, output_hidden_states=True, logits_to_keep=1, use_cache=True)
+        cache, logits = out.past_key_values, out.logits[:, -1].float()
         states.append([out.hidden_states[layer][:, -1].bfloat16() for layer in (1, -1)])
-        out.logits[:, -1, tokenizer.eos_token_id] = -torch.inf
-        tokens = torch.multinomial(out.logits[:, -1].softmax(-1), 1)
+        logits[:, tokenizer.eos_token_id] = -torch.inf
+        tokens = torch.multinomial(logits.softmax(-1), 1, generator=generator)
+        mask = torch.cat([mask, mask.new_ones(NUM_ROWS, 1)], dim=1)
     h_first, h_last = map(torch.stack, zip(*states[1:], strict=True))  # the first token is never guided
-    torch.save({"h_first": h_first, "h_last": h_last}, path)
+    return {"h_first": h_first, "h_last": h_last}
+
+
+def recorded(name: str, shape: str, cache: Path, num_tokens: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return h¹ and h^L, float32, from the cache, or record them into it."""
+    path = cache / f"{Path(name).name} {shape} {num_tokens}.pt"
+    if not path.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        torch.save(record(name, PROMPTS[shape], num_tokens), path)
+    states = torch.load(path)
+    return states["h_first"].float(), states["h_last"].float()
+
+
+def print_losses(name: str, cache: Path, num_tokens: int) -> None:
+    """Print the losses of all learners over that of the running mean."""
+    columns: dict[str, dict[str, list[float]]] = {}
+    for shape, prompts in PROMPTS.items():
+        h_firsts, h_lasts = recorded(name, shape, cache, num_tokens)
+        for scope, num_groups in (("prompt", len(prompts)), ("shared", 1)):
+            if scope == "shared" and len(prompts) == 1:
+                continue  # one group is one group
+            of_mean = means_by_stretch(losses_of_mean(h_lasts, num_groups))
+            column = {"running mean, ‖h^L − μ‖²": of_mean}
+            for learner, lever in LEARNERS.items():
+                mine = means_by_stretch(losses(lever, h_firsts, h_lasts, (num_groups, NUM_ROWS // num_groups)))
+                column[learner] = [a / b for a, b in zip(mine, of_mean, strict=True)]
+            columns[f"{shape}, {scope}"] = column
+    d, first = h_firsts.shape[-1], next(iter(columns.values()))
+    print(f"\n| {Path(name).name}, d {d}, tokens {', '.join(STRETCHES)} | " + " | ".join(columns) + " |")
+    print("|---|" + "---|" * len(columns))
+    for row in first:
+        cells = [
+            " ".join(f"{number:.3f}" if number < 100 else f"{number:.0f}" for number in c[row])
+            for c in columns.values()
+        ]
+        print(f"| {row} | " + " | ".join(cells) + " |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--record", nargs=2, metavar=("MODEL", "FILE"), help="write a file of states and stop")
-    parser.add_argument("--prompt", default="Explain how photosynthesis works to a ten-year-old.")
-    parser.add_argument("--states", nargs="*", default=[], metavar="FILE", help="recorded states")
+    parser.add_argument(
+        "--losses", nargs="+", default=[], metavar="MODEL", help="print what distillers learn, no costs"
+    )
+    parser.add_argument("--states", type=Path, default=Path.home() / ".cache" / "tts" / "esamp_states", metavar="DIR")
+    parser.add_argument("--tokens", type=int, default=200, help="how many tokens of each answer are recorded")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=9, help="0: no table of costs")
+    parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    if args.record:
-        record(*args.record, args.prompt)
+    for name in args.losses:
+        with torch.inference_mode():
+            print_losses(name, args.states, args.tokens)
+    if args.losses:
         return
     with torch.inference_mode():
-        if args.rounds:
-            header = " | ".join(f"d {d}, {groups} x {rows}" for d, groups, rows in COST_SHAPES)
-            print(f"| ms per step, {args.threads} threads | {header} |\n|---|" + "---|" * len(COST_SHAPES))
-            columns = [costs(shape, args.rounds) for shape in COST_SHAPES]
-            for lever in LEVERS:
-                print(f"| {lever} | " + " | ".join(column[lever] for column in columns) + " |")
-        files = [torch.load(path) for path in args.states] or [made_up(seed) for seed in range(2)]
-        origin = f"{len(files)} " + ("recorded files" if args.states else "made-up files")
-        for shape in LOSS_SHAPES:
-            print(f"\n| loss, {shape[0]} x {shape[1]}, {origin} | " + " | ".join(f"step {stage}" for stage in STAGES))
-            print("|---|" + "---|" * len(STAGES))
-            for lever, cells in loss_ratios(files, shape).items():
-                print(f"| {lever} | {cells} |")
+        header = " | ".join(f"d {d}, {groups} x {rows}" for d, groups, rows in COST_SHAPES)
+        print(f"| ms per step, {args.threads} threads | {header} |\n|---|" + "---|" * len(COST_SHAPES))
+        columns = [costs(shape, args.rounds) for shape in COST_SHAPES]
+        for lever in LEVERS:
+            print(f"| {lever} | " + " | ".join(column[lever] for column in columns) + " |")
 
 
 if __name__ == "__main__":
