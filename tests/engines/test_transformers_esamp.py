@@ -69,7 +69,15 @@ def requests_of(*prompts: str, num: int = 4, max_tokens: int = 12, **decoding):
 @pytest.mark.parametrize(
     "decoding", [{"temperature": 0.0}, {"temperature": 0.9, "top_p": 0.9}], ids=["greedy", "sampled"]
 )
-@pytest.mark.parametrize("settings", [{"num_slots": 2}, {"scope": "shared"}, {"filter": "reference", "num_slots": 1}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_slots": 2},
+        {"scope": "shared"},
+        {"filter": "reference", "num_slots": 1},
+        {"keep_entropy": True, "target_kl": 0.1},
+    ],
+)
 def test_at_beta_0_every_candidate_is_the_plain_engines(open_engine, settings, decoding):
     """Five rows, three groups of four: they wait for slots, join while others decode, and drain."""
     requests = requests_of(*PROMPTS, **decoding)
@@ -255,6 +263,34 @@ def test_every_control_runs_and_repeats(open_engine, control):
     figures = report_of(engine).figures
     assert figures["rows_guided"] == sum(candidate.num_tokens - 1 for candidate in candidates)
     assert figures["rows_trained"] == (0 if control in ("untrained", "mean") else figures["rows_guided"])
+
+
+def test_guidance_that_keeps_the_entropy_repeats_and_is_as_sharp_as_the_model_in_every_row(open_engine):
+    """Two temperatures in one batch; a group does not notice others. Without it, guidance makes the model colder."""
+    first = guided(requests_of("a", temperature=0.7, max_tokens=20), beta=1.0)
+    second = guided(requests_of("How many?", temperature=1.3, max_tokens=20), beta=1.0)
+    keys = {"beta": 1.0, "kl_every": 1, "learning_rate": 0.01, "num_slots": 2}
+    colder, engine = open_engine(**keys), open_engine(**keys, keep_entropy=True)
+    run(colder, [*first, *second])
+    together = run(engine, [*first, *second])
+    figures = report_of(engine).figures
+    assert figures["mean_entropy"] == pytest.approx(figures["mean_reference_entropy"], abs=1e-3)
+    assert report_of(colder).figures["mean_entropy"] < figures["mean_reference_entropy"] - 0.05
+    assert run(open_engine(**keys, keep_entropy=True), [*first, *second]) == together
+    alone = open_engine(**keys, keep_entropy=True)
+    assert_as_promised(alone, by_key(run(alone, second)), by_key(together))
+
+
+def test_guidance_by_a_target_kl_repeats_and_a_group_does_not_notice_others(open_engine):
+    first, second = (guided(requests_of(prompt, temperature=1.0, max_tokens=30)) for prompt in ("a", "How many?"))
+    keys = {"target_kl": 0.02, "num_slots": 2, "kl_every": 4, "learning_rate": 0.01}
+    engine, alone = open_engine(**keys), open_engine(**keys)
+    together = run(engine, [*first, *second])
+    assert run(open_engine(**keys), [*first, *second]) == together
+    assert_as_promised(alone, by_key(run(alone, second)), by_key(together))
+    figures = report_of(engine).figures
+    assert figures["mean_beta"] != pytest.approx(0.25, abs=0.01)
+    assert 0.01 < figures["mean_kl"] < 0.04
 
 
 def test_kl_is_measured_as_often_as_asked(open_engine):

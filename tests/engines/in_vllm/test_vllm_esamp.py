@@ -70,6 +70,14 @@ def test_candidates_bring_their_novelty_and_kl(esamp):
     assert report.figures["mean_kl"] > 0
 
 
+def test_guidance_can_keep_the_entropy_and_then_beta_0_is_plain_all_the_same(plain):
+    with opened({"beta": 1.0, "num_slots": 4, "kl_every": 4, "keep_entropy": True}) as engine:
+        assert written(run(engine, guided(requests(), 0.0, "zero"))) == written(plain)
+        assert written(run(engine, guided(requests(), 1.0, "first"))) != written(plain)
+        figures = engine.plugin_report().figures
+    assert figures["mean_entropy"] == pytest.approx(figures["mean_reference_entropy"], abs=0.01)
+
+
 def test_with_prompts_read_in_parts_and_found_in_the_cache_beta_0_is_plain_and_slots_are_freed():
     """Two problems have prompts of about 170 tokens, read in three parts beside the decoding of the others."""
     with opened(engine_args=CHUNKED) as engine:

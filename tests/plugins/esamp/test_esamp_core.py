@@ -17,6 +17,7 @@ from tts.plugins.esamp.core import MAX_DEPARTED, ESampCore, StepRow  # noqa: E40
 from tts.plugins.esamp.fusion import kl_divergence  # noqa: E402  # as above
 from tts.plugins.esamp.reference import ReferenceDistiller  # noqa: E402  # as above
 from tts.plugins.esamp.settings import ESampSettings  # noqa: E402  # as above
+from tts.plugins.esamp.sharpness import Measured  # noqa: E402  # as above
 
 D, W, RATE, PROMPT = 16, 8, 4e-3, 3
 BOTH_LAYOUTS = pytest.mark.parametrize("all_slots", [False, True], ids=["exact rows", "all slots"])
@@ -305,11 +306,13 @@ def test_kl_goes_to_the_requests_that_were_guided() -> None:
     rows = [StepRow("b", PROMPT, PROMPT), StepRow("other", 5, PROMPT), StepRow("a", PROMPT, PROMPT)]
     mixed, h_last = step(core, rows)
     kl = kl_divergence(mixed, h_last)
-    core.record_kl(kl)
+    core.record(Measured(kl, kl + 1, kl + 2))
     assert kl[2].item() > 0
     assert core.request_statistics("a")["esamp_kl"] == pytest.approx(kl[2].item())
     assert "esamp_kl" not in core.request_statistics("b")
-    assert core.statistics().mean_kl == pytest.approx(kl[2].item())
+    statistics = core.statistics()
+    measured = (statistics.mean_kl, statistics.mean_entropy, statistics.mean_reference_entropy)
+    assert measured == pytest.approx([kl[2].item() + more for more in range(3)])
 
 
 def test_a_request_that_left_can_be_asked_about_once() -> None:

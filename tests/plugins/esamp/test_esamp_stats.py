@@ -94,7 +94,7 @@ def test_what_is_not_finite_is_in_no_mean():
 def test_a_good_run_has_no_warnings_and_plain_numbers() -> None:
     assert FINE.warnings(ESampSettings()) == []
     assert FINE.to_dict()["last_loss"] == 4.0
-    assert len(FINE.to_dict()) == 15
+    assert len(FINE.to_dict()) == 18
 
 
 @pytest.mark.parametrize(

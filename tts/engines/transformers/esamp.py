@@ -7,14 +7,16 @@ from typing import Any
 
 import torch
 
+from tts.engines.filters import at_token
 from tts.engines.transformers import taps
 from tts.engines.transformers.guide import Projection, Rows
 from tts.engines.transformers.parties import Parties, name_of
 from tts.engines.transformers.row import Row
 from tts.plugins.esamp import core
 from tts.plugins.esamp.core import ESampCore
-from tts.plugins.esamp.fusion import fuse, kl_divergence, q_of
+from tts.plugins.esamp.fusion import fuse, q_of
 from tts.plugins.esamp.settings import ESampSettings
+from tts.plugins.esamp.sharpness import measured_beside, with_entropy_of
 from tts.types import PluginReport
 
 NOBODY = core.StepRow("", 0, 1)
@@ -32,6 +34,8 @@ class ESampGuide:
         self._settings, self._head = settings, taps.Head.of(model, vocabulary)
         if settings.control == "vocabulary" and self._head.cap is not None:
             raise taps.unfit(model, "whose logits are capped, which `control: vocabulary` does not follow")
+        if settings.target_kl is not None and self._head.cap is not None:
+            raise taps.unfit(model, "whose logits are capped, which `target_kl` does not follow")
         weight = self._head.weight(vocabulary) if settings.control == "vocabulary" else None
         self._core = ESampCore(settings, self._head.d, batch_size, device=model.device, head=weight)
         self._taps = taps.Taps(model, settings.layer, self._mix)
@@ -39,6 +43,8 @@ class ESampGuide:
         self._h_last: torch.Tensor | None = None
         self._h_mixed: torch.Tensor | None = None
         self._num_steered_steps = 0
+        self._temperatures: list[float] = []
+        self._on_device, self._device = torch.empty(0, 1), model.device
         self._parties = Parties(settings.most_groups)
 
     def add(self, row: Row) -> None:
@@ -76,12 +82,19 @@ class ESampGuide:
         logits = decode()
         if not any(map(self._is_steered, rows)):
             return Projection(logits)
+        assert self._h_last is not None
+        assert self._h_mixed is not None
         if self._head.cap is not None:
             logits, own = self._fused(rows, logits), logits
         reference = None
         if self._needs_reference():
             reference = self._reference(logits) if self._head.cap is None else own
-            self._core.record_kl(kl_divergence(logits, reference))
+            temperature = self._temperature(rows)
+            self._core.measure_strength(logits, reference)
+            if self._settings.keep_entropy:
+                moved = (self._h_mixed != self._h_last).any(-1, keepdim=True)
+                logits = with_entropy_of(reference, logits, temperature, moved)
+            self._core.record(measured_beside(logits, reference, temperature))
         return Projection(logits, reference if self._settings.filter == "reference" else None)
 
     def report(self) -> PluginReport:
@@ -118,7 +131,17 @@ class ESampGuide:
         """Tell whether this steered step needs the second projection."""
         every, step = self._settings.kl_every, self._num_steered_steps
         self._num_steered_steps += 1
-        return self._settings.filter == "reference" or (every > 0 and step % every == 0)
+        always = self._settings.filter == "reference" or self._settings.keep_entropy or self._core.measures_strength
+        return always or (every > 0 and step % every == 0)
+
+    def _temperature(self, rows: Rows) -> torch.Tensor:
+        """Return the rows' temperatures `[num_rows, 1]`, 1 where that is 0; sent to the device when they change."""
+        now = [at_token(row.request.decoding, len(row.token_ids)) if row else None for row in rows]
+        given = [(one.first_token or one).temperature or 1.0 if one else 1.0 for one in now]
+        if given != self._temperatures:
+            self._temperatures = given
+            self._on_device = torch.tensor(given, device=self._device).unsqueeze(1)
+        return self._on_device
 
     def _reference(self, logits: torch.Tensor) -> torch.Tensor:
         """Return the logits that the model had without guidance, as many as in `logits`."""

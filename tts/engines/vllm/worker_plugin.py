@@ -46,7 +46,7 @@ from tts.engines.vllm.certainty import Certainties
 from tts.engines.vllm.options import WorkerOptions
 from tts.engines.vllm.request_values import RequestValues, values_of
 from tts.plugins.esamp.core import ESampCore, StepRow
-from tts.plugins.esamp.fusion import kl_divergence
+from tts.plugins.esamp.sharpness import measured_beside, with_entropy_of
 from tts.types import Decoding, FirstToken
 
 GREEDY = 1e-5
@@ -121,6 +121,7 @@ class WorkerPlugin:
         self._requests: dict[str, Admitted] = {}
         self._step = Step([], [])
         self._reference: torch.Tensor | None = None
+        self._moved: torch.Tensor | None = None
         self._fallen: torch.Tensor | None = None
         self._num_steps = 0
         self._refusals: list[str] = []
@@ -216,26 +217,40 @@ class WorkerPlugin:
         assert self.settings is not None
         self._num_steps += 1
         kl_every = self.settings.kl_every
-        if self._on_reference or (kl_every and self._num_steps % kl_every == 0):
-            self._reference = self._project(h_last)
         named = [row._replace(request_id=self._requests[row.request_id].name) for row in self._step.rows]
-        return self._core.step(named, h_first, h_last)
+        mixed = self._core.step(named, h_first, h_last)
+        always = self._on_reference or self.settings.keep_entropy or self._core.measures_strength
+        if always or (kl_every and self._num_steps % kl_every == 0):
+            self._reference = self._project(h_last)
+        if self.settings.keep_entropy:
+            self._moved = (mixed != h_last).any(-1, keepdim=True)
+        return mixed
 
     def measure(self, logits: torch.Tensor) -> None:
-        """Look at the raw logits of all rows `[num_places, vocabulary]`, before anything shapes them."""
+        """Look at the raw logits of all rows `[num_places, vocabulary]`, before anything shapes them.
+
+        With `keep_entropy` guided rows first become as sharp as the model's own, in place.
+        """
         floors = [request.decoding.floor or self._floor for request, _ in self._rows()]
         has_floors = any(floor is not None for floor in floors)
         if not floors or not (self._self_certainty or has_floors or self._reference is not None):
             return
         rows = logits[self._places(logits.device)].float()
+        if self._reference is not None and self._core is not None:
+            temperatures = [request.now(row).temperature for request, row in self._rows()]
+            judged_at = [temperature if temperature >= GREEDY else 1.0 for temperature in temperatures]
+            temperature = torch.tensor(judged_at, device=logits.device).unsqueeze(1)
+            self._core.measure_strength(rows, self._reference)
+            if self._moved is not None:
+                rows = with_entropy_of(self._reference, rows, temperature, self._moved)
+                logits[self._places(logits.device)] = rows.to(logits.dtype)
+            self._core.record(measured_beside(rows, self._reference, temperature))
         names = [request.name for request, _ in self._rows()]
         if has_floors:
             numbers = [row.position - row.num_prompt_tokens + 1 for row in self._step.rows]
             self._fallen = self._certainties.add(names, rows, floors, numbers)
         elif self._self_certainty:
             self._certainties.add(names, rows)
-        if self._reference is not None and self._core is not None:
-            self._core.record_kl(kl_divergence(rows, self._reference))
 
     @property
     def shapes(self) -> bool:

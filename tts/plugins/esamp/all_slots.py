@@ -32,6 +32,7 @@ from tts.plugins.esamp.running_mean import RunningMeans
 from tts.plugins.esamp.schedule import StepResult
 from tts.plugins.esamp.stats import Milliseconds
 from tts.plugins.esamp.step import Cells, Mixed, SlotRows, predict
+from tts.plugins.esamp.strength import Strengths
 
 
 class TrainingBuffer(NamedTuple):
@@ -52,11 +53,18 @@ class AllSlots:
     """
 
     def __init__(
-        self, bank: DistillerBank, means: RunningMeans, control: Control, max_rows: int, max_waiting: int
+        self,
+        bank: DistillerBank,
+        means: RunningMeans,
+        control: Control,
+        max_rows: int,
+        max_waiting: int,
+        *,
+        strengths: Strengths | None = None,
     ) -> None:
         """`max_rows` is how many cells a slot has, `max_waiting` how many of its rows may wait to be trained on."""
         self.milliseconds = Milliseconds()
-        self._bank, self._means, self._control = bank, means, control
+        self._bank, self._means, self._control, self._strengths = bank, means, control, strengths
         self._max_rows, self._max_waiting = max_rows, max_waiting
         self._num_waiting = [0] * bank.num_slots
 
@@ -88,11 +96,13 @@ class AllSlots:
         mixed = self._predict()
         steered = self._cells.beta.flatten(0, 1)[places] != 0
         mixed_rows = mixed.h.flatten(0, 1)[places].to(h_last.dtype)
+        beta = mixed.beta.flatten()[places]
         novelty, losses = mixed.novelty.flatten()[places], mixed.losses.clone()
         means = mixed.mean.expand(-1, self._max_rows, -1).flatten(0, 1)[places]
         self._learn(plan, firsts, lasts, means)
         return StepResult(
             h=h_last.index_copy(0, rows, torch.where(steered, mixed_rows, unmixed)),
+            beta=beta.new_zeros(len(h_last)).index_copy(0, rows, beta),
             novelty=novelty.new_zeros(len(h_last)).index_copy(0, rows, novelty),
             losses=losses,
         )
@@ -103,6 +113,8 @@ class AllSlots:
         self._num_waiting[slot] = 0
         self._bank.reset(slot)
         self._means.reset(slot)
+        if self._strengths is not None:
+            self._strengths.reset(slot)
 
     def wait(self) -> None:
         """Let everything that the device is told from now on come after the training started so far."""
@@ -145,7 +157,7 @@ class AllSlots:
 
     def _predict(self) -> Mixed:
         """Predict and mix all cells."""
-        return predict(self._bank, self._means, self._control, self._cells)
+        return predict(self._bank, self._means, self._control, self._strengths, self._cells)
 
     def _train(self) -> None:
         """Train the slots that have rows whose mask is 1."""

@@ -44,9 +44,11 @@ from tts.plugins.esamp.groups import Group, Groups
 from tts.plugins.esamp.running_mean import RunningMeans
 from tts.plugins.esamp.schedule import ExactRows, Schedule, StepResult
 from tts.plugins.esamp.settings import ESampSettings
+from tts.plugins.esamp.sharpness import Measured
 from tts.plugins.esamp.side_stream import SideStream
 from tts.plugins.esamp.stats import Milliseconds, RequestTrace, Statistics
 from tts.plugins.esamp.step import SlotRows
+from tts.plugins.esamp.strength import Strengths, is_due, variance_of_difference
 from tts.plugins.esamp.telemetry import Telemetry
 
 MAX_UNREAD = 128
@@ -117,10 +119,13 @@ class ESampCore:
             device=device,
         )
         means = RunningMeans(num_slots, hidden_size, batched=all_slots, device=device)
-        self._schedule: Schedule = ExactRows(self._bank, means, control)
+        target = settings.target_kl
+        self._strengths = None if target is None else Strengths(num_slots, target, device)
+        self._schedule: Schedule = ExactRows(self._bank, means, control, self._strengths)
         if all_slots:
             layout = SideStream if device.type == "cuda" else AllSlots
-            self._schedule = layout(self._bank, means, control, max_rows, max_rows * self._train_every)
+            waiting = max_rows * self._train_every
+            self._schedule = layout(self._bank, means, control, max_rows, waiting, strengths=self._strengths)
         self._telemetry = Telemetry()
         self._groups = Groups(
             num_slots,
@@ -196,6 +201,7 @@ class ESampCore:
         # What is done with each group's rows.
         plan = []
         for group, seats in groups.items():
+            group.num_steps += 1
             group.num_untrained_steps += 1
             group.num_untrained_rows += len(seats)
             plan.append(
@@ -211,10 +217,33 @@ class ESampCore:
         self._take_note(list(groups), plan, result)
         return result.h
 
-    def record_kl(self, kl: torch.Tensor) -> None:
-        """Take KL(new ‖ reference) `[num_rows]` of the latest step's rows, from an engine that projected both."""
-        owners = {place: member.trace.kl for place, _, member in self._seats if member.beta > 0}
-        self._telemetry.expect(kl, owners, self._telemetry.kl)
+    @property
+    def measures_strength(self) -> bool:
+        """Whether the reference's logits are wanted for the latest step's rows: `measure_strength` is due."""
+        return self._strengths is not None and any(self._is_due(seat.member) for seat in self._seats)
+
+    def measure_strength(self, new: torch.Tensor, reference: torch.Tensor) -> None:
+        """Take the logits `[num_rows, vocabulary]` of the latest step's rows, as guided and as the model's own."""
+        if self._strengths is None or not self.measures_strength:
+            return
+        guided: dict[int, list[int]] = {}
+        for place, _, member in self._seats:
+            if member.group is not None and member.beta > 0 and self._is_due(member):
+                guided.setdefault(member.group.slot, []).append(place)
+        variance = variance_of_difference(new, reference)
+        for slot, places in guided.items():
+            self._strengths.measure(slot, torch.stack([variance[place] for place in places]))
+
+    def _is_due(self, member: Member) -> bool:
+        return member.group is not None and is_due(member.group.num_steps, self._settings.kl_every)
+
+    def record(self, measured: Measured) -> None:
+        """Take what an engine that projected both found of the latest step's rows, `[num_rows]`."""
+        guided = {place: member.trace for place, _, member in self._seats if member.beta > 0}
+        telemetry, nobodys = self._telemetry, dict.fromkeys(guided, None)
+        telemetry.expect(measured.kl, {place: trace.kl for place, trace in guided.items()}, telemetry.kl)
+        telemetry.expect(measured.entropy, nobodys, telemetry.entropy)
+        telemetry.expect(measured.reference_entropy, nobodys, telemetry.reference_entropy)
 
     def statistics(self) -> Statistics:
         """Return the totals since the start. Waits for the device."""
@@ -237,12 +266,16 @@ class ESampCore:
     def _take_note(self, groups: Sequence[Group], plan: Sequence[SlotRows], result: StepResult) -> None:
         telemetry = self._telemetry
         telemetry.steps += 1
-        for seat in self._seats:
-            if seat.member.beta > 0:
-                telemetry.rows_guided += 1
-                seat.member.trace.num_guided += 1
+        guided = {seat.place: seat.member for seat in self._seats if seat.member.beta > 0}
+        telemetry.rows_guided += len(guided)
+        for member in guided.values():
+            member.trace.num_guided += 1
+            if self._strengths is None:
+                telemetry.beta.add(member.beta)
         novelty_of = {seat.place: seat.member.trace.novelty for seat in self._seats}
         telemetry.expect(result.novelty, novelty_of, telemetry.novelty)
+        if self._strengths is not None:
+            telemetry.expect(result.beta, dict.fromkeys(guided, None), telemetry.beta)
         telemetry.expect(result.losses, {group.slot: group.losses for group in groups})
         for group, part in zip(groups, plan, strict=True):
             if part.trains:

@@ -21,6 +21,7 @@ class Group:
     size: int | None
     live: set[str] = field(default_factory=set)
     num_left: int = 0
+    num_steps: int = 0
     num_untrained_steps: int = 0
     num_untrained_rows: int = 0
     losses: LossTrace = field(default_factory=LossTrace)

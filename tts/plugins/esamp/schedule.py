@@ -31,17 +31,19 @@ from tts.plugins.esamp.distiller import DistillerBank, Prediction, joined
 from tts.plugins.esamp.running_mean import RunningMeans
 from tts.plugins.esamp.stats import Milliseconds
 from tts.plugins.esamp.step import Cells, SlotRows, predict
+from tts.plugins.esamp.strength import Strengths
 
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
     """What came of a step; the numbers for statistics may still be computed when it is returned.
 
-    `h` is h^L `[num_rows, d]` with the planned rows mixed; `novelty` is `[num_rows]`, 0 for other rows; `losses` is
-    `[num_slots, 2]`: of the slots that had rows, the means over these of ‖h^L − ĥ‖² and of ‖h^L − μ‖².
+    `h` is h^L `[num_rows, d]` with the planned rows mixed; `beta` and `novelty` are `[num_rows]`, 0 for other rows;
+    `losses` is `[num_slots, 2]`: of the slots that had rows, the means over these of ‖h^L − ĥ‖² and of ‖h^L − μ‖².
     """
 
     h: torch.Tensor
+    beta: torch.Tensor
     novelty: torch.Tensor
     losses: torch.Tensor
 
@@ -72,6 +74,7 @@ class ExactRows:
     bank: DistillerBank
     means: RunningMeans
     control: Control
+    strengths: Strengths | None = None
     milliseconds: Milliseconds = field(default_factory=Milliseconds)
     _waiting: dict[int, list[tuple[Prediction, torch.Tensor]]] = field(default_factory=dict)  # with h^L [1, K, d]
 
@@ -80,6 +83,7 @@ class ExactRows:
         started = time.perf_counter()
         result = StepResult(
             h=h_last.clone(),
+            beta=h_last.new_zeros(len(h_last), dtype=torch.float32),
             novelty=h_last.new_zeros(len(h_last), dtype=torch.float32),
             losses=h_last.new_zeros(self.bank.num_slots, 2, dtype=torch.float32),
         )
@@ -98,6 +102,8 @@ class ExactRows:
         self._waiting.pop(slot, None)
         self.bank.reset(slot)
         self.means.reset(slot)
+        if self.strengths is not None:
+            self.strengths.reset(slot)
 
     def synchronize(self) -> None:
         """Nothing is left to wait for."""
@@ -119,9 +125,10 @@ class ExactRows:
             mask=torch.ones(*shape[:2], 1, device=device),
             noise=gaussian(noise_keys, shape[-1]).to(device).view(shape) if uses_noise else None,
         )
-        mixed = predict(self.bank, self.means, self.control, cells)
+        mixed = predict(self.bank, self.means, self.control, self.strengths, cells)
         h = torch.where(cells.beta != 0, mixed.h.to(h_last.dtype), unmixed)
         result.h.index_copy_(0, rows, h.flatten(0, 1))
+        result.beta.index_copy_(0, rows, mixed.beta.flatten())
         result.novelty.index_copy_(0, rows, mixed.novelty.flatten())
         result.losses.index_copy_(0, torch.tensor(cells.slots, device=device), mixed.losses)
         if self.control.objective is not None:

@@ -72,6 +72,16 @@ class ESampSettings(PluginSettings):
     kl_every: int = Field(default=16, ge=0)
     """Measure KL(mixed ‖ the model's own) on every m-th decoding step, which takes a second projection; 0: never."""
 
+    target_kl: float | None = Field(default=None, gt=0)
+    """Guide each group so hard that KL(mixed ‖ the model's own) at temperature 1 is about this, nats a token: β then
+    follows from what the group's rows are like (at most 1), and `beta` holds until that is known. Right within about a
+    half, and before `keep_entropy`; it makes arms and models comparable. null: β is `beta`, as published."""
+
+    keep_entropy: bool = False
+    """Take out that guidance makes the model colder: the mixed logits are divided by the temperature (between 1/4 and
+    4) at which they are as sharp as the model's own, row by row, at the request's temperature and before its filters.
+    Costs a second projection in every step. Not in the paper."""
+
     num_slots: int = Field(default=8, ge=1)
     """How many distillers there is memory for: the most problems in flight. One is enough for `scope: shared`."""
 

@@ -34,6 +34,7 @@ from tts.plugins.esamp.controls import Control
 from tts.plugins.esamp.distiller import DistillerBank
 from tts.plugins.esamp.running_mean import RunningMeans
 from tts.plugins.esamp.step import Mixed
+from tts.plugins.esamp.strength import Strengths
 
 Phase: TypeAlias = Literal["predict", "train", "wait"]
 
@@ -49,9 +50,16 @@ class SideStream(AllSlots):
     """
 
     def __init__(
-        self, bank: DistillerBank, means: RunningMeans, control: Control, max_rows: int, max_waiting: int
+        self,
+        bank: DistillerBank,
+        means: RunningMeans,
+        control: Control,
+        max_rows: int,
+        max_waiting: int,
+        *,
+        strengths: Strengths | None = None,
     ) -> None:
-        super().__init__(bank, means, control, max_rows, max_waiting)
+        super().__init__(bank, means, control, max_rows, max_waiting, strengths=strengths)
         self._side = torch.cuda.Stream(bank.device)
         self._training_done = torch.cuda.Event()
         self._spans: list[tuple[Phase, torch.cuda.Event, torch.cuda.Event]] = []

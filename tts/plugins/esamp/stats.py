@@ -97,6 +97,8 @@ class Statistics:
     `rows_guided` moved at β > 0; `rows_without_slot` should have been guided, but there was no distiller for them.
     `loss_over_mean`: the loss after a group's first `LONG_RUN` decoding steps, divided by that of the running mean of
     h^L, all groups together; below 1 the distiller knows more than the mean. None where no group got so far.
+    `mean_entropy`: of what guided tokens were drawn from, at their temperature and before filters, where KL is
+    measured; below `mean_reference_entropy`, the model's own, guidance makes it colder.
     """
 
     steps: int
@@ -114,6 +116,9 @@ class Statistics:
     train_ms: float
     wait_ms: float
     memory_bytes: int
+    mean_beta: float | None = None
+    mean_entropy: float | None = None
+    mean_reference_entropy: float | None = None
 
     def to_dict(self) -> Mapping[str, float | None]:
         """Return plain numbers, which travel between processes."""

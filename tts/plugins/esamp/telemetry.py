@@ -13,10 +13,13 @@ from tts.plugins.esamp.stats import LossTotals, LossTrace, Mean, Milliseconds, S
 
 
 class Reading(NamedTuple):
-    """Numbers that the device may still be computing, whom some belong to, by their places, and who gets all those."""
+    """Numbers that the device may still be computing, whom some belong to, by their places, and who gets all those.
+
+    An owner None is nobody of whom anything is kept but the total.
+    """
 
     numbers: torch.Tensor
-    owners: Mapping[int, Mean | LossTrace]
+    owners: Mapping[int, Mean | LossTrace | None]
     total: Mean | None
 
 
@@ -30,7 +33,10 @@ class Telemetry:
     rows_without_slot: int = 0
     groups: int = 0
     novelty: Mean = field(default_factory=Mean)
+    beta: Mean = field(default_factory=Mean)
     kl: Mean = field(default_factory=Mean)
+    entropy: Mean = field(default_factory=Mean)
+    reference_entropy: Mean = field(default_factory=Mean)
     losses: LossTotals = field(default_factory=LossTotals)
     _readings: list[Reading] = field(default_factory=list)
     _ended: list[LossTrace] = field(default_factory=list)
@@ -40,7 +46,9 @@ class Telemetry:
         """How many tensors wait to be read."""
         return len(self._readings)
 
-    def expect(self, numbers: torch.Tensor, owners: Mapping[int, Mean | LossTrace], total: Mean | None = None) -> None:
+    def expect(
+        self, numbers: torch.Tensor, owners: Mapping[int, Mean | LossTrace | None], total: Mean | None = None
+    ) -> None:
         """Note a vector to be read later, the owners of some of its numbers, and who gets all that are owned."""
         self._readings.append(Reading(numbers, owners, total))
 
@@ -53,7 +61,8 @@ class Telemetry:
         for reading in self._readings:
             numbers = reading.numbers.tolist()
             for place, owner in reading.owners.items():
-                owner.add(numbers[place])
+                if owner is not None:
+                    owner.add(numbers[place])
                 if reading.total is not None:
                     reading.total.add(numbers[place])
         for trace in self._ended:
@@ -82,4 +91,7 @@ class Telemetry:
             train_ms=spent.train,
             wait_ms=spent.wait,
             memory_bytes=memory_bytes,
+            mean_beta=self.beta.value,
+            mean_entropy=self.entropy.value,
+            mean_reference_entropy=self.reference_entropy.value,
         )
