@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pydantic import Field, PrivateAttr
 
+from tts.engines.memory import advice
 from tts.engines.reward.formats import Read, Reading, reader
 from tts.engines.reward.keys import RewardModelKeys
 from tts.errors import EngineError
@@ -119,5 +120,5 @@ class TransformersReward(RewardModelKeys):
             try:
                 found |= zip(batch, net.values([readings[number] for number in batch]), strict=True)
             except RuntimeError as error:  # torch's class for everything, out of memory included
-                raise EngineError(f"the model cannot go on: {error}. If memory ran out, lower `batch_size`") from error
+                raise EngineError(f"the model cannot go on: {error}{advice(error)}") from error
         return [found[number] for number in range(len(readings))]

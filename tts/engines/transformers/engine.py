@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
+from tts.engines.memory import advice
 from tts.engines.transformers.keys import TransformersKeys
 from tts.engines.transformers.loading import Loaded, load_configuration, load_model
 from tts.errors import EngineError
@@ -140,7 +141,7 @@ class TransformersEngine(TransformersKeys):
         try:
             rows = self._running.decoder.step()
         except RuntimeError as error:  # torch's class for everything, out of memory included
-            raise EngineError(f"the model cannot go on: {error}. If memory ran out, lower `batch_size`") from error
+            raise EngineError(f"the model cannot go on: {error}{advice(error)}") from error
         return [self._running.writer.completion(row) for row in rows]
 
     def cancel(self, problem_id: str, key: str) -> None:

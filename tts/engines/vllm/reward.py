@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import PrivateAttr, model_validator
 
+from tts.engines.memory import advice
 from tts.engines.reward.formats import Read, Reading, answer_tokens, reader
 from tts.engines.reward.keys import RewardModelKeys
 from tts.engines.vllm import installation
@@ -164,7 +165,7 @@ class VLLMReward(RewardModelKeys, StartKeys):
             try:
                 outputs = session.vllm.step()
             except Exception as error:  # vLLM raises whatever went wrong in its engine, here or in its processes
-                raise EngineError(f"vLLM cannot go on: {error}. If memory ran out, lower `batch_size`") from error
+                raise EngineError(f"vLLM cannot go on: {error}{advice(error)}") from error
             for output in outputs:
                 self._take(output)
         ended, self._ended = self._ended, []

@@ -11,6 +11,7 @@ from typing import Any
 
 from tts.engines.asked import AskedIds, together
 from tts.engines.confidence import refusal_of
+from tts.engines.memory import advice
 from tts.engines.prompts import Prompts
 from tts.engines.slots import SlotQueue
 from tts.engines.text import Detokenizer, ids_of_text, opens_thinking, up_to_stop
@@ -96,7 +97,7 @@ class Session:
             try:
                 finished = [name for output in self._vllm.step() if (name := self._take(output)) is not None]
             except Exception as error:  # vLLM raises whatever went wrong in its engine, here or in its processes
-                raise EngineError(f"vLLM cannot go on: {error}. If memory ran out, lower `batch_size`") from error
+                raise EngineError(f"vLLM cannot go on: {error}{advice(error)}") from error
         figures = self._figures(finished)
         completions = [self._completion(self._running.pop(name), figures.get(name, {})) for name in finished]
         ended, self._ended = self._ended, []

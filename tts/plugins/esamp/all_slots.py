@@ -78,6 +78,13 @@ class AllSlots:
             self._cells = Cells(slots, zeros(max_rows, d), zeros(max_rows, d), *numbers, noise)
             self._waiting = TrainingBuffer(*(zeros(max_waiting, size) for size in (d, d, d, 1)))
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of distillers, means and cells."""
+        tensors = [one for one in (*self._cells, *self._waiting) if isinstance(one, torch.Tensor)]
+        cells: int = sum(one.numel() * one.element_size() for one in tensors)
+        return self._bank.memory_bytes + self._means.memory_bytes + cells
+
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> StepResult:
         """Tell the device to do all of it."""
         self.wait()

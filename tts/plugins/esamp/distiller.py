@@ -142,6 +142,11 @@ class DistillerBank:
         tensors += {id(tensor): tensor for weight in self._weights() for tensor in weight[2:]}.values()
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
+    @property
+    def activations_a_row(self) -> int:
+        """How many numbers a prediction keeps of a row for its training."""
+        return NUM_BLOCKS * (self.hidden_size + int(self._blocks[0].gate_up.template.shape[0]))
+
     def reset(self, slot: int) -> None:
         """Make the slot's distiller new."""
         for weight in self._weights():

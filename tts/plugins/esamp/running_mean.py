@@ -21,6 +21,11 @@ class RunningMeans:
             self._means = torch.zeros(num_slots, 1, hidden_size, device=device)
             self._counts = torch.zeros(num_slots, 1, 1, device=device)
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the means and their counts."""
+        return sum(one.numel() * one.element_size() for one in (self._means, self._counts))
+
     def of(self, slots: Sequence[int]) -> torch.Tensor:
         """Return a copy of the slots' means `[S, 1, d]`."""
         return self._means.clone() if self._batched else torch.stack([self._means[slot] for slot in slots])

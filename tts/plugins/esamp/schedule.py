@@ -53,6 +53,10 @@ class Schedule(Protocol):
 
     milliseconds: Milliseconds
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of distillers, means, and rows that wait at most; not of what a step needs for itself."""
+
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> StepResult:
         """Predict, mix, and start training on the planned rows of h¹ and h^L `[num_rows, d]`."""
 
@@ -77,6 +81,13 @@ class ExactRows:
     strengths: Strengths | None = None
     milliseconds: Milliseconds = field(default_factory=Milliseconds)
     _waiting: dict[int, list[tuple[Prediction, torch.Tensor]]] = field(default_factory=dict)  # with h^L [1, K, d]
+    _most_waiting: int = 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of distillers, means, and the most rows that waited at once."""
+        numbers_a_row = 2 * self.bank.hidden_size + self.bank.activations_a_row
+        return self.bank.memory_bytes + self.means.memory_bytes + 4 * numbers_a_row * self._most_waiting
 
     def run(self, plan: Sequence[SlotRows], h_first: torch.Tensor, h_last: torch.Tensor) -> StepResult:
         """Do all of it now."""
@@ -91,6 +102,7 @@ class ExactRows:
             self._predict(parts, h_first, h_last, result)
         predicted = time.perf_counter()
         num_waiting = {slot: sum(h.shape[1] for _, h in waiting) for slot, waiting in self._waiting.items()}
+        self._most_waiting = max(self._most_waiting, sum(num_waiting.values()))
         for parts in alike([part for part in plan if part.trains], lambda part: num_waiting[part.slot]):
             self._train([part.slot for part in parts])
         self.milliseconds.predict += (predicted - started) * 1e3
