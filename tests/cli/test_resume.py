@@ -282,3 +282,26 @@ def test_a_folder_in_which_nothing_was_drawn_takes_the_corrected_recipe(
     assert tts("solve", problems, "-r", recipe, "--run", "r", *broken).code == 2
     again = tts("solve", problems, "-r", recipe, "--run", "r", "--set", "seed=2", "--set", "sampler.num_candidates=2")
     assert (again.code, len(again.records)) == (0, NUM_PROBLEMS), again.err
+
+
+def test_a_run_goes_on_to_the_limit_that_it_was_last_given(tts: Command, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "task: math\nengine: {name: replay, script: ['\\boxed{1}'], delay_seconds: 0.3, batch_size: 1}\n"
+        "sampler: {name: temperature, num_candidates: 1}\nselector: first\n"
+    )
+    (tmp_path / "rows.jsonl").write_text(rows((f"p{number}", "1") for number in range(12)))
+
+    def drawn() -> int:
+        return len((tmp_path / "run/candidates.jsonl").read_bytes().splitlines())
+
+    assert tts("solve", "rows.jsonl", "-r", "r.yaml", "--run", "run", "--limit", "2").code == 0
+    process = start("solve", "--run", "run", "--limit", "6", cwd=tmp_path)
+    wait_for_candidates(tmp_path / "run", 4)
+    process.kill()
+    process.communicate()
+    assert json.loads((tmp_path / "run/run.json").read_bytes())["limit"] == 6
+    assert tts("solve", "--run", "run").code == 0
+    assert drawn() == 6
+    assert tts("solve", "rows.jsonl", "--run", "run").code == 0
+    assert drawn() == 12
+    assert json.loads((tmp_path / "run/run.json").read_bytes())["limit"] is None

@@ -131,7 +131,8 @@ def prepare(
     """Write the job into a new folder, or check that the folder's own job goes on with this recipe.
 
     Where only later stages (selector, verifier) changed, what they derived is deleted, to be computed anew. A folder
-    in which nothing was drawn takes any recipe, and, where `rows_come`, any problems. Any other change that could
+    in which nothing was drawn takes any recipe, and, where `rows_come`, any problems; their `limit` is noted whenever
+    they come, for who goes on. Any other change that could
     change a candidate raises RunFolderError with the list of changes.
     """
     old = read_job(folder.path)
@@ -155,7 +156,7 @@ def prepare(
     before = rebuild_recipe(old.recipe, purpose="judge", where=str(folder.path / "run.json"))
     changes = differences(before.resolved(), recipe.resolved())
     if not changes:
-        return None
+        return folder.write_job(limit=limit) if rows_come and limit != old.limit else None
     if not changes_no_candidate(changes, recipe):
         raise RunFolderError(
             f"{folder.path} holds a run of another recipe. Changed:\n"
@@ -164,7 +165,7 @@ def prepare(
         )
     if any(only_later_stages([change]) for change in changes):
         folder.forget_derived()
-    place = {"problems": problems} if rows_come else {}
+    place = {"problems": problems, "limit": limit} if rows_come else {}
     return folder.write_job(recipe=recipe.resolved(), recipe_hash=recipe.hash(), **place)
 
 
