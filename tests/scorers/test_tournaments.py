@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, Literal
 
@@ -175,5 +176,7 @@ def test_what_was_not_compared_is_said_and_not_guessed() -> None:
     ballot = Ballot(tuple(drawn(nodes)[1:3]), (None,) * 2, tuple(nodes[1:3]), tuple(scores[1:3]))
     with pytest.raises(NotAskedError, match="nobody compared the candidates 1 and 2"):
         scorer.rescored(ballot)
+    with pytest.raises(NotAskedError, match="have no scores"):
+        scorer.rescored(replace(ballot, scores=()))
     _, places = play(Rated(tournament="knockout", every_pair=True, max_comparisons=3), nodes)
     assert len(places) == 3, "the budget holds for these, too"

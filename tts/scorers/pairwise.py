@@ -18,6 +18,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from tts.errors import NotAskedError
 from tts.protocols import Calls
 from tts.scorers.asking import CRITERIA, AsksJudge, Opinion, check_prompt
 from tts.scorers.entrants import Entrant, entrants_of
@@ -103,8 +104,10 @@ class Pairwise(AsksJudge):
     def rescored(self, ballot: Ballot) -> list[Score]:
         """Return the scores of these candidates alone, by the comparisons that are on record in their `scores`.
 
-        Raises NotAskedError where they need one that nobody made.
+        Raises NotAskedError where they need one that nobody made, or the scorer failed.
         """
+        if len(ballot.scores) != len(ballot.candidates):
+            raise NotAskedError("the candidates have no scores")
         made = {
             (one.index, other): Match(points, {})
             for one, score in zip(ballot.candidates, ballot.scores, strict=True)
