@@ -249,7 +249,8 @@ class ESampCore:
         """Return the totals since the start. Waits for the device."""
         self._read()
         live = [group.losses for group in self._groups]
-        return self._telemetry.statistics(live, self._schedule.milliseconds, self._schedule.memory_bytes)
+        schedule = self._schedule
+        return self._telemetry.statistics(live, schedule.milliseconds, schedule.memory_bytes, self._train_every)
 
     def request_statistics(self, request_id: str) -> dict[str, float]:
         """Return a request's means (see `RequestTrace.summary`), empty where it is unknown. Waits for the device.

@@ -70,7 +70,9 @@ class Telemetry:
         self._readings.clear()
         self._ended.clear()
 
-    def statistics(self, live: Iterable[LossTrace], spent: Milliseconds, memory_bytes: int) -> Statistics:
+    def statistics(
+        self, live: Iterable[LossTrace], spent: Milliseconds, memory_bytes: int, train_every: int
+    ) -> Statistics:
         """Return the totals; `live` are the losses of the groups that go on. Call `read` first."""
         losses = deepcopy(self.losses)
         for trace in live:
@@ -91,6 +93,7 @@ class Telemetry:
             train_ms=spent.train,
             wait_ms=spent.wait,
             memory_bytes=memory_bytes,
+            train_every=train_every,
             mean_beta=self.beta.value,
             mean_entropy=self.entropy.value,
             mean_reference_entropy=self.reference_entropy.value,
