@@ -9,6 +9,8 @@
 # filter either way. Where no programs are run, leave the option out.
 FROM python:3.13-slim
 RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
+# torch from the package index brings CUDA's libraries, gigabytes of them; an index of its builds for CPUs does not.
+ARG PIP_EXTRA_INDEX_URL
 WORKDIR /opt/tts
 COPY . .
 RUN make .venv/.demo
