@@ -16,6 +16,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 FENCES = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SHORT = "--set sampler.num_candidates=2 --set sampler.max_tokens=4"
 
+pytestmark = pytest.mark.timeout(900)  # real models are loaded, and machines are busy
+
 NOT_RUN = {
     "git clone <this repository> && cd tts && make demo": "clones, and builds an environment: minutes and network",
     "make test": "is what runs this test",
