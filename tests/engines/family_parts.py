@@ -33,6 +33,7 @@ LATENT = ROUTED | {
     "qk_rope_head_dim": 64,
     "v_head_dim": 128,
 }
+TIED = {"tie_word_embeddings": True}
 SLIDING = {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"] * 2}
 
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -56,11 +57,11 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt-oss": ("gpt_oss", SLIDING | {"num_local_experts": 4, "num_experts_per_tok": 2}),
     "Gemma 2": (
         "gemma2",
-        SLIDING | {"query_pre_attn_scalar": 32, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
+        SLIDING | TIED | {"query_pre_attn_scalar": 32, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0},
     ),
-    "Gemma 3": ("gemma3_text", SLIDING | {"query_pre_attn_scalar": 32}),
-    "Gemma 4": ("gemma4_text", SLIDING | {"vocab_size_per_layer_input": 260, "hidden_size_per_layer_input": 16}),
-    "Cohere 2": ("cohere2", SLIDING | {"logit_scale": 0.25}),
+    "Gemma 3": ("gemma3_text", SLIDING | TIED | {"query_pre_attn_scalar": 32}),
+    "Gemma 4": ("gemma4_text", SLIDING | TIED | {"vocab_size_per_layer_input": 260, "hidden_size_per_layer_input": 16}),
+    "Cohere 2": ("cohere2", SLIDING | TIED | {"logit_scale": 0.25}),
 }
 """The model type and what it has beside `DENSE`."""
 

@@ -121,8 +121,8 @@ NGRAMS = {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3
         ({"engine_args": {"speculative_config": NGRAMS}}, {}, "Leave `speculative_config` out"),
         (
             {"engine_args": {"hf_overrides": {"final_logit_softcapping": 30.0}}},
-            {},
-            "mixing hidden states is not mixing",
+            {"control": "vocabulary"},
+            "does not follow logits that are capped",
         ),
         ({"tensor_parallel_size": 3}, {"control": "vocabulary"}, "the head's whole weight in one process"),
         ({"model": "/nowhere"}, None, "which is not there"),

@@ -46,6 +46,15 @@ def test_esamp_refuses_what_it_cannot_be_right_with(config, monkeypatch, part, k
         refuse_unsupported(config, WorkerOptions(ESampSettings()))
 
 
+@pytest.mark.parametrize("settings", [{"control": "vocabulary"}, {"target_kl": 0.1}])
+def test_what_needs_logits_without_a_cap_is_refused_where_there_is_one(config, monkeypatch, settings):
+    refuse_unsupported(config, WorkerOptions(ESampSettings(**settings)))
+    monkeypatch.setattr(config.model_config.hf_text_config, "final_logit_softcapping", 30.0, raising=False)
+    refuse_unsupported(config, WorkerOptions(ESampSettings()))
+    with pytest.raises(EngineError, match=f"`{next(iter(settings))}.* does not follow logits that are capped"):
+        refuse_unsupported(config, WorkerOptions(ESampSettings(**settings)))
+
+
 @pytest.mark.parametrize(
     ("part", "key"), [("parallel_config", "enable_batch_sharded_sampling"), (None, "speculative_config")]
 )

@@ -85,7 +85,7 @@ class ESampGuide:
         assert self._h_last is not None
         assert self._h_mixed is not None
         if self._head.cap is not None:
-            logits, own = self._fused(rows, logits), logits
+            logits, own = self._fused(logits), logits
         reference = None
         if self._needs_reference():
             reference = self._reference(logits) if self._head.cap is None else own
@@ -110,14 +110,11 @@ class ESampGuide:
         self._h_last, self._h_mixed = h_last, self._core.step(self._seats, h_first, h_last)
         return self._h_mixed if self._head.cap is None else h_last
 
-    def _fused(self, rows: Rows, reference: torch.Tensor) -> torch.Tensor:
+    def _fused(self, reference: torch.Tensor) -> torch.Tensor:
         """Return the model's capped logits, mixed with those of q."""
         assert self._h_last is not None
         assert self._h_mixed is not None
-        betas = [
-            row.request.guidance.beta if row and row.request.guidance and self._is_steered(row) else 0.0 for row in rows
-        ]
-        beta = torch.tensor(betas, device=reference.device).unsqueeze(1)
+        beta = self._core.betas(len(reference)).to(reference.device)
         q = q_of(self._h_last, self._h_mixed, beta).to(self._h_last.dtype)
         return fuse(reference, self._head.logits(q)[:, : reference.shape[-1]], beta)
 

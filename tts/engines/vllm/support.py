@@ -59,10 +59,12 @@ def _reasons(vllm_config: Any, esamp: ESampSettings) -> Iterator[str]:
             f"{parallel.tensor_parallel_size}. Set it to 1, or leave `control` out"
         )
     if getattr(model.hf_text_config, "final_logit_softcapping", None):
-        yield (
-            "the model's logits are capped (`final_logit_softcapping`), so mixing hidden states is not mixing logits. "
-            "Use another model"
-        )
+        for name, asked in (("control: vocabulary", esamp.control == "vocabulary"), ("target_kl", esamp.target_kl)):
+            if asked:
+                yield (
+                    f"`{name}` does not follow logits that are capped (`final_logit_softcapping`). Leave it out, or "
+                    "use another model"
+                )
     num_layers = model.hf_text_config.num_hidden_layers
     if esamp.layer >= num_layers:
         yield f"`layer` must be below {num_layers}, the model's number of layers, got {esamp.layer}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from tts.engines.vllm.capped import CappedWorkerPlugin
 from tts.engines.vllm.options import WorkerOptions
 from tts.engines.vllm.worker_plugin import WorkerPlugin
 
@@ -54,7 +55,10 @@ class Tap:
         model = runner.get_model()
         esamp = self.options.esamp
         head = model.lm_head.weight if esamp is not None and esamp.control == "vocabulary" else None
-        return WorkerPlugin(
+        text_config = runner.model_config.hf_text_config
+        caps = esamp is not None and getattr(text_config, "final_logit_softcapping", None)
+        plugin = CappedWorkerPlugin if caps else WorkerPlugin
+        return plugin(
             self.options,
             model.compute_logits,
             hidden_size=runner.model_config.get_hidden_size(),

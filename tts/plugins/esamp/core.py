@@ -217,6 +217,13 @@ class ESampCore:
         self._take_note(list(groups), plan, result)
         return result.h
 
+    def betas(self, num_rows: int) -> torch.Tensor:
+        """Return the β of the latest step's rows `[num_rows, 1]`, on the host; 0 where one takes no part."""
+        betas = torch.zeros(num_rows, 1)
+        for seat in self._seats:
+            betas[seat.place] = seat.member.beta
+        return betas
+
     @property
     def measures_strength(self) -> bool:
         """Whether the reference's logits are wanted for the latest step's rows: `measure_strength` is due."""
