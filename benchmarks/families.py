@@ -28,7 +28,7 @@ from tts.types import Candidate, Plugin, Request
 
 ESAMP = {"beta": 0.25, "width": 16, "train_every": 1, "num_slots": 4, "learning_rate": 4e-3}
 KEYS: dict[str, dict[str, Any]] = {
-    "transformers": {"device": "cpu"},
+    "transformers": {"device": "cpu", "num_threads": 1},  # toy sizes are quickest so
     "vllm": {"dtype": "float32", "max_model_len": 256, "kv_cache_mb": 64},
 }
 HEAD = """# Models

@@ -24,7 +24,9 @@ ESAMP = {"width": 16, "train_every": 1, "num_slots": 2, "learning_rate": 4e-3, "
 
 
 def opened(folder, **esamp) -> TransformersEngine:
-    engine = TransformersEngine(model=str(folder), device="cpu", batch_size=6, record_token_logprobs=True)
+    engine = TransformersEngine(
+        model=str(folder), device="cpu", batch_size=6, num_threads=1, record_token_logprobs=True
+    )
     if esamp:
         engine.host(Plugin("esamp", ESAMP | esamp))
     return engine

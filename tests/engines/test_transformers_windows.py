@@ -25,9 +25,18 @@ PIECES = (Piece("It is "), Piece("", token_ids=(70, 71, 72, 73, 74, 75, 76)))
 NUM_TOKENS = 16
 
 
-def written(folder: Path, **keys) -> list[Row]:
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Toy sizes are quickest on one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def written(folder: Path) -> list[Row]:
     """The rows of each prompt twice, and once with an answer that has begun, decoded greedily three at a time."""
-    with TransformersEngine(model=str(folder), device="cpu", batch_size=3, **keys) as engine:
+    with TransformersEngine(model=str(folder), device="cpu", batch_size=3, num_threads=1) as engine:
         requests = [
             request_for(prompt, index, temperature=0, max_tokens=NUM_TOKENS) for index in range(3) for prompt in PROMPTS
         ]
@@ -145,7 +154,7 @@ def test_windows_take_less_of_the_bound_on_memory(tmp_path):
     longest = []
     for window in (8, None):
         folder = save_family(tmp_path / str(window), model_type, **keys | {"sliding_window": window})
-        with TransformersEngine(model=str(folder), device="cpu", batch_size=8, kv_cache_mb=1) as engine:
+        with TransformersEngine(model=str(folder), device="cpu", batch_size=8, kv_cache_mb=1, num_threads=1) as engine:
             decoder = engine._running.decoder
             longest.append(decoder._budget.tokens_per_row(8))
             engine.add(request_for("x" * 100, max_tokens=20))
