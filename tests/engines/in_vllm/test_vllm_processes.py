@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -67,6 +68,23 @@ def test_a_compiled_model_is_guided_too(tmp_path):
     guided, statistics, _ = solve(tmp_path / "guided", "engine.enforce_eager=false", limit=1)
     assert guided != plain
     assert statistics["esamp"]["rows_guided"] > 0
+
+
+def test_doctor_says_whether_esamp_steers_how_strongly_and_in_which_runner():
+    keys = [word for one in (*SMALL[:3], "engine.batch_size=4") for word in ("--set", one)]
+    command = [sys.executable, "-m", "tts", "doctor", "--engine", "vllm", *keys]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stderr
+    told = done.stdout[done.stdout.index("\nEngine\n") :]
+    assert "vllm with package://" in told
+    assert "4 candidates of one problem, vLLM's runner V1" in told
+    assert re.search(r"plain: \d+ tokens/s\n", told)
+    assert re.search(r"β = 0: \d+ tokens/s, \d+ % of plain; 4 of 4 texts equal plain's\n", told), told
+    assert re.search(r"β = 0.25: \d+ tokens/s, \d+ % of plain; [0-3] of 4 texts equal plain's\n", told), told
+    kl, guided = re.search(r"KL\(guided ‖ plain\) ([\d.]+) nats a token, over (\d+) guided tokens", told).groups()
+    assert 0.001 < float(kl) < 3
+    assert int(guided) >= 4 * 63
+    assert "ESamp steers here" in told
 
 
 @pytest.fixture(scope="module")
