@@ -22,7 +22,7 @@ import argparse
 from typing import NamedTuple
 
 WIDTH = 384
-PREDICT_LAUNCHES = 17  # counted: `esamp_gpu.py --parts launches`; the engine waits for them
+PREDICT_LAUNCHES = 15  # counted: `esamp_gpu.py --parts launches`; the engine waits for them
 LAUNCH = 3e-6  # A: a small kernel within a graph
 LAYER = 12e-6  # A: a layer's launches and tails beyond its bytes
 HOST, HOST_OF_ROW = 0.9e-3, 3e-6  # A: vLLM's own scheduling, preparing and handing out, a step

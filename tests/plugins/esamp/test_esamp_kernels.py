@@ -121,9 +121,9 @@ def test_a_slot_that_takes_no_step_stays_even_where_its_gradient_is_not_a_number
 def test_the_gate_by_hand_and_by_autograd():
     gate_up = torch.tensor([[0.0, 1.0, 2.0, 3.0]], requires_grad=True)  # gates 0 and 1, ups 2 and 3
     by_hand = torch.tensor([[0.0, 3 / (1 + torch.e**-1)]])
-    torch.testing.assert_close(gated(gate_up), by_hand)
+    torch.testing.assert_close(gated(gate_up, torch.float32), by_hand)
     d_hidden = torch.tensor([[0.5, -2.0]])
-    gated(gate_up).backward(d_hidden)
+    gated(gate_up, torch.float32).backward(d_hidden)
     torch.testing.assert_close(gated_backward(d_hidden, gate_up.detach()), gate_up.grad)
 
 

@@ -142,14 +142,14 @@ def rounded(x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     return ((x.view(torch.int32) + noise.int()) & -0x10000).view(torch.float32)
 
 
-def gated(gate_up: torch.Tensor) -> torch.Tensor:
-    """Return silu(gate) ⊙ up `[…, w]` of W_gate x beside W_up x `[…, 2w]`, in the same float type."""
+def gated(gate_up: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return silu(gate) ⊙ up `[…, w]` of W_gate x beside W_up x `[…, 2w]`, as this float type."""
     gate, up = gate_up.float().chunk(2, dim=-1)
-    return (silu(gate) * up).to(gate_up.dtype)
+    return (silu(gate) * up).to(dtype)
 
 
 def gated_backward(d_hidden: torch.Tensor, gate_up: torch.Tensor) -> torch.Tensor:
-    """Return the gradient `[…, 2w]` with respect to `gate_up`, given that of `gated`'s result `[…, w]`."""
+    """Return the gradient `[…, 2w]` with respect to `gate_up`, of its type, given that of `gated`'s result `[…, w]`."""
     gate, up = gate_up.float().chunk(2, dim=-1)
     d_gate = torch.ops.aten.silu_backward(d_hidden.float() * up, gate)
     return torch.cat([d_gate, d_hidden.float() * silu(gate)], dim=-1).to(gate_up.dtype)

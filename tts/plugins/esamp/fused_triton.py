@@ -56,11 +56,11 @@ def adam_step(
     )
 
 
-def gated(gate_up: torch.Tensor) -> torch.Tensor:
+def gated(gate_up: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Do as `fused.gated`."""
     gate_up = gate_up.contiguous()
     width = gate_up.shape[-1] // 2
-    hidden = gate_up.new_empty(*gate_up.shape[:-1], width)
+    hidden = gate_up.new_empty(*gate_up.shape[:-1], width, dtype=dtype)
     grid = (gate_up.numel() // (2 * width), triton.cdiv(width, TILE_WIDTH))
     _gated[grid](gate_up, hidden, width, N=TILE_WIDTH)
     return hidden

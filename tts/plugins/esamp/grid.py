@@ -125,7 +125,7 @@ class DistillerGrid:
             if self._control.predicts:
                 read.append(self._operand(x))
                 gate_ups.append(self._times(read[-1], self._operands(gate_up, part).mT))
-                x = x + self._times(self._fused.gated(gate_ups[-1]), self._operands(down, part).mT)
+                x = x + self._times(self._fused.gated(gate_ups[-1], read[-1].dtype), self._operands(down, part).mT)
         from_mean = self._from_mean or not self._control.predicts
         prediction = self._mean[:part] + (x - start) if from_mean else x
         return Predicted(prediction, h_last, mask, [*read, *gate_ups])
@@ -190,8 +190,8 @@ class DistillerGrid:
         for block in reversed(range(NUM_BLOCKS)):
             x, gate_up = activations[block], activations[NUM_BLOCKS + block]
             d_hidden = self._times(d_y, self._operands(self._weights[2 * block + 1], part))
-            d_gate_up = self._fused.gated_backward(d_hidden, gate_up.float())
-            hidden = self._fused.gated(gate_up)
+            d_gate_up = self._fused.gated_backward(d_hidden, gate_up)
+            hidden = self._fused.gated(gate_up, gate_up.dtype)
             terms += [
                 (2 * block + 1, self._operand(d_y), self._operand(hidden)),
                 (2 * block, self._operand(d_gate_up), x),
