@@ -34,8 +34,9 @@ KEYS: dict[str, dict[str, Any]] = {
 HEAD = """# Models
 
 What runs was tried, by `benchmarks/families.py`, on tiny models of each family with random weights, in float32 on a
-CPU: {versions}. «guides» means that ESamp at β = 0 changes no bit and at β = 0.25 every candidate; «plain only», that
-the model runs, but not with ESamp. What an engine can't run it refuses before it draws anything, with the reason.
+CPU: {versions}. «guides» means that ESamp at β = 0 changes no bit
+and at β = 0.25 every candidate; «plain only», that the model runs, but not with ESamp; «not tried», that the script was
+not run so far. What an engine can't run it refuses before it draws anything, with the reason.
 
 | family | `model_type` | `transformers` (embedded) | `vllm` |
 |---|---|---|---|
@@ -45,7 +46,7 @@ TAIL = f"""
   writes what transformers' `generate` writes, token for token. A layer with a window keeps the window alone, rounded up
   to blocks of 64 tokens; what candidates share of a prompt is counted whole.
 - **Capped logits** (Gemma 2; Gemma 4 where its configuration has `final_logit_softcapping`): ESamp mixes after the
-  cap, with a second projection in every guided step. `control: vocabulary` is refused there.
+  cap, with a second projection in every guided step. `control: vocabulary` and `target_kl` are refused there.
 - **Eager alone**: vLLM hands out the first layer's states of such a model only where it is not compiled, and it is
   compiled by default on a GPU. Set `enforce_eager: true`, or `engine_args: {{model_impl: transformers}}`.
 """
