@@ -52,6 +52,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "`start: paper, input_norm: none`": {"start": "paper", "input_norm": "none"},
     "`preset: paper`": {"preset": "paper"},
     "`control: untrained`": {"control": "untrained"},
+    "`control: mean`": {"control": "mean"},
 }
 COST_SHAPES = [(576, 1, 16), (576, 8, 4), (896, 1, 16), (896, 8, 4)]
 NUM_ROWS, ROUND = 16, 8

@@ -45,10 +45,14 @@ BASE = {
 }
 
 
+def values_of(arm: str, model: str, problems: str) -> dict[str, str]:
+    """Return what an arm sets over `humaneval.yaml`."""
+    return {"engine.model": model, "problems": f"humaneval?path={problems}"} | BASE | ARMS[arm]
+
+
 def run(folder: Path, arm: str, model: str, problems: str, nice: int) -> int:
     """Draw the arm, or what is missing of it; return the command's exit code."""
-    values = {"engine.model": model, "problems": f"humaneval?path={problems}"} | BASE | ARMS[arm]
-    words = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+    words = [word for key, value in values_of(arm, model, problems).items() for word in ("--set", f"{key}={value}")]
     command = [sys.executable, "-m", "tts", "solve", "--limit", "66", "--run", arm]
     fresh = [] if (folder / arm / "run.json").exists() else ["--recipe", "humaneval.yaml", *words]
     with (folder / f"{arm}.jsonl").open("w") as out:

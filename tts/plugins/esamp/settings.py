@@ -74,8 +74,9 @@ class ESampSettings(PluginSettings):
 
     target_kl: float | None = Field(default=None, gt=0)
     """Guide each group so hard that KL(mixed ‖ the model's own) at temperature 1 is about this, nats a token: β then
-    follows from what the group's rows are like (at most 1), and `beta` holds until that is known. Right within about a
-    half, and before `keep_entropy`; it makes arms and models comparable. null: β is `beta`, as published."""
+    follows from what the group's rows are like (at most 1), looked at in some of its first steps and each `kl_every`-th
+    one, and `beta` holds until that is known. Right within about a half, and before `keep_entropy`; it makes arms and
+    models comparable. null: β is `beta`, as published."""
 
     keep_entropy: bool = False
     """Take out that guidance makes the model colder: the mixed logits are divided by the temperature (between 1/4 and
