@@ -12,3 +12,8 @@ from server_parts import FakeServer
 def good() -> Iterator[FakeServer]:
     with FakeServer().running() as server:
         yield server
+
+
+@pytest.fixture
+def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tts.engines.openai.client.LONGEST_BACKOFF_SECONDS", 0.1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from server_parts import FakeServer
 
+from tts.errors import CapReachedError
 from tts.pipeline.rejudging import Rejudging
 from tts.pipeline.run import open_run
 from tts.recipe import load_recipe
@@ -62,3 +64,27 @@ def test_what_a_judge_took_is_what_its_server_counted(tmp_path: Path, name: str)
 
 def _scorer(path: Path) -> str:
     return json.dumps(json.loads(path.read_text())["selector"]["scorer"])
+
+
+@pytest.mark.usefixtures("quick_backoff")
+def test_a_token_budget_holds_for_drawing_and_judging_retries_included(tmp_path: Path) -> None:
+    """Whatever breaks off, the server never writes more than the budget, and the named budget is enough to go on."""
+    with FakeServer().running() as server:
+        path = recipe_of(tmp_path, server, "judge")
+        recipe = json.loads(path.read_text())
+        judge = {**recipe["selector"]["scorer"]["judge"], "max_tries": 3}
+        recipe["engine"], recipe["selector"]["scorer"]["judge"] = judge, {**judge, "max_concurrency": 3}
+        recipe["sampler"] |= {"temperature": 1.0, "max_tokens": 20, "stop": ["e"]}  # only what ended is judged
+        path.write_text(json.dumps(recipe))
+        rows = [{"id": f"p{one}", "problem": f"What is {one}? bad:cut:12", "answer": "4"} for one in range(24)]
+        budget, reached = 1500, 0
+        while True:
+            try:
+                with open_run(load_recipe(str(path)), rows, tmp_path / "run", token_budget=budget) as run:
+                    assert len(list(run.outcomes())) == len(rows)
+                break
+            except CapReachedError as error:
+                assert server.num_written <= budget
+                reached, budget = reached + 1, int(re.findall(r"--token-budget (\d+)", str(error))[0]) + 100
+        assert server.num_written <= budget
+        assert reached > 0

@@ -59,11 +59,6 @@ def one(engine: OpenAIEngine, prompt: str, **decoding: Any) -> Completion:
     return completion
 
 
-@pytest.fixture
-def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tts.engines.openai.client.LONGEST_BACKOFF_SECONDS", 0.1)
-
-
 # --- good answers
 
 
