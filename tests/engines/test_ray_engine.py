@@ -56,6 +56,7 @@ def test_the_engine_within_is_built_checked_and_driven_by_nobody_else() -> None:
     ("change", "told"),
     [
         ({"engine": REPLICAS}, "engine` must be one that computes itself"),
+        ({"engine": {"name": "openai", "base_url": "http://x/v1", "model": "m"}}, "several servers are all its"),
         ({"engine": {"name": "p_true"}}, "engine` must be one that computes itself"),
         (
             {"engine": {"name": "transformers_reward", "model": "m", "format": "outcome"}},

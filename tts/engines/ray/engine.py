@@ -15,7 +15,7 @@ from tts.engines.ray.look import HOST_AND_PORT
 from tts.engines.ray.places import Places, linger_seconds
 from tts.engines.ray.replica import Call
 from tts.errors import EngineError, EngineLoadError, plural
-from tts.protocols import MeasuresWhenAsked, PluginHost
+from tts.protocols import MeasuresWhenAsked, PluginHost, SendsAgain
 from tts.types import Message, Plugin, PluginReport
 from tts.version import __version__
 
@@ -64,6 +64,8 @@ class RayEngine(Component):
     def _fits(self) -> Self:
         if isinstance(self.engine, RayEngine) or not hasattr(self.engine, "step"):
             raise ValueError("`engine` must be one that computes itself, and not another `ray`")
+        if isinstance(self.engine, SendsAgain):
+            raise ValueError("`engine` must be one that computes itself: several servers are all its `base_url`")
         for name in ("gpus_per_replica", "cpus_per_replica"):
             if (value := getattr(self, name)) > 1 and value != int(value):
                 raise ValueError(f"`{name}` must be a whole number above 1, got {value:g}")

@@ -1,9 +1,9 @@
 """The driver's side of the replicas: who has which calls, what came back, who died and what is made again.
 
-How it works. A `_Place` is where one replica works, and `flying` are the calls that it has. A problem's calls go to one
-place, the one with the most room at its first call, because its prefix cache and its distiller are there. `step` sends
-what was asked since the last one (one message a place), looks which polls came back, believes of them what is in
-`flying`, and puts out the next poll. One poll is out at each place, always.
+How it works. A `Place` (see `place`) is where one replica works, and `flying` are the calls that it has. A problem's
+calls go to one place, the one with the most room at its first call, because its prefix cache and its distiller are
+there. `step` sends what was asked since the last one (one message a place), looks which polls came back, believes of
+them what is in `flying`, and puts out the next poll. One poll is out at each place, always.
 
 When a replica dies (its process is gone, its engine raised, or no step ended for `hang_seconds` while it had work) a
 new one takes its place and gets all that was flying. `life` numbers the replicas of a place, so that a poll of an old
@@ -29,11 +29,11 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from math import isqrt
-from typing import Any, Protocol
+from typing import Any
 
+from tts.engines.ray.place import Cluster, Group, Place
 from tts.engines.ray.replica import Call, Hello, Key, Reply, Told, packed, unpacked
 from tts.errors import EngineError, EngineLoadError, plural
 from tts.types import Completion, Request, RewardRequest, Rewards
@@ -46,77 +46,6 @@ POLL_SECONDS = 1.0
 """How long a poll waits for something to tell; at its end the driver sees whether steps were made."""
 POLLS_PER_SECOND = 500
 LOOKS_PER_SECOND = 20
-
-
-class Actor(Protocol):
-    """A replica elsewhere: its methods, called `remote`, return what can be waited for."""
-
-    submit: Any
-    collect: Any
-    plugin_report: Any
-    close: Any
-
-
-class Cluster(Protocol):
-    """Where replicas are started, waited for and ended (see `cluster`; tests and benchmarks bring others)."""
-
-    def start(self) -> Actor:
-        """Start a replica; return at once."""
-
-    def ready(self, polls: Sequence[Any], seconds: float) -> list[Any]:
-        """Return the polls that came back, all of them; wait for the first at most so long."""
-
-    def result(self, poll: Any) -> Told | str:
-        """Return what a poll that came back brought, or why there is nothing: its replica is dead."""
-
-    def end(self, actor: Actor) -> None:
-        """End a replica at once, whatever it does."""
-
-
-@dataclass(slots=True)
-class _Place:
-    """One replica as the driver sees it.
-
-    `moved`: when a step was last seen to end, or its work began. `waiting`: problem → those of `flying` that the
-    replica has not been given yet.
-    """
-
-    number: int
-    actor: Any = None
-    life: int = 0
-    hello: Hello | None = None
-    flying: dict[Key, Call] = field(default_factory=dict)
-    waiting: dict[str, list[Key]] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
-    cancels: list[Key] = field(default_factory=list)
-    cancelled: set[Key] = field(default_factory=set)
-    num_slots: int = 0
-    told: int = -1
-    num_steps: int = -1
-    num_tokens: int = 0
-    moved: float = 0.0
-    num_barren: int = 0
-    num_blamed: int = 0
-    num_free: int = 0
-    room: tuple[int, ...] = ()
-
-    def recount(self) -> int:
-        """Count its free slots anew; return how many there are more."""
-        before, self.num_free = self.num_free, max(0, self.num_slots - len(self.flying))
-        return self.num_free - before
-
-
-@dataclass(slots=True)
-class _Group:
-    """Guided calls that are drawn together. `finished` are held back until there are `size`; some may be `blamed`."""
-
-    name: str
-    size: int
-    place: _Place
-    calls: dict[Key, Request] = field(default_factory=dict)
-    finished: dict[Key, Reply] = field(default_factory=dict)
-    blamed: set[Key] = field(default_factory=set)
-    given_up: bool = False
 
 
 def linger_seconds(num_replicas: int) -> float:
@@ -142,12 +71,12 @@ class Places:
     ) -> None:
         self._cluster, self._hang, self._start_seconds = cluster, hang_seconds, start_seconds
         self._told_user, self._versions = told, versions or {}
-        self._places = [_Place(number) for number in range(num_replicas)]
-        self._polls: dict[Any, tuple[_Place, int]] = {}
-        self._homes: dict[str, tuple[_Place, int]] = {}
+        self._places = [Place(number) for number in range(num_replicas)]
+        self._polls: dict[Any, tuple[Place, int]] = {}
+        self._homes: dict[str, tuple[Place, int]] = {}
         """Problem → where its calls are, and how many."""
-        self._groups: dict[str, _Group] = {}
-        self._grouped: dict[Key, _Group] = {}
+        self._groups: dict[str, Group] = {}
+        self._grouped: dict[Key, Group] = {}
         self._deaths: dict[Key, int] = {}
         self._ready: list[Reply] = []
         self._lost_tokens = 0
@@ -184,7 +113,7 @@ class Places:
         key = (call.problem_id, call.key)
         if isinstance(call, Request) and call.guidance is not None and call.guidance.group_size > 1:
             name = call.guidance.group
-            group = self._groups.setdefault(name, _Group(name, call.guidance.group_size, place))
+            group = self._groups.setdefault(name, Group(name, call.guidance.group_size, place))
             group.calls[key] = call
             self._grouped[key] = group
         if not place.flying:
@@ -196,11 +125,11 @@ class Places:
             place.calls.append(call)
         self._recount(place)
 
-    def _recount(self, place: _Place) -> None:
+    def _recount(self, place: Place) -> None:
         self.num_free += place.recount()
         self._changed.add(place.number)
 
-    def _roomiest(self) -> _Place:
+    def _roomiest(self) -> Place:
         """Return the place for a new problem: a free one, of these one that is ready, of these the freest.
 
         One that is loading has its slots, too: else nothing would be asked while all replicas are being replaced. A
@@ -282,7 +211,7 @@ class Places:
                 self._take(place, told)
                 self._poll(place)
 
-    def _take(self, place: _Place, told: Told) -> None:
+    def _take(self, place: Place, told: Told) -> None:
         if told.hello is not None and place.hello is None:
             self._welcome(place, told.hello)
         if told.num_steps != place.num_steps or not place.flying:
@@ -310,7 +239,7 @@ class Places:
         if group.given_up or len(group.finished) == group.size:
             self._let_go(group)
 
-    def _let_go(self, group: _Group) -> None:
+    def _let_go(self, group: Group) -> None:
         """Hand out what is held back of a group."""
         self._ready += group.finished.values()
         for key in group.finished:
@@ -319,7 +248,7 @@ class Places:
         if not group.calls:
             del self._groups[group.name]
 
-    def _welcome(self, place: _Place, hello: Hello) -> None:
+    def _welcome(self, place: Place, hello: Hello) -> None:
         """Compare a replica that is ready with this process and the first. Raises EngineLoadError where they differ."""
         place.hello, place.num_slots = hello, hello.num_slots
         first = self.hello = self.hello or hello
@@ -335,7 +264,7 @@ class Places:
 
     # --- who died
 
-    def _check_time(self, place: _Place) -> None:
+    def _check_time(self, place: Place) -> None:
         late = time.monotonic() - place.moved
         if place.hello is None:
             if late > self._start_seconds:
@@ -346,7 +275,7 @@ class Places:
         elif place.flying and late > self._hang:
             self._replace(place, f"no step ended for {self._hang:g} s (`hang_seconds`)")
 
-    def _start(self, place: _Place) -> None:
+    def _start(self, place: Place) -> None:
         place.actor = self._cluster.start()
         place.life += 1
         place.hello, place.told, place.num_steps, place.moved = None, -1, -1, time.monotonic()
@@ -355,7 +284,7 @@ class Places:
             place.waiting.setdefault(key[0], []).append(key)
         self._poll(place)
 
-    def _give(self, place: _Place) -> None:
+    def _give(self, place: Place) -> None:
         """Give a replica what waits there: all, or the next few problems once the ones before are done."""
         if len(place.flying) > sum(map(len, place.waiting.values())):
             return
@@ -368,10 +297,10 @@ class Places:
             place.cancels += [key for key in keys if key in place.cancelled]
         self._changed.add(place.number)
 
-    def _poll(self, place: _Place) -> None:
+    def _poll(self, place: Place) -> None:
         self._polls[place.actor.collect.remote(place.told, POLL_SECONDS)] = (place, place.life)
 
-    def _replace(self, place: _Place, why: str) -> None:
+    def _replace(self, place: Place, why: str) -> None:
         """Start another replica for what this one was working on."""
         self._cluster.end(place.actor)
         place.num_barren += 1
