@@ -179,6 +179,7 @@ class FakeServer:
             "redirect": RedirectResponse("http://127.0.0.1:1/elsewhere", 307),
             "html": Response("<html>a proxy's page</html>", 200, media_type="text/html"),
             "json200": JSONResponse({"error": {"message": "overloaded", "code": 529}}, 200),
+            "quota200": JSONResponse({"error": {"message": "exceeded quota", "type": "insufficient_quota"}}, 200),
             "list200": JSONResponse(["what"], 200),
             "400": failure(400, "temperature is too high", param="temperature"),
         }

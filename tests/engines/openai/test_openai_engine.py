@@ -266,6 +266,7 @@ def test_a_bad_server_gives_the_right_candidate_or_a_clear_error(
     [
         ("key", "refuses a request without a key .*401"),
         ("quota", "no money is left .*current quota"),
+        ("quota200", "no money is left: the server says: exceeded quota"),
         ("redirect", "redirects to http://127.0.0.1:1/elsewhere: set `base_url`"),
     ],
 )

@@ -25,12 +25,13 @@ FINISH: Mapping[str, FinishReason] = {
 class BrokenAnswerError(Exception):
     """The server says, in the midst of its answer, that something went wrong, or what it says is no answer.
 
-    `status` is what HTTP would have said, where the answer had not begun with another.
+    `status` is what HTTP would have said, where the answer had not begun with another; `names` are the error's own code
+    and type.
     """
 
-    def __init__(self, why: str, status: int = 0) -> None:
+    def __init__(self, why: str, status: int = 0, names: frozenset[str] = frozenset()) -> None:
         super().__init__(why)
-        self.status = status
+        self.status, self.names = status, names
 
 
 @dataclass(slots=True)
@@ -92,8 +93,10 @@ class Answer:
         if not isinstance(event, Mapping):
             raise BrokenAnswerError("the server answers with something else than an object")
         if event.get("error"):
-            code = event["error"].get("code") if isinstance(event["error"], Mapping) else None
-            raise BrokenAnswerError(f"the server says: {error_text(event)}", code if type(code) is int else 0)
+            told = event["error"] if isinstance(event["error"], Mapping) else {}
+            status = told["code"] if type(told.get("code")) is int else 0
+            names = frozenset(str(told.get(key)) for key in ("code", "type"))
+            raise BrokenAnswerError(f"the server says: {error_text(event)}", status, names)
         try:
             self.usage = event.get("usage") or self.usage
             self.prompt_token_ids = event.get("prompt_token_ids") or self.prompt_token_ids

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import httpx2
 
 BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
+NO_MONEY = "insufficient_quota"
 CONNECT_SECONDS, WRITE_SECONDS = 10.0, 60.0
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.5, 30.0
 LONGEST_RETRY_AFTER_SECONDS = 600.0
@@ -198,6 +199,8 @@ class Client:
             raise AgainError(self._scrubbed(f"the connection to {server.url} broke: {_told(error)}")) from error
         except BrokenAnswerError as error:
             told = self._scrubbed(str(error))
+            if NO_MONEY in error.names:
+                raise EngineError(f"{server.url} says that no money is left: {told}") from error
             if 400 <= error.status < 500 and error.status not in BUSY:  # vLLM refuses so where it streams
                 raise RefusedError(told, error.status) from error
             raise AgainError(told) from error
@@ -239,7 +242,7 @@ class Client:
         if status in (401, 403, 407):
             named = f"the key in {self.keys.api_key_env}" if self.keys.api_key_env else "a request without a key"
             return EngineError(f"{server.url} refuses {named} (HTTP {status}): {told}")
-        if status == 402 or "insufficient_quota" in (code, *content[:1000].decode(errors="replace").split('"')):
+        if status == 402 or NO_MONEY in (code, *content[:1000].decode(errors="replace").split('"')):
             return EngineError(f"{server.url} says that no money is left (HTTP {status}): {told}")
         if status in BUSY:
             return AgainError(f"{server.url} answers HTTP {status}: {told}", after=_after(response), cost=False)
