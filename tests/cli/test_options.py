@@ -46,6 +46,7 @@ def folder(recipe: Path) -> Path:
         ("select run -s best_of_n --set selector.scorer=novelty", "`--selector` must not go with `--set selector`"),
         ("serve-args -r aime_esamp --set seed=3", "`--set seed=3` changes nothing"),
         ("serve-args -r aime_esamp --set selector=first", "`--set selector=first` changes nothing"),
+        ("serve-args -r paper/math_override", "`sampler` must be esamp, or one that needs no plugin"),
     ],
 )
 def test_what_does_not_apply_is_refused_before_anything_is_done(folder: Path, arguments: str, told: str) -> None:

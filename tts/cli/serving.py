@@ -13,6 +13,7 @@ from tts.models.devices import device_memory
 from tts.models.pretrained import hidden_size, resolve
 from tts.plugins.esamp.distiller import bytes_per_slot
 from tts.plugins.esamp.settings import ESampSettings
+from tts.protocols import GuidingSampler
 from tts.recipe import Recipe
 from tts.samplers.esamp import ESamp
 from tts.types import JSON
@@ -72,6 +73,11 @@ def serve_command(recipe: Recipe) -> tuple[str, ...]:
     engine, sampler = recipe.engine, recipe.sampler
     if not isinstance(engine, VLLMEngine):
         raise UsageError("`engine.name` must be vllm to serve a recipe; try --set engine.name=vllm")
+    if isinstance(sampler, GuidingSampler) and not isinstance(sampler, ESamp):
+        raise UsageError(
+            f"`sampler` must be esamp, or one that needs no plugin, in vLLM's own server, got {sampler.plugin.name}; "
+            "`tts serve` serves it"
+        )
     settings = None
     if isinstance(sampler, ESamp):
         settings = ESampSettings.from_dict({**sampler.plugin.settings, "num_slots": server_slots(recipe).number})

@@ -40,7 +40,7 @@ class VLLMEngine(VLLMKeys):
         `seeds`: a request's seed decides its noise; `top_p` and the other filters, `first_token`: how a token is drawn;
         `stop_strings`; `prefix`: it goes on from what stands in the answer already; `ask_tokens`: it tells the
         probabilities of named tokens; `floor` (unless tokens are drafted): it gives a candidate up when its confidence
-        falls below one; `esamp`: it hosts that plugin.
+        falls below one; and the names of the plugins that it hosts.
         """
         sometimes = {
             "self_certainty": self.measures_self_certainty,
@@ -56,15 +56,15 @@ class VLLMEngine(VLLMKeys):
                 "prefix",
                 "ask_tokens",
                 "confidence",
-                "esamp",
             }
+            | self.hosts.keys()
             | {name for name, is_there in sometimes.items() if is_there}
             | FILTERS
         )
 
     def plugin_report(self) -> PluginReport | None:
-        """Return what ESamp did since `open`; None without it."""
-        return None if self._session is None or self._esamp is None else self._session.plugin_report()
+        """Return what the plugin did since `open`; None without one."""
+        return None if self._session is None or self._plugin is None else self._session.plugin_report()
 
     def check(self) -> None:
         """Raise MissingExtraError or EngineError where vLLM or the model's file is not there."""
@@ -75,7 +75,10 @@ class VLLMEngine(VLLMKeys):
         """Start vLLM and load the model. Raises EngineError or MissingExtraError."""
         installation.require()
         share_cores()
-        installation.prepare_environment(separate_process=self.tensor_parallel_size > 1)
+        options = self.worker_options()
+        installation.prepare_environment(
+            separate_process=self.tensor_parallel_size > 1, first_runner=options.override is not None
+        )
         source = resolve(self.model)
         prompts = self._prompts_of(self.chat_template_kwargs, source)  # a model that is not there is told in seconds
         installation.require_pieces()

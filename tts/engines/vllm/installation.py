@@ -68,8 +68,13 @@ def require() -> str:
     return found
 
 
-def prepare_environment(*, separate_process: bool) -> None:
-    """Set what vLLM reads from the environment; before it is imported. What the user has set stays."""
+def prepare_environment(*, separate_process: bool, first_runner: bool = False) -> None:
+    """Set what vLLM reads from the environment; before it is imported. What the user has set stays.
+
+    `first_runner`: what is to run inside knows vLLM's first model runner alone.
+    """
+    if first_runner:
+        os.environ.setdefault("VLLM_USE_V2_MODEL_RUNNER", "0")
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = str(int(separate_process))
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout carries results only
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -9,6 +10,8 @@ from pydantic import Field
 from tts.components.component import Component
 from tts.engines.local_model import LocalModel, Tag
 from tts.engines.vllm.options import WorkerOptions
+from tts.plugins.override.settings import OverrideSettings
+from tts.plugins.settings import PluginSettings
 
 EngineArgument = str | int | float | bool | dict[str, Any] | list[Any] | None
 
@@ -49,6 +52,8 @@ class StartKeys(Component):
 class VLLMKeys(LocalModel, StartKeys):
     """Says how vLLM is to be started for a model that writes."""
 
+    hosts: ClassVar[Mapping[str, type[PluginSettings]]] = {**LocalModel.hosts, "override": OverrideSettings}
+
     batch_size: int = Field(default=64, ge=1)
     """The most candidates decoded together (vLLM's `max_num_seqs`)."""
 
@@ -69,7 +74,8 @@ class VLLMKeys(LocalModel, StartKeys):
 
     def worker_options(self) -> WorkerOptions:
         """Return what the workers are told."""
-        return WorkerOptions(self._esamp, self.measures_self_certainty, self.measured_window)
+        override = self._plugin if isinstance(self._plugin, OverrideSettings) else None
+        return WorkerOptions(self._esamp, self.measures_self_certainty, self.measured_window, override)
 
     @property
     def measures_self_certainty(self) -> bool:

@@ -57,6 +57,9 @@ class RunnerV1Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only w
                 h_last, h_first = self.tap.split(output)
                 rows = indices[torch.tensor(step.places, device=indices.device)].long()
                 h_last[rows] = self.worker_plugin.mix(h_first[rows], h_last[rows])
+            elif self.worker_plugin.overrides:
+                rows = indices[torch.tensor(step.places, device=indices.device)].long()
+                self.worker_plugin.see(output[rows])
         return output
 
     def _step(self) -> Step:
@@ -77,8 +80,11 @@ class SamplerV1Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only 
 
     def forward(self, logits: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Sample as vLLM does."""
+        logits = self.worker_plugin.override(logits)
         self.worker_plugin.measure(logits)
-        return super().forward(logits, *args, **kwargs)
+        output = super().forward(logits, *args, **kwargs)
+        self.worker_plugin.learn(output.sampled_token_ids)
+        return output
 
     def apply_logits_processors(self, logits: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Shape first; log-probabilities were taken before."""

@@ -50,7 +50,7 @@ class Session:
         self.num_tokens = 0
         self._keys, self._vllm, self._prompts = keys, vllm, prompts
         self._detokenizer = Detokenizer.of(prompts.tokenizer, keys.thinking_tags)
-        self._slots = SlotQueue(keys.worker_options().esamp)
+        self._slots = SlotQueue(keys.plugin)
         self._context: int = vllm.vllm_config.model_config.max_model_len
         self._waiting: deque[Request] = deque()
         self._running: dict[str, InFlight] = {}
@@ -104,9 +104,9 @@ class Session:
         return completions + [self._completion(flight, {}) for flight in ended]
 
     def plugin_report(self) -> PluginReport | None:
-        """Return what ESamp did so far."""
+        """Return what the plugin did so far."""
         report = self._vllm.collective_rpc("tts_report")[0]
-        return None if report is None else PluginReport("esamp", report["figures"], tuple(report["warnings"]))
+        return None if report is None else PluginReport(report["name"], report["figures"], tuple(report["warnings"]))
 
     # --- into vLLM
 

@@ -54,14 +54,13 @@ def launch(arguments: dict[str, Any], source: str, check: Callable[[Any], None] 
 
 def engine_arguments(keys: VLLMKeys, source: str) -> dict[str, Any]:
     """Return the arguments of `EngineArgs` for the recipe's keys."""
-    esamp = keys.worker_options().esamp
     ours = {
         **shared_arguments(keys, keys, source),
         "stream_interval": TOKENS_PER_OUTPUT,
         "worker_cls": WORKER,
         "additional_config": keys.worker_options().to_config(),
-        # A request that ended must not be scheduled once more: its distiller would learn from what nobody reads.
-        "async_scheduling": None if esamp is None else False,
+        # A request that ended must not be scheduled once more: the plugin would learn from what nobody reads.
+        "async_scheduling": None if keys.plugin is None else False,
     }
     return with_further(keys.engine_args, ours)
 

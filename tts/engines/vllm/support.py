@@ -25,6 +25,9 @@ def refuse_unsupported(vllm_config: Any, options: WorkerOptions) -> None:
     if options.esamp is not None:
         for reason in _reasons(vllm_config, options.esamp):
             raise EngineError(f"esamp cannot run in this vLLM engine: {reason}")
+    if options.override is not None:
+        for reason in _reasons_against_override(vllm_config):
+            raise EngineError(f"override cannot run in this vLLM engine: {reason}")
     if options.measures and getattr(vllm_config.parallel_config, "enable_batch_sharded_sampling", None):
         raise EngineError(
             "self-certainty and confidence need the logits of all requests in one process. Leave "
@@ -73,6 +76,18 @@ def _reasons(vllm_config: Any, esamp: ESampSettings) -> Iterator[str]:
             f"{model.architectures[0]} does not hand out the first layer's states when it is compiled. Set "
             "`enforce_eager: true`, or `model_impl: transformers` in `engine_args`"
         )
+
+
+def _reasons_against_override(vllm_config: Any) -> Iterator[str]:
+    parallel = vllm_config.parallel_config
+    if vllm_config.speculative_config is not None:
+        yield "speculative decoding draws tokens that it never sees. Leave `speculative_config` out"
+    for name in ("tensor_parallel_size", "pipeline_parallel_size"):
+        if (given := getattr(parallel, name)) > 1:
+            yield f"its heads need hidden states and all logits in one process, got {name} {given}. Set it to 1"
+    for name, neutral, why in PARALLELISM:
+        if (given := getattr(parallel, name, neutral)) not in (neutral, None):
+            yield f"{why}, got {name} {given}. Leave `{name}` out"
 
 
 def has_auxiliary_states(model_config: Any) -> bool:

@@ -66,6 +66,7 @@ class Tap:
             device=runner.device,
             head=head,
             drafts=runner.vllm_config.speculative_config is not None,
+            vocabulary=runner.model_config.get_vocab_size(),
         )
 
 

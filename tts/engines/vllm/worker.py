@@ -14,6 +14,7 @@ from tts.engines.vllm.runner_v1 import CPUSeedsMixin, RunnerV1Mixin
 from tts.engines.vllm.runner_v2 import RunnerV2Mixin
 from tts.engines.vllm.support import has_auxiliary_states, refuse_unsupported
 from tts.engines.vllm.tap import Tap
+from tts.errors import EngineError
 
 WORKERS = {
     "cpu": "vllm.v1.worker.cpu_worker.CPUWorker",
@@ -42,6 +43,10 @@ class Worker(OwnWorker):  # type: ignore[misc]  # which class it is depends on t
         if hasattr(self.model_runner, "_model_forward"):
             on_cpu = self.model_runner.device.type == "cpu"
             mixins = (RunnerV1Mixin, CPUSeedsMixin) if on_cpu else (RunnerV1Mixin,)
+        elif options.override is not None:
+            raise EngineError(
+                "override runs in vLLM's first model runner alone. Set VLLM_USE_V2_MODEL_RUNNER=0 in the environment"
+            )
         put_in_front(self.model_runner, *mixins, tap=tap)
 
     def compile_or_warm_up_model(self) -> Any:

@@ -13,7 +13,9 @@ where their hidden states and logits are. All decisions are made here. The order
    profiling runs never come here.
 4. `mix` (if `guides`) turns these rows' h^L into what the head shall get; the runner writes that over h^L in place, so
    that vLLM's one projection yields the guided logits. Where the reference's logits are wanted (for filters on the
-   reference, and for the KL on every `kl_every`-th step) h^L is projected once more here.
+   reference, and for the KL on every `kl_every`-th step) h^L is projected once more here. With OverRIDE (`overrides`)
+   nothing is mixed: `see` keeps h^L, `override` lowers the logits before anything looks at them, and `learn` gets the
+   tokens that vLLM drew.
 5. `measure` sees the raw logits of all rows: self-certainty, confidence, and KL(mixed ‖ reference).
 6. `shape` applies what vLLM has no parameter for, before it divides by the temperature: top-nσ, a first token of its
    own, filters on the reference; and of a row whose confidence fell below its floor it leaves the end token alone, so
@@ -47,6 +49,7 @@ from tts.engines.vllm.options import WorkerOptions
 from tts.engines.vllm.request_values import RequestValues, values_of
 from tts.plugins.esamp.core import ESampCore, StepRow
 from tts.plugins.esamp.sharpness import measured_beside, with_entropy_of
+from tts.plugins.override.core import OverrideCore
 from tts.types import Decoding, FirstToken
 
 GREEDY = 1e-5
@@ -109,11 +112,16 @@ class WorkerPlugin:
         device: torch.device,
         head: torch.Tensor | None,
         drafts: bool = False,
+        vocabulary: int = 0,
     ) -> None:
         self.settings, self._drafts = options.esamp, drafts
         self._project, self._core = project, None
         if options.esamp is not None:
             self._core = ESampCore(options.esamp, hidden_size, max_rows, device=device, head=head)
+        self._override: OverrideCore | None = None
+        if options.override is not None:
+            self._override = OverrideCore(options.override, hidden_size, vocabulary, max_rows, device)
+        self._states: torch.Tensor | None = None
         self._on_reference = options.esamp is not None and options.esamp.filter == "reference"
         self._self_certainty = options.self_certainty
         self._certainties = Certainties(self_certainty=options.self_certainty)
@@ -166,6 +174,9 @@ class WorkerPlugin:
             has_distiller = self._core.join(name, group, group_size=size, beta=beta, seed=seed)
             if not has_distiller and is_new and self._serves:
                 self._warn(group)
+        if self._override is not None and values.esamp_group is not None:
+            size = values.esamp_group_size
+            self._override.join(name, values.esamp_group, group_size=size, beta=values.esamp_beta)
         return params
 
     def release(self, request_ids: Iterable[str]) -> None:
@@ -176,6 +187,8 @@ class WorkerPlugin:
                 self._certainties.release(admitted.name)
                 if self._core is not None:
                     self._core.leave(admitted.name)
+                if self._override is not None:
+                    self._override.leave(admitted.name)
 
     def forget(self) -> None:
         """Forget every request so far, and all that was learnt and measured of them: these were vLLM's own."""
@@ -186,6 +199,8 @@ class WorkerPlugin:
         self._serves = True
         if self._core is not None:
             self._core.forget()
+        if self._override is not None:
+            self._override.forget()
 
     def _warn(self, group: str) -> None:
         """Say on standard error that a request runs unguided, for the first, second, fourth, eighth … of them."""
@@ -204,7 +219,7 @@ class WorkerPlugin:
 
     def begin(self, step: Step) -> None:
         """Take the rows of a step."""
-        self._step, self._reference, self._fallen = step, None, None
+        self._step, self._reference, self._fallen, self._states = step, None, None, None
 
     @property
     def guides(self) -> bool:
@@ -225,6 +240,28 @@ class WorkerPlugin:
         if self.settings.keep_entropy:
             self._moved = (mixed != h_last).any(-1, keepdim=True)
         return mixed
+
+    @property
+    def overrides(self) -> bool:
+        """Whether OverRIDE wants the hidden states of this step."""
+        return self._override is not None and bool(self._step.rows)
+
+    def see(self, h_last: torch.Tensor) -> None:
+        """Take what the head gets for the step's rows, `[num_rows, d]`."""
+        self._states = h_last
+
+    def override(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logits of all rows `[num_places, vocabulary]` lowered by what OverRIDE's heads add."""
+        if self._override is None or self._states is None:
+            return logits
+        places = self._places(logits.device)
+        names = [request.name for request, _ in self._rows()]
+        return logits.index_copy(0, places, self._override.fuse(names, self._states, logits[places]))
+
+    def learn(self, tokens: torch.Tensor) -> None:
+        """Let OverRIDE's heads learn from what was drawn, `[num_places, 1]`."""
+        if self._override is not None and self._states is not None:
+            self._override.learn(tokens[self._places(tokens.device), 0])
 
     def measure(self, logits: torch.Tensor) -> None:
         """Look at the raw logits of all rows `[num_places, vocabulary]`, before anything shapes them.
@@ -302,18 +339,28 @@ class WorkerPlugin:
         }
 
     def report(self) -> dict[str, Any] | None:
-        """Return the plugin's figures and warnings as plain data; None where none runs."""
+        """Return the plugin's name, figures and warnings as plain data; None where none runs."""
+        if self._override is not None:
+            return {
+                "name": "override",
+                "figures": self._override.statistics(),
+                "warnings": self._override.warnings() + self._refused(),
+            }
         if self._core is None or self.settings is None:
             return None
         statistics = self._core.statistics()
-        warnings = statistics.warnings(self.settings)
-        if self._refusals:
-            warnings.append(
-                f"{len(self._refusals)} requests ran without what they asked of ESamp or of a floor, because their "
-                f"values were wrong ({self._refusals[0]}). "
-                "Start the server with `--logits-processors`, as `tts serve-args` prints it, to have them refused"
-            )
-        return {"figures": dict(statistics.to_dict()), "warnings": warnings}
+        warnings = statistics.warnings(self.settings) + self._refused()
+        return {"name": "esamp", "figures": dict(statistics.to_dict()), "warnings": warnings}
+
+    def _refused(self) -> list[str]:
+        """Say which requests ran without what they asked for."""
+        if not self._refusals:
+            return []
+        return [
+            f"{len(self._refusals)} requests ran without what they asked of ESamp or of a floor, because their "
+            f"values were wrong ({self._refusals[0]}). "
+            "Start the server with `--logits-processors`, as `tts serve-args` prints it, to have them refused"
+        ]
 
 
 def decoding_of(params: Any, values: RequestValues) -> Decoding:
