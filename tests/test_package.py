@@ -84,8 +84,8 @@ def test_what_is_built_brings_the_recipes(kind: str, tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert [Path(path) for path in found.stdout.splitlines()] == sorted((site / "tts" / "recipes").glob("*.yaml"))
-    assert len(found.stdout.splitlines()) == len(list((root / "recipes").glob("*.yaml")))
+    assert [Path(path) for path in found.stdout.splitlines()] == sorted((site / "tts" / "recipes").rglob("*.yaml"))
+    assert len(found.stdout.splitlines()) == len(list((root / "recipes").rglob("*.yaml")))
     assert told_command(tmp_path, site) == f"{sys.executable} -m pip install 'tts-toolkit[hf] @ {file.as_uri()}'"
     file.unlink()
     assert told_command(tmp_path, site) == f"{sys.executable} -m pip install 'tts-toolkit[hf]'"

@@ -25,13 +25,16 @@ class Layers:
 
 
 def shipped_recipes() -> dict[str, Path]:
-    """Return the recipes that come with the package, by name, in alphabetical order.
+    """Return the recipes that come with the package, by name, in alphabetical order; `paper/math_esamp` in a folder.
 
     They are installed inside it; in a clone they stand beside it.
     """
     package = Path(str(resources.files("tts")))
-    inside, beside = (sorted((folder / "recipes").glob("*.yaml")) for folder in (package, package.parent))
-    return {path.stem: path for path in inside or beside}
+    for folder in (package / "recipes", package.parent / "recipes"):
+        if found := sorted(folder.rglob("*.yaml")):
+            names = [path.relative_to(folder).with_suffix("").as_posix() for path in found]
+            return dict(sorted(zip(names, found, strict=True)))
+    return {}
 
 
 def find(name_or_path: str, folder: Path | None = None) -> Path:
