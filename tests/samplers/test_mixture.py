@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tts.samplers.contrastive import Contrastive
 from tts.samplers.esamp import ESamp
 from tts.samplers.fire import Fire
 from tts.samplers.greedy import Greedy
@@ -118,6 +119,7 @@ def test_the_mixture_requires_what_any_arm_requires() -> None:
         ({"arms": ()}, "at least 1 item"),
         ({"arms": (Temperature(), Mixture(arms=(MinP(),)))}, "arm 1 must be a sampler that draws each candidate alone"),
         ({"arms": (Temperature(), ESamp())}, "arm 1 must be a sampler that draws each candidate alone .* got ESamp"),
+        ({"arms": (Temperature(), Contrastive(amateur="a/b"))}, "arm 1 must be .* got Contrastive"),
         ({"arms": (Temperature(num_candidates=4), MinP())}, "arm 0 must not set `num_candidates`, got 4"),
         ({"arms": (Temperature(max_tokens=30),), "max_tokens": 20}, "arm 0 must set a `max_tokens` of at most 20"),
         ({"arms": (Temperature(), MinP()), "shares": (1,)}, "`shares` must be 2 numbers, one per arm, got 1"),

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_serializer, field_validator, m
 
 from tts.components.component import Component
 from tts.components.slot import Slot
+from tts.protocols import GuidingSampler
 from tts.samplers.independent import MOST_CANDIDATES, IndependentSampler
 from tts.types import Order, Request
 
@@ -100,7 +101,7 @@ class Mixture(Component):
 
 def _fitted(place: int, arm: Component, max_tokens: int | None) -> IndependentSampler:
     """Return the arm with the mixture's `max_tokens` where it sets none; None: that value is wrong itself."""
-    if not isinstance(arm, IndependentSampler) or arm.interacting:
+    if not isinstance(arm, IndependentSampler) or arm.interacting or isinstance(arm, GuidingSampler):
         raise ValueError(
             f"arm {place} must be a sampler that draws each candidate alone (greedy, temperature, min_p, …), "
             f"got {type(arm).__name__}"
