@@ -30,19 +30,24 @@ def overriding(**settings):
         yield engine
 
 
+def alike(one, other) -> bool:
+    """Whether the tokens are the same, and so nearly are their log-probabilities: batches round in their own ways."""
+    return one[:2] == other[:2] and one[2] == pytest.approx(other[2], abs=1e-3)
+
+
 def test_at_beta_0_first_samples_and_those_behind_the_last_head_are_plain_vllms_and_the_others_are_not():
-    """Four prompts of four, six at once, two sets of heads: problems wait for heads and prompts are read in parts."""
+    """Four prompts of four, six at once; two sets of heads, for which problems wait; prompts are read in parts."""
     with opened(dtype="float32", engine_args=CHUNKED) as engine:
         plain = written(run(engine, requests()))
     with overriding(**STRONG, dtype="float32", engine_args=CHUNKED) as engine:
         zero = run(engine, guided(requests(), 0.0, "zero"))
-        assert written(zero) == plain
-        trained = engine.plugin_report().figures["rows_trained"]
-        assert trained == sum(one.num_tokens for key, one in zero.items() if key[1] < 2)
-        assert engine.plugin_report().figures["rows_guided"] == 0
+        figures = engine.plugin_report().figures
         moved = run(engine, guided(requests(), 2.0, "two"))
         report = engine.plugin_report()
-    same = {key for key in plain if written(moved)[key] == plain[key]}
+    assert [key for key, one in written(zero).items() if not alike(one, plain[key])] == []
+    assert figures["rows_trained"] == sum(one.num_tokens for key, one in zero.items() if key[1] < 2)
+    assert figures["rows_guided"] == 0
+    same = {key for key, one in written(moved).items() if alike(one, plain[key])}
     assert {key for key in plain if key[1] in (0, 3)} <= same
     assert len(same) < len(plain) - 3
     assert report.name == "override"
