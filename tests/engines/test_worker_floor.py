@@ -104,7 +104,7 @@ def test_without_floors_and_measures_nothing_is_looked_at_or_changed():
 @pytest.mark.parametrize("worker", [plugin(drafts=True), plugin()])
 def test_a_floor_that_no_step_could_hold_is_not_taken_on(worker: WorkerPlugin):
     asked = params(**FLOOR)
-    if not worker._drafts:
+    if not worker._admissions._drafts:
         asked.all_stop_token_ids = set()
     worker.admit("a", asked)
     for number in range(4):

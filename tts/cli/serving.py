@@ -92,7 +92,6 @@ def serve_command(recipe: Recipe) -> tuple[str, ...]:
         "--tensor-parallel-size": engine.tensor_parallel_size,
         "--enforce-eager": bool(engine.enforce_eager),
         "--no-enable-prefix-caching": not engine.prefix_caching,
-        "--no-async-scheduling": settings is not None,
         "--worker-cls": WORKER,
         "--logits-processors": VALIDATION,
         "--middleware": None if settings is None else MIDDLEWARE,

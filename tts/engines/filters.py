@@ -17,7 +17,8 @@ NUCLEUS = 1024
 class Filters:
     """The filters of all rows as tensors `[num_rows, 1]`; a filter that no row uses is None.
 
-    `random` tells on the host which rows are drawn at random: those whose temperature is above 0.
+    `random` tells on the host which rows are drawn at random: those whose temperature is above 0. `sorts_all`: `top_p`
+    sorts whole rows, where it else asks the device first whether the likeliest tokens do.
     """
 
     random: tuple[bool, ...]
@@ -29,6 +30,7 @@ class Filters:
     top_k: torch.Tensor | None
     top_p: torch.Tensor | None
     largest_top_k: int
+    sorts_all: bool = False
 
     @classmethod
     def of(cls, decodings: Sequence[Decoding | None], device: torch.device) -> Filters:
@@ -76,7 +78,7 @@ class Filters:
         if self.top_k is not None:
             weights = keep_from(weights, top_k_threshold(weights, self.top_k, self.largest_top_k))
         if self.top_p is not None:
-            weights = keep_from(weights, top_p_threshold(weights, self.top_p))
+            weights = keep_from(weights, top_p_threshold(weights, self.top_p, sorts_all=self.sorts_all))
         return weights
 
     def at_temperature(self, logits: torch.Tensor) -> torch.Tensor:
@@ -113,14 +115,14 @@ def top_n_sigma_threshold(logits: torch.Tensor, top_n_sigma: torch.Tensor) -> to
     return torch.where(top_n_sigma == 0, -torch.inf, logits.amax(-1, keepdim=True) - top_n_sigma * sigma)
 
 
-def top_p_threshold(weights: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+def top_p_threshold(weights: torch.Tensor, top_p: torch.Tensor, *, sorts_all: bool = False) -> torch.Tensor:
     """Return the weight of the token at which the mass of the likeliest ones first reaches `top_p` of the whole.
 
     0 (everything stays) where `top_p` is 1.
     """
     wanted = top_p * weights.sum(-1, keepdim=True)
     largest = weights.topk(min(NUCLEUS, weights.shape[-1])).values  # ordered
-    if bool(((largest.sum(-1, keepdim=True) < wanted) & (top_p < 1)).any()):
+    if sorts_all or bool(((largest.sum(-1, keepdim=True) < wanted) & (top_p < 1)).any()):
         largest = weights.sort(-1, descending=True).values
     reached = largest.cumsum(-1) >= wanted
     last = torch.where(reached.any(-1, keepdim=True), reached.int().argmax(-1, keepdim=True), largest.shape[-1] - 1)

@@ -16,10 +16,16 @@ pytest.importorskip("triton", reason="vLLM's second runner needs Triton")
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore")]  # vLLM and what it imports warn of themselves
 
 HERE = Path(__file__).parent
-ON_SECOND = (
-    "plain", "guided", "another layer", "another beta", "warmed up", "shared", "warmed up, shared"
+SCENARIOS = (
+    "plain", "guided", "beta 0", "shared", "noise", "in parts", "no prefix cache", "first token", "every fourth",
+    "preempted", "preempted, plain",
 )  # fmt: skip
-ON_FIRST = ("plain", "guided", "shared")
+"""On both runners, greedy; the others on the second alone."""
+SECOND = (
+    "warmed up", "warmed up, shared", "another layer", "another beta", "hot", "reference", "sigma", "ahead",
+    "plain, ahead", "beta 0, ahead", "hot, ahead", "preempted, ahead", "reference, ahead", "sigma, ahead",
+    "hot, ahead, ghosts", "preempted, ahead, doubled",
+)  # fmt: skip
 FIGURES = ("steps", "groups", "rows_guided", "rows_trained", "rows_without_slot", "steps_not_finite")
 
 
@@ -50,12 +56,12 @@ def played(runner: str, model: str, file: Path, names: tuple[str, ...]):
 
 @pytest.fixture(scope="module")
 def second(tiny_model, tmp_path_factory):
-    return played("second", tiny_model, tmp_path_factory.mktemp("second") / "results.json", ON_SECOND)
+    return played("second", tiny_model, tmp_path_factory.mktemp("second") / "results.json", SCENARIOS + SECOND)
 
 
 @pytest.fixture(scope="module")
 def first(tiny_model, tmp_path_factory):
-    return played("first", tiny_model, tmp_path_factory.mktemp("first") / "results.json", ON_FIRST)
+    return played("first", tiny_model, tmp_path_factory.mktemp("first") / "results.json", SCENARIOS)
 
 
 def same_texts(one, other):
@@ -70,14 +76,52 @@ def counted(result):
     return {name: result["figures"][name] for name in FIGURES}
 
 
-@pytest.mark.parametrize("name", ON_FIRST)
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_the_second_runner_writes_what_the_first_writes(first, second, name):
+    """Inside `NoHostWaits`: no part of a step waits for the device."""
     assert (first[name]["runner"], second[name]["runner"]) == ("v1", "v2")
     same_texts(second[name]["written"], first[name]["written"])
-    if name != "plain":
+    if first[name]["figures"] is not None:
         assert counted(second[name]) == counted(first[name])
-        assert second[name]["figures"]["rows_trained"] == second[name]["rows"]
-        assert second[name]["written"] != second["plain"]["written"]
+        if name != "every fourth":
+            assert second[name]["figures"]["rows_trained"] == second[name]["rows"]
+        for key, stats in first[name]["stats"].items():
+            assert second[name]["stats"][key] == pytest.approx(stats, rel=1e-2), key
+        assert (second[name]["written"] == second["plain"]["written"]) == (name == "beta 0")
+    assert second[name]["self_certainty"] == pytest.approx(first[name]["self_certainty"], rel=1e-3)
+
+
+def test_preemption_happens_where_it_is_meant_to(first, second):
+    assert all(second[name]["preemptions"] for name in ("preempted", "preempted, plain", "preempted, ahead"))
+    assert first["preempted"]["preemptions"]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "in_step"),
+    [("ahead", "guided"), ("hot, ahead", "hot"), ("preempted, ahead", "preempted"), ("sigma, ahead", "sigma"),
+     ("reference, ahead", "reference")],
+)  # fmt: skip
+def test_scheduled_ahead_everything_is_as_in_step(second, ahead, in_step):
+    assert (second[ahead]["ahead"], second[in_step]["ahead"]) == (True, False)
+    same_texts(second[ahead]["written"], second[in_step]["written"])
+    rows = [second[name]["figures"]["rows_trained"] for name in (ahead, in_step)]
+    assert rows == [second[name]["rows"] for name in (ahead, in_step)]
+
+
+def test_requests_that_end_by_a_token_are_among_those(second):
+    assert "stop" in second["hot, ahead"]["finish_reasons"]
+
+
+def test_at_beta_0_ahead_every_digit_is_plain_vllms(second):
+    assert second["beta 0, ahead"]["written"] == second["plain, ahead"]["written"]
+    assert second["beta 0, ahead"]["figures"]["rows_trained"] == second["beta 0, ahead"]["rows"]
+
+
+@pytest.mark.parametrize("name", ["hot, ahead", "preempted, ahead"])
+def test_rows_that_nobody_reads_would_be_seen(second, name):
+    """What the device would learn from if it did not know its rows: ghosts, and what is drawn once more."""
+    blind = second[f"{name}, ghosts" if name == "hot, ahead" else f"{name}, doubled"]
+    assert blind["figures"]["rows_trained"] > blind["rows"]
 
 
 @pytest.mark.parametrize(("warmed_up", "cold"), [("warmed up", "guided"), ("warmed up, shared", "shared")])

@@ -9,10 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the hf extra")
 
+from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402  # after the skip
+
+from tts.plugins.esamp.controls import control_of  # noqa: E402  # as above
 from tts.plugins.esamp.core import ESampCore, StepRow  # noqa: E402  # after the skip
 from tts.plugins.esamp.device_core import DeviceCore, DeviceRows  # noqa: E402  # as above
+from tts.plugins.esamp.graphs import covering, sizes_to_capture  # noqa: E402  # as above
+from tts.plugins.esamp.grid import DistillerGrid, GridSize, cells_for  # noqa: E402  # as above
 from tts.plugins.esamp.settings import ESampSettings  # noqa: E402  # as above
-from tts.plugins.esamp.stats import Milliseconds  # noqa: E402  # as above
 
 D, W, PROMPT, STOP = 16, 8, 50, 7
 NOBODY = 200
@@ -29,6 +33,13 @@ def cores_of(half: bool = False, **given: Any) -> tuple[ESampCore, DeviceCore]:
         settings, D, num_members=NOBODY, max_rows=32, device=torch.device("cpu"), head=head, half=half
     )  # fmt: skip
     return ESampCore(settings, D, 32, head=head, all_slots=False), device
+
+
+def step(device: DeviceCore, rows: DeviceRows, h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
+    """The mixed rows of a step, after which the distillers have learnt from it."""
+    mixed, predicted = device.predict(device.size, rows, h_first, h_last)
+    device.train(predicted)
+    return mixed
 
 
 @dataclass
@@ -67,7 +78,7 @@ class Traffic:
                 end = PROMPT + 8 + int(torch.randint(20, (1,), generator=self.generator))
                 request = Request(f"r{self.number}", group, 4, self.number % NOBODY, 0.0 if k == 3 else 0.25, end)
                 exact.join(request.name, group, group_size=4, beta=request.beta, seed=self.number)
-                request.seat = device.join(request.name, request.member, group, 4)
+                request.seat = device.join(request.name, request.member, group, 4, beta=request.beta)
                 self.live.append(request)
                 self.number += 1
 
@@ -102,7 +113,7 @@ def compare(exact: ESampCore, device: DeviceCore, seed: int = 0, num_groups: int
             continue
         h_first = torch.randn(len(rows), D, generator=traffic.generator)
         h_last = torch.tanh(h_first.roll(1, 1) * 2) * 3 + 1
-        mixed = device.mix(on_device(rows, **masks), h_first, h_last)
+        mixed = step(device, on_device(rows, **masks), h_first, h_last)
         fresh = [i for i, request in enumerate(rows) if request.position < request.end and not request.again]
         if fresh:
             named = [StepRow(rows[i].name, rows[i].position, PROMPT) for i in fresh]
@@ -127,7 +138,7 @@ def compare(exact: ESampCore, device: DeviceCore, seed: int = 0, num_groups: int
 
 
 def totals(core: Any) -> dict[str, Any]:
-    statistics = core.statistics() if isinstance(core, ESampCore) else core.statistics(Milliseconds())
+    statistics = core.statistics()
     unlike = ("predict_ms", "train_ms", "wait_ms", "memory_bytes")
     return {name: value for name, value in statistics.to_dict().items() if name not in unlike and value is not None}
 
@@ -183,7 +194,7 @@ def test_a_group_depends_on_itself_alone() -> None:
         generator, rows = torch.Generator().manual_seed(1), []
         for _ in range(20):
             h_first, h_last = (torch.randn(1, D, generator=generator) for _ in range(2))
-            rows.append(device.mix(on_device([request]), h_first, h_last))
+            rows.append(step(device, on_device([request]), h_first, h_last))
         found.append(torch.cat(rows))
     torch.testing.assert_close(*found)
 
@@ -193,9 +204,9 @@ def test_requests_without_a_slot_go_unguided_and_are_counted() -> None:
     seats = [device.join(name, number, name) for number, name in enumerate("ab")]
     rows = on_device([Request(f"r{i}", name, 1, i, 0.25, 99, seat=seats[i]) for i, name in enumerate("ab")])
     h_first, h_last = torch.randn(2, 2, D).unbind()
-    mixed = device.mix(rows, h_first, h_last)
+    mixed = step(device, rows, h_first, h_last)
     assert [torch.equal(*pair) for pair in zip(mixed, h_last, strict=True)] == [False, True]
-    assert device.statistics(Milliseconds()).rows_without_slot == 1
+    assert device.statistics().rows_without_slot == 1
     assert exact.statistics().rows_without_slot == 0
 
 
@@ -222,3 +233,28 @@ def test_what_is_forgotten_leaves_nothing() -> None:
     assert totals(device) == totals(exact)
     assert compare(exact, device) < 1e-5
     assert totals(device)["rows_trained"] == totals(exact)["rows_trained"]
+
+
+def test_the_grid_asks_the_device_nothing() -> None:
+    """A fake tensor has no numbers: whatever needs one, as a host that waits for its device does, raises."""
+    with FakeTensorMode(), torch.no_grad():
+        settings = settings_of(num_slots=2)
+        grid = DistillerGrid(settings, control_of(settings, None), D, 16, half=False, device=torch.device("cpu"))
+        predicted = grid.predict(torch.zeros(2, 16, D), torch.zeros(2, 16, D), torch.zeros(2, 16))
+        learnt = grid.train(predicted)
+        grid.reset(1)
+        with pytest.raises(Exception, match="_local_scalar_dense"):
+            learnt.losses.sum().item()
+
+
+def test_sizes_worth_a_graph_are_few_and_cover_every_step() -> None:
+    sizes = sizes_to_capture(8, cells_for(256), 256)
+    assert len(sizes) == 11
+    assert max(sizes) == (8, 256)
+    for slots in range(1, 9):
+        for cells in (1, 16, 17, 256):
+            found = covering(GridSize(slots, cells), sizes)
+            assert found in sizes
+            assert (found.slots >= slots, found.cells >= cells) == (True, True)
+    assert covering(GridSize(3, 20), sizes) == (4, 64)
+    assert cells_for(300) == [16, 64, 256, 300]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from tts.engines.vllm.capped import CappedWorkerPlugin
 from tts.engines.vllm.mixin import Base, put_in_front
 from tts.engines.vllm.tap import Tap
 from tts.engines.vllm.worker_plugin import Step, WorkerPlugin
@@ -31,7 +32,8 @@ class RunnerV1Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only w
         self.use_aux_hidden_state_outputs = self.tap.is_output
         super().load_model(*args, **kwargs)
         self.tap.attach(self)
-        self.worker_plugin = self.tap.worker_plugin(self)
+        plugin = CappedWorkerPlugin if self.tap.caps(self) else WorkerPlugin
+        self.worker_plugin = plugin(**self.tap.plugin_arguments(self))
         put_in_front(self.sampler, SamplerV1Mixin, worker_plugin=self.worker_plugin)
 
     def _update_states(self, scheduler_output: Any) -> Any:

@@ -1,21 +1,24 @@
-"""vLLM's second model runner: the default on GPUs. It needs Triton, which has no CPUs among its devices."""
+"""vLLM's second model runner: the default on GPUs. It needs Triton, which has no CPUs among its devices.
+
+It schedules ahead of its device, so nothing here waits: what is known of requests and rows is on the device already.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
+from tts.engines.vllm.device_plugin import DevicePlugin
 from tts.engines.vllm.mixin import Base, put_in_front
 from tts.engines.vllm.tap import Tap
-from tts.engines.vllm.worker_plugin import Step, WorkerPlugin
-from tts.plugins.esamp.core import StepRow
 
 
 class RunnerV2Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
     """Hands the plugin the requests, the hidden states and the logits of each step."""
 
-    worker_plugin: WorkerPlugin
+    worker_plugin: DevicePlugin
     tap: Tap
     _h_first: torch.Tensor | None = None
 
@@ -26,19 +29,31 @@ class RunnerV2Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only w
             self.model.set_aux_hidden_state_layers(self.tap.layers)
             self.use_aux_hidden_state_outputs = True
         self.tap.attach(self)
-        self.worker_plugin = self.tap.worker_plugin(self)
+        self.worker_plugin = DevicePlugin(
+            max_tokens=self.max_model_len,
+            dtype=self.model_config.dtype,
+            caps=self.tap.caps(self),
+            **self.tap.plugin_arguments(self),
+        )
 
     def add_requests(self, scheduler_output: Any) -> Any:
         """Admit what is new, and what comes back after it was preempted."""
         if not isinstance(self.sampler, SamplerV2Mixin):
             put_in_front(self.sampler, SamplerV2Mixin, worker_plugin=self.worker_plugin)
-        for new in scheduler_output.scheduled_new_reqs:
-            if new.sampling_params is not None:
-                new.sampling_params = self.worker_plugin.admit(new.req_id, new.sampling_params)
-        return super().add_requests(scheduler_output)
+        new = [one for one in scheduler_output.scheduled_new_reqs if one.sampling_params is not None]
+        for one in new:
+            one.sampling_params = self.worker_plugin.admit(one.req_id, one.sampling_params)
+        added = super().add_requests(scheduler_output)
+        for one in new:
+            index = self.req_states.req_id_to_index[one.req_id]
+            self.worker_plugin.seat(one.req_id, index, int(self.req_states.prompt_len.np[index]))
+        return added
 
     def finish_requests(self, scheduler_output: Any) -> Any:
-        """Release what ended; preempted requests stay."""
+        """Release what ended; preempted requests stay, at an index that they do not know yet."""
+        gone = scheduler_output.finished_req_ids | (scheduler_output.preempted_req_ids or set())
+        for request_id in gone & self.req_states.req_id_to_index.keys():
+            self.worker_plugin.vacate(self.req_states.req_id_to_index[request_id])
         self.worker_plugin.release(scheduler_output.finished_req_ids)
         return super().finish_requests(scheduler_output)
 
@@ -50,30 +65,31 @@ class RunnerV2Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only w
 
     def sample(self, hidden_states: torch.Tensor, input_batch: Any, *args: Any, **kwargs: Any) -> Any:
         """Mix, then sample as vLLM does."""
-        step, h_first = self._step(input_batch), self._h_first
+        plugin, h_first = self.worker_plugin, self._h_first
         self._h_first = None
-        self.worker_plugin.begin(step)
-        if self.worker_plugin.guides and h_first is not None:
-            places = torch.tensor(step.places, device=hidden_states.device)
-            rows = input_batch.logits_indices[places].long()
-            hidden_states[rows] = self.worker_plugin.mix(h_first[rows], hidden_states[rows])
+        plugin.skip()
+        if plugin.takes_part:
+            rows, index = input_batch.logits_indices.long(), input_batch.idx_mapping.long()
+            draws = input_batch.seq_lens[: len(index)] >= self.req_states.prefill_len.gpu.index_select(0, index)
+            position = input_batch.positions.index_select(0, rows)
+            token = input_batch.input_ids.index_select(0, rows)
+            plugin.begin(index, position, token, draws, has_first_tokens=self._has_first_tokens(input_batch))
+            if plugin.guides and h_first is not None:
+                mixed = plugin.mix(h_first.index_select(0, rows), hidden_states.index_select(0, rows))
+                hidden_states.index_copy_(0, rows, mixed)
         return super().sample(hidden_states, input_batch, *args, **kwargs)
 
-    def _step(self, batch: Any) -> Step:
-        """Return the rows that draw a token now; those in the middle of what they read draw none."""
-        states, places, rows = self.req_states, [], []
-        for place, (request_id, index) in enumerate(zip(batch.req_ids, batch.idx_mapping_np, strict=False)):
-            length = int(batch.num_computed_tokens_np[place]) + int(batch.num_scheduled_tokens[place])
-            if length >= int(states.prefill_len.np[index]):
-                places.append(place)
-                rows.append(StepRow(request_id, length - 1, int(states.prompt_len.np[index])))
-        return Step(places, rows)
+    def _has_first_tokens(self, batch: Any) -> bool:
+        """Tell whether a row ends its request's prompt; the host's numbers do."""
+        index = batch.idx_mapping_np[: batch.num_reqs]
+        lengths = batch.num_computed_tokens_np[: batch.num_reqs] + batch.num_scheduled_tokens[: batch.num_reqs]
+        return bool(np.any(lengths == self.req_states.prompt_len.np[index]))
 
 
 class SamplerV2Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only while it runs
     """Lets the plugin look at the raw logits, and shape them before the temperature."""
 
-    worker_plugin: WorkerPlugin
+    worker_plugin: DevicePlugin
 
     def __call__(self, logits: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Sample as vLLM does."""
@@ -83,6 +99,6 @@ class SamplerV2Mixin(Base):  # type: ignore[misc]  # vLLM's class is known only 
     def apply_sampling_params(self, logits: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Shape a copy first: log-probabilities are taken from the raw logits afterwards."""
         if self.worker_plugin.shapes:
-            logits = self.worker_plugin.shape(logits.float().clone())
+            logits = self.worker_plugin.shape(logits.float())
         processed: torch.Tensor = super().apply_sampling_params(logits, *args, **kwargs)
         return processed

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from tts.engines.vllm.keys import StartKeys, VLLMKeys
-from tts.engines.vllm.support import refuse_unsupported
+from tts.engines.vllm.support import refuse_unsupported, runs_ahead
 from tts.errors import EngineError, TTSError, nearest
 
 WORKER = "tts.engines.vllm.worker.Worker"
@@ -24,13 +24,21 @@ def start_vllm(keys: VLLMKeys, source: str) -> Any:
     """Return a running `LLMEngine`. Raises EngineError where vLLM refuses the configuration or cannot load, and where
     another one is open.
     """
-    return launch(
-        engine_arguments(keys, source), source, lambda config: refuse_unsupported(config, keys.worker_options())
-    )
+    options = keys.worker_options()
+
+    def further(config: Any) -> dict[str, Any]:
+        refuse_unsupported(config, options)
+        # The first runner would let a plugin learn from a row of a request that ended; the second one knows.
+        return {"async_scheduling": False} if keys.plugin is not None and not runs_ahead(config) else {}
+
+    return launch(engine_arguments(keys, source), source, further)
 
 
-def launch(arguments: dict[str, Any], source: str, check: Callable[[Any], None] = lambda _: None) -> Any:
-    """Return a running `LLMEngine` with these arguments, whose configuration passed `check`. Raises as `start_vllm`."""
+def launch(arguments: dict[str, Any], source: str, further: Callable[[Any], dict[str, Any]] = lambda _: {}) -> Any:
+    """Return a running `LLMEngine` with these arguments, and what `further` makes of the configuration that they give.
+
+    Raises as `start_vllm`, and what `further` raises.
+    """
     if OPEN:
         raise EngineError(
             "only one vllm engine can be open in a process: close the other one first. Where a recipe has two, give "
@@ -40,9 +48,8 @@ def launch(arguments: dict[str, Any], source: str, check: Callable[[Any], None] 
     from vllm.v1.engine.llm_engine import LLMEngine
 
     try:
-        made = EngineArgs(**arguments)
-        check(made.create_engine_config())
-        vllm = LLMEngine.from_engine_args(made)
+        found = further(EngineArgs(**arguments).create_engine_config())
+        vllm = LLMEngine.from_engine_args(EngineArgs(**arguments | found))
     except TTSError:
         raise
     except Exception as error:  # configuration, download, memory, compilation: each raises its own
@@ -59,8 +66,6 @@ def engine_arguments(keys: VLLMKeys, source: str) -> dict[str, Any]:
         "stream_interval": TOKENS_PER_OUTPUT,
         "worker_cls": WORKER,
         "additional_config": keys.worker_options().to_config(),
-        # A request that ended must not be scheduled once more: the plugin would learn from what nobody reads.
-        "async_scheduling": None if keys.plugin is None else False,
     }
     return with_further(keys.engine_args, ours)
 

@@ -51,11 +51,7 @@ def _reasons(vllm_config: Any, esamp: ESampSettings) -> Iterator[str]:
             "the first and the last layer must be in one process, got pipeline_parallel_size "
             f"{parallel.pipeline_parallel_size}. Use tensor_parallel_size instead"
         )
-    if getattr(model, "enable_sleep_mode", False):
-        yield "an engine that sleeps forgets its distillers. Leave `enable_sleep_mode` out"
-    for name, neutral, why in PARALLELISM:
-        if (given := getattr(parallel, name, neutral)) not in (neutral, None):
-            yield f"{why}, got {name} {given}. Leave `{name}` out"
+    yield from _reasons_in_how_it_runs(vllm_config, esamp)
     if parallel.tensor_parallel_size > 1 and esamp.control == "vocabulary":
         yield (
             "`control: vocabulary` needs the head's whole weight in one process, got tensor_parallel_size "
@@ -88,6 +84,24 @@ def _reasons_against_override(vllm_config: Any) -> Iterator[str]:
     for name, neutral, why in PARALLELISM:
         if (given := getattr(parallel, name, neutral)) not in (neutral, None):
             yield f"{why}, got {name} {given}. Leave `{name}` out"
+
+
+def _reasons_in_how_it_runs(vllm_config: Any, esamp: ESampSettings) -> Iterator[str]:
+    if esamp.target_kl is not None and runs_ahead(vllm_config):
+        yield (
+            "`target_kl` is held in vLLM's first model runner only. Set VLLM_USE_V2_MODEL_RUNNER=0 in the environment, "
+            "or leave it out"
+        )
+    if getattr(vllm_config.model_config, "enable_sleep_mode", False):
+        yield "an engine that sleeps forgets its distillers. Leave `enable_sleep_mode` out"
+    for name, neutral, why in PARALLELISM:
+        if (given := getattr(vllm_config.parallel_config, name, neutral)) not in (neutral, None):
+            yield f"{why}, got {name} {given}. Leave `{name}` out"
+
+
+def runs_ahead(vllm_config: Any) -> bool:
+    """Tell whether the model will run in vLLM's second runner, in which ESamp may be scheduled ahead of its device."""
+    return bool(getattr(vllm_config, "use_v2_model_runner", False))
 
 
 def has_auxiliary_states(model_config: Any) -> bool:

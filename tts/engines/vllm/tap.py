@@ -6,9 +6,7 @@ from typing import Any
 
 import torch
 
-from tts.engines.vllm.capped import CappedWorkerPlugin
 from tts.engines.vllm.options import WorkerOptions
-from tts.engines.vllm.worker_plugin import WorkerPlugin
 
 
 class Tap:
@@ -50,24 +48,26 @@ class Tap:
         """Return h¹, where `auxiliary` are the model's auxiliary outputs, if it has any."""
         return auxiliary[0] if self.is_output else self._hooked
 
-    def worker_plugin(self, runner: Any) -> WorkerPlugin:
-        """Return the plugin for a runner whose model is loaded."""
+    def caps(self, runner: Any) -> bool:
+        """Tell whether the runner's model caps its logits, and ESamp must mix them behind that."""
+        cap = getattr(runner.model_config.hf_text_config, "final_logit_softcapping", None)
+        return self.options.esamp is not None and bool(cap)
+
+    def plugin_arguments(self, runner: Any) -> dict[str, Any]:
+        """Return what the plugin for a runner whose model is loaded must be told."""
         model = runner.get_model()
         esamp = self.options.esamp
         head = model.lm_head.weight if esamp is not None and esamp.control == "vocabulary" else None
-        text_config = runner.model_config.hf_text_config
-        caps = esamp is not None and getattr(text_config, "final_logit_softcapping", None)
-        plugin = CappedWorkerPlugin if caps else WorkerPlugin
-        return plugin(
-            self.options,
-            model.compute_logits,
-            hidden_size=runner.model_config.get_hidden_size(),
-            max_rows=runner.max_num_reqs,
-            device=runner.device,
-            head=head,
-            drafts=runner.vllm_config.speculative_config is not None,
-            vocabulary=runner.model_config.get_vocab_size(),
-        )
+        return {
+            "options": self.options,
+            "project": model.compute_logits,
+            "hidden_size": runner.model_config.get_hidden_size(),
+            "max_rows": runner.max_num_reqs,
+            "device": runner.device,
+            "head": head,
+            "drafts": runner.vllm_config.speculative_config is not None,
+            "vocabulary": runner.model_config.get_vocab_size(),
+        }
 
 
 def decoder_layers(model: torch.nn.Module, num_layers: int) -> torch.nn.ModuleList:

@@ -41,6 +41,12 @@ class Worker(OwnWorker):  # type: ignore[misc]  # which class it is depends on t
         tap = Tap(options, is_output=has_auxiliary_states(self.vllm_config.model_config))
         mixins: tuple[type, ...] = (RunnerV2Mixin,)
         if hasattr(self.model_runner, "_model_forward"):
+            has_plugin = options.esamp is not None or options.override is not None
+            if has_plugin and self.vllm_config.scheduler_config.async_scheduling:
+                raise EngineError(
+                    "a plugin cannot be scheduled ahead in vLLM's first model runner. Add `--no-async-scheduling`, or "
+                    "leave VLLM_USE_V2_MODEL_RUNNER=0 out"
+                )
             on_cpu = self.model_runner.device.type == "cpu"
             mixins = (RunnerV1Mixin, CPUSeedsMixin) if on_cpu else (RunnerV1Mixin,)
         elif options.override is not None:
@@ -53,6 +59,8 @@ class Worker(OwnWorker):  # type: ignore[misc]  # which class it is depends on t
         """Warm up, which with the second runner serves requests, and forget these."""
         result = super().compile_or_warm_up_model()
         self.model_runner.worker_plugin.forget()
+        if isinstance(self.model_runner, RunnerV2Mixin):
+            self.model_runner.worker_plugin.capture()
         return result
 
     def tts_request_figures(self, num_tokens: Mapping[str, int]) -> dict[str, dict[str, float]]:

@@ -34,30 +34,19 @@ What holds:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import torch
 
 from tts.engines.confidence import measured
-from tts.engines.filters import Filters, at_token
+from tts.engines.filters import Filters
+from tts.engines.vllm.admission import NOTHING, Admissions, Admitted
 from tts.engines.vllm.certainty import Certainties
 from tts.engines.vllm.options import WorkerOptions
-from tts.engines.vllm.request_values import RequestValues, values_of
 from tts.plugins.esamp.core import ESampCore, StepRow
 from tts.plugins.esamp.sharpness import measured_beside, with_entropy_of
 from tts.plugins.override.core import OverrideCore
-from tts.types import Decoding, FirstToken
-
-GREEDY = 1e-5
-"""Temperatures below are greedy to vLLM."""
-
-
-NOTHING = Decoding(max_tokens=0)
-"""A decoding that leaves the logits as they are, at temperature 1."""
 
 
 class Step(NamedTuple):
@@ -65,34 +54,6 @@ class Step(NamedTuple):
 
     places: list[int]
     rows: list[StepRow]
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A request on its way: the name under which its figures are asked for, how it wants to be decoded, by what
-    temperature vLLM divides its logits, and a token that ends it (-1: there is none)."""
-
-    name: str
-    decoding: Decoding
-    vllm_temperature: float
-    end_id: int
-
-    def now(self, row: StepRow) -> Decoding:
-        """Return how the token that this row draws is decoded."""
-        return at_token(self.decoding, row.position - row.num_prompt_tokens + 1)
-
-    def kept(self, row: StepRow) -> Decoding:
-        """Return the filters that vLLM does not have, or not for this row."""
-        now = self.now(row)
-        ours = replace(NOTHING, top_n_sigma=now.top_n_sigma, first_token=now.first_token)
-        is_greedy = now.first_token is None and now.temperature < GREEDY <= self.vllm_temperature
-        return replace(ours, top_k=1) if is_greedy else ours
-
-    def relative_temperature(self, row: StepRow) -> float:
-        """Return by what the logits are divided before vLLM divides them by its temperature."""
-        now = self.now(row)
-        wanted = now.temperature if now.first_token is None else now.first_token.temperature
-        return wanted / self.vllm_temperature if min(wanted, self.vllm_temperature) >= GREEDY else 1.0
 
 
 class WorkerPlugin:
@@ -114,7 +75,7 @@ class WorkerPlugin:
         drafts: bool = False,
         vocabulary: int = 0,
     ) -> None:
-        self.settings, self._drafts = options.esamp, drafts
+        self.settings = options.esamp
         self._project, self._core = project, None
         if options.esamp is not None:
             self._core = ESampCore(options.esamp, hidden_size, max_rows, device=device, head=head)
@@ -126,15 +87,13 @@ class WorkerPlugin:
         self._self_certainty = options.self_certainty
         self._certainties = Certainties(self_certainty=options.self_certainty)
         self._floor = measured(options.confidence_window)
-        self._requests: dict[str, Admitted] = {}
+        self._admissions = Admissions(on_reference=self._on_reference, drafts=drafts)
+        self._requests = self._admissions.requests
         self._step = Step([], [])
         self._reference: torch.Tensor | None = None
         self._moved: torch.Tensor | None = None
         self._fallen: torch.Tensor | None = None
         self._num_steps = 0
-        self._refusals: list[str] = []
-        self._serves = False  # vLLM's warm-up comes first
-        self._without_distiller = 0
 
     # --- requests
 
@@ -143,40 +102,18 @@ class WorkerPlugin:
 
         Doing so again for a request that was preempted changes nothing.
         """
-        # Its values: wrong ones are refused before they come here; if not, the engine must live on.
-        try:
-            values = values_of(params)
-            if values.floor is not None and (self._drafts or not params.all_stop_token_ids):
-                raise ValueError("`floor_threshold` must be left out where tokens are drafted, or none ends a request")
-        except ValueError as error:
-            self._refusals.append(str(error))
-            values = RequestValues(esamp_beta=0.0)
-        decoding = decoding_of(params, values)
-        # What vLLM is told: not the filters that judge the reference, and nothing that it would take for greedy.
-        changes: dict[str, float] = {}
-        if self._on_reference:
-            changes |= {"top_p": 1.0, "top_k": 0, "min_p": 0.0}
-        if decoding.first_token is not None and decoding.temperature < GREEDY:
-            changes["temperature"] = 1.0  # vLLM draws nothing at random in a greedy request
-        if changes:
-            params = params.clone()
-            for key, value in changes.items():
-                setattr(params, key, value)
-        # Its name: the one that it asked for, unless another request has that.
-        others = {admitted.name for other, admitted in self._requests.items() if other != request_id}
-        name = values.tts_id if values.tts_id and values.tts_id not in others else request_id
-        end_id, is_new = min(params.all_stop_token_ids, default=-1), request_id not in self._requests
-        self._requests[request_id] = Admitted(name, decoding, params.temperature, end_id)
+        is_new = request_id not in self._requests
+        request, params = self._admissions.admit(request_id, params)
         if self._core is not None:
-            group = values.esamp_group or parent_of(request_id)
-            seed = crc32(name.encode()) if params.seed is None else params.seed
+            group, values = request.group(request_id), request.values
             size, beta = values.esamp_group_size, values.esamp_beta
-            has_distiller = self._core.join(name, group, group_size=size, beta=beta, seed=seed)
-            if not has_distiller and is_new and self._serves:
-                self._warn(group)
+            has_distiller = self._core.join(request.name, group, group_size=size, beta=beta, seed=request.seed)
+            if not has_distiller and is_new and self.settings is not None:
+                self._admissions.tell_unguided(group, self.settings.num_distillers)
+        values = request.values
         if self._override is not None and values.esamp_group is not None:
             size = values.esamp_group_size
-            self._override.join(name, values.esamp_group, group_size=size, beta=values.esamp_beta)
+            self._override.join(request.name, values.esamp_group, group_size=size, beta=values.esamp_beta)
         return params
 
     def release(self, request_ids: Iterable[str]) -> None:
@@ -195,25 +132,11 @@ class WorkerPlugin:
         self.release(list(self._requests))
         self._certainties = Certainties(self_certainty=self._self_certainty)
         self._num_steps = 0
-        self._refusals.clear()
-        self._serves = True
+        self._admissions.forget()
         if self._core is not None:
             self._core.forget()
         if self._override is not None:
             self._override.forget()
-
-    def _warn(self, group: str) -> None:
-        """Say on standard error that a request runs unguided, for the first, second, fourth, eighth … of them."""
-        self._without_distiller += 1
-        if self._without_distiller.bit_count() == 1:
-            assert self.settings is not None
-            print(
-                f"tts: esamp: a request of group {group!r} runs unguided, since all {self.settings.num_distillers} "
-                f"distillers are taken, or its own has no room ({self._without_distiller} requests so far). "
-                "Raise `num_slots`, or keep fewer groups in flight",
-                file=sys.stderr,
-                flush=True,
-            )
 
     # --- one step
 
@@ -274,8 +197,7 @@ class WorkerPlugin:
             return
         rows = logits[self._places(logits.device)].float()
         if self._reference is not None and self._core is not None:
-            temperatures = [request.now(row).temperature for request, row in self._rows()]
-            judged_at = [temperature if temperature >= GREEDY else 1.0 for temperature in temperatures]
+            judged_at = [request.judged_at for request, _ in self._rows()]
             temperature = torch.tensor(judged_at, device=logits.device).unsqueeze(1)
             self._core.measure_strength(rows, self._reference)
             if self._moved is not None:
@@ -284,7 +206,7 @@ class WorkerPlugin:
             self._core.record(measured_beside(rows, self._reference, temperature))
         names = [request.name for request, _ in self._rows()]
         if has_floors:
-            numbers = [row.position - row.num_prompt_tokens + 1 for row in self._step.rows]
+            numbers = [number for _, number in self._rows()]
             self._fallen = self._certainties.add(names, rows, floors, numbers)
         elif self._self_certainty:
             self._certainties.add(names, rows)
@@ -292,10 +214,11 @@ class WorkerPlugin:
     @property
     def shapes(self) -> bool:
         """Whether anything is to be done to this step's logits."""
-        return self._fallen is not None or any(
-            self._on_reference or request.kept(row) != NOTHING or request.relative_temperature(row) != 1
-            for request, row in self._rows()
-        )
+        return self._fallen is not None or any(self._wants(request, n) for request, n in self._rows())
+
+    def _wants(self, request: Admitted, num_generated: int) -> bool:
+        kept, relative = request.kept(num_generated), request.relative_temperature(num_generated)
+        return self._on_reference or kept != NOTHING or relative != 1
 
     def shape(self, logits: torch.Tensor) -> torch.Tensor:
         """Return logits after what vLLM has no parameter for: top-nσ, another first token, filters on the reference,
@@ -308,10 +231,12 @@ class WorkerPlugin:
         places = self._places(logits.device)
         shaped = logits[places]
         judged = self._reference.float() if self._on_reference and self._reference is not None else shaped
-        kept = [request.now(row) if self._on_reference else request.kept(row) for request, row in self._rows()]
+        kept = [request.now(n) if self._on_reference else request.kept(n) for request, n in self._rows()]
         shaped = shaped.masked_fill(Filters.of(kept, logits.device).weights(judged) == 0, -torch.inf)
-        temperatures = [request.relative_temperature(row) for request, row in self._rows()]
+        temperatures = [request.relative_temperature(n) for request, n in self._rows()]
         shaped = shaped / torch.tensor(temperatures, device=logits.device).unsqueeze(1)
+        wanted = torch.tensor([self._wants(request, n) for request, n in self._rows()], device=logits.device)
+        shaped = torch.where(wanted.unsqueeze(1), shaped, logits[places])
         if self._fallen is not None:
             ends = torch.tensor([request.end_id for request, _ in self._rows()], device=logits.device).unsqueeze(1)
             is_end = torch.arange(logits.shape[-1], device=logits.device) == ends
@@ -319,8 +244,10 @@ class WorkerPlugin:
         logits[places] = shaped
         return logits
 
-    def _rows(self) -> Iterator[tuple[Admitted, StepRow]]:
-        return ((self._requests[row.request_id], row) for row in self._step.rows)
+    def _rows(self) -> Iterator[tuple[Admitted, int]]:
+        """Yield the request of each row, and how many tokens it had before."""
+        rows = self._step.rows
+        return ((self._requests[row.request_id], row.position - row.num_prompt_tokens + 1) for row in rows)
 
     def _places(self, device: torch.device) -> torch.Tensor:
         return torch.tensor(self._step.places, device=device, dtype=torch.long)
@@ -344,41 +271,10 @@ class WorkerPlugin:
             return {
                 "name": "override",
                 "figures": self._override.statistics(),
-                "warnings": self._override.warnings() + self._refused(),
+                "warnings": self._override.warnings() + self._admissions.warnings(),
             }
         if self._core is None or self.settings is None:
             return None
         statistics = self._core.statistics()
-        warnings = statistics.warnings(self.settings) + self._refused()
+        warnings = statistics.warnings(self.settings) + self._admissions.warnings()
         return {"name": "esamp", "figures": dict(statistics.to_dict()), "warnings": warnings}
-
-    def _refused(self) -> list[str]:
-        """Say which requests ran without what they asked for."""
-        if not self._refusals:
-            return []
-        return [
-            f"{len(self._refusals)} requests ran without what they asked of ESamp or of a floor, because their "
-            f"values were wrong ({self._refusals[0]}). "
-            "Start the server with `--logits-processors`, as `tts serve-args` prints it, to have them refused"
-        ]
-
-
-def decoding_of(params: Any, values: RequestValues) -> Decoding:
-    """Return how a request is decoded, from vLLM's parameters and the values of ours."""
-    start = values.first_token_temperature
-    return Decoding(
-        max_tokens=0,  # vLLM's business
-        temperature=params.temperature if values.high_temperature is None else values.high_temperature,
-        top_p=params.top_p,
-        top_k=max(0, params.top_k),
-        min_p=params.min_p,
-        top_n_sigma=values.top_n_sigma,
-        first_token=None if start is None else FirstToken(start, values.first_token_top_k),
-        floor=values.floor,
-    )
-
-
-def parent_of(request_id: str) -> str:
-    """Return what the completions of one request have in common: vLLM calls child i of a request `i_request`."""
-    index, _, parent = request_id.partition("_")
-    return parent if parent and index.isdigit() else request_id

@@ -17,6 +17,7 @@ group ends, its slot's line is added to the totals, in the order of the device's
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -24,15 +25,14 @@ import torch
 from tts.plugins.esamp.controls import Distilled, control_of, norm, seeded_gaussian
 from tts.plugins.esamp.fused import ROW_FIGURES, Rows, count_rows, fused_for
 from tts.plugins.esamp.fusion import fuse
+from tts.plugins.esamp.graphs import sizes_to_capture
 from tts.plugins.esamp.grid import DistillerGrid, GridSize, Predicted
 from tts.plugins.esamp.groups import Group, Groups
 from tts.plugins.esamp.settings import ESampSettings
-from tts.plugins.esamp.stats import LONG_RUN, WINDOW, Milliseconds, RequestTrace, Statistics
+from tts.plugins.esamp.sharpness import Measured
+from tts.plugins.esamp.stats import LONG_RUN, WINDOW, RequestTrace, Statistics
 
-CELLS = (16, 64, 256)
-"""How many cells a step may work on; with fewer a tensor core costs the same. Where these do not do: `max_rows`."""
-
-MEMBER_FIGURES = (*ROW_FIGURES, "kl", "num_kl")
+MEMBER_FIGURES = (*ROW_FIGURES, "kl", "entropy", "reference_entropy", "num_measured")
 SLOT_FIGURES = ("steps", "first", "late", "late_of_mean", "not_finite")
 TOTALS = ("steps", "rows_trained", "groups", "first", "last", "late", "late_of_mean", "not_finite")
 
@@ -49,6 +49,11 @@ class DeviceRows(NamedTuple):
     beta: torch.Tensor  # float32
     first: torch.Tensor  # the first position that takes part
     seed: torch.Tensor
+
+    @property
+    def guidance(self) -> torch.Tensor:
+        """Return how strongly each row is guided: its β, and 0 where it takes no part."""
+        return torch.where(self.live & (self.position >= self.first) & (self.slot >= 0), self.beta, 0.0)
 
 
 NO_SLOT = -1
@@ -87,8 +92,7 @@ class DeviceCore:
         self._settings, self._max_rows = settings, max_rows
         self._control, self._fused = control_of(settings, head), fused_for(device)
         half = device.type == "cuda" if half is None else half
-        self.cells = next((size for size in CELLS if size >= max_rows), max_rows)
-        self.grid = DistillerGrid(settings, self._control, hidden_size, self.cells, half=half, device=device)
+        self.grid = DistillerGrid(settings, self._control, hidden_size, max_rows, half=half, device=device)
         with torch.inference_mode(False):  # so that they can be changed in that mode and out of it
             num_slots, numbers = self.grid.num_slots, {"dtype": torch.float64, "device": device}
             self._of_members = torch.zeros(num_members + 1, len(MEMBER_FIGURES), **numbers)
@@ -96,18 +100,21 @@ class DeviceCore:
             self._last_losses = torch.zeros(num_slots, WINDOW, **numbers)
             self._totals = torch.zeros(len(TOTALS), **numbers)
             self._of_departed = torch.zeros(len(MEMBER_FIGURES), **numbers)
+            self._beta_of_departed = torch.zeros((), **numbers)
             self._window = torch.arange(WINDOW, device=device)
         self._groups = self._new_groups()
+        self.wait: Callable[[], None] = lambda: None  # lets the device come to the end of what it was told to learn
         self._seats: dict[str, Seat] = {}
+        self._betas: dict[int, float] = {}  # by member
         self._free_cells: dict[Group, list[int]] = {}
         self._most_cells: dict[Group, int] = {}
 
     # --- requests come and go
 
-    def join(self, name: str, member: int, group: str, group_size: int | None = None) -> Seat:
+    def join(self, name: str, member: int, group: str, group_size: int | None = None, *, beta: float = 0.25) -> Seat:
         """Give a request a cell until it leaves; one without a slot where there is none. Joining twice changes nothing.
 
-        Groups are as in `core`. `member` is whose figures its rows are counted to.
+        Groups are as in `core`. `member` is whose figures its rows are counted to, `beta` its rows' (see `DeviceRows`).
         """
         if name not in self._seats:
             joined = self._groups.join(name, group, group_size)
@@ -118,8 +125,11 @@ class DeviceCore:
                     heapq.heappush(free, self._most_cells.get(joined, 0))
                     self._most_cells[joined] = self._most_cells.get(joined, 0) + 1
                 cell = heapq.heappop(free)
-            self._of_departed += self._of_members[member]
-            self._of_members[member].zero_()
+            line = self._of_members[member]
+            self._of_departed += line
+            self._beta_of_departed += self._betas.get(member, 0.0) * line[MEMBER_FIGURES.index("num_guided")]
+            line.zero_()
+            self._betas[member] = beta
             self._seats[name] = Seat(member, joined, cell)
         return self._seats[name]
 
@@ -132,38 +142,40 @@ class DeviceCore:
 
     def forget(self) -> None:
         """Forget all requests, groups and figures so far, as if new."""
+        self.wait()
         self._seats.clear()
+        self._betas.clear()
         self._free_cells.clear()
         self._most_cells.clear()
         self._groups = self._new_groups()
-        for tensor in (self._of_members, self._of_slots, self._last_losses, self._totals, self._of_departed):
+        figures = (self._of_members, self._of_slots, self._last_losses, self._of_departed, self._beta_of_departed)
+        for tensor in (*figures, self._totals):
             tensor.zero_()
 
     @property
+    def sizes(self) -> list[GridSize]:
+        """The sizes that steps are likely to need."""
+        return sizes_to_capture(self.grid.num_slots, self.grid.cells, self._max_rows)
+
+    @property
     def size(self) -> GridSize:
-        """The part of the grid that holds every request's cell: a power of two of slots, and one of CELLS."""
+        """The part of the grid that holds every request's cell: a power of two of slots, and one of its `cells`."""
         live = [group for group in self._groups if group.live]
         last = max((group.slot for group in live), default=0)
         slots = min(1 << last.bit_length(), self.grid.num_slots)
         most = max((self._most_cells[group] for group in live), default=1)
-        return GridSize(slots, next(size for size in (*CELLS, self.cells) if size >= most))
+        return GridSize(slots, next(size for size in self.grid.cells if size >= most))
 
     # --- a step
-
-    def mix(self, rows: DeviceRows, h_first: torch.Tensor, h_last: torch.Tensor) -> torch.Tensor:
-        """Return what the head shall get instead of h^L `[num_rows, d]`: bit for bit h^L in rows that are not guided.
-
-        Training on the rows starts as well; it cannot change them any more.
-        """
-        mixed, predicted = self.predict(self.size, rows, h_first, h_last)
-        self.train(predicted)
-        return mixed
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch is not type-checked
     def predict(
         self, size: GridSize, rows: DeviceRows, h_first: torch.Tensor, h_last: torch.Tensor
     ) -> tuple[torch.Tensor, Predicted]:
-        """Mix the rows; return what the head shall get, and what `train` needs."""
+        """Return what the head shall get instead of h^L `[num_rows, d]`, and what `train` needs.
+
+        Rows that are not guided come back bit for bit. `size` must cover `self.size`.
+        """
         normalise = self._settings.input_norm == "rms"
         ours = Rows(rows.member, rows.live, rows.new, rows.position, rows.first, rows.slot, rows.cell, rows.beta)
         taken = self._fused.take_rows(ours, h_first, h_last, slots=size.slots, cells=size.cells, normalise=normalise)
@@ -191,11 +203,12 @@ class DeviceCore:
         self._totals[0] += had_rows.any()
         self._totals[1] += learnt.num_rows.sum()
 
-    def record_kl(self, rows: DeviceRows, kl: torch.Tensor) -> None:
-        """Take KL(new ‖ reference) `[num_rows]` of the latest step's rows."""
-        measured = rows.live & rows.new & (rows.position >= rows.first) & (rows.slot >= 0) & (rows.beta > 0)
-        measured &= kl.isfinite()
-        counted = torch.stack([torch.where(measured, kl.double(), 0.0), measured.double()], dim=1)
+    def record(self, rows: DeviceRows, measured: Measured) -> None:
+        """Take what was found of the latest step's rows, `[num_rows]`, where both logits were projected."""
+        guided = rows.new & (rows.guidance > 0)
+        found = torch.stack(measured, dim=1).double()
+        guided = guided & found.isfinite().all(1)
+        counted = torch.cat([torch.where(guided.unsqueeze(1), found, 0.0), guided.double().unsqueeze(1)], dim=1)
         self._of_members[:, len(ROW_FIGURES) :].index_add_(0, rows.member, counted)
 
     # --- figures
@@ -207,37 +220,49 @@ class DeviceCore:
     @staticmethod
     def request_statistics(figures: list[float]) -> dict[str, float]:
         """Return a request's means (see `RequestTrace.summary`), given its line of `member_figures`."""
-        novelty, num_new, num_guided, _, kl, num_kl = figures
-        trace = RequestTrace(num_guided=int(num_guided))
-        trace.novelty.total, trace.novelty.count = novelty, int(num_new)
-        trace.kl.total, trace.kl.count = kl, int(num_kl)
+        of = dict(zip(MEMBER_FIGURES, figures, strict=True))
+        trace = RequestTrace(num_guided=int(of["num_guided"]))
+        trace.novelty.total, trace.novelty.count = of["novelty"], int(of["num_new"])
+        trace.kl.total, trace.kl.count = of["kl"], int(of["num_measured"])
         return trace.summary()
 
-    def statistics(self, spent: Milliseconds) -> Statistics:
+    def statistics(self) -> Statistics:
         """Return the totals since the start. Waits for the device."""
+        self.wait()
         totals = self._totals.clone()
         for group in self._groups:
             totals += self._ended(group.slot)
         of = dict(zip(TOTALS, totals.tolist(), strict=True))
-        of_all = self._of_departed + self._of_members[:-1].sum(0)
-        novelty, num_new, num_guided, num_without_slot, kl, num_kl = of_all.tolist()
-        num_groups = of["groups"]
+        of_all = (self._of_departed + self._of_members[:-1].sum(0)).tolist()
+        rows = dict(zip(MEMBER_FIGURES, of_all, strict=True))
+        betas = torch.tensor(list(self._betas.values()), dtype=torch.float64)
+        guided = self._of_members[list(self._betas), MEMBER_FIGURES.index("num_guided")].cpu()
+        beta = self._beta_of_departed.item() + (betas * guided).sum().item()
+        num_groups, num_guided, num_measured = of["groups"], rows["num_guided"], rows["num_measured"]
+
+        def per(total: float, count: float) -> float | None:
+            return total / count if count else None
+
         return Statistics(
             steps=int(of["steps"]),
             rows_guided=int(num_guided),
             rows_trained=int(of["rows_trained"]),
-            rows_without_slot=int(num_without_slot),
+            rows_without_slot=int(rows["num_without_slot"]),
             groups=self._num_groups,
             steps_not_finite=int(of["not_finite"]),
-            first_loss=of["first"] / num_groups if num_groups else None,
-            last_loss=of["last"] / num_groups if num_groups else None,
-            loss_over_mean=of["late"] / of["late_of_mean"] if of["late_of_mean"] > 0 else None,
-            mean_kl=kl / num_kl if num_kl else None,
-            mean_novelty=novelty / num_new if num_new else None,
-            predict_ms=spent.predict,
-            train_ms=spent.train,
-            wait_ms=spent.wait,
+            first_loss=per(of["first"], num_groups),
+            last_loss=per(of["last"], num_groups),
+            loss_over_mean=per(of["late"], of["late_of_mean"]),
+            mean_kl=per(rows["kl"], num_measured),
+            mean_novelty=per(rows["novelty"], rows["num_new"]),
+            predict_ms=None,
+            train_ms=None,
+            wait_ms=None,
             memory_bytes=self.grid.memory_bytes,
+            train_every=self._settings.steps_per_training(self.grid.device.type),
+            mean_beta=per(beta, num_guided),
+            mean_entropy=per(rows["entropy"], num_measured),
+            mean_reference_entropy=per(rows["reference_entropy"], num_measured),
         )
 
     def _count_losses(self, part: int, losses: torch.Tensor, had_rows: torch.Tensor) -> None:
@@ -272,15 +297,15 @@ class DeviceCore:
     def _new_groups(self) -> Groups:
         self._num_groups = 0
         shared = self._settings.scope == "shared"
-        return Groups(
-            self.grid.num_slots, min(self.cells, self._max_rows), started=self._started, ended=self._over, shared=shared
-        )
+        return Groups(self.grid.num_slots, self._max_rows, started=self._started, ended=self._over, shared=shared)
 
     def _started(self, group: Group) -> None:
         self._num_groups += 1
+        self.wait()
         self.grid.reset(group.slot)
 
     def _over(self, group: Group) -> None:
+        self.wait()
         self._totals += self._ended(group.slot)
         self._of_slots[group.slot].zero_()
         self._last_losses[group.slot].zero_()

@@ -30,6 +30,22 @@ from tts.plugins.esamp.pace import Pace
 from tts.plugins.esamp.running_mean import follow
 from tts.plugins.esamp.settings import ESampSettings
 
+CELLS = (16, 64, 256)
+"""How many cells a step may work on; with fewer a tensor core costs the same. Where these do not do: `max_rows`."""
+
+
+def cells_for(max_rows: int) -> list[int]:
+    """Return the numbers of cells that steps may work on where a slot has up to `max_rows` rows."""
+    smaller = [size for size in CELLS if size < max_rows]
+    return [*smaller, next((size for size in CELLS if size >= max_rows), max_rows)]
+
+
+def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Send a tensor of the host's to the device, without waiting."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
 
 class GridSize(NamedTuple):
     """How much of the grid a step works on: the first `slots` slots, and the first `cells` cells of each."""
@@ -62,12 +78,13 @@ class DistillerGrid:
         settings: ESampSettings,
         control: Control,
         hidden_size: int,
-        max_cells: int,
+        max_rows: int,
         *,
         half: bool,
         device: torch.device,
     ) -> None:
-        self.num_slots, self.hidden_size, self.max_cells = settings.num_distillers, hidden_size, max_cells
+        self.num_slots, self.hidden_size, self.device = settings.num_distillers, hidden_size, device
+        self.cells = cells_for(max_rows)
         self._control, self._half, self._fused = control, half, fused_for(device)
         self._from_mean = settings.start == "mean"
         self._train_every = settings.steps_per_training(device.type)
@@ -92,8 +109,8 @@ class DistillerGrid:
             self._phase, self._num_updates = zeros(dtype=torch.long), zeros()
             sizes = [hidden_size] * NUM_BLOCKS + [2 * settings.width] * NUM_BLOCKS + [hidden_size]
             learns = control.objective is not None
-            self._waiting = [zeros(self._train_every, max_cells, size, dtype=kept) for size in sizes if learns]
-            self._waiting_mask = zeros(self._train_every, max_cells)
+            self._waiting = [zeros(self._train_every, self.cells[-1], size, dtype=kept) for size in sizes if learns]
+            self._waiting_mask = zeros(self._train_every, self.cells[-1])
             self._phases = torch.arange(self._train_every, device=device)
 
     @property

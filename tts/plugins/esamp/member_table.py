@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import torch
 
+from tts.plugins.esamp.grid import sent
+
 
 class MemberTable:
     """One line of numbers per member, float64, and who sits where.
@@ -43,13 +45,13 @@ class MemberTable:
     def flush(self) -> None:
         """Send what was written, without waiting."""
         if self._written:
-            members = self._sent(torch.tensor(list(self._written)))
+            members = self.sent(torch.tensor(list(self._written)))
             self.lines.index_copy_(
-                0, members, self._sent(torch.tensor(list(self._written.values()), dtype=torch.float64))
+                0, members, self.sent(torch.tensor(list(self._written.values()), dtype=torch.float64))
             )
             self._written.clear()
         if self._moved:
-            indices, members = self._sent(torch.tensor([list(self._moved), list(self._moved.values())])).unbind()
+            indices, members = self.sent(torch.tensor([list(self._moved), list(self._moved.values())])).unbind()
             self.member_of.index_copy_(0, indices, members)
             self._moved.clear()
 
@@ -60,11 +62,6 @@ class MemberTable:
         self.lines.copy_(self.lines[-1].clone())
         self.member_of.fill_(self.nobody)
 
-    def columns(self, member: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the columns `[num_rows]` of these members, by name."""
-        return dict(zip(self._columns, self.lines.index_select(0, member).unbind(1), strict=True))
-
-    def _sent(self, tensor: torch.Tensor) -> torch.Tensor:
-        if self._device.type != "cuda":
-            return tensor.to(self._device)
-        return tensor.pin_memory().to(self._device, non_blocking=True)
+    def sent(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Send a tensor to the device, without waiting."""
+        return sent(tensor, self._device)

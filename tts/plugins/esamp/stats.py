@@ -102,7 +102,8 @@ class Statistics:
     `loss_over_mean`: the loss after a group's first `LONG_RUN` decoding steps, divided by that of the running mean of
     h^L, all groups together; below 1 the distiller knows more than the mean. None where no group got so far.
     `mean_entropy`: of what guided tokens were drawn from, at their temperature and before filters, where KL is
-    measured; below `mean_reference_entropy`, the model's own, guidance makes it colder.
+    measured; below `mean_reference_entropy`, the model's own, guidance makes it colder. Milliseconds are None where the
+    host does not wait for the device.
     """
 
     steps: int
@@ -116,9 +117,9 @@ class Statistics:
     loss_over_mean: float | None
     mean_kl: float | None
     mean_novelty: float | None
-    predict_ms: float
-    train_ms: float
-    wait_ms: float
+    predict_ms: float | None
+    train_ms: float | None
+    wait_ms: float | None
     memory_bytes: int
     train_every: int | None = None
     mean_beta: float | None = None
