@@ -15,6 +15,7 @@ from stored_parts import boxed, cut, draw, write_problems
 from tts.report.advice import differing_keys, said_once
 from tts.report.analyse import report_of
 from tts.report.headline import headline
+from tts.report.wording import count
 
 
 @pytest.fixture
@@ -86,6 +87,7 @@ def test_sentences_about_different_problems_stay_apart() -> None:
     apart = ["a: 1 problem has no candidates ('p1')", "b: 1 problem has no candidates ('p2')"]
     assert said_once(arms, apart) == apart
     assert said_once(arms, ["a: 3 of 'p1'", "b: 4 of 'p1'"]) == ["a, b: 3\xa0/\xa04 of 'p1'"]
+    assert said_once(arms, [f"a: read {count(7097)}", "b: read 9"]) == [f"a, b: read {count(7097)}\xa0/\xa09"]
 
 
 NAMES = st.lists(st.sampled_from(["a", "a: b", "a and b", "b", "b and a", "run 7", "7"]), min_size=1, unique=True)

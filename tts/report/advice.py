@@ -181,7 +181,7 @@ def said_once(arms: Sequence[Arm], sentences: Sequence[str]) -> list[str]:
     is in quotes, such as the name of a problem, is no number.
     """
     runs = "|".join(re.escape(arm.run) for arm in sorted(arms, key=lambda arm: -len(arm.run)) if arm.run)
-    changing = re.compile(rf"(?:{runs or '(?!)'}|\b\d+(?:[.,]\d+)*)(?=(?:[^']*'[^']*')*[^']*$)")
+    changing = re.compile(rf"(?:{runs or '(?!)'}|\b\d+(?:[.,\u202f]\d+)*)(?=(?:[^']*'[^']*')*[^']*$)")
     names = [arm.name for arm in arms]
     subjects = {f"{name}: ": name for name in names}
     subjects |= {f"{one} and {two} ": f"{one} and {two}" for one in names for two in names if one != two}
