@@ -2,7 +2,8 @@
 
 The paper trains after each, with Adam. A batch of m steps' rows has 1/√m of one step's noise, which bears √m times the
 rate (the usual rule for larger batches), from the first update to the last. More than that, as long as the way is far,
-would learn sooner at a hidden size of 576 and diverges at 3584 (RESULTS.md, «What ESamp's distiller learns, and when»).
+learns sooner at a hidden size of 576, but makes the loss jump at 896 (RESULTS.md, «What ESamp's distiller learns, and
+when»).
 
 At Adam's usual β₁ = 0.9 the first moment remembers about 10 updates, which would be 10·m steps. 1 − 0.1·√m makes it
 10·√m. At m = 1 all this is Adam as it comes; the paper names no decay rates.
