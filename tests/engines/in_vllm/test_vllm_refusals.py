@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs vLLM (make test-vllm)")
 
-from vllm_parts import SMOLLM2
+from vllm_parts import SMOLLM2, requests
 
 from tts.engines.vllm import VLLMEngine, installation
 from tts.engines.vllm.options import WorkerOptions
@@ -71,6 +71,19 @@ def test_where_tokens_are_drafted_no_self_certainty_is_promised():
     assert not drafting.worker_options().self_certainty
     assert "self_certainty" not in drafting.capabilities()
     assert "self_certainty" in VLLMEngine(model=SMOLLM2).capabilities()
+
+
+def test_without_seeds_none_is_sent_and_none_is_promised():
+    """vLLM's fastest sampler takes none."""
+    from tts.engines.vllm.session import sampling_params
+
+    request = requests()[1]
+    assert (sampling_params(request, "1").seed, sampling_params(request, "1", seeded=False).seed) == (
+        request.seed,
+        None,
+    )
+    assert "seeds" not in VLLMEngine(model=SMOLLM2, seeded=False).capabilities()
+    assert "seeds" in VLLMEngine(model=SMOLLM2).capabilities()
 
 
 def test_what_is_built_on_is_there_in_both_runners_and_what_is_missing_is_named(monkeypatch):

@@ -37,20 +37,21 @@ class VLLMEngine(VLLMKeys):
         `logprobs`, `token_logprobs` and `self_certainty` (unless it is not recorded, or tokens are drafted) fill those
         fields of a candidate;
         `confidence`: it measures that where it is asked to;
-        `seeds`: a request's seed decides its noise; `top_p` and the other filters, `first_token`: how a token is drawn;
+        `seeds` (unless `seeded` is false): a request's seed decides its noise; `top_p` and the other filters,
+        `first_token`: how a token is drawn;
         `stop_strings`; `prefix`: it goes on from what stands in the answer already; `ask_tokens`: it tells the
         probabilities of named tokens; `floor` (unless tokens are drafted): it gives a candidate up when its confidence
         falls below one; and the names of the plugins that it hosts.
         """
         sometimes = {
             "self_certainty": self.measures_self_certainty,
+            "seeds": self.seeded,
             "floor": not self.engine_args.get("speculative_config"),
         }
         return frozenset(
             {
                 "logprobs",
                 "token_logprobs",
-                "seeds",
                 "first_token",
                 "stop_strings",
                 "prefix",

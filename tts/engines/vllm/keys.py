@@ -66,6 +66,10 @@ class VLLMKeys(LocalModel, StartKeys):
     chat_template_kwargs: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Arguments for the model's chat template, such as `enable_thinking: false`."""
 
+    seeded: bool = True
+    """Whether each candidate is drawn with its own seed, so that a run repeats. false: vLLM may draw with its fastest
+    sampler, which takes no seeds; the candidates' seeds on record then say nothing of what was drawn."""
+
     record_token_logprobs: bool = False
     """Whether candidates list the log-probability of every token."""
 

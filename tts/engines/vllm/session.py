@@ -121,7 +121,7 @@ class Session:
         self._num_requests += 1
         if flight.finish_reason is None:
             try:
-                params = sampling_params(request, name, flight.asked_ids)
+                params = sampling_params(request, name, flight.asked_ids, seeded=self._keys.seeded)
                 self._vllm.add_request(name, {"prompt_token_ids": list(flight.prompt_ids)}, params)
             except ValueError as error:  # what vLLM does not allow in a request
                 flight.finish_reason, flight.error = "error", f"vLLM refuses the request: {error}"
@@ -249,8 +249,8 @@ class Session:
         )
 
 
-def sampling_params(request: Request, name: str, asked_ids: tuple[AskedIds, ...] = ()) -> Any:
-    """Return vLLM's parameters for one request."""
+def sampling_params(request: Request, name: str, asked_ids: tuple[AskedIds, ...] = (), *, seeded: bool = True) -> Any:
+    """Return vLLM's parameters for one request; not `seeded`: without its seed."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
@@ -265,7 +265,7 @@ def sampling_params(request: Request, name: str, asked_ids: tuple[AskedIds, ...]
         top_k=decoding.top_k,
         min_p=decoding.min_p,
         stop=list(decoding.stop) or None,
-        seed=request.seed,
+        seed=request.seed if seeded else None,
         detokenize=bool(decoding.stop),
         output_kind=RequestOutputKind.DELTA,
         extra_args=dict(_values(request, decoding, name)),
