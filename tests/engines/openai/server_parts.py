@@ -269,6 +269,7 @@ class FakeServer:
             value = -0.5 / cool
             number = body.get("top_logprobs") or body.get("logprobs") or 0
             likely = {one: -(0.1 + place) / cool for place, one in enumerate(WORDS[: int(number)])}
+            likely |= {" yes": -3.0 / cool} if number else {}
             if body.get("logprob_token_ids") and "named" in self.does:
                 likely = {word_of(one): -0.25 - one for one in body["logprob_token_ids"]}
             if route == "chat":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import re
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from server_parts import GOOD, PLAIN, FakeServer, word_of
+from server_parts import GOOD, PLAIN, WORDS, FakeServer, word_of
 
 from tts.engines.openai import OpenAIEngine
 from tts.engines.openai.answer import Answer, completion_of
@@ -151,6 +152,8 @@ def test_named_tokens_are_told_by_their_ids_else_among_the_likeliest() -> None:
             else:
                 assert told.asked_logprobs is not None
                 assert told.asked_logprobs[2] is None, "not among the likeliest"
+                yes = math.exp(-0.1 - WORDS.index("yes")) + math.exp(-3.0)  # with a space before it, too
+                assert math.exp(told.asked_logprobs[0]) == pytest.approx(yes)
 
 
 def test_several_choices_a_request_are_told_apart_and_the_prompt_is_paid_once(good: FakeServer) -> None:
