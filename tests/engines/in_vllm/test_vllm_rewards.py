@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from tts.engines.reward.transformers import TransformersReward
 from tts.engines.transformers import TransformersEngine
 from tts.engines.vllm.reward import VLLMReward
 from tts.errors import EngineError
+from tts.pipeline.run import open_run
+from tts.recipe import rebuild_recipe
 
 pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("ignore")]  # vLLM and what it imports warn of themselves
 
@@ -102,3 +105,33 @@ def test_what_vllm_cannot_run_is_refused_before_it_starts(tmp_path: Path) -> Non
         VLLMReward(model=str(tmp_path), format="outcome", kv_cache_mb=64),
     ):
         pass
+
+
+def test_the_scorer_reward_model_reads_the_same_of_both_engines(tmp_path: Path) -> None:
+    """Candidates of one to three steps, rated by a process model: each by the mean of its steps."""
+    save_with_head(tmp_path / "model", qwen_head(), "score", "Qwen2ForProcessRewardModel")
+    texts = ["".join(STEPS[:number]) + f" \\boxed{{{number}}}" for number in (1, 2, 3)]
+    scores, spent = [], []
+    for name, keys in (("transformers_reward", {"device": "cpu"}), ("vllm_reward", {"kv_cache_mb": 64})):
+        model = {"name": name, "model": str(tmp_path / "model"), "format": "qwen_prm", "dtype": "float32", **keys}
+        scorer = {"name": "reward_model", "aggregate": "mean", "reward": model}
+        recipe = rebuild_recipe(
+            {
+                "task": "math",
+                "engine": {"name": "replay", "script": texts},
+                "sampler": {"name": "temperature", "num_candidates": 3},
+                "selector": {"name": "best_of_n", "scorer": scorer},
+            }
+        )
+        rows = [{"id": f"p{one}", "problem": f"{one} + 1?", "answer": "2"} for one in range(2)]
+        with open_run(recipe, rows, tmp_path / name) as run:
+            solutions = [outcome.solution for outcome in run.outcomes(keep_order=True)]
+        assert [one.selection.fallback for one in solutions] == ["", ""]
+        lines = map(json.loads, (tmp_path / name / "scores.jsonl").read_bytes().splitlines())
+        scores.append({one["problem_id"]: [score["value"] for score in one["scores"]] for one in lines})
+        spent.append([one.usage.engines["selector.scorer.reward"] for one in solutions])
+    for problem_id, values in scores[0].items():
+        assert len(set(values)) == 3
+        assert scores[1][problem_id] == pytest.approx(values, abs=1e-3)
+    asked = [[(one.num_calls, one.prompt_tokens) for one in each] for each in spent]
+    assert asked[0] == asked[1]
