@@ -68,7 +68,8 @@ def checkup(section: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[st
     reference = arms[None]
     count = len(reference.texts)
     runner = figures.get("vllm_runner")
-    yield f"{count} candidates of one problem" + (f", vLLM's runner V{runner:.0f}" if runner else "")
+    told = f", vLLM's runner V{runner:.0f}" if runner else ""
+    yield f"{count} candidates of one problem{told}; one arm after the other, so other work on the machine shows"
     equal = {}
     for of, arm in arms.items():
         equal[of] = sum(arm.texts[key] == text for key, text in reference.texts.items())

@@ -49,7 +49,7 @@ def adam_step(
         EPSILON=epsilon,
         HAS_COPY=copy is not None,
         IS_BFLOAT16=mean.dtype == torch.bfloat16,
-        PRECISION="tf32" if deltas.dtype == inputs.dtype == torch.bfloat16 else "ieee",
+        PRECISION="tf32" if deltas.dtype == inputs.dtype == torch.bfloat16 and not torch.version.hip else "ieee",
         M=TILE_OUT,
         N=TILE_IN,
         K=TILE_ROWS,
