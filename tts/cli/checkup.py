@@ -28,6 +28,9 @@ SECONDS = 6.0
 TURN = 4
 """Steps between two looks at the clock; a training is among them."""
 
+MOST_UNREST = 1.5
+"""Above, something else was at work: measuring the KL makes one turn in four slower, by much less."""
+
 MOST_LOADS = 20
 """After so many sets of candidates that ended at once there is no speed to tell."""
 
@@ -40,10 +43,21 @@ OpenEngine = Any
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """What one arm wrote, by candidate, and how many tokens a second all its candidates got; None: none went on."""
+    """What one arm wrote, by candidate, and the seconds of its turns of TURN steps; none if all loads ended early."""
 
     texts: Mapping[str, str]
-    speed: float | None
+    turns: Sequence[float]
+
+    @property
+    def speed(self) -> float | None:
+        """Tokens a second of all candidates together."""
+        return len(self.texts) * TURN * len(self.turns) / sum(self.turns) if self.turns else None
+
+    @property
+    def unrest(self) -> float:
+        """How many times as long a slow turn took as a fast one: the ninth of ten against the second."""
+        ordered = sorted(self.turns) or [1.0]
+        return ordered[len(ordered) * 9 // 10] / ordered[len(ordered) // 10]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,9 @@ def checkup(section: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[st
     steers = guided > 0 and kl > 0 and equal[beta] < count
     yield "ESamp steers here" if steers else "ESamp does not steer here: what it guides is drawn as by plain sampling"
     yield from (f"warning: {one}" for one in report.warnings)
+    unrest = max(arm.unrest for arm in arms.values())
+    if unrest > MOST_UNREST:
+        yield f"warning: in an arm some steps took {unrest:.1f} times as long as others: shares of plain mean nothing"
 
 
 def apart(section: Mapping[str, Any], overrides: Sequence[str], betas: Sequence[float | None]) -> Checked:
@@ -107,7 +124,7 @@ def measured(section: Mapping[str, Any], overrides: Sequence[str], betas: Sequen
     opened += ", ".join(sorted(engine.capabilities()))
     try:
         count = min(MOST_CANDIDATES, engine.batch_size)
-        arms = {beta: Arm(texts(engine, beta, count), speed(engine, beta, count)) for beta in betas}
+        arms = {beta: Arm(texts(engine, beta, count), turns(engine, beta, count)) for beta in betas}
         return Checked(opened, arms, engine.plugin_report())
     finally:
         engine.close()
@@ -140,21 +157,21 @@ def texts(engine: OpenEngine, beta: float | None, count: int) -> dict[str, str]:
     return found
 
 
-def speed(engine: OpenEngine, beta: float | None, count: int) -> float | None:
-    """Return the tokens a second of all candidates together, over the steps in which none had ended."""
-    seconds, steps = 0.0, 0
+def turns(engine: OpenEngine, beta: float | None, count: int) -> list[float]:
+    """Return the seconds of turns in which no candidate had ended, SECONDS in all."""
+    found: list[float] = []
     for number in range(1, MOST_LOADS + 1):
         name = add(engine, beta, count, NUMBERS, number)
         num_ended = sum(len(engine.step()) for _ in range(TURN))  # the prompts, and the first step that is guided
-        while not num_ended and seconds < SECONDS:
+        while not num_ended and sum(found) < SECONDS:
             began = time.perf_counter()
             num_ended = sum(len(engine.step()) for _ in range(TURN))
             if not num_ended:
-                seconds, steps = seconds + time.perf_counter() - began, steps + TURN
+                found.append(time.perf_counter() - began)
         for index in range(count):
             engine.cancel(name, str(index))
         while num_ended < count:
             num_ended += len(engine.step())
-        if seconds >= SECONDS:
+        if sum(found) >= SECONDS:
             break
-    return steps * count / seconds if steps else None
+    return found

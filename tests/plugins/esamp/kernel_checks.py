@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tts.plugins.esamp import fused, fused_triton
+from tts.plugins.esamp.device_core import DeviceCore, DeviceRows
 from tts.plugins.esamp.fused import AdamStep, AdamWeights, Rows, adam_of
+from tts.plugins.esamp.settings import ESampSettings
 
 DEVICE = os.environ.get("TTS_KERNEL_DEVICE", "cpu")
 BETAS = (0.9, 0.999)
@@ -129,6 +131,35 @@ def test_rows_go_into_their_cells_and_come_back_mixed(sizes, normalise, seed, dt
     torch.testing.assert_close(mine_counted, counted, rtol=1e-5, atol=1e-6)
     still = (theirs.place >= slots * cells) | (rows.beta == 0)
     assert torch.equal(mixed[still], h_last[still])
+
+
+@pytest.mark.parametrize(("half", "train_every"), [(False, 1), (True, 2)])
+def test_a_whole_core_by_kernels_is_the_core_by_torch(half, train_every):
+    settings = ESampSettings(num_slots=2, width=24, train_every=train_every)
+    cores = [
+        DeviceCore(settings, 40, num_members=6, max_rows=4, device=torch.device(DEVICE), half=half) for _ in range(2)
+    ]
+    for core, module in zip(cores, (fused_triton, fused), strict=True):
+        core._fused = core.grid._fused = module
+    [seats, _] = [[core.join(str(i), i, f"group {i // 3}", 3) for i in range(6)] for core in cores]
+    numbers = {"member": range(6), "slot": [seat.slot for seat in seats], "cell": [seat.cell for seat in seats]}
+    given = {name: torch.tensor(list(of), device=DEVICE) for name, of in numbers.items()}
+    beta = torch.tensor([0.25, 0.0, 3.0] * 2, device=DEVICE)
+    first, seed = torch.full((6,), 4, device=DEVICE), torch.zeros(6, dtype=torch.long, device=DEVICE)
+    for position in range(3, 9):
+        at = torch.tensor([position] * 5 + [2], device=DEVICE)  # the last one still reads its prompt
+        live = torch.tensor([True] * 4 + [position % 2 == 0, True], device=DEVICE)
+        rows = DeviceRows(position=at, live=live, new=at > 4, beta=beta, first=first, seed=seed, **given)
+        states = [random(6, 40, seed=10 * position + one, dtype=torch.bfloat16) for one in range(2)]
+        mixed = []
+        for core in cores:
+            new, predicted = core.predict(core.size, rows, *states)
+            core.train(predicted)
+            mixed.append(new)
+        torch.testing.assert_close(mixed[0], mixed[1], rtol=2**-7, atol=2**-6 if half else 1e-3)
+        assert torch.equal(mixed[0][[1, 5]], states[1][[1, 5]])
+    torch.testing.assert_close(cores[0]._of_members, cores[1]._of_members, rtol=1e-3, atol=1e-3)
+    assert cores[0]._of_members[0, 1] >= 4
 
 
 @pytest.mark.skipif(DEVICE != "cpu", reason="what the interpreter is asked for")
