@@ -114,3 +114,11 @@ def test_in_a_clone_the_command_for_an_extra_installs_the_clone_and_works_as_tol
     offline = "--dry-run --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index"
     plain = told.replace(" -e ", " ")  # an editable build takes a package that only an isolated one brings
     subprocess.run(f"{plain} {offline}", shell=True, cwd=tmp_path, check=True)
+
+
+def test_to_say_how_something_is_installed_leaves_setuptools_importable() -> None:
+    # In an environment with setuptools this broke every later import of it, and so of vLLM.
+    pytest.importorskip("setuptools", reason="the fault was between the two")
+    told = "from tts.version import pip_install; print(pip_install('x')); import setuptools; print('there')"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("there\n"), done.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -30,7 +30,8 @@ def install_extra(extra: str) -> str:
 def pip_install(*arguments: str) -> str:
     """Return what a user types to install something into the environment of this interpreter, quoted for a shell."""
     python = shlex.quote(str(_near(Path(sys.executable or "python"))))
-    tool = f"{python} -m pip install" if find_spec("pip") else f"uv pip install --python {python}"
+    # `find_spec` would make setuptools believe that pip is at work, and then neither it nor vLLM could be imported.
+    tool = f"{python} -m pip install" if PathFinder.find_spec("pip") else f"uv pip install --python {python}"
     return " ".join([tool, *map(shlex.quote, arguments)])
 
 
