@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from report_parts import line, report, with_undecided
 
 from tts.errors import MissingExtraError
+from tts.metrics.coverage_law import Extrapolated
 from tts.report.chart import COLOURS, Mark, Series, grid, round_range
 from tts.report.data import Report
 from tts.report.figures import charts, draw, write_figures
@@ -178,3 +179,15 @@ def test_without_the_library_the_figures_are_svg(tmp_path: Path, monkeypatch: py
     written = write_figures(report(), tmp_path / "figures", None)
     assert len(written) == 6
     assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".svg"}
+
+
+def test_coverage_that_was_not_drawn_is_dashed_and_says_so() -> None:
+    made = report(arms=("only",))
+    further = (Extrapolated(16, 0.7, 0.72, 0.6, 0.8, 0.66, 0.75), Extrapolated(32, 0.74, 0.78, 0.62, 0.85, 0.66, 0.83))
+    picture = drawn(replace(made, arms=(replace(made.arms[0], beyond=further),)))["beyond"]
+    told = [tip.replace("\u00a0", " ") for tip in tips(picture)]
+    assert told[-1] == (
+        "only, extrapolated, k = 32, extrapolated; without a law 66.0 – 83.0: 74.0 – 78.0 % (95 %: 62.0 – 85.0)"
+    )
+    assert any(line.get("stroke-dasharray") == "3 4" for line in picture.iter(f"{SVG}path"))
+    assert "beyond" not in drawn(made)

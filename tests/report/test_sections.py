@@ -11,6 +11,7 @@ import pytest
 from report_parts import arm_view, report, with_undecided
 from test_page_text import HOSTILE, hostile_everywhere
 
+from tts.report.counts import Reliable
 from tts.report.data import Made, Report
 from tts.report.page import page
 from tts.report.page.sections import by_key, differing, made, num_right, scope, templates
@@ -293,3 +294,12 @@ def test_every_template_is_part_of_the_page() -> None:
     whole = re.sub(r"\s+", " ", page(report()))
     for name in SECTIONS:
         assert re.sub(r"\s+", " ", section(name, report())).strip() in whole
+
+
+def test_reliability_has_a_row_a_figure_and_is_left_out_where_there_is_none() -> None:
+    made = report(arms=("only",))
+    told = (Reliable(0.5, 8, 0.4, 0.4, 0.2, 0.6), Reliable(None, 8, 0.25, 0.3, 0.1, 0.5))
+    (rows,) = read("reliability", replace(made, arms=(replace(made.arms[0], reliability=told),))).tables
+    assert rows[1] == ["only", "G-Pass@8, τ = 0.5", "40.0\u00a0%", "20.0\u00a0–\u00a060.0"]
+    assert rows[2][1:3] == ["mG-Pass@8", "25.0\u00a0–\u00a030.0\u00a0%"]
+    assert 'id="reliability"' not in page(made)

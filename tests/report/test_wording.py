@@ -110,6 +110,8 @@ def test_csv_files_hold_every_record_and_no_text(tmp_path: Path) -> None:
     assert {name: len(found) for name, found in rows.items()} == {
         "curves": 2 * 6 * 4,
         "gains": 2 * 3,
+        "reliability": 0,
+        "beyond": 0,
         "comparisons": 8,
         "speeds": 1,
         "arms": 2,

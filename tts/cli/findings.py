@@ -42,6 +42,8 @@ def records(report: Report) -> Iterator[dict[str, Any]]:
                 yield {"arm": arm.name, "figure": line.figure, **as_dict(point)}
         for gain in arm.gains:
             yield {"arm": arm.name, "gain": gain}
+        yield from ({"arm": arm.name, "reliability": reliable} for reliable in arm.reliability)
+        yield from ({"arm": arm.name, "beyond": further} for further in arm.beyond)
         if arm.scorer is not None:
             yield {"arm": arm.name, "scorer": arm.scorer}
     for contrast in report.contrasts:

@@ -18,6 +18,7 @@ from tts.report.compared import Rescores
 from tts.report.data import ArmView, Contrast, ProblemView, Report
 from tts.report.gather import Wanted, gather
 from tts.report.lines import NUM_OWN_DRAWS, PRIMARY, SELECTED, contrasts, has_own_curve
+from tts.report.rates import against, shares_of
 from tts.report.scope import ArmRuns, arms_of, scope
 from tts.report.scorers import on_scorer
 from tts.report.speed import speeds
@@ -146,6 +147,13 @@ def analyse(runs: Sequence[Stored], options: Options, *, advance: Callable[[], N
         speeds=speeds({arm.name: [one for run in arm.runs for one in run.sessions()] for arm in made}),
         axis=axis,
         frontier=frontier(arms, headline, axis),
+        against=against(
+            {
+                one.arm.name: shares_of(one.gathered[-1].graded, of_arm[-1])
+                for one, of_arm in zip(studied, keys, strict=True)
+            },
+            options.baseline,
+        ),
     )
     warnings += [*advice.on_claim(report), *advice.on_fairness(report), *_uncompared(report, bought, options.baseline)]
     warnings += [

@@ -19,6 +19,7 @@ COLOURS = (
     *("#6a4fc4", "#0a8f9e", "#c2183c", "#6f4423", "#5b5b66"),
 )
 DASHES = ("", "7 4", "2 3", "9 3 2 3", "12 4", "4 2", "1 4")
+GUESSED = "3 4"
 GREY = -1  # the look of a line to measure others by: it has the last colour, which no other line gets
 MARKERS = ("circle", "square", "triangle", "diamond")
 WIDTH, PLOT_HEIGHT = 520, 270
@@ -31,7 +32,8 @@ FONT = "font-family=\"system-ui, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', A
 class Mark:
     """A figure at one place: a range `lower` … `upper`, and the band around it (None: there is none).
 
-    `place`, `value` and `bounds` say the same in words; `bounds` is empty where there is no interval.
+    `bar` is a second one, an upright stroke. `place`, `value` and `bounds` say the same in words; `bounds` is empty
+    where there is no interval.
     """
 
     x: float
@@ -41,6 +43,7 @@ class Mark:
     place: str
     value: str
     bounds: str = ""
+    bar: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         return f"{self.place}: {self.value}" + (f" (95{NBSP}%: {self.bounds})" if self.bounds else "")
@@ -48,11 +51,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line. `look` numbers its colour, dashes and marker."""
+    """One line. `look` numbers its colour, dashes and marker; one that is `guessed` is dotted, its markers hollow."""
 
     name: str
     marks: tuple[Mark, ...]
     look: int
+    guessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,35 +98,42 @@ class _Frame:
 
 def draw(chart: Chart) -> str:
     """Return the chart as an SVG document that stands alone; every mark says its value when pointed at."""
-    legend, top = _legend(chart)
+    named, top = legend(chart.series)
     frame = _Frame(chart, top)
-    height = round(frame.bottom + BOTTOM)
-    key = quoteattr(f"{chart.name}-title {chart.name}-text")
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        f'role="img" aria-labelledby={key} {FONT} font-size="12">',
-        f'<title id="{chart.name}-title">{_text(chart.title)}</title>',
-        f'<desc id="{chart.name}-text">{_text(chart.description)}</desc>',
-        f'<text x="0" y="15" font-size="14" font-weight="600" {_ink(INK)}>{_text(shortened(chart.title, 60))}</text>',
-        *legend,
+    drawn = [
+        *named,
         *_axes(frame),
         *(line for place, series in enumerate(chart.series) for line in _band(frame, series, place)),
         *(line for place, series in enumerate(chart.series) for line in _line(frame, series, place)),
+    ]
+    return document(chart.name, chart.title, chart.description, round(frame.bottom + BOTTOM), drawn)
+
+
+def document(name: str, title: str, description: str, height: int, lines: Iterable[str]) -> str:
+    """Return an SVG document of that height, with its title above the lines."""
+    key = quoteattr(f"{name}-title {name}-text")
+    written = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'role="img" aria-labelledby={key} {FONT} font-size="12">',
+        f'<title id="{name}-title">{escaped(title)}</title>',
+        f'<desc id="{name}-text">{escaped(description)}</desc>',
+        f'<text x="0" y="15" font-size="14" font-weight="600" {inked(INK)}>{escaped(shortened(title, 60))}</text>',
+        *lines,
         "</svg>",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(written) + "\n"
 
 
-def _legend(chart: Chart) -> tuple[list[str], float]:
+def legend(named: Sequence[Series]) -> tuple[list[str], float]:
     """Return the legend's entries, as many a row as fit, and where the plot begins below them."""
     lines, x, y = [], 0.0, 36.0
-    for series in chart.series:
+    for series in named:
         name = shortened(series.name, 48)
         width = 44 + 7 * len(name)
         if x and x + width > WIDTH:
             x, y = 0.0, y + 18
-        lines.append(_stroke([(x, y - 4), (x + 26, y - 4)], series.look) + _marker(x + 13, y - 4, series.look))
-        lines.append(f'<text x="{x + 32:.0f}" y="{y:.0f}" {_ink(INK)}>{_text(name)}</text>')
+        lines.append(_stroke([(x, y - 4), (x + 26, y - 4)], series) + _marker(x + 13, y - 4, series))
+        lines.append(f'<text x="{x + 32:.0f}" y="{y:.0f}" {inked(INK)}>{escaped(name)}</text>')
         x += width
     return lines, y + 36
 
@@ -132,8 +143,8 @@ def _axes(frame: _Frame) -> Iterator[str]:
     for value in grid(*chart.y_range):
         y = frame.y(value)
         yield f'<path class="grid" stroke="{GRID}" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
-        label = _text(chart.y_label(value))
-        yield f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" {_ink(FAINT)}>{label}</text>'
+        label = escaped(chart.y_label(value))
+        yield f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" {inked(FAINT)}>{label}</text>'
     end = -math.inf
     for value, label in chart.ticks:
         x, half = frame.x(value), 3.6 * len(label) + 3
@@ -141,14 +152,11 @@ def _axes(frame: _Frame) -> Iterator[str]:
             continue  # it would touch the label before it
         end = x + half
         yield f'<path class="faint" stroke="{FAINT}" d="M{x:.1f} {frame.bottom:.1f}v5"/>'
-        yield f'<text x="{x:.1f}" y="{frame.bottom + 19:.1f}" text-anchor="middle" {_ink(FAINT)}>{_text(label)}</text>'
+        yield below(x, frame.bottom + 19, label)
     middle = (LEFT + WIDTH - RIGHT) / 2
     yield f'<path class="faint" stroke="{FAINT}" d="M{LEFT} {frame.bottom:.1f}H{WIDTH - RIGHT}"/>'
-    yield (
-        f'<text x="{middle:.0f}" y="{frame.bottom + 38:.1f}" text-anchor="middle" '
-        f"{_ink(FAINT)}>{_text(chart.x_title)}</text>"
-    )
-    yield f'<text x="0" y="{frame.top - 14:.1f}" {_ink(FAINT)}>{_text(chart.y_title)}</text>'
+    yield below(middle, frame.bottom + 38, chart.x_title)
+    yield f'<text x="0" y="{frame.top - 14:.1f}" {inked(FAINT)}>{escaped(chart.y_title)}</text>'
 
 
 def _band(frame: _Frame, series: Series, place: int) -> Iterator[str]:
@@ -156,12 +164,12 @@ def _band(frame: _Frame, series: Series, place: int) -> Iterator[str]:
     if len(marks) > 1:
         above = [(frame.x(mark.x), frame.y(band[1])) for mark, band in marks]
         below = [(frame.x(mark.x), frame.y(band[0])) for mark, band in reversed(marks)]
-        yield f'<path {_colour("fill", series.look)} fill-opacity="0.13" d="{_path([*above, *below])}Z"/>'
+        yield f'<path {colour("fill", series.look)} fill-opacity="0.13" d="{_path([*above, *below])}Z"/>'
     elif marks:
         mark, band = marks[0]
         x = _dodged(frame, mark, place)
         ends = [(x, frame.y(band[0])), (x, frame.y(band[1]))]
-        yield f'<path {_colour("stroke", series.look)} stroke-opacity="0.6" fill="none" d="{_path(ends)}"/>'
+        yield f'<path {colour("stroke", series.look)} stroke-opacity="0.6" fill="none" d="{_path(ends)}"/>'
 
 
 def _line(frame: _Frame, series: Series, place: int) -> Iterator[str]:
@@ -171,15 +179,18 @@ def _line(frame: _Frame, series: Series, place: int) -> Iterator[str]:
     if upper != lower:
         if any(mark.band for mark in series.marks):
             outline = _path([*upper, *reversed(lower)])
-            yield f'<path {_colour("fill", series.look)} fill-opacity="0.25" d="{outline}Z"/>'
-        yield _stroke(upper, series.look)
-    yield _stroke(lower, series.look)
+            yield f'<path {colour("fill", series.look)} fill-opacity="0.25" d="{outline}Z"/>'
+        yield _stroke(upper, series)
+    yield _stroke(lower, series)
     for mark, (x, low, high) in zip(series.marks, at, strict=True):
         ends = sorted({low, high})
-        drawn = "".join(_marker(x, y, series.look) for y in ends)
+        drawn = "".join(_marker(x, y, series) for y in ends)
         if len(ends) > 1:
-            drawn += _stroke([(x, low), (x, high)], series.look)
-        yield f"<g><title>{_text(f'{series.name}, {mark}')}</title>{drawn}</g>"
+            drawn += _stroke([(x, low), (x, high)], series)
+        if mark.bar is not None:
+            reach = _path((x, frame.y(end)) for end in mark.bar)
+            drawn += f'<path {colour("stroke", series.look)} stroke-width="1.2" fill="none" d="{reach}"/>'
+        yield f"<g><title>{escaped(f'{series.name}, {mark}')}</title>{drawn}</g>"
 
 
 def _dodged(frame: _Frame, mark: Mark, place: int) -> float:
@@ -188,28 +199,32 @@ def _dodged(frame: _Frame, mark: Mark, place: int) -> float:
     return frame.x(mark.x) + (26 * (place - (len(frame.chart.series) - 1) / 2) if alone else 0)
 
 
-def _marker(x: float, y: float, look: int) -> str:
+def _marker(x: float, y: float, series: Series) -> str:
     shape = {
         "circle": f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" {{}}/>',
         "square": f'<rect x="{x - 3.4:.1f}" y="{y - 3.4:.1f}" width="6.8" height="6.8" {{}}/>',
         "triangle": f'<path d="M{x:.1f} {y - 4.4:.1f}l4.4 7.6h-8.8Z" {{}}/>',
         "diamond": f'<path d="M{x:.1f} {y - 5:.1f}l5 5l-5 5l-5 -5Z" {{}}/>',
-    }[MARKERS[look % len(MARKERS)]]
-    return shape.format(_colour("fill", look))
+    }[MARKERS[series.look % len(MARKERS)]]
+    if series.guessed:
+        return shape.format(f'{colour("stroke", series.look)} fill="none" stroke-width="1.5"')
+    return shape.format(colour("fill", series.look))
 
 
-def _stroke(points: Sequence[tuple[float, float]], look: int) -> str:
-    dashes = DASHES[look % len(DASHES)]
+def _stroke(points: Sequence[tuple[float, float]], series: Series) -> str:
+    dashes = GUESSED if series.guessed else DASHES[series.look % len(DASHES)]
     dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return f'<path {_colour("stroke", look)} fill="none" stroke-width="2"{dashed} d="{_path(points)}"/>'
+    return f'<path {colour("stroke", series.look)} fill="none" stroke-width="2"{dashed} d="{_path(points)}"/>'
 
 
-def _colour(attribute: str, look: int) -> str:
+def colour(attribute: str, look: int) -> str:
+    """Return `fill` or `stroke` in the colour of a look."""
     number = len(COLOURS) - 1 if look == GREY else look % (len(COLOURS) - 1)
     return f'class="{attribute}-{number}" {attribute}="{COLOURS[number]}"'
 
 
-def _ink(colour: str) -> str:
+def inked(colour: str) -> str:
+    """Return how text in `INK` or `FAINT` is filled."""
     return f'class="{"ink" if colour == INK else "faint"}-text" fill="{colour}"'
 
 
@@ -217,7 +232,13 @@ def _path(points: Iterable[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def _text(text: str) -> str:
+def below(x: float, y: float, label: str) -> str:
+    """Return a label of the horizontal axis, centred."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" {inked(FAINT)}>{escaped(label)}</text>'
+
+
+def escaped(text: str) -> str:
+    """Return text that reads as it stands, as SVG has it."""
     return escape(visible(text))
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tts.metrics.budget import Budget
+from tts.metrics.coverage_law import Extrapolated
+from tts.report.counts import Reliable
 from tts.report.data import Arm, ArmView, CandidateView, Contrast, Frontier, Point, Report, Speed, StoppingPoint
 from tts.runs.files import write_whole
 from tts.runs.records import as_dict
@@ -20,7 +22,8 @@ TEXTS = {"text", "reasoning", "detail", "scores"}
 
 
 def write_csv(report: Report, folder: Path) -> list[Path]:
-    """Write `curves`, `gains`, `comparisons`, `speeds`, `arms`, `problems`, `candidates` (without texts) into `folder`.
+    """Write `curves`, `gains`, `reliability`, `beyond`, `comparisons`, `speeds`, `arms`, `problems` and `candidates`
+    (without texts) into `folder`.
 
     On an axis of costs also `stopping` and `frontier`. Return the files; the folder is made. UTF-8; shares are in
     [0, 1]; a file without records has its header alone.
@@ -34,6 +37,8 @@ def write_csv(report: Report, folder: Path) -> list[Path]:
             for point in line.points
         ],
         "gains": [{"arm": arm.name, **asdict(one)} for arm in report.arms for one in arm.gains],
+        "reliability": [{"arm": arm.name, **asdict(one)} for arm in report.arms for one in arm.reliability],
+        "beyond": [{"arm": arm.name, **asdict(one)} for arm in report.arms for one in arm.beyond],
         "comparisons": [as_dict(one) for one in report.contrasts],
         "speeds": [asdict(one) for one in report.speeds],
         "arms": [_arm(arm) for arm in report.arms],
@@ -58,6 +63,8 @@ def write_csv(report: Report, folder: Path) -> list[Path]:
         "curves": ("arm", "figure", *_columns(Point)),
         "stopping": ("arm", "rule", *_columns(StoppingPoint)),
         "frontier": Frontier.__slots__,
+        "reliability": ("arm", *Reliable.__slots__),
+        "beyond": ("arm", *Extrapolated.__slots__),
         "comparisons": [name for name in Contrast.__slots__ if name not in Contrast.LATER],
         "speeds": Speed.__slots__,
         "problems": ("problem_id", "kind", "arm", *_outcome(ArmView("", None, "undecided", "", ()))),

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tts.metrics.budget import Budget
+from tts.metrics.coverage_law import Extrapolated
 from tts.metrics.paired import SIGNIFICANCE
+from tts.report.counts import Against, Rates, Reliable
 from tts.types import JSON, FinishReason, Spent, Status
 
 
@@ -281,10 +283,14 @@ class Arm:
 
     Where candidates influence each other (`whole`) an arm may be several runs, one for each k; `run` and `recipe` are
     then those of the largest, and `views` names each run (none: the arm has one, and its name). `stopping` are rules
-    that were replayed.
+    that were replayed. Of a pool, `reliability` is G-Pass at the headline's k, `beyond` coverage that was not drawn.
+    `rates` are those of the problems, in the largest run.
     """
 
-    LATER: ClassVar[Mapping[str, Any]] = {"scorer": None, "whole": False, "views": (), "stopping": ()}
+    LATER: ClassVar[Mapping[str, Any]] = {
+        **{"scorer": None, "whole": False, "views": (), "stopping": ()},
+        **{"reliability": (), "beyond": (), "rates": None},
+    }
 
     name: str
     run: str
@@ -302,6 +308,9 @@ class Arm:
     whole: bool = False
     views: tuple[str, ...] = ()
     stopping: tuple[StoppingLine, ...] = ()
+    reliability: tuple[Reliable, ...] = ()
+    beyond: tuple[Extrapolated, ...] = ()
+    rates: Rates | None = None
 
     @property
     def budget(self) -> str:
@@ -467,10 +476,10 @@ class Report:
     one draw a problem. `speeds` is empty where the arms did not take turns.
 
     `axis` is what accuracy is held against: `k`, or the `tokens` or `flops` of all engines; the `frontier` is the
-    headline's on it.
+    headline's on it. `against` holds recipes' rates against those of the baseline or the first.
     """
 
-    LATER: ClassVar[Mapping[str, Any]] = {"axis": "k", "frontier": ()}
+    LATER: ClassVar[Mapping[str, Any]] = {"axis": "k", "frontier": (), "against": ()}
 
     title: str
     headline: str
@@ -484,6 +493,7 @@ class Report:
     speeds: tuple[Speed, ...] = ()
     axis: str = "k"
     frontier: tuple[Frontier, ...] = ()
+    against: tuple[Against, ...] = ()
 
     @property
     def views(self) -> list[str]:

@@ -6,31 +6,37 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tts.report.bars import draw_bars, draw_dots
 from tts.report.chart import GREY, Chart, Mark, Series, draw, round_range
-from tts.report.data import Arm, Report
+from tts.report.data import Report
+from tts.report.further import beyond
+from tts.report.marks import K_TITLE, k_ticks, series_of
+from tts.report.rates import bars, dots
 from tts.report.wording import COSTS, amount, count, decimal, interval, known, percent_range
 from tts.runs.files import write_whole
 
 COVERAGE, CHANCE = "pass@k", "random"
-K_TITLE = "candidates k (log scale)"
 BAND = "Bands are 95 % intervals over problems; a filled range means that verdicts are undecided."
 
 
 def charts(report: Report) -> list[Chart]:
     """Return the charts that the report has data for; all that show shares have one vertical axis."""
     beside = _by_tokens(report) if report.axis == "k" else _by_k(report)
-    drawn = [*_comparing(report), *_by_arm(report), beside, _distinct_answers(report)]
+    drawn = [*_comparing(report), *_by_arm(report), beside, *beyond(report), _distinct_answers(report)]
     return [chart for chart in drawn if any(series.marks for series in chart.series)]
 
 
 def write_figures(report: Report, folder: Path, render: Callable[[str], bytes] | None) -> list[Path]:
     """Write each chart as SVG, and as PNG by `render` (see `tts.report.png`), into `folder`; return the files."""
     files = {}
-    for chart in charts(report):
-        svg = draw(chart)
-        files[folder / f"{chart.name}.svg"] = svg.encode()
+    drawn = {chart.name: draw(chart) for chart in charts(report)}
+    spread = bars(report)
+    drawn |= {} if spread is None else {spread.name: draw_bars(spread)}
+    drawn |= {one.name: draw_dots(one) for one in dots(report)}
+    for name, svg in drawn.items():
+        files[folder / f"{name}.svg"] = svg.encode()
         if render is not None:
-            files[folder / f"{chart.name}.png"] = render(svg)
+            files[folder / f"{name}.png"] = render(svg)
     for file, content in files.items():
         write_whole(file, content)
     return list(files)
@@ -45,7 +51,7 @@ def _comparing(report: Report) -> Iterator[Chart]:
         return
     coverage = f"Coverage, {COVERAGE}: is any of k candidates right?"
     for figure, title in {report.headline: f"{report.headline} of each recipe", COVERAGE: coverage}.items():
-        series = [_series(report, arm.name, arm, figure, look, band=True) for look, arm in enumerate(report.arms)]
+        series = [series_of(report, arm.name, arm, figure, look, band=True) for look, arm in enumerate(report.arms)]
         if figure == report.headline and report.axis != "k":
             series += [*_stopping(report, len(series)), _frontier(report)]
         yield _of_shares(report, figure.replace("@", "-at-").replace("^", "-hat-"), title, series)
@@ -61,7 +67,7 @@ def _by_arm(report: Report) -> Iterator[Chart]:
     figures = dict.fromkeys(sorted(found, key=lambda figure: figure != report.headline))
     for number, arm in enumerate(report.arms, start=1):
         series = [
-            _series(
+            series_of(
                 report,
                 f"{figure} (oracle)" if figure == COVERAGE else figure,
                 arm,
@@ -121,7 +127,7 @@ def _frontier(report: Report) -> Series:
 
 def _by_tokens(report: Report) -> Chart:
     series = [
-        _series(report, arm.name, arm, report.headline, look, band=True, axis="written")
+        series_of(report, arm.name, arm, report.headline, look, band=True, axis="written")
         for look, arm in enumerate(report.arms)
     ]
     return _of_shares(
@@ -136,7 +142,7 @@ def _by_tokens(report: Report) -> Chart:
 
 def _by_k(report: Report) -> Chart:
     series = [
-        _series(report, arm.name, arm, report.headline, look, band=True, axis="k")
+        series_of(report, arm.name, arm, report.headline, look, band=True, axis="k")
         for look, arm in enumerate(report.arms)
     ]
     return _of_shares(
@@ -145,7 +151,7 @@ def _by_k(report: Report) -> Chart:
         f"{report.headline} by number of candidates",
         series,
         x_title=K_TITLE,
-        ticks=_k_ticks(report),
+        ticks=k_ticks(report),
     )
 
 
@@ -170,7 +176,7 @@ def _distinct_answers(report: Report) -> Chart:
         description="The mean number over problems, by number of candidates k.",
         x_title=K_TITLE,
         y_title="different answers",
-        ticks=_k_ticks(report),
+        ticks=k_ticks(report),
         y_range=round_range([0.0, *(mark.lower for one in series for mark in one.marks)]),
         y_label=decimal,
         series=tuple(series),
@@ -188,7 +194,7 @@ def _of_shares(
 ) -> Chart:
     """Return the chart; on the report's axis unless another is named."""
     if not x_title and report.axis == "k":
-        x_title, ticks = K_TITLE, _k_ticks(report)
+        x_title, ticks = K_TITLE, k_ticks(report)
     elif not x_title:
         x_title = f"{COSTS[report.axis]} a problem, of all engines, read and written (log scale)"
         ticks = _cost_ticks(series, count if report.axis == "tokens" else lambda cost: amount(cost, report.axis))
@@ -216,36 +222,3 @@ def _of_shares(
         y_label=lambda share: f"{round(100 * share, 1):g} %",
         series=tuple(series),
     )
-
-
-def _series(
-    report: Report, name: str, arm: Arm, figure: str, look: int, *, band: bool, axis: str | None = None
-) -> Series:
-    """Return the marks of an arm's figure, without points that are not known, or cost nothing.
-
-    On the report's axis, unless another is named: `k`, or `written` for the tokens that all engines wrote.
-    """
-    axis = axis or report.axis
-    marks = []
-    for point in arm.points(figure):
-        cost = point.tokens if axis == "written" else point.amount(axis)
-        if cost is None or not (known(cost) and cost > 0):
-            continue
-        bounded = known(point.interval_low) and known(point.interval_high)
-        told = {"k": "", "written": f", {count(cost)} tokens"}.get(axis, f", {amount(cost, axis)}")
-        marks.append(
-            Mark(
-                x=cost,
-                lower=point.lower,
-                upper=point.upper,
-                band=(point.interval_low, point.interval_high) if band and bounded else None,
-                place=f"k = {point.k}{told}",
-                value=percent_range(point.lower, point.upper),
-                bounds=interval(point.interval_low, point.interval_high) if bounded else "",
-            )
-        )
-    return Series(name, tuple(sorted(marks, key=lambda mark: mark.x)), look)
-
-
-def _k_ticks(report: Report) -> tuple[tuple[float, str], ...]:
-    return tuple((k, str(k)) for k in sorted(report.ks))

@@ -21,9 +21,11 @@ from tts.metrics.subsets import Bools
 from tts.metrics.units import units_of
 from tts.protocols import AskingScorer, Selector
 from tts.report.compared import compared_curve
+from tts.report.counts import beyond, reliability_of
 from tts.report.data import Arm, Cost, Made, Quality
 from tts.report.gather import Gathered, name_of
 from tts.report.lines import SELECTED, figure_of, gained, has_own_curve, line, own_curve
+from tts.report.rates import rates_of
 from tts.report.scope import ArmRuns, Scope
 from tts.report.scorers import scorer_quality
 from tts.runs.ledger import added
@@ -149,6 +151,9 @@ def study(arm: ArmRuns, gathered: Sequence[Gathered], about: Scope, *, with_hits
         else None,
         whole=arm.whole,
         views=arm.views if len(runs) > 1 else (),
+        reliability=reliability_of(pool, about.headline_k, clusters=clusters, seed=seed) if pool is not None else (),
+        beyond=beyond(pool, clusters=clusters, seed=seed) if pool is not None else (),
+        rates=rates_of(gathered[-1].graded) if gathered[-1].graded.num_problems else None,
     )
     return Studied(made, tuple(gathered), tuple(found), costs, own_figure, pool, clusters, fixed)
 

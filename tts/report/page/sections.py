@@ -16,10 +16,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tts.errors import plural
+from tts.report.bars import Bars, Dots, draw_bars, draw_dots
 from tts.report.chart import Chart, draw
 from tts.report.data import Arm, ArmView, Made, Report
 from tts.report.figures import charts
 from tts.report.headline import headline, judgement, look, record, speed
+from tts.report.rates import bars, dots
 from tts.report.wording import (
     COSTS,
     UNKNOWN,
@@ -55,7 +57,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    of_report = (headline, judgement, look, record, speed, charts, svg, scope, made, num_right)
+    of_report = (headline, judgement, look, record, speed, charts, bars, dots, svg, scope, made, num_right)
     of_recipe = (by_key, differing, indented)
     numbers = (amount, count, decimal, interval, known, p_value, percent, percent_range, points, points_range, seconds)
     in_words = (at_k, plural, shortened, visible)
@@ -64,9 +66,15 @@ def templates() -> Environment:
     return environment
 
 
-def svg(chart: Chart) -> Markup:
+def svg(chart: Chart | Bars | Dots) -> Markup:
     """Return the chart as an element of the page."""
-    return Markup(draw(chart))
+    match chart:
+        case Bars():
+            return Markup(draw_bars(chart))
+        case Dots():
+            return Markup(draw_dots(chart))
+        case _:
+            return Markup(draw(chart))
 
 
 def scope(report: Report) -> str:
