@@ -30,7 +30,7 @@ KEYS = {"dtype": "float32", "batch_size": 6, "max_model_len": 512, "kv_cache_mb"
 PROMPTS = ("Tell me about the sea.", "How many days has a year?")
 LONG = {"max_tokens": 260, "temperature": 0.0}
 NARROW = {"kv_cache_mb": 2}
-HOT = {"max_tokens": 200, "temperature": 2.0}
+HOT = {"max_tokens": 120, "temperature": 6.0}
 
 
 @dataclass(frozen=True)
