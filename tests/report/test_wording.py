@@ -112,6 +112,7 @@ def test_csv_files_hold_every_record_and_no_text(tmp_path: Path) -> None:
         "gains": 2 * 3,
         "reliability": 0,
         "beyond": 0,
+        "groups": 0,
         "comparisons": 8,
         "speeds": 1,
         "arms": 2,

@@ -43,6 +43,7 @@ def records(report: Report) -> Iterator[dict[str, Any]]:
         for gain in arm.gains:
             yield {"arm": arm.name, "gain": gain}
         yield from ({"arm": arm.name, "reliability": reliable} for reliable in arm.reliability)
+        yield from ({"arm": arm.name, "group": group} for group in arm.groups)
         yield from ({"arm": arm.name, "beyond": further} for further in arm.beyond)
         if arm.scorer is not None:
             yield {"arm": arm.name, "scorer": arm.scorer}

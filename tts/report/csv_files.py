@@ -14,6 +14,7 @@ from tts.metrics.budget import Budget
 from tts.metrics.coverage_law import Extrapolated
 from tts.report.counts import Reliable
 from tts.report.data import Arm, ArmView, CandidateView, Contrast, Frontier, Point, Report, Speed, StoppingPoint
+from tts.report.groups import Group
 from tts.runs.files import write_whole
 from tts.runs.records import as_dict
 
@@ -22,8 +23,8 @@ TEXTS = {"text", "reasoning", "detail", "scores"}
 
 
 def write_csv(report: Report, folder: Path) -> list[Path]:
-    """Write `curves`, `gains`, `reliability`, `beyond`, `comparisons`, `speeds`, `arms`, `problems` and `candidates`
-    (without texts) into `folder`.
+    """Write `curves`, `gains`, `reliability`, `beyond`, `groups`, `comparisons`, `speeds`, `arms`, `problems` and
+    `candidates` (without texts) into `folder`.
 
     On an axis of costs also `stopping` and `frontier`. Return the files; the folder is made. UTF-8; shares are in
     [0, 1]; a file without records has its header alone.
@@ -39,6 +40,7 @@ def write_csv(report: Report, folder: Path) -> list[Path]:
         "gains": [{"arm": arm.name, **asdict(one)} for arm in report.arms for one in arm.gains],
         "reliability": [{"arm": arm.name, **asdict(one)} for arm in report.arms for one in arm.reliability],
         "beyond": [{"arm": arm.name, **asdict(one)} for arm in report.arms for one in arm.beyond],
+        "groups": [{"arm": arm.name, **asdict(one)} for arm in report.arms for one in arm.groups],
         "comparisons": [as_dict(one) for one in report.contrasts],
         "speeds": [asdict(one) for one in report.speeds],
         "arms": [_arm(arm) for arm in report.arms],
@@ -65,6 +67,7 @@ def write_csv(report: Report, folder: Path) -> list[Path]:
         "frontier": Frontier.__slots__,
         "reliability": ("arm", *Reliable.__slots__),
         "beyond": ("arm", *Extrapolated.__slots__),
+        "groups": ("arm", *Group.__slots__),
         "comparisons": [name for name in Contrast.__slots__ if name not in Contrast.LATER],
         "speeds": Speed.__slots__,
         "problems": ("problem_id", "kind", "arm", *_outcome(ArmView("", None, "undecided", "", ()))),

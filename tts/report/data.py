@@ -15,6 +15,7 @@ from tts.metrics.budget import Budget
 from tts.metrics.coverage_law import Extrapolated
 from tts.metrics.paired import SIGNIFICANCE
 from tts.report.counts import Against, Rates, Reliable
+from tts.report.groups import Group
 from tts.types import JSON, FinishReason, Spent, Status
 
 
@@ -284,12 +285,12 @@ class Arm:
     Where candidates influence each other (`whole`) an arm may be several runs, one for each k; `run` and `recipe` are
     then those of the largest, and `views` names each run (none: the arm has one, and its name). `stopping` are rules
     that were replayed. Of a pool, `reliability` is G-Pass at the headline's k, `beyond` coverage that was not drawn.
-    `rates` are those of the problems, in the largest run.
+    `rates` are those of the problems, in the largest run; `groups` are figures by what their rows say.
     """
 
     LATER: ClassVar[Mapping[str, Any]] = {
         **{"scorer": None, "whole": False, "views": (), "stopping": ()},
-        **{"reliability": (), "beyond": (), "rates": None},
+        **{"reliability": (), "beyond": (), "rates": None, "groups": ()},
     }
 
     name: str
@@ -311,6 +312,7 @@ class Arm:
     reliability: tuple[Reliable, ...] = ()
     beyond: tuple[Extrapolated, ...] = ()
     rates: Rates | None = None
+    groups: tuple[Group, ...] = ()
 
     @property
     def budget(self) -> str:

@@ -19,12 +19,13 @@ from tts.pipeline.judges import Evaluators
 from tts.pipeline.rejudging import judged_again
 from tts.protocols import AskingScorer, Scorer
 from tts.report.data import ArmView, CandidateView, Spread
+from tts.report.groups import Told, told
 from tts.report.search import search_view
 from tts.report.spread import Measure, SpreadSum
 from tts.runs.ledger import added
 from tts.runs.stored import Stored
 from tts.scorers.given import GivenScore, chosen_key
-from tts.types import Ballot, Candidate, Judged, Score, Spent
+from tts.types import Ballot, Candidate, Judged, ProblemRow, Score, Spent
 
 READY_SCORERS = ("likelihood", "self_certainty", "confidence", "novelty", "step_rewards")
 """Scorers that read nothing but what engines note on a candidate: they cost nothing, so every report has them."""
@@ -46,13 +47,13 @@ Scores = Mapping[str, Sequence[Score]]
 class Gathered:
     """What is known of one arm. `drawn` is the pool of all problems, `graded` that of those with verdicts.
 
-    `views` goes by the problem's id; so does `clusters`, what problems share. `ballots` are those of the graded
-    problems, empty where nothing needs them. `counts` has `candidates`, `truncated`, …, and the tokens; `engines`
-    is the ledger, `paid` each problem's, `drawing` the same without what scorers asked. `reasons` counts why
-    verdicts are undecided, `failures` say why problems could not be judged or selected from. `spread` is what the
-    texts show and `digest` is of all that was written; the texts themselves are not kept. `notes` tell of scores.
-    `heard` counts what judges said; in the problems `by_vote` the plain vote chose in their place. `asked` is the arm's
-    scorer where that asks a model.
+    `views` goes by the problem's id; so do `clusters`, what problems share, and `told`, what rows say. `ballots` are
+    those of the graded problems, empty where nothing needs them. `counts` has `candidates`, `truncated`, …, and the
+    tokens; `engines` is the ledger, `paid` each problem's, `drawing` the same without what scorers asked. `reasons`
+    counts why verdicts are undecided, `failures` say why problems could not be judged or selected from. `spread` is
+    what the texts show and `digest` is of all that was written; the texts themselves are not kept. `notes` tell of
+    scores. `heard` counts what judges said; in the problems `by_vote` the plain vote chose in their place. `asked` is
+    the arm's scorer where that asks a model.
     """
 
     drawn: Pool = field(default_factory=lambda: pool([]))
@@ -64,6 +65,7 @@ class Gathered:
     notes: list[str] = field(default_factory=list)
     views: dict[str, ArmView] = field(default_factory=dict)
     clusters: dict[str, str] = field(default_factory=dict)
+    told: dict[str, Told] = field(default_factory=dict)
     ballots: list[Ballot] = field(default_factory=list)
     paid: dict[str, Mapping[str, Spent]] = field(default_factory=dict)
     drawing: dict[str, Mapping[str, Spent]] = field(default_factory=dict)
@@ -126,8 +128,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
             gathered.paid[problem_id] = run.spent(problem_id, candidates)
             if candidates:
                 spread.add(tuple(map(written, candidates[: wanted.num_texts])), row.problem.prompt)
-            if row.problem.cluster is not None:
-                gathered.clusters[problem_id] = row.problem.cluster
+            _note(gathered, row)
             gathered.digest.update(repr([problem_id, *map(written, candidates)]).encode(errors="surrogatepass"))
             if wanted.ballots and number in graded[-1:]:
                 gathered.ballots.append(Ballot(candidates, judged.answers, judged.nodes, judged.scores, judged.links))
@@ -137,7 +138,7 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
                 )
             advance()
     gathered.spread = spread.spread()
-    gathered.notes += [f"{name}: {told}" for told in gathered.heard.notes(len(wanted.problem_ids))]
+    gathered.notes += [f"{name}: {note}" for note in gathered.heard.notes(len(wanted.problem_ids))]
     # Scorers that could tell nothing of any candidate are left out, and those that miss some are told.
     num_candidates = gathered.counts["candidates"]
     telling = [
@@ -148,11 +149,11 @@ def gather(run: Stored, name: str, wanted: Wanted, advance: Callable[[], None]) 
     gathered.graded = picked(gathered.drawn, graded)
     for one, number in missing.items():
         if number and (one in telling or one == own_name):
-            told = "they abstain where it chooses" if one in telling else "nothing can be chosen by it: it has no curve"
+            how = "they abstain where it chooses" if one in telling else "nothing can be chosen by it: it has no curve"
             if one == own_name and gathered.by_vote:
-                told = "the plain vote chooses where these are more than half of those with an answer"
+                how = "the plain vote chooses where these are more than half of those with an answer"
             gathered.notes.append(
-                f"{name}: no score of {one} for {plural(number, 'candidate', of=num_candidates)}: {told}"
+                f"{name}: no score of {one} for {plural(number, 'candidate', of=num_candidates)}: {how}"
             )
     return gathered
 
@@ -174,6 +175,13 @@ def _own_scores(
     if gathered.asked is not None and not judged.scores:
         gathered.asked.failed.add(problem_id)
     return judged.scores or [Score(None, "judging failed")] * len(candidates)
+
+
+def _note(gathered: Gathered, row: ProblemRow) -> None:
+    """Note what a row says of its problem, beside the question."""
+    gathered.told[row.problem.id] = told(row.problem.metadata)
+    if row.problem.cluster is not None:
+        gathered.clusters[row.problem.id] = row.problem.cluster
 
 
 def _apart(figure: str) -> str:

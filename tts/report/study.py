@@ -24,6 +24,7 @@ from tts.report.compared import compared_curve
 from tts.report.counts import beyond, reliability_of
 from tts.report.data import Arm, Cost, Made, Quality
 from tts.report.gather import Gathered, name_of
+from tts.report.groups import groups_of
 from tts.report.lines import SELECTED, figure_of, gained, has_own_curve, line, own_curve
 from tts.report.rates import rates_of
 from tts.report.scope import ArmRuns, Scope
@@ -153,6 +154,7 @@ def study(arm: ArmRuns, gathered: Sequence[Gathered], about: Scope, *, with_hits
         views=arm.views if len(runs) > 1 else (),
         reliability=reliability_of(pool, about.headline_k, clusters=clusters, seed=seed) if pool is not None else (),
         beyond=beyond(pool, clusters=clusters, seed=seed) if pool is not None else (),
+        groups=groups_of(gathered[-1].told, found, own_figure, about.headline_k, clusters) if pool is not None else (),
         rates=rates_of(gathered[-1].graded) if gathered[-1].graded.num_problems else None,
     )
     return Studied(made, tuple(gathered), tuple(found), costs, own_figure, pool, clusters, fixed)
