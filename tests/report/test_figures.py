@@ -35,11 +35,12 @@ def tips(picture: ElementTree.Element) -> list[str]:
 
 def test_two_arms_are_compared_and_each_is_shown_alone() -> None:
     names = [chart.name for chart in charts(report())]
-    assert names == ["maj-at-k", "pass-at-k", "arm-1", "arm-2", "tokens", "distinct-answers"]
+    compared = ["maj-at-k", "pass-at-k", "difference-maj-at-k", "difference-pass-at-k"]
+    assert names == [*compared, "arm-1", "arm-2", "gap", "tokens", "distinct-answers"]
 
 
 def test_one_arm_is_not_compared_with_itself() -> None:
-    assert [chart.name for chart in charts(report(arms=("only",)))] == ["arm-1", "tokens", "distinct-answers"]
+    assert [chart.name for chart in charts(report(arms=("only",)))] == [*("arm-1", "gap", "tokens", "distinct-answers")]
 
 
 def test_each_mark_says_its_value_and_interval() -> None:
@@ -120,14 +121,17 @@ def test_what_is_not_known_is_not_drawn() -> None:
     hollow = replace(
         line, points=tuple(replace(point, lower=float("nan"), upper=float("nan")) for point in line.points)
     )
-    arms = tuple(replace(arm, lines=(hollow,), quality=replace(arm.quality, distinct_answers=())) for arm in made.arms)
-    assert charts(replace(made, arms=arms)) == []
+    arms = tuple(
+        replace(arm, lines=(hollow,), gains=(), quality=replace(arm.quality, distinct_answers=())) for arm in made.arms
+    )
+    assert charts(replace(made, arms=arms, contrasts=())) == []
 
 
 def test_a_report_without_arms_or_verdicts_has_no_curves() -> None:
     made = report()
-    assert charts(replace(made, arms=(), ks=())) == []
-    ungraded = replace(made, headline="vendi", arms=tuple(replace(arm, lines=()) for arm in made.arms))
+    assert charts(replace(made, arms=(), ks=(), contrasts=())) == []
+    arms = tuple(replace(arm, lines=(), gains=()) for arm in made.arms)
+    ungraded = replace(made, headline="vendi", arms=arms, contrasts=())
     assert [chart.name for chart in charts(ungraded)] == ["distinct-answers"]
 
 
@@ -162,7 +166,7 @@ def test_an_axis_is_never_empty_and_holds_its_values(values: list[float]) -> Non
 @pytest.mark.usefixtures("png")
 def test_files_are_svg_and_png(tmp_path: Path) -> None:
     written = write_figures(report(), tmp_path / "figures", renderer())
-    assert len(written) == 12
+    assert len(written) == 18
     for path in written:
         if path.suffix == ".svg":
             assert ElementTree.parse(path).getroot().tag == f"{SVG}svg"
@@ -177,7 +181,7 @@ def test_without_the_library_the_figures_are_svg(tmp_path: Path, monkeypatch: py
     with pytest.raises(MissingExtraError, match=r"pip install .*\[plot\]'"):
         renderer()
     written = write_figures(report(), tmp_path / "figures", None)
-    assert len(written) == 6
+    assert len(written) == 9
     assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".svg"}
 
 
@@ -191,3 +195,28 @@ def test_coverage_that_was_not_drawn_is_dashed_and_says_so() -> None:
     )
     assert any(line.get("stroke-dasharray") == "3 4" for line in picture.iter(f"{SVG}path"))
     assert "beyond" not in drawn(made)
+
+
+def test_differences_stand_around_a_line_at_nothing_with_both_intervals() -> None:
+    picture = drawn(report())["difference-maj-at-k"]
+    assert tips(picture)[0].replace("\u00a0", " ") == (
+        "min_p − vanilla, k = 1: +5.0 points (95 %: −1.1 to +11.2; of all looks −3.1 to +13.2)"
+    )
+    labels = [text.text for text in picture.findall(f"{SVG}text")]
+    assert {"0", "−5", "+5"} <= set(labels)
+    assert len(picture.findall(f"{SVG}g/{SVG}path[@stroke-width='1.2']")) == 4
+
+
+def test_of_many_differences_those_from_the_first_recipe_are_drawn_without_bands() -> None:
+    made = report(arms=("a", "b"))
+    names = [f"arm {number}" for number in range(4)]
+    many = tuple(replace(one, first=name) for name in names for one in made.contrasts)
+    more = (*many, replace(many[0], second="arm 3"))
+    chart = next(one for one in charts(replace(made, contrasts=more)) if one.name == "difference-maj-at-k")
+    assert [one.name for one in chart.series] == [f"{name} − a" for name in names]
+    assert all(mark.band is None for one in chart.series for mark in one.marks)
+
+
+def test_the_gap_is_what_a_perfect_choice_would_still_gain() -> None:
+    told = [tip.replace("\u00a0", " ") for tip in tips(drawn(report(arms=("only",)))["gap"])]
+    assert told[0] == "only, k = 2: 18.0 % (95 %: 7.0 – 34.0)"

@@ -72,7 +72,7 @@ def test_the_policy_lets_nothing_else_run(opened: Chromium) -> None:
 def test_figures_and_tables_are_there_without_javascript() -> None:
     text = page(report())
     visible = re.sub(r"<(script|style).*?</\1>", "", text, flags=re.S)
-    assert visible.count("<svg") == 6
+    assert visible.count("<svg") == 9
     for found in ("maj@8", "45.0\u00a0%", "min_p − vanilla", "word-06"):
         assert found in visible
 

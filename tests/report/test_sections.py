@@ -100,7 +100,7 @@ def test_the_headline_tells_how_far_a_figure_would_move_were_candidates_drawn_an
 
 def test_every_chart_has_its_numbers_beside_it() -> None:
     found = read("curves", report())
-    assert found.tags.count("svg") == len(found.tables) == 6
+    assert found.tags.count("svg") == len(found.tables) == 9
     assert ["vanilla", "k = 8", "45.0\u00a0%", "29.0\u00a0–\u00a060.0"] in found.tables[0]
     assert ["vanilla", "k = 4", "2.8", "–"] in found.tables[-1]
 

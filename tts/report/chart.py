@@ -142,7 +142,8 @@ def _axes(frame: _Frame) -> Iterator[str]:
     chart = frame.chart
     for value in grid(*chart.y_range):
         y = frame.y(value)
-        yield f'<path class="grid" stroke="{GRID}" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+        ruled = f'class="faint" stroke="{FAINT}"' if value == 0 > chart.y_range[0] else f'class="grid" stroke="{GRID}"'
+        yield f'<path {ruled} d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
         label = escaped(chart.y_label(value))
         yield f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" {inked(FAINT)}>{label}</text>'
     end = -math.inf
@@ -249,12 +250,12 @@ def grid(low: float, high: float) -> list[float]:
     return [number * step for number in range(first, last + 1)]
 
 
-def round_range(values: Sequence[float], most: float = math.inf) -> tuple[float, float]:
-    """Return round bounds around the values, from 0 up to at most `most`."""
+def round_range(values: Sequence[float], most: float = math.inf, least: float = 0.0) -> tuple[float, float]:
+    """Return round bounds around the values, from at least `least` up to at most `most`."""
     low, high = min(values), max(values)
     step = _round_step(max(high - low, 0.05 * max(abs(high), 1e-9)) / 4)
-    bottom, top = max(0.0, math.floor(low / step) * step), min(most, math.ceil(high / step) * step)
-    return (bottom, top) if top > bottom else (max(0.0, bottom - step), bottom + step if bottom < most else bottom)
+    bottom, top = max(least, math.floor(low / step) * step), min(most, math.ceil(high / step) * step)
+    return (bottom, top) if top > bottom else (max(least, bottom - step), bottom + step if bottom < most else bottom)
 
 
 def _round_step(rough: float) -> float:

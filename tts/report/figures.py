@@ -9,7 +9,7 @@ from pathlib import Path
 from tts.report.bars import draw_bars, draw_dots
 from tts.report.chart import GREY, Chart, Mark, Series, draw, round_range
 from tts.report.data import Report
-from tts.report.further import beyond
+from tts.report.further import beyond, differences, gap
 from tts.report.marks import K_TITLE, k_ticks, series_of
 from tts.report.rates import bars, dots
 from tts.report.wording import COSTS, amount, count, decimal, interval, known, percent_range
@@ -22,7 +22,8 @@ BAND = "Bands are 95 % intervals over problems; a filled range means that verdic
 def charts(report: Report) -> list[Chart]:
     """Return the charts that the report has data for; all that show shares have one vertical axis."""
     beside = _by_tokens(report) if report.axis == "k" else _by_k(report)
-    drawn = [*_comparing(report), *_by_arm(report), beside, *beyond(report), _distinct_answers(report)]
+    over_k = [*differences(report), *_by_arm(report), *gap(report), beside, *beyond(report)]
+    drawn = [*_comparing(report), *over_k, _distinct_answers(report)]
     return [chart for chart in drawn if any(series.marks for series in chart.series)]
 
 
