@@ -220,3 +220,16 @@ def test_of_many_differences_those_from_the_first_recipe_are_drawn_without_bands
 def test_the_gap_is_what_a_perfect_choice_would_still_gain() -> None:
     told = [tip.replace("\u00a0", " ") for tip in tips(drawn(report(arms=("only",)))["gap"])]
     assert told[0] == "only, k = 2: 18.0 % (95 %: 7.0 – 34.0)"
+
+
+def test_every_choice_stands_against_tokens_with_what_nothing_dominates() -> None:
+    chart = next(one for one in charts(report(arms=("only",))) if one.name == "tokens")
+    lines = {series.name: [mark.lower for mark in series.marks] for series in chart.series}
+    assert list(lines) == ["maj@k", "best_of_n(likelihood)", "frontier"]
+    assert lines["frontier"] == lines["maj@k"]  # it is never below the other
+    assert "flops" not in [one.name for one in charts(report())]
+
+
+def test_of_too_many_choices_the_headline_alone_stands_against_tokens() -> None:
+    chart = next(one for one in charts(report(arms=tuple("abcde"))) if one.name == "tokens")
+    assert [series.name for series in chart.series] == [*(f"{name}, maj@k" for name in "abcde"), "frontier"]

@@ -79,23 +79,23 @@ def draw_bars(bars: Bars) -> str:
 
 
 def draw_dots(dots: Dots) -> str:
-    """Return the dots as an SVG document that stands alone, square, with the diagonal on which both are equal."""
-    side = WIDTH - LEFT - RIGHT - 24
-    top, left = 46.0, LEFT + 12.0
+    """Return the dots as an SVG document that stands alone, with the diagonal on which both are equal."""
+    wide, side = WIDTH - LEFT - RIGHT - 2 * LARGEST, PLOT_HEIGHT
+    top, left = 66.0, LEFT + LARGEST
     bottom = top + side
     lines = list(_scale([(bottom - value * side, f"{100 * value:g} %") for value in grid(0.0, 1.0)]))
-    lines += [below(left + value * side, bottom + 19, f"{100 * value:g} %") for value in grid(0.0, 1.0)]
-    lines.append(f'<path class="faint" stroke="{FAINT}" d="M{left} {bottom}L{left + side} {top}"/>')
+    lines += [below(left + value * wide, bottom + 28, f"{100 * value:g} %") for value in grid(0.0, 1.0)]
+    lines.append(f'<path class="faint" stroke="{FAINT}" d="M{left} {bottom}L{left + wide} {top}"/>')
     most = max(number for *_, number in dots.dots)
     for x, y, number in sorted(dots.dots, key=lambda one: -one[2]):  # small ones lie on top
         radius = max(LARGEST * math.sqrt(number / most), SMALLEST) if most > 1 else SMALLEST + 1
         told = escaped(f"{dots.x_title} {100 * x:.4g} %, {dots.y_title} {100 * y:.4g} %: {plural(number, 'problem')}")
         lines.append(
-            f'<g><title>{told}</title><circle cx="{left + x * side:.1f}" cy="{bottom - y * side:.1f}" '
+            f'<g><title>{told}</title><circle cx="{left + x * wide:.1f}" cy="{bottom - y * side:.1f}" '
             f'r="{radius:.1f}" {colour("fill", 0)} fill-opacity="0.45" /></g>'
         )
-    lines += _titles(dots.x_title, dots.y_title, top, bottom)
-    return document(dots.name, dots.title, dots.description, round(bottom + BOTTOM), lines)
+    lines += _titles(dots.x_title, dots.y_title, top, bottom, 46)
+    return document(dots.name, dots.title, dots.description, round(bottom + BOTTOM + 8), lines)
 
 
 def _scale(places: Sequence[tuple[float, str]]) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _scale(places: Sequence[tuple[float, str]]) -> Iterator[str]:
         yield f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" {inked(FAINT)}>{escaped(label)}</text>'
 
 
-def _titles(x_title: str, y_title: str, top: float, bottom: float) -> Iterator[str]:
+def _titles(x_title: str, y_title: str, top: float, bottom: float, drop: float = 38) -> Iterator[str]:
     yield f'<path class="faint" stroke="{FAINT}" d="M{LEFT} {bottom:.1f}H{WIDTH - RIGHT}"/>'
-    yield below((LEFT + WIDTH - RIGHT) / 2, bottom + 38, shortened(x_title, 60))
-    yield f'<text x="0" y="{top - 14:.1f}" {inked(FAINT)}>{escaped(shortened(y_title, 60))}</text>'
+    yield below((LEFT + WIDTH - RIGHT) / 2, bottom + drop, shortened(x_title, 60))
+    yield f'<text x="0" y="{top - 22:.1f}" {inked(FAINT)}>{escaped(shortened(y_title, 60))}</text>'

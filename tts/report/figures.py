@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tts.metrics.matched import undominated
 from tts.report.bars import draw_bars, draw_dots
-from tts.report.chart import GREY, Chart, Mark, Series, draw, round_range
+from tts.report.chart import COLOURS, GREY, Chart, Mark, Series, draw, round_range
 from tts.report.data import Report
 from tts.report.further import beyond, differences, gap
 from tts.report.marks import K_TITLE, k_ticks, series_of
@@ -16,13 +17,14 @@ from tts.report.wording import COSTS, amount, count, decimal, interval, known, p
 from tts.runs.files import write_whole
 
 COVERAGE, CHANCE = "pass@k", "random"
+NO_CHOICES = {CHANCE, COVERAGE, "pass^k", "first"}
 BAND = "Bands are 95 % intervals over problems; a filled range means that verdicts are undecided."
 
 
 def charts(report: Report) -> list[Chart]:
     """Return the charts that the report has data for; all that show shares have one vertical axis."""
-    beside = _by_tokens(report) if report.axis == "k" else _by_k(report)
-    over_k = [*differences(report), *_by_arm(report), *gap(report), beside, *beyond(report)]
+    beside = _by_cost(report) if report.axis == "k" else [_by_k(report)]
+    over_k = [*differences(report), *_by_arm(report), *gap(report), *beside, *beyond(report)]
     drawn = [*_comparing(report), *over_k, _distinct_answers(report)]
     return [chart for chart in drawn if any(series.marks for series in chart.series)]
 
@@ -126,19 +128,39 @@ def _frontier(report: Report) -> Series:
     return Series("frontier", tuple(marks), GREY)
 
 
-def _by_tokens(report: Report) -> Chart:
-    series = [
-        series_of(report, arm.name, arm, report.headline, look, band=True, axis="written")
-        for look, arm in enumerate(report.arms)
-    ]
-    return _of_shares(
-        report,
-        "tokens",
-        f"{report.headline} by tokens spent on a problem",
-        series,
-        x_title="completion tokens a problem (log scale)",
-        ticks=_cost_ticks(series, count),
-    )
+def _by_cost(report: Report) -> Iterator[Chart]:
+    """Yield every selector's line against tokens, and against FLOPs where they are known, with what nothing dominates.
+
+    Of more lines than can be told apart, the headline's alone.
+    """
+    choices = {line.figure for arm in report.arms for line in arm.lines} - NO_CHOICES | {report.headline}
+    named = [(arm, line.figure) for arm in report.arms for line in arm.lines if line.figure in choices]
+    if len(named) > len(COLOURS) - 1:
+        named = [(arm, figure) for arm, figure in named if figure == report.headline]
+    for axis, name, x_title in (
+        ("written", "tokens", "completion tokens a problem (log scale)"),
+        ("flops", "flops", "FLOPs a problem, of all engines (log scale)"),
+    ):
+        series = []
+        for look, (arm, figure) in enumerate(named):
+            title = figure if len(report.arms) == 1 else f"{arm.name}, {figure}"
+            band = figure == report.headline and len(report.arms) == len(named)
+            series.append(series_of(report, title, arm, figure, look, band=band, axis=axis))
+        marks = [mark for one in series for mark in one.marks]
+        best = sorted(
+            (marks[at] for at in undominated([(mark.x, mark.lower) for mark in marks])), key=lambda one: one.x
+        )
+        frontier = Series("frontier", tuple(replace(mark, upper=mark.lower, band=None) for mark in best), GREY)
+        told = count if axis == "written" else lambda cost: amount(cost, "flops")
+        if marks:
+            yield _of_shares(
+                report,
+                name,
+                f"Accuracy by {COSTS['tokens' if axis == 'written' else axis]} spent on a problem",
+                [*series, frontier] if len(named) > 1 else series,
+                x_title=x_title,
+                ticks=_cost_ticks(series, told),
+            )
 
 
 def _by_k(report: Report) -> Chart:
