@@ -37,6 +37,7 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 def require() -> None:
     """Raise MissingExtraError where Ray is not installed."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read when it is imported
+    os.environ["RAY_DISABLE_FAILURE_SIGNAL_HANDLER"] = "1"  # it would take SIGTERM from under Python, and abort
     try:
         import ray  # noqa: F401 - whether it is there
     except ModuleNotFoundError as error:
