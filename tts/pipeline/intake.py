@@ -35,8 +35,7 @@ class Intake(threading.Thread):
     """Copies `rows` to `file` in the background. Rows that are there already must come again as they were.
 
     `rows` None: nothing more comes, the stored rows are all. Reading may begin before `start`. A `turn` hands out its
-    rows, and those of the turns before it, once the input is read to its end. `num_problems_before`: how many problems
-    the file held before.
+    rows, and those of the turns before it, once the input is read to its end.
     """
 
     def __init__(
@@ -51,11 +50,9 @@ class Intake(threading.Thread):
         self._error: Exception | None = None
         self._num_lines = 0
         self.num_rows = 0
-        self.num_problems_before = 0
         for _, stored in input_lines(file):
             self._num_lines += 1
             self.num_rows += stored.row is not None
-            self.num_problems_before += stored.problem is not None
         self._reader = file.path.open("rb")
         self._num_taken = 0
         self._num_rows_taken = 0

@@ -432,11 +432,6 @@ def open_run(
             engines=engines,
         )
         try:
-            if limit is not None and limit < run.intake.num_problems_before:
-                raise RunFolderError(
-                    f"`--limit` must be at least {run.intake.num_problems_before}, the problems that {path} holds "
-                    f"already, got {limit}: leave it out, or choose another --run DIR"
-                )
             yield run
         finally:  # `outcomes` closes them, too; but nobody may have asked for any
             run.intake.close()

@@ -22,7 +22,7 @@ from tts.runs.call_log import FILE as CALLS
 from tts.runs.call_log import SCORER_FILE as SCORER_CALLS
 from tts.runs.call_log import retried
 from tts.runs.files import StoredFile
-from tts.runs.folder import RunFolder, has_candidates, has_replies, read_job
+from tts.runs.folder import RunFolder, has_candidates, has_replies, input_lines, read_job
 from tts.runs.records import CandidateKey
 
 DEFAULT_RECIPE = "quickstart"
@@ -132,11 +132,19 @@ def prepare(
 
     Where only later stages (selector, verifier) changed, what they derived is deleted, to be computed anew. A folder
     in which nothing was drawn takes any recipe, and, where `rows_come`, any problems; their `limit` is noted whenever
-    they come, for who goes on. Any other change that could
-    change a candidate raises RunFolderError with the list of changes.
+    they come, for who goes on. Any other change that could change a candidate raises RunFolderError with the list of
+    changes, and so does a limit below the problems that the folder holds; then nothing is written.
     """
     old = read_job(folder.path)
-    if old is None or not has_replies(folder.path):
+    is_new = old is None or not has_replies(folder.path)
+    if limit is not None and not (is_new and rows_come):
+        held = sum(line.problem is not None for _, line in input_lines(folder["problems.jsonl"]))
+        if limit < held:
+            raise RunFolderError(
+                f"`--limit` must be at least {held}, the problems that {folder.path} holds already, got {limit}: leave "
+                "it out, or choose another --run DIR"
+            )
+    if old is None or is_new:
         if old is not None and rows_come:
             folder.forget("problems.jsonl")
         folder.forget_derived()
