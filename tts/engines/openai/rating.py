@@ -37,7 +37,8 @@ STARTED_SO: Mapping[str, str] = {
     "qwen_prm": '--runner pooling --pooler-config \'{"tok_pooling_type": "ALL"}\'',
 }
 BY_WORDS = (
-    '--runner pooling --convert classify --pooler-config \'{"tok_pooling_type": "ALL"}\' --hf-overrides '
+    '--runner pooling --convert classify --pooler-config \'{"task": "token_classify", "tok_pooling_type": "ALL"}\' '
+    "--hf-overrides "
     '\'{"classifier_from_token": ["-", "+"], "method": "from_2_way_softmax"}\''
 )
 
